@@ -1,0 +1,45 @@
+"""The connector block of the warehouse: Prefect's own, plus a host."""
+
+from typing import Any
+
+from prefect_snowflake import SnowflakeConnector
+from pydantic.v1 import Field
+from snowflake.connector import SnowflakeConnection
+
+
+class SnowflakeHostConnector(SnowflakeConnector):
+    """Snowflake connection that can name a host: a private link, or a server for development.
+
+    Example:
+        Load a stored connector:
+        ```python
+        from blocks.snowflake import SnowflakeHostConnector
+
+        connector = SnowflakeHostConnector.load("sales-warehouse")
+        ```
+    """
+
+    _block_type_name = "Snowflake Host Connector"
+    _block_type_slug = "snowflake-host-connector"
+    _description = "Perform data operations against a Snowflake database at a named host."
+
+    host: str | None = Field(default=None, description="Host name; empty for the one that the account implies.")
+    port: int | None = Field(default=None, description="TCP port; empty for 443.")
+    protocol: str = Field(default="https", description="https; http only for a server on this machine.")
+
+    def connect(self, **connect_kwargs: Any) -> SnowflakeConnection:
+        """A new connection to the block's database and schema, not shared and not kept by the block."""
+        address = {"host": self.host, "port": self.port} if self.host else {}
+        settings = {
+            "database": self.database,
+            "schema": self.schema_,
+            "warehouse": self.warehouse,
+            "protocol": self.protocol,
+        }
+        return self.credentials.get_client(**{**settings, **address, **connect_kwargs})
+
+    def get_connection(self, **connect_kwargs: Any) -> SnowflakeConnection:
+        """The block's own connection, opened when first asked for."""
+        if self._connection is None:
+            self._connection = self.connect(**connect_kwargs)
+        return self._connection

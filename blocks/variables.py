@@ -1,0 +1,161 @@
+"""The Prefect variables of the pipeline: names, defaults, how each is read and refused."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from prefect.variables import Variable
+
+from expectations.regions import REGIONS
+from expectations.thresholds import Thresholds
+
+
+@dataclass(frozen=True)
+class VariableDefinition:
+    """A variable: Prefect 2 keeps text; `parse` makes a value of it or raises ValueError saying what is expected."""
+
+    name: str
+    default: str
+    description: str
+    parse: Callable[[str], Any]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a whole number, 0 or more, like 100")
+    return int(text)
+
+
+def _percentage(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not (value.is_finite() and 0 <= value <= 100):
+        raise ValueError("a percentage from 0 to 100, like 5.0")
+    return value
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a name, not blank")
+    return text.strip()
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return tuple(address.strip() for address in text.split(",") if address.strip())
+
+
+def _json_of(kind: type, text: str, example: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, kind):
+        raise ValueError(f"JSON text like {example}")
+    return value
+
+
+def _region(code: str, example: str) -> str:
+    if code not in REGIONS:
+        raise ValueError(f"known regions ({', '.join(REGIONS)}), like {example}, and not {code!r}")
+    return code
+
+
+def _closed_days(text: str) -> dict[str, frozenset[date]]:
+    example = '{"EUROPE": ["2017-12-25"]}'
+    days = _json_of(dict, text, example)
+    try:
+        return {_region(code, example): frozenset(map(date.fromisoformat, days[code])) for code in days}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"days as YYYY-MM-DD per region, like {example} ({error})") from None
+
+
+def _regions(text: str) -> tuple[str, ...]:
+    example = '["EUROPE"]'
+    return tuple(_region(code, example) for code in _json_of(list, text, example))
+
+
+def _extra_columns(text: str) -> dict[str, str]:
+    example = '{"loyalty_tier": "plain", "birth_date": "personal"}'
+    columns = _json_of(dict, text, example)
+    if not all(kind in ("plain", "personal") for kind in columns.values()):
+        raise ValueError(f"a class, plain or personal, per column, like {example}")
+    return columns
+
+
+def _first_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ValueError("a day like 2017-01-01, or nothing") from None
+
+
+DEFINITIONS = (
+    VariableDefinition("alert_email_list", "data-engineering@example.com", "Who gets alerts, comma-separated.", _addresses),
+    VariableDefinition("s3_staging_bucket", "retail-sales-staging", "Bucket that batches are staged in.", _name),
+    VariableDefinition("snowflake_warehouse", "ETL_WH", "Warehouse that loads.", _name),
+    VariableDefinition("min_record_count", "100", "A batch with fewer clean rows fails.", _count),
+    VariableDefinition("min_region_record_count", "1", "A region with fewer rows is left out as missing.", _count),
+    VariableDefinition("max_null_percentage", "5.0", "A column whose NULL share reaches it fails the batch.", _percentage),
+    VariableDefinition("max_rejected_percentage", "5.0", "A share of rejected rows above it fails the batch.", _percentage),
+    VariableDefinition("closed_days", "{}", "Days without sales per region: JSON object of lists.", _closed_days),
+    VariableDefinition("first_date", "", "First business date that the warehouse has to hold.", _first_date),
+    VariableDefinition("regions_required", "[]", "Regions without which a run fails: JSON list.", _regions),
+    VariableDefinition("reconcile_days", "7", "Days that reconcile looks back.", _count),
+    VariableDefinition("staging_retention_days", "14", "Days that staged files are kept.", _count),
+    VariableDefinition("undo_retention_days", "35", "Days that a batch can be rolled back.", _count),
+    VariableDefinition("extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns),
+    VariableDefinition("lease_minutes", "15", "An attempt not renewed for so long counts as dead.", _count),
+    VariableDefinition("sla_minutes", "120", "Minutes from the scheduled start to publication.", _count),
+)
+
+
+class BadVariableError(ValueError):
+    """Raised when a variable is missing or unusable; names it, its value and what is expected."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The variables that the daily run reads, with their types."""
+
+    thresholds: Thresholds
+    s3_staging_bucket: str
+    snowflake_warehouse: str
+    closed_days: Mapping[str, frozenset[date]]
+    regions_required: tuple[str, ...]
+    extra_columns: Mapping[str, str]
+    lease_minutes: int
+
+
+def parse_variables(texts: Mapping[str, str | None]) -> dict[str, Any]:
+    """The typed value of every variable. Raises BadVariableError for the first that is missing or unusable."""
+    return {definition.name: _parsed(definition, texts.get(definition.name)) for definition in DEFINITIONS}
+
+
+def _parsed(definition: VariableDefinition, text: str | None) -> Any:
+    name = definition.name
+    if text is None:
+        raise BadVariableError(
+            f"variable {name} is missing: run `make register`, or `prefect variable set {name} {definition.default!r}`"
+        )
+    try:
+        return definition.parse(str(text))
+    except ValueError as error:
+        raise BadVariableError(f"variable {name} is {text!r}: expected {error}") from None
+
+
+def read_settings() -> Settings:
+    """Reads the variables from the Prefect server. Raises BadVariableError for a missing or unusable one."""
+    values = parse_variables({definition.name: _read(definition.name) for definition in DEFINITIONS})
+    thresholds = Thresholds(**{field: values[field] for field in Thresholds.__dataclass_fields__})
+    own = {field: values[field] for field in Settings.__dataclass_fields__ if field != "thresholds"}
+    return Settings(thresholds=thresholds, **own)
+
+
+def _read(name: str) -> str | None:
+    variable = Variable.get(name)
+    return None if variable is None else variable.value

@@ -1,0 +1,56 @@
+"""The regions of the company: read from `regions.toml`, so that a fifth region is an entry and no code."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+REGIONS_FILE = Path(__file__).with_name("regions.toml")
+
+
+@dataclass(frozen=True)
+class Region:
+    """One regional database.
+
+    `spellings` are the ways its source writes its own region, without regard to case and surrounding blanks.
+    `block` names the SqlAlchemyConnector block that reaches the database.
+    """
+
+    code: str
+    name: str
+    spellings: frozenset[str]
+    time_zone: str
+    prefix_keys: bool
+    block: str
+
+
+def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
+    """The regions of `path` by code, in the file's order. Raises ValueError for a code or spelling given twice."""
+    entries = tomllib.loads(path.read_text(encoding="utf-8"))["region"]
+    regions = [Region(**{**entry, "spellings": frozenset(entry["spellings"])}) for entry in entries]
+    _refuse_repeats(path, "code", (region.code for region in regions))
+    _refuse_repeats(path, "spelling", (spelling for region in regions for spelling in region.spellings))
+    return {region.code: region for region in regions}
+
+
+def _refuse_repeats(path: Path, kind: str, values: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{path.name}: {kind} {value!r} is given twice: remove one of them")
+        seen.add(value)
+
+
+REGIONS = read_regions()
+
+
+def code_of_spelling(spelling: str) -> str | None:
+    """The region code that a source's spelling means, or None for an unknown one: ' us east' -> 'US_EAST'."""
+    return _CODE_OF_SPELLING.get(spelling.strip().casefold())
+
+
+_CODE_OF_SPELLING = {
+    spelling.casefold(): region.code
+    for region in REGIONS.values()
+    for spelling in (*region.spellings, region.code, region.name)
+}

@@ -1,0 +1,145 @@
+"""The row rules: what makes a single row unfit for the fact table. Pure functions over a pandas frame.
+
+A rule looks at one row at a time and never at other rows; NULL never breaks a value rule (it has `missing_*`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pandas as pd
+import pyarrow as pa
+
+from expectations.columns import SOURCE_COLUMNS, Column
+from expectations.regions import Region, code_of_spelling
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far a source's clock may run ahead of its database server's before a time counts as being in the future."""
+
+CROSS_REGION_RULE = "cross_region_sale_id"
+"""Broken when another region owns the key; found in SQL after the lock, because only the fact table knows."""
+
+_EXACT = pd.ArrowDtype(pa.decimal128(37, 6))
+_INT64 = pd.ArrowDtype(pa.decimal128(19, 0))
+_WHOLE = pd.ArrowDtype(pa.decimal128(18, 0))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a frame was read: its region and the time of the snapshot (aware, UTC)."""
+
+    region: Region
+    snapshot_at: datetime
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named condition. `broken` answers one bool per row of the frame, never NULL."""
+
+    id: str
+    description: str
+    broken: Callable[[pd.DataFrame, Origin], pd.Series]
+
+
+def gross_by_price(frame: pd.DataFrame) -> pd.Series:
+    """quantity x unit_price, exact: decimal128(37, 6)."""
+    return (frame["quantity"].astype(_INT64).astype(_WHOLE) * frame["unit_price"]).astype(_EXACT)
+
+
+def _true(condition: pd.Series) -> pd.Series:
+    return condition.fillna(False).astype(bool)
+
+
+def _not_positive(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
+    return lambda frame, origin: _true(frame[column] <= 0)
+
+
+def _negative(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
+    return lambda frame, origin: _true(frame[column] < 0)
+
+
+def _in_future(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
+    return lambda frame, origin: _true(frame[column] > pd.Timestamp(origin.snapshot_at + CLOCK_TOLERANCE))
+
+
+def _outside_price_range(frame: pd.DataFrame, origin: Origin) -> pd.Series:
+    gross, total = gross_by_price(frame), frame["total_amount"].astype(_EXACT)
+    return _true((total + total < gross) | (total > gross + gross))
+
+
+def _discount_above_total(frame: pd.DataFrame, origin: Origin) -> pd.Series:
+    return _true(frame["discount_amount"] > frame["total_amount"])
+
+
+def region_codes(frame: pd.DataFrame) -> pd.Series:
+    """The region code of each row's spelling, NULL where the spelling is NULL or unknown."""
+    codes = {text: code_of_spelling(text) for text in frame["region"].dropna().unique()}
+    return frame["region"].map(codes).astype(pd.ArrowDtype(pa.string()))
+
+
+def _region_unknown(frame: pd.DataFrame, origin: Origin) -> pd.Series:
+    return _true(frame["region"].notna() & region_codes(frame).isna())
+
+
+def _region_of_another_database(frame: pd.DataFrame, origin: Origin) -> pd.Series:
+    return _true(region_codes(frame) != origin.region.code)
+
+
+VALUE_RULES = (
+    Rule("quantity_not_positive", "quantity is 0 or less", _not_positive("quantity")),
+    Rule("unit_price_not_positive", "unit_price is 0 or less", _not_positive("unit_price")),
+    Rule("total_amount_not_positive", "total_amount is 0 or less", _not_positive("total_amount")),
+    Rule(
+        "total_amount_outside_price_range",
+        "total_amount is below 0.5 x or above 2 x quantity x unit_price",
+        _outside_price_range,
+    ),
+    Rule("discount_amount_negative", "discount_amount is below 0", _negative("discount_amount")),
+    Rule("tax_amount_negative", "tax_amount is below 0", _negative("tax_amount")),
+    Rule("discount_above_total", "discount_amount is above total_amount", _discount_above_total),
+    Rule("region_unknown", "region is spelled in no known way", _region_unknown),
+    Rule("region_of_another_database", "region is not the one of this database", _region_of_another_database),
+    Rule("sale_date_in_future", "sale_date is over 5 minutes after the snapshot", _in_future("sale_date")),
+    Rule("updated_at_in_future", "updated_at is over 5 minutes after the snapshot", _in_future("updated_at")),
+)
+
+
+def unreadable_rule_id(column: str) -> str:
+    """The rule that a cell breaks when its type cannot hold it (NaN, infinity, too many decimals)."""
+    return f"unreadable_{column}"
+
+
+def _is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
+    return _true(frame["unreadable"].str.contains(f'"{column}"', regex=False))
+
+
+def _unreadable(column: Column) -> Rule:
+    return Rule(
+        unreadable_rule_id(column.name),
+        f"{column.name} cannot be held in its type (NaN, infinity, out of range, too many decimals)",
+        lambda frame, origin: _is_unreadable(frame, column.name),
+    )
+
+
+def _missing(column: Column) -> Rule:
+    return Rule(
+        f"missing_{column.name}",
+        f"{column.name} is NULL",
+        lambda frame, origin: frame[column.stored_name].isna() & ~_is_unreadable(frame, column.name),
+    )
+
+
+UNREADABLE_RULES = tuple(_unreadable(c) for c in SOURCE_COLUMNS if c.kind != "text")
+MISSING_RULES = tuple(_missing(c) for c in SOURCE_COLUMNS if not c.nullable)
+
+RULES = (*MISSING_RULES, *UNREADABLE_RULES, *VALUE_RULES)
+"""All row rules in the order in which a rejected row lists them."""
+
+
+def broken_rules(frame: pd.DataFrame, origin: Origin) -> pd.DataFrame:
+    """Which rule each row breaks: one bool column per rule id, the index of `frame`.
+
+    `frame` has the contract's stored columns (Arrow dtypes) and `unreadable`, a JSON text of the cells that
+    their type cannot hold, NULL for a good row.
+    """
+    return pd.DataFrame({rule.id: rule.broken(frame, origin).to_numpy() for rule in RULES}, index=frame.index)

@@ -1,0 +1,18 @@
+"""The limits that decide whether a batch is good enough to publish."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of the quality gate; each is a Prefect variable of the same name.
+
+    Percentages are of rows, 0 to 100, and exact. `max_null_percentage` is refused when reached,
+    `max_rejected_percentage` when exceeded.
+    """
+
+    min_record_count: int = 100
+    min_region_record_count: int = 1
+    max_null_percentage: Decimal = Decimal("5.0")
+    max_rejected_percentage: Decimal = Decimal("5.0")

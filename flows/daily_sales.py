@@ -1,0 +1,84 @@
+"""The daily run: one day of sales of all regions into the fact table. Reads top to bottom as it happens."""
+
+from pathlib import Path
+
+from prefect import flow, unmapped
+from prefect.runtime import flow_run
+from prefect.states import State
+
+from blocks import names
+from blocks.variables import Settings, read_settings
+from expectations.regions import REGIONS
+from flows.parameters import BusinessDate, RegionCodes, choose_batch
+from flows.run_hooks import name_of_run, record_failed_run
+from flows.states import final_state
+from tasks.batch import Batch
+from tasks.extract import Extracted, extract
+from tasks.ledger import begin, lease_kept
+from tasks.plan import needs_floor, plan, refuse_unloadable
+from tasks.publish import publish
+from tasks.quality import Verdict, check_quality
+from tasks.ready import check_ready
+from tasks.report import Findings, report
+from tasks.scratch import scratch_directory
+from tasks.stage import stage, write_manifest
+from tasks.transform import transform
+from tasks.verify import verify
+
+
+@flow(
+    name="daily-sales",
+    flow_run_name=name_of_run,
+    on_failure=[record_failed_run],
+    on_crashed=[record_failed_run],
+    on_cancellation=[record_failed_run],
+)
+def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State:
+    """Loads one business date into `ANALYTICS.SALES_FACT`.
+
+    Args:
+        date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the day before the scheduled start.
+        regions: Region codes to load. Empty: all.
+
+    Ends as Completed, PartiallyLoaded (a region was left out), Overtaken (a newer run published the batch),
+    QualityFailed (the gate refused the batch, nothing was loaded) or Failed.
+    """
+    batch, settings = choose_batch(date, regions), read_settings()
+    warehouse = (names.WAREHOUSE, settings.snowflake_warehouse)
+    bucket = (names.STAGING_BUCKET, settings.s3_staging_bucket)
+    check_ready(batch, names.TOKEN_KEY, *bucket)
+    attempt = begin(batch, str(flow_run.id), *warehouse, settings.lease_minutes)
+
+    with scratch_directory() as scratch, lease_kept(attempt, *warehouse, settings.lease_minutes):
+        sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
+        findings = Findings(batch, attempt, sorted_regions)
+        if too_few := refuse_unloadable(sorted_regions, settings):
+            return final_state(report(findings.with_(verdict=Verdict((too_few,), 0.0))))
+
+        present = list(sorted_regions.present)
+        transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
+        with_floor = needs_floor(batch, tuple(REGIONS), settings)
+        verdict = check_quality(present, transformed, settings.thresholds, with_floor)
+
+        kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
+        staging = stage.map(transformed, *map(unmapped, (attempt, kinds, scratch, *bucket)))
+        staged = [future.result() for future in staging]
+        findings = findings.with_(transformed=transformed, verdict=verdict, staged=staged)
+        if not verdict.passed:
+            return final_state(report(findings))
+
+        manifest = write_manifest(attempt, present, staged, *bucket)
+        left_out = list(sorted_regions.left_out)
+        publication = publish(manifest, present, transformed, left_out, settings.thresholds, *warehouse)
+        if publication.refused:
+            return final_state(report(findings.with_(publication=publication)))
+        verification = verify(manifest, publication, *warehouse)
+        return final_state(report(findings.with_(publication=publication, verification=verification)))
+
+
+def extract_regions(batch: Batch, settings: Settings, scratch: Path) -> dict[str, Extracted | BaseException]:
+    """Reads all regions side by side; a region that cannot be read answers with its error."""
+    fixed = (batch.window, scratch, names.TOKEN_KEY, settings.extra_columns)
+    futures = extract.map(list(batch.regions), *map(unmapped, fixed))
+    outcomes = (future.result(raise_on_failure=False) for future in futures)
+    return dict(zip(batch.regions, outcomes, strict=True))

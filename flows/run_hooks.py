@@ -1,0 +1,34 @@
+"""What happens around a daily run: its name, and the ledger's word when it fails."""
+
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas import FlowRun
+from prefect.logging.loggers import flow_run_logger
+from prefect.runtime import flow_run as current
+from prefect.states import State
+
+from blocks import names
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import read_settings
+from tasks.batch import day_before, parse_business_date
+from tasks.ledger import record_failure
+from tasks.plan import one_line
+from tasks.warehouse import open_session
+
+
+def name_of_run() -> str:
+    """`daily-sales-2017-12-23`."""
+    date = (current.parameters or {}).get("date")
+    day = day_before(current.scheduled_start_time) if date is None else parse_business_date(date)
+    return f"daily-sales-{day}"
+
+
+def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
+    """Records FAILED for every region of the run that the ledger does not know the end of."""
+    connector = SnowflakeHostConnector.load(names.WAREHOUSE)
+    cause = one_line(ValueError(f"{state.name}: {state.message}"))
+    with open_session(connector, read_settings().snowflake_warehouse, f"retail-sales failed {flow_run.name}") as session:
+        regions = record_failure(session, str(flow_run.id), cause)
+    if regions:
+        flow_run_logger(flow_run, flow).info("step=record-failure regions=%s", ",".join(regions))

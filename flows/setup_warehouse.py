@@ -1,0 +1,45 @@
+"""Sets up the warehouse: schemas, tables, ledger, lock, stage. Idempotent; run by an administrator, once per change."""
+
+from prefect import flow, get_run_logger, task
+
+from blocks import names
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import read_settings
+from tasks.retries import RETRIES
+from tasks.statements import render, text_literal
+from tasks.warehouse import open_session
+
+
+@task(name="run-setup-script", task_run_name="setup-{script}", **RETRIES)
+def run_setup_script(script: str, values: dict[str, str], warehouse: str) -> None:
+    """Runs one file of `sql/setup/`."""
+    connector = SnowflakeHostConnector.load(names.WAREHOUSE)
+    with open_session(connector, warehouse, f"retail-sales setup {script}") as session:
+        session.run_script(render(f"setup/{script}", **values))
+    get_run_logger().info("step=setup script=%s", script)
+
+
+@flow(name="setup-warehouse")
+def setup_warehouse(storage_aws_role_arn: str | None = None) -> None:
+    """Creates what is missing in Snowflake and leaves the rest alone.
+
+    Args:
+        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage has no storage
+            integration.
+    """
+    settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)
+    stage_url = text_literal(f"s3://{settings.s3_staging_bucket}/")
+    integration = "STORAGE_INTEGRATION = RETAIL_SALES_S3" if storage_aws_role_arn else ""
+    values = {
+        "warehouse": settings.snowflake_warehouse,
+        "database": connector.database,
+        "role": connector.credentials.role or "PUBLIC",
+        "stage_url": stage_url,
+        "stage_integration": integration,
+        "aws_role_arn": text_literal(storage_aws_role_arn or ""),
+    }
+    scripts = ["01_account", "02_tables", "03_stage"]
+    if storage_aws_role_arn:
+        scripts.insert(0, "00_storage_integration")
+    for script in scripts:
+        run_setup_script(script, values, settings.snowflake_warehouse)

@@ -1,0 +1,50 @@
+"""Where the local stack keeps its state, and how the rest of the project reads it. Imports nothing heavy."""
+
+import os
+import shlex
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+"""Nothing of the stack listens anywhere else."""
+REGION_CODES = ("US_EAST", "US_WEST", "EUROPE", "ASIA_PACIFIC")
+STAGING_BUCKET = "retail-sales-staging"
+
+
+class StackError(Exception):
+    """The local stack cannot do what was asked; the message is one line that says what to do about it."""
+
+
+def state_dir() -> Path:
+    """The directory that holds everything the stack writes: data, logs, process ids, `stack.env`."""
+    return Path(os.environ.get("RETAIL_SALES_LOCAL_DIR") or CHECKOUT / ".local").resolve()
+
+
+def read_stack_env() -> dict[str, str]:
+    """The variables by which programs reach the running stack."""
+    file = state_dir() / "stack.env"
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        raise StackError(f"the local stack was never started ({file} is missing): run `make up`") from None
+    return dict(_parse(line) for line in lines if line)
+
+
+def write_stack_env(variables: dict[str, str]) -> None:
+    """Write `stack.env` so that a shell can source it; only its owner may read it, as it holds passwords."""
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    write_private(state_dir() / "stack.env", text)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file at once, readable by its owner only."""
+    new = file.with_name(f"{file.name}.new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    new.replace(file)
+
+
+def _parse(line: str) -> tuple[str, str]:
+    name, _, value = shlex.split(line)[0].partition("=")
+    return name, value

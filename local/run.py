@@ -1,0 +1,130 @@
+"""`make run`: registers, sets up and runs one day on the running local stack, and prints what happened."""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from local.environment import StackError, read_stack_env, state_dir
+
+LAST_RUN = "last-run.json"
+
+FATES = ("extracted", "clean", "rejected", "duplicates", "inserted", "updated", "unchanged", "superseded")
+
+
+def run(date: str) -> int:
+    """Runs the day on the stack of `stack.env`; 0 when it ended as Completed."""
+    started = time.monotonic()
+    environment = read_stack_env()
+    os.environ.update(environment)
+    # Prefect reads its settings when it is imported.
+    print("loading Prefect and the flow ...", flush=True)
+    from blocks.register import register
+    from flows.daily_sales import daily_sales
+    from flows.setup_warehouse import setup_warehouse
+
+    register(environment)
+    setup_warehouse()
+    state = daily_sales(date=date, return_state=True)
+    report = state.result(raise_on_failure=False)
+    outcome = {
+        "state": state.name,
+        "state_type": state.type.value,
+        "message": state.message,
+        "seconds_total": round(time.monotonic() - started, 1),
+        **(report.to_json() if hasattr(report, "to_json") else {}),
+    }
+    (state_dir() / LAST_RUN).write_text(json.dumps(outcome, indent=2) + "\n")
+    show(outcome, environment)
+    return 0 if state.is_completed() else 1
+
+
+def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
+    """Prints the tables of a run and where to look next."""
+    # Wide enough for the tables when the output goes to a file or a pipe.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print()
+    if regions := outcome.get("regions"):
+        console.print(fates_table(outcome["date"], regions))
+        for table in (rejected_table(regions), money_table(regions), seconds_table(regions, outcome["seconds"])):
+            console.print(table)
+    style = "green" if outcome["state_type"] == "COMPLETED" else "red"
+    console.print(f"[{style}]{outcome['state']}[/]: {outcome['message']}", highlight=False)
+    console.print(f"{outcome['seconds_total']} seconds with imports, registration and set-up\n", highlight=False)
+    console.print("Where to look next", style="bold")
+    for what, where in places(outcome, environment).items():
+        console.print(f"  {what:14} {where}", highlight=False, soft_wrap=True)
+
+
+def places(outcome: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
+    """Where each result of the run is to be seen."""
+    ui = environment["PREFECT_UI_URL"].rstrip("/")
+    run = outcome.get("flow_run_id")
+    return {
+        "fact table": 'make sql Q="select * from sales_fact limit 10"',
+        "rejected rows": 'make sql Q="select region_code, rules, sale_id from sales_rejected limit 10"',
+        "staged files": f"s3://{environment['S3_STAGING_BUCKET']}/{outcome.get('staging_prefix', '')}"
+        '  (make sql Q="select count(*) from staged_clean")',
+        "ledger": 'make sql Q="select * from etl_batches_latest"',
+        "dashboard": f"{ui}/flow-runs/flow-run/{run}" if run else ui,
+        "as JSON": str(state_dir() / LAST_RUN),
+    }
+
+
+def fates_table(date: str, regions: list[dict[str, Any]]) -> Table:
+    """Rows per region and fate, and their sum."""
+    table = _table(f"Daily sales {date}: rows", ["region", "status", *FATES])
+    for region in regions:
+        table.add_row(region["region"], region["status"], *(f"{region[fate]:,}" for fate in FATES))
+    table.add_section()
+    table.add_row("all", "", *(f"{sum(region[fate] for region in regions):,}" for fate in FATES))
+    return table
+
+
+def rejected_table(regions: list[dict[str, Any]]) -> Table:
+    """Rejected rows per rule and region; a row with several reasons counts for each."""
+    rules = sorted({rule for region in regions for rule in region["rejected_by_rule"]})
+    table = _table("Rejected by rule", ["rule", *(region["region"] for region in regions)])
+    for rule in rules:
+        table.add_row(rule, *(f"{region['rejected_by_rule'].get(rule, 0):,}" for region in regions))
+    return table
+
+
+def money_table(regions: list[dict[str, Any]]) -> Table:
+    """Exact totals of the extracted rows per region and currency."""
+    cells = [(region["region"], currency, money) for region in regions for currency, money in region["money"].items()]
+    columns = sorted({column for _, _, money in cells for column in money}, reverse=True)
+    table = _table("Money as extracted", ["region", "currency", *columns])
+    for region, currency, money in cells:
+        table.add_row(region, currency, *(money.get(column, "") for column in columns))
+    return table
+
+
+def seconds_table(regions: list[dict[str, Any]], shared: dict[str, float]) -> Table:
+    """Seconds per step; regions run side by side, the later steps are shared."""
+    steps = ["extract", "transform", "stage"]
+    table = _table("Seconds per step", ["region", *steps, *shared])
+    for region in regions:
+        table.add_row(region["region"], *(f"{region['seconds'].get(step, 0):.1f}" for step in steps), *([""] * len(shared)))
+    table.add_section()
+    table.add_row("all", *([""] * len(steps)), *(f"{seconds:.1f}" for seconds in shared.values()))
+    return table
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 or column in ("status", "currency") else "right")
+    return table
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(run(sys.argv[1]))
+    except StackError as error:
+        sys.exit(str(error))

@@ -1,0 +1,14 @@
+-- Guarantees: three empty tables of this attempt alone. DDL, so it runs before the publish transaction.
+CREATE TRANSIENT TABLE ${clean_table} (
+    ${clean_column_definitions}
+);
+
+CREATE TRANSIENT TABLE ${rejected_table} (
+    ${rejected_column_definitions}
+);
+
+CREATE TRANSIENT TABLE ${fates_table} (
+    REGION VARCHAR NOT NULL,
+    SALE_ID VARCHAR NOT NULL,
+    FATE VARCHAR NOT NULL
+);

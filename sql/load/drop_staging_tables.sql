@@ -1,0 +1,6 @@
+-- Guarantees: nothing of the attempt stays in STAGING.
+DROP TABLE IF EXISTS ${clean_table};
+
+DROP TABLE IF EXISTS ${rejected_table};
+
+DROP TABLE IF EXISTS ${fates_table};

@@ -1,0 +1,21 @@
+-- Guarantees: every staged clean row has exactly one fate. A key that stands under another region, or comes from two
+-- regions and from none that owns it, is `cross_region`. Newer wins: updated_at, then the snapshot that read it.
+INSERT INTO ${fates_table} (REGION, SALE_ID, FATE)
+SELECT
+    STAGED.REGION,
+    STAGED.SALE_ID,
+    CASE
+        WHEN FACT.REGION <> STAGED.REGION THEN 'cross_region'
+        WHEN FACT.SALE_ID IS NULL AND STAGED.REGIONS > 1 THEN 'cross_region'
+        WHEN FACT.SALE_ID IS NULL THEN 'inserted'
+        WHEN ${no_column_differs} THEN 'unchanged'
+        WHEN FACT.UPDATED_AT > STAGED.UPDATED_AT THEN 'superseded'
+        WHEN FACT.UPDATED_AT = STAGED.UPDATED_AT AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
+        ELSE 'updated'
+    END
+FROM (
+    SELECT *, COUNT(*) OVER (PARTITION BY SALE_ID) AS REGIONS
+    FROM ${clean_table}
+) AS STAGED
+INNER JOIN (${snapshots}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION
+LEFT JOIN ANALYTICS.SALES_FACT AS FACT ON FACT.SALE_ID = STAGED.SALE_ID

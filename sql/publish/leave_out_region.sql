@@ -1,0 +1,3 @@
+-- Guarantees: rows of an overtaken region take no part in this publish.
+DELETE FROM ${table}
+WHERE ${region_column} = ?

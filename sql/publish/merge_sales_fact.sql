@@ -1,0 +1,21 @@
+-- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched.
+MERGE INTO ANALYTICS.SALES_FACT AS FACT
+USING (
+    SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT
+    FROM ${clean_table} AS STAGED
+    INNER JOIN ${fates_table} AS FATES ON FATES.REGION = STAGED.REGION AND FATES.SALE_ID = STAGED.SALE_ID
+    INNER JOIN (${snapshots}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION
+    WHERE FATES.FATE IN ('inserted', 'updated')
+) AS STAGED
+ON FACT.SALE_ID = STAGED.SALE_ID AND FACT.REGION = STAGED.REGION
+WHEN MATCHED THEN UPDATE SET
+    ${update_assignments},
+    ETL_BATCH_ID = '${batch_id}',
+    ETL_RUN_NUMBER = ${run_number},
+    ETL_SNAPSHOT_AT = STAGED.SNAPSHOT_AT,
+    ETL_UPDATED_AT = CURRENT_TIMESTAMP()
+WHEN NOT MATCHED THEN INSERT (
+    ${clean_columns}, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT, ETL_UPDATED_AT
+) VALUES (
+    ${staged_clean_columns}, '${batch_id}', ${run_number}, STAGED.SNAPSHOT_AT, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()
+)

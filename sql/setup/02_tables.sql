@@ -1,0 +1,62 @@
+-- Guarantees: the fact table and its companions exist. Columns of the contract are generated; keys are not declared,
+-- because Snowflake does not enforce them: uniqueness is the work of publish and is checked by sql/checks/.
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
+    ${clean_column_definitions},
+    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that wrote this version of the sale: 20240115, R... or H...',
+    ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that wrote this version',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
+    ETL_INSERTED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale first came into this table (UTC)',
+    ETL_UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this version came into this table (UTC)'
+)
+COMMENT = 'One row per sale of all regions: the newest valid version';
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
+    ${rejected_column_definitions},
+    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
+    ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
+    STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY (open, without sale_id) or CLOSED (a newer version was published)',
+    FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)',
+    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a published version closed the entry (UTC)'
+)
+COMMENT = 'Rows that broke a rule, with all their reasons and the text of the source; personal data as tokens';
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
+    BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys',
+    REGION VARCHAR NOT NULL COMMENT 'Region code',
+    RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Number of the attempt, from one counter',
+    FLOW_RUN_ID VARCHAR NOT NULL COMMENT 'Prefect flow run of the attempt',
+    STATUS VARCHAR NOT NULL COMMENT 'STARTED, RENEWED, PUBLISHED, MISSING, EMPTY, FAILED, OVERTAKEN, ROLLED_BACK',
+    RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this row was written (UTC)',
+    LEASE_UNTIL TIMESTAMP_TZ(6) COMMENT 'STARTED, RENEWED: until when the attempt counts as alive (UTC)',
+    EXTRACTED NUMBER(18,0) COMMENT 'Rows read from the source',
+    REJECTED NUMBER(18,0) COMMENT 'Rows that broke a rule, cross-region keys included',
+    DUPLICATES NUMBER(18,0) COMMENT 'Older versions of a key in the same batch',
+    INSERTED NUMBER(18,0) COMMENT 'New sales',
+    UPDATED NUMBER(18,0) COMMENT 'Sales that got a newer version',
+    UNCHANGED NUMBER(18,0) COMMENT 'Sales that stood in the table just so',
+    SUPERSEDED NUMBER(18,0) COMMENT 'Versions older than the one in the table',
+    MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, as JSON text',
+    SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
+    CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED and OVERTAKEN',
+    CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract'
+)
+COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';
+
+CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST AS
+SELECT *
+FROM ANALYTICS.ETL_BATCHES
+QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC, RECORDED_AT DESC) = 1;
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
+    NAME VARCHAR NOT NULL COMMENT 'Always publish',
+    RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that held the lock last',
+    LOCKED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When it took the lock (UTC)'
+)
+COMMENT = 'One row; its UPDATE is the first statement of every publish and makes others wait until COMMIT';
+
+MERGE INTO ANALYTICS.ETL_LOCK AS HELD
+USING (SELECT 'publish' AS NAME) AS WANTED ON HELD.NAME = WANTED.NAME
+WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT) VALUES ('publish', 0, CURRENT_TIMESTAMP());
+
+CREATE SEQUENCE IF NOT EXISTS ANALYTICS.ETL_RUN_NUMBER START = 1 INCREMENT = 1;

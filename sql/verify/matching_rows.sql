@@ -1,0 +1,12 @@
+-- Answers rows and exact money by region and currency of the staged rows that stand in the fact table in every column.
+-- Written otherwise than the counts inside publish: a set intersection, which knows neither fates nor batch ids.
+SELECT REGION, CURRENCY, COUNT(*), ${money_sums}
+FROM (
+    SELECT ${clean_columns}
+    FROM ${clean_table}
+    INTERSECT
+    SELECT ${clean_columns}
+    FROM ANALYTICS.SALES_FACT
+    WHERE SALE_ID IN (SELECT SALE_ID FROM ${clean_table})
+) AS MATCHING
+GROUP BY REGION, CURRENCY

@@ -1,0 +1,24 @@
+"""An attempt: one run's try at a batch, its number, its names. Pure."""
+
+from dataclasses import dataclass
+
+from tasks.statements import StagingTables
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run at a batch. `run_number` comes from one counter; everything that it makes carries it in its name."""
+
+    run_number: int
+    flow_run_id: str
+    batch_id: str
+    regions: tuple[str, ...]
+
+    @property
+    def staging_prefix(self) -> str:
+        """The folder in the staging bucket that belongs to this attempt alone."""
+        return f"sales/batch={self.batch_id}/run={self.run_number:06d}"
+
+    @property
+    def staging_tables(self) -> StagingTables:
+        return StagingTables.of_run(self.run_number)

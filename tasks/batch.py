@@ -1,0 +1,82 @@
+"""What a run works on: the business date, its window and the batch. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open interval of time, aware UTC: rows sold or changed in it belong to the batch."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of_day(cls, day: date) -> "Window":
+        """The UTC day `[day 00:00Z, day + 1 00:00Z)`."""
+        start = datetime.combine(day, time.min, tzinfo=UTC)
+        return cls(start, start + timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The work for one business date and the regions asked for."""
+
+    date: date
+    regions: tuple[str, ...]
+
+    @property
+    def batch_id(self) -> str:
+        """The date as `20240115`."""
+        return self.date.strftime("%Y%m%d")
+
+    @property
+    def window(self) -> Window:
+        return Window.of_day(self.date)
+
+
+def parse_business_date(value: str | int | date) -> date:
+    """The date of `2024-01-15`, `20240115` or the integer 20240115.
+
+    Raises ValueError for every other form, booleans and impossible days included, with both forms named.
+    """
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    match = DATE_FORMS.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if match is None or not str(value).isascii():
+        raise ValueError(f"date {value!r} is not understood: write it as 2024-01-15 or 20240115")
+    year, month, day = (int(part) for part in match.groups() if part is not None)
+    try:
+        return date(year, month, day)
+    except ValueError as error:
+        raise ValueError(f"date {value!r} is no day of the calendar ({error}): write 2024-01-15 or 20240115") from None
+
+
+def refuse_future(day: date, now: datetime) -> date:
+    """`day`, or ValueError when it has not begun at `now` (aware UTC)."""
+    if Window.of_day(day).start > now:
+        today = now.date()
+        raise ValueError(f"date {day} is in the future (today is {today} UTC): choose {today} or an earlier day")
+    return day
+
+
+def day_before(moment: datetime) -> date:
+    """The UTC day before `moment` (aware): what a run scheduled for that moment loads."""
+    return moment.astimezone(UTC).date() - timedelta(days=1)
+
+
+def choose_regions(asked: list[str] | None, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The region codes to load in the order of `known`; None means all.
+
+    Raises ValueError for an unknown code, naming it and the known ones, and for an empty list.
+    """
+    if asked is None:
+        return known
+    unknown = [code for code in asked if code not in known]
+    if unknown or not asked:
+        wrong = f"region {unknown[0]!r} is unknown" if unknown else "regions is empty"
+        raise ValueError(f"{wrong}: choose from {', '.join(known)}, or leave regions out for all")
+    return tuple(code for code in known if code in asked)

@@ -1,0 +1,109 @@
+"""The error family, and the table that maps drivers' errors to it.
+
+    SalesEtlError            base: message names the thing, the value and the next step
+    |- TransientError        may pass when tried again (network, lock, timeout)
+    |- NeedsPersonError      will not pass by itself (password, permission, missing table, bad input)
+    |  `- RegionUnfitError   one region cannot be read as the contract says; the others go on
+    `- OutcomeUnknownError   the answer to a COMMIT was lost: nothing is retried before the ledger was asked
+
+Which errors may pass is decided here and nowhere else; how often to try stands in `retries.py`.
+"""
+
+import botocore.exceptions
+import psycopg2
+import psycopg2.errors
+import snowflake.connector.errors as snowflake_errors
+import sqlalchemy.exc
+
+
+class SalesEtlError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class TransientError(SalesEtlError):
+    """Raised when the same call may succeed later: connection lost, timeout, lock wait, throttling."""
+
+
+class NeedsPersonError(SalesEtlError):
+    """Raised when trying again cannot help: wrong password, missing permission, bad input, a broken law."""
+
+
+class RegionUnfitError(NeedsPersonError):
+    """Raised when a region's table or a required column is missing or has a type that does not fit."""
+
+
+class OutcomeUnknownError(SalesEtlError):
+    """Raised when the answer to COMMIT was lost and the ledger could not tell how it ended."""
+
+
+class PublishRefusedError(NeedsPersonError):
+    """Raised when the figures do not add up before COMMIT: everything was rolled back."""
+
+
+TRANSIENT_POSTGRES_STATES = (
+    "08",  # connection exception
+    "40",  # transaction rollback: serialization failure, deadlock
+    "53",  # insufficient resources: too many connections, disk full
+    "55P03",  # lock not available
+    "57014",  # query cancelled by statement_timeout
+    "57P",  # operator intervention: server shuts down or starts up
+)
+
+NEEDS_PERSON_POSTGRES_TEXTS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not permitted")
+"""A refused login carries no SQLSTATE in psycopg2, only the server's text."""
+
+TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 625, 630, 251011, 251012})
+"""Statement cancelled, aborted (lock wait, conflict) or timed out; connection timed out."""
+
+TRANSIENT_SNOWFLAKE_CLASSES = (
+    snowflake_errors.OperationalError,
+    snowflake_errors.InterfaceError,
+    snowflake_errors.HttpError,
+    snowflake_errors.InternalServerError,
+    snowflake_errors.ServiceUnavailableError,
+    snowflake_errors.GatewayTimeoutError,
+    snowflake_errors.RequestTimeoutError,
+    snowflake_errors.BadGatewayError,
+    snowflake_errors.TooManyRequests,
+    snowflake_errors.OtherHTTPRetryableError,
+    snowflake_errors.RequestExceedMaxRetryError,
+)
+"""The connector's own network errors. A wrong password or role is a DatabaseError and not among them."""
+
+TRANSIENT_S3_CODES = frozenset(
+    {"500", "503", "InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling"}
+)
+
+
+def _postgres_may_pass(error: psycopg2.Error) -> bool:
+    if error.pgcode:
+        return error.pgcode.startswith(TRANSIENT_POSTGRES_STATES)
+    refused = any(text in str(error) for text in NEEDS_PERSON_POSTGRES_TEXTS)
+    return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) and not refused
+
+
+def _snowflake_may_pass(error: snowflake_errors.Error) -> bool:
+    return error.errno in TRANSIENT_SNOWFLAKE_CODES or isinstance(error, TRANSIENT_SNOWFLAKE_CLASSES)
+
+
+def _aws_may_pass(error: botocore.exceptions.ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") in TRANSIENT_S3_CODES
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether trying again can help. An error that no line here knows needs a person."""
+    match error:
+        case SalesEtlError():
+            return isinstance(error, TransientError)
+        case sqlalchemy.exc.DBAPIError() if error.orig is not None:
+            return may_pass(error.orig)
+        case psycopg2.Error():
+            return _postgres_may_pass(error)
+        case snowflake_errors.Error():
+            return _snowflake_may_pass(error)
+        case botocore.exceptions.ClientError():
+            return _aws_may_pass(error)
+        case botocore.exceptions.HTTPClientError() | ConnectionError() | TimeoutError():
+            return True
+        case _:
+            return False

@@ -1,0 +1,234 @@
+"""Extract: one region's window, in one read-only snapshot, by COPY into exactly typed Arrow columns."""
+
+import io
+import json
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from prefect import get_run_logger, task
+from prefect.blocks.system import Secret
+from prefect_sqlalchemy import SqlAlchemyConnector
+from sqlalchemy import Engine
+
+from expectations.columns import SOURCE_COLUMNS
+from expectations.regions import REGIONS
+from tasks.batch import Window
+from tasks.errors import NeedsPersonError
+from tasks.retries import RETRIES
+from tasks.scratch import require_free_space
+from tasks.source import (
+    DECLARED_COLUMNS,
+    SOURCE_TABLE,
+    NewColumn,
+    check_declared,
+    copy_statement,
+    tally_statement,
+)
+from tasks.stopwatch import Stopwatch
+from tasks.tally import Tally, tallies_of_rows, tally_of_table
+from tasks.tokens import tokenizer
+
+CSV_BLOCK_BYTES = 8 * 2**20
+"""Bytes of CSV that become one batch of rows; bounds the memory of a region."""
+
+PROGRESS_ROWS = 250_000
+"""A log line is written about every so many rows."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What was read from one region: an Arrow IPC file and its figures.
+
+    `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the
+    database's time (aware, UTC). `new_columns` are those that neither the contract nor `extra_columns` names.
+    """
+
+    region: str
+    path: Path
+    snapshot_at: datetime
+    source: Tally
+    read: Tally
+    new_columns: tuple[NewColumn, ...]
+    seconds: float
+
+
+EXTRACTED_SCHEMA = pa.schema(
+    [*(c.arrow_field for c in SOURCE_COLUMNS), ("extra_attributes", pa.string()), ("unreadable", pa.string())]
+)
+"""Columns of the Arrow file; `extra_attributes` and `unreadable` are JSON text or NULL."""
+
+
+@contextmanager
+def open_snapshot(engine: Engine) -> Iterator[Any]:
+    """A psycopg2 cursor in one REPEATABLE READ, READ ONLY transaction, with UTC and ISO dates."""
+    connection = engine.raw_connection()
+    try:
+        connection.driver_connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        connection.driver_connection.set_client_encoding("UTF8")
+        cursor = connection.cursor()
+        cursor.execute("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'")
+        yield cursor
+        connection.rollback()
+    finally:
+        connection.invalidate()
+
+
+def read_region(
+    engine: Engine,
+    region: str,
+    window: Window,
+    directory: Path,
+    token_key: bytes,
+    extra_columns: Mapping[str, str],
+    say: Say,
+) -> Extracted:
+    """Reads the window of `region` into `directory`; personal data are tokens before a byte is written.
+
+    `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
+    Raises RegionUnfitError when table or columns do not fit, NeedsPersonError when fewer or other rows arrived
+    than the database counted.
+    """
+    watch = Stopwatch()
+    path = directory / f"{region}.extracted.arrow"
+    with open_snapshot(engine) as cursor:
+        cursor.execute("SELECT now()")
+        (snapshot_at,) = cursor.fetchone()
+        cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
+        new = check_declared(dict(cursor.fetchall()), region)
+        extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
+        source = _count(cursor, window)
+        require_free_space(directory, source.rows)
+        with closing(copied_batches(cursor, copy_statement(window, extra), extra)) as batches:
+            read = write_batches(batches, path, token_key, extra, _progress(say, region, source.rows))
+    if differences := source.differences(read):
+        raise NeedsPersonError(f"{region}: the rows read are not those that the database counted: {differences}")
+    unnamed = tuple(column for column in new if column.name not in extra)
+    return Extracted(region, path, snapshot_at, source, read, unnamed, watch.seconds())
+
+
+def _count(cursor: Any, window: Window) -> Tally:
+    cursor.execute(tally_statement(window))
+    return tallies_of_rows(cursor.fetchall(), keys=0).get((), Tally())
+
+
+def _progress(say: Say, region: str, rows_total: int) -> Callable[[int], None]:
+    said = 0
+
+    def progress(rows: int) -> None:
+        nonlocal said
+        if rows - said >= PROGRESS_ROWS:
+            said = rows
+            say(f"step=extract region={region} rows={rows} of={rows_total}")
+
+    return progress
+
+
+def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:
+    """Names and types of the CSV's columns, in the order of the SELECT."""
+    types = {column.name: column.arrow_field.type for column in SOURCE_COLUMNS}
+    return types | {f"extra.{name}": pa.string() for name in extra_columns} | {"unreadable": pa.string()}
+
+
+def copied_batches(cursor: Any, statement: str, extra_columns: Mapping[str, str]) -> Generator[pa.RecordBatch, None, None]:
+    """Runs the COPY in a thread and yields its rows as they arrive, in batches of bounded size."""
+    read_end, write_end = os.pipe()
+    with ThreadPoolExecutor(1) as pool, open(read_end, "rb") as csv:
+        copying = pool.submit(_copy_into_pipe, cursor, statement, write_end)
+        try:
+            if csv.peek(1):
+                yield from _parse_csv(csv, csv_columns(extra_columns))
+        finally:
+            # A reader that stopped early must not leave the writer waiting on a full pipe.
+            csv.close()
+            _raise_unless_reader_left(copying)
+
+
+def _copy_into_pipe(cursor: Any, statement: str, write_end: int) -> None:
+    with io.BufferedWriter(io.FileIO(write_end, "w"), buffer_size=2**20) as pipe:
+        cursor.copy_expert(statement, pipe)
+
+
+def _raise_unless_reader_left(copying: Any) -> None:
+    error = copying.exception()
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise error
+
+
+def _parse_csv(csv: io.BufferedReader, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    # The defaults would turn "", NA, nan and NULL in text into NULL.
+    reader = pa_csv.open_csv(
+        csv,
+        read_options=pa_csv.ReadOptions(column_names=list(types), block_size=CSV_BLOCK_BYTES),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+        ),
+    )
+    yield from reader
+
+
+def write_batches(
+    batches: Iterator[pa.RecordBatch],
+    path: Path,
+    token_key: bytes,
+    extra_columns: Mapping[str, str],
+    progress: Callable[[int], None],
+) -> Tally:
+    """Writes the batches to an Arrow IPC file with EXTRACTED_SCHEMA, personal data as tokens; counts them."""
+    tokenize, read = tokenizer(token_key), Tally()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, EXTRACTED_SCHEMA) as writer:
+        for batch in batches:
+            tokenized = without_personal_data(batch, extra_columns, tokenize)
+            writer.write_batch(tokenized)
+            read += tally_of_table(tokenized)
+            progress(read.rows)
+    return read
+
+
+def without_personal_data(
+    batch: pa.RecordBatch, extra_columns: Mapping[str, str], tokenize: Callable[[pa.Array], pa.Array]
+) -> pa.RecordBatch:
+    """The batch with EXTRACTED_SCHEMA: personal columns as tokens, extra columns as one JSON text."""
+    contract = [tokenize(batch[c.name]) if c.personal else batch[c.name] for c in SOURCE_COLUMNS]
+    extra = {
+        name: tokenize(batch[f"extra.{name}"]) if kind == "personal" else batch[f"extra.{name}"]
+        for name, kind in extra_columns.items()
+    }
+    return pa.record_batch([*contract, _as_json(extra, batch.num_rows), batch["unreadable"]], schema=EXTRACTED_SCHEMA)
+
+
+def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
+    if not columns:
+        return pa.nulls(rows, pa.string())
+    values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
+    texts = [json.dumps(dict(zip(columns, row, strict=True)), sort_keys=True, ensure_ascii=False) for row in values]
+    return pa.array(texts, pa.string())
+
+
+@task(name="extract", task_run_name="extract-{region}", **RETRIES)
+def extract(
+    region: str, window: Window, directory: Path, token_key_block: str, extra_columns: Mapping[str, str]
+) -> Extracted:
+    """Reads one region's window through the region's SqlAlchemyConnector block."""
+    logger = get_run_logger()
+    connector = SqlAlchemyConnector.load(REGIONS[region].block)
+    token_key = Secret.load(token_key_block).get().encode()
+    engine = connector.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
+    try:
+        extracted = read_region(engine, region, window, directory, token_key, extra_columns, logger.info)
+    finally:
+        engine.dispose()
+    for column in extracted.new_columns:
+        logger.warning("step=extract region=%s new column %s (%s)", region, column.name, column.declared_type)
+    logger.info("step=extract region=%s rows=%d seconds=%.1f", region, extracted.read.rows, extracted.seconds)
+    return extracted

@@ -1,0 +1,147 @@
+"""The ledger `ANALYTICS.ETL_BATCHES`: what happened to each batch and region. Only ever inserted into."""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from prefect import get_run_logger, task
+
+from blocks.snowflake import SnowflakeHostConnector
+from expectations.columns import CONTRACT_VERSION
+from tasks.attempt import Attempt
+from tasks.batch import Batch
+from tasks.retries import RETRIES
+from tasks.statements import render
+from tasks.tally import Tally
+from tasks.warehouse import Session, open_session
+
+RENEWAL_INTERVAL = timedelta(minutes=5)
+"""How often a lease is renewed while a step goes on."""
+
+
+class Status(StrEnum):
+    """What the ledger says of a batch and region."""
+
+    STARTED = "STARTED"
+    RENEWED = "RENEWED"
+    PUBLISHED = "PUBLISHED"
+    MISSING = "MISSING"
+    EMPTY = "EMPTY"
+    FAILED = "FAILED"
+    OVERTAKEN = "OVERTAKEN"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the ledger, without its time. `counts` maps EXTRACTED, REJECTED, ... to rows."""
+
+    region: str
+    status: Status
+    counts: Mapping[str, int] = field(default_factory=dict)
+    money: Tally | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    cause: str | None = None
+    lease_minutes: int | None = None
+
+
+_COUNTS = ("EXTRACTED", "REJECTED", "DUPLICATES", "INSERTED", "UPDATED", "UNCHANGED", "SUPERSEDED")
+
+
+def record(session: Session, attempt: Attempt, entries: Iterable[Entry]) -> None:
+    """Inserts the entries; inside the caller's transaction when there is one."""
+    for entry in entries:
+        session.query(render("ledger/insert_entry", lease_until=_lease(entry.lease_minutes)), _values(attempt, entry))
+
+
+def _lease(minutes: int | None) -> str:
+    return "NULL" if minutes is None else f"DATEADD('minute', {minutes:d}, CURRENT_TIMESTAMP())"
+
+
+def _values(attempt: Attempt, entry: Entry) -> list[Any]:
+    return [
+        attempt.batch_id,
+        entry.region,
+        attempt.run_number,
+        attempt.flow_run_id,
+        str(entry.status),
+        *(entry.counts.get(name) for name in _COUNTS),
+        json.dumps(entry.money.to_json()) if entry.money else None,
+        json.dumps(dict(entry.seconds)) if entry.seconds else None,
+        entry.cause,
+        CONTRACT_VERSION,
+    ]
+
+
+def statuses_of_run(session: Session, run_number: int) -> dict[str, str]:
+    """What the ledger says of one attempt: its newest final status per region, none when it did not end."""
+    rows = session.query(
+        "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES "
+        "WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'RENEWED') ORDER BY RECORDED_AT",
+        [run_number],
+    )
+    return {region: status for region, status in rows}
+
+
+def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minutes: int) -> Attempt:
+    """Takes the next run number and records STARTED for every region."""
+    ((run_number,),) = session.query("SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL")
+    attempt = Attempt(int(run_number), flow_run_id, batch.batch_id, batch.regions)
+    record(session, attempt, [Entry(region, Status.STARTED, lease_minutes=lease_minutes) for region in batch.regions])
+    return attempt
+
+
+@task(name="begin", **RETRIES)
+def begin(batch: Batch, flow_run_id: str, connector_block: str, warehouse: str, lease_minutes: int) -> Attempt:
+    """Opens the attempt in the ledger; a warehouse that does not answer stops the run here, before anything is read."""
+    connector = SnowflakeHostConnector.load(connector_block)
+    with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}") as session:
+        attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
+    get_run_logger().info("step=begin batch=%s run=%d regions=%d", batch.batch_id, attempt.run_number, len(batch.regions))
+    return attempt
+
+
+@contextmanager
+def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_minutes: int) -> Iterator[None]:
+    """Renews the lease of `attempt` every 5 minutes, in a thread, for as long as the body runs.
+
+    A renewal that fails is logged and tried again at the next one: a lease may lapse, a load must not fail for it.
+    """
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    done = threading.Event()
+    entries = [Entry(region, Status.RENEWED, lease_minutes=lease_minutes) for region in attempt.regions]
+
+    def renew() -> None:
+        while not done.wait(RENEWAL_INTERVAL.total_seconds()):
+            try:
+                with open_session(connector, warehouse, f"retail-sales renew {attempt.batch_id}") as session:
+                    record(session, attempt, entries)
+                logger.info("step=renew run=%d still working", attempt.run_number)
+            except Exception as error:
+                logger.warning("step=renew run=%d failed: %s", attempt.run_number, error)
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def record_failure(session: Session, flow_run_id: str, cause: str) -> list[str]:
+    """Records FAILED for every region of the flow run's attempts that has no final status, and answers them."""
+    open_regions = session.query(
+        "SELECT RUN_NUMBER, BATCH_ID, REGION FROM ANALYTICS.ETL_BATCHES WHERE FLOW_RUN_ID = ? "
+        "GROUP BY RUN_NUMBER, BATCH_ID, REGION "
+        "HAVING COUNT_IF(STATUS NOT IN ('STARTED', 'RENEWED')) = 0 ORDER BY RUN_NUMBER, REGION",
+        [flow_run_id],
+    )
+    for run_number, batch_id, region in open_regions:
+        attempt = Attempt(int(run_number), flow_run_id, batch_id, (region,))
+        record(session, attempt, [Entry(region, Status.FAILED, cause=cause)])
+    return [region for _, _, region in open_regions]

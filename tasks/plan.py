@@ -1,0 +1,94 @@
+"""Plan: which regions can go on after extract, and which are left out and why. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg2
+import sqlalchemy.exc
+
+from blocks.variables import Settings
+from tasks.batch import Batch
+from tasks.errors import NeedsPersonError, SalesEtlError
+from tasks.extract import Extracted
+from tasks.ledger import Entry, Status
+from tasks.quality import Check, too_few_rows
+
+REGION_ERRORS = (SalesEtlError, psycopg2.Error, sqlalchemy.exc.DBAPIError)
+"""Errors that say something about one region; any other is a fault of the program and fails the run."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`present` regions go on; `left_out` are the ledger's entries of those that do not (MISSING, EMPTY)."""
+
+    present: tuple[Extracted, ...]
+    left_out: tuple[Entry, ...]
+    answered: tuple[Extracted, ...]
+
+    @property
+    def missing(self) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.left_out if entry.status is Status.MISSING)
+
+    @property
+    def missing_message(self) -> str:
+        """Which regions are missing and why, in one line."""
+        return "; ".join(f"{entry.region} left out: {entry.cause}" for entry in self.missing)
+
+
+def plan(batch: Batch, outcomes: Mapping[str, Extracted | BaseException], settings: Settings) -> Plan:
+    """Sorts the regions by what their extract answered.
+
+    A closed day without rows is EMPTY. A region that failed, or answered with fewer rows than
+    `min_region_record_count`, is MISSING. Raises an error that is no region's own.
+    """
+    answered = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, Extracted))
+    left_out = [entry for region, outcome in outcomes.items() if (entry := _left_out(batch, region, outcome, settings))]
+    gone = {entry.region for entry in left_out}
+    return Plan(tuple(e for e in answered if e.region not in gone), tuple(left_out), answered)
+
+
+def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, settings: Settings) -> Entry | None:
+    if isinstance(outcome, BaseException):
+        if not isinstance(outcome, REGION_ERRORS):
+            raise outcome
+        return Entry(region, Status.MISSING, cause=one_line(outcome))
+    rows, floor = outcome.read.rows, settings.thresholds.min_region_record_count
+    closed = is_closed(batch, region, settings)
+    if closed and rows == 0:
+        return Entry(region, Status.EMPTY, counts={"EXTRACTED": 0}, cause="closed day")
+    if not closed and rows < floor:
+        cause = f"answered with {rows} rows, min_region_record_count is {floor}"
+        return Entry(region, Status.MISSING, counts={"EXTRACTED": rows}, cause=cause)
+    return None
+
+
+def is_closed(batch: Batch, region: str, settings: Settings) -> bool:
+    """Whether the variable `closed_days` names the batch's date for the region."""
+    return batch.date in settings.closed_days.get(region, frozenset())
+
+
+def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) -> bool:
+    """Whether `min_record_count` applies: not to the healing of single regions, nor when all regions are closed."""
+    return len(batch.regions) == len(all_regions) and not all(is_closed(batch, r, settings) for r in batch.regions)
+
+
+def refuse_unloadable(sorted_regions: Plan, settings: Settings) -> Check | None:
+    """The failed check of a day on which the regions answered, but with too few rows to go on.
+
+    Raises NeedsPersonError when a required region is missing, or no region answered at all.
+    """
+    required = [entry for entry in sorted_regions.missing if entry.region in settings.regions_required]
+    if required:
+        raise NeedsPersonError(f"a required region is missing: {sorted_regions.missing_message}")
+    if sorted_regions.present or len(sorted_regions.left_out) > len(sorted_regions.missing):
+        return None
+    if not sorted_regions.answered:
+        raise NeedsPersonError(f"no region could be read: {sorted_regions.missing_message}")
+    rows = sum(extracted.read.rows for extracted in sorted_regions.answered)
+    return too_few_rows(rows, settings.thresholds.min_record_count)
+
+
+def one_line(error: BaseException, length_max: int = 500) -> str:
+    """An error's message in one line of bounded length: drivers write several."""
+    text = str(getattr(error, "orig", None) or error)
+    return " ".join(text.split())[:length_max]

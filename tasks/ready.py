@@ -1,0 +1,43 @@
+"""Ready: the blocks and the bucket that a run needs are there, asked before anything is read."""
+
+import botocore.exceptions
+from prefect import get_run_logger, task
+from prefect.blocks.system import Secret
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from expectations.regions import REGIONS
+from tasks.batch import Batch
+from tasks.errors import NeedsPersonError, TransientError, may_pass
+from tasks.retries import RETRIES
+from tasks.stage import load_bucket
+
+
+def find_missing_blocks(batch: Batch, token_key_block: str) -> list[str]:
+    """The slugs and names of the blocks of sources and token key that are not registered."""
+    wanted = [(SqlAlchemyConnector, REGIONS[region].block) for region in batch.regions] + [(Secret, token_key_block)]
+    return [f"{kind.get_block_type_slug()}/{name}" for kind, name in wanted if not _exists(kind, name)]
+
+
+def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
+    try:
+        kind.load(name)
+    except ValueError:
+        return False
+    return True
+
+
+@task(name="check-ready", **RETRIES)
+def check_ready(batch: Batch, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
+    """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
+    if missing := find_missing_blocks(batch, token_key_block):
+        raise NeedsPersonError(f"block {missing[0]} is missing: run `make register` with the environment of the README")
+    bucket = load_bucket(bucket_block, bucket_name)
+    try:
+        bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        kind = TransientError if may_pass(error) else NeedsPersonError
+        raise kind(
+            f"bucket {bucket_name} cannot be reached ({error}): check variable s3_staging_bucket, block "
+            f"aws-credentials/{bucket_block} and the endpoint"
+        ) from error
+    get_run_logger().info("step=check-ready batch=%s regions=%d", batch.batch_id, len(batch.regions))

@@ -1,0 +1,270 @@
+"""Report: what a run did, as one record, as Prefect artifacts and as JSON. Holds no personal data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from expectations.rules import CROSS_REGION_RULE
+from tasks.attempt import Attempt
+from tasks.batch import Batch
+from tasks.extract import Extracted
+from tasks.ledger import Entry
+from tasks.plan import Plan
+from tasks.publish import TALLIED_FATES, Publication, Published
+from tasks.quality import Verdict
+from tasks.stage import StagedRegion
+from tasks.tally import Tally
+from tasks.transform import BrokenRule, Transformed
+from tasks.verify import Verification
+
+
+@dataclass(frozen=True)
+class RegionReport:
+    """One region's figures in rows; `money` are the exact totals of the extracted rows; `seconds` per step."""
+
+    region: str
+    status: str
+    cause: str | None = None
+    extracted: int = 0
+    clean: int = 0
+    rejected: int = 0
+    rejected_by_rule: Mapping[str, int] = field(default_factory=dict)
+    example_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    duplicates: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    money: Tally = field(default_factory=Tally)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types; money as `{currency: {column: "1.00"}}`."""
+        money = {
+            currency: {column: cell["total"] for column, cell in columns.items()}
+            for currency, columns in self.money.to_json()["money"].items()
+        }
+        return {**vars(self), "money": money}
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Everything that a person wants to know of a run. `seconds` are of the steps that all regions share."""
+
+    date: str
+    batch_id: str
+    run_number: int
+    flow_run_id: str
+    staging_prefix: str
+    regions: tuple[RegionReport, ...]
+    checks_failed: tuple[str, ...]
+    checks_made: int
+    verified: bool
+    overtaken: tuple[str, ...]
+    missing: str
+    seconds: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {**vars(self), "regions": [region.to_json() for region in self.regions]}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the steps answered, as far as the run came."""
+
+    batch: Batch
+    attempt: Attempt
+    plan: Plan
+    transformed: Sequence[Transformed] = ()
+    verdict: Verdict | None = None
+    staged: Sequence[StagedRegion] = ()
+    publication: Publication | None = None
+    verification: Verification | None = None
+
+    def with_(self, **answers: Any) -> "Findings":
+        """The findings with more steps' answers."""
+        return replace(self, **answers)
+
+
+def summarize(findings: Findings) -> RunReport:
+    """One record of what the steps answered."""
+    publication, verdict, verification = findings.publication, findings.verdict, findings.verification
+    refused = [publication.refused.message] if publication and publication.refused else []
+    return RunReport(
+        date=findings.batch.date.isoformat(),
+        batch_id=findings.batch.batch_id,
+        run_number=findings.attempt.run_number,
+        flow_run_id=findings.attempt.flow_run_id,
+        staging_prefix=findings.attempt.staging_prefix,
+        regions=tuple(_region(region, findings) for region in findings.batch.regions),
+        checks_failed=tuple(check.message for check in (verdict.failed if verdict else ())) + tuple(refused),
+        checks_made=len(verdict.checks) if verdict else 0,
+        verified=verification is not None,
+        overtaken=publication.overtaken if publication else (),
+        missing=findings.plan.missing_message,
+        seconds={
+            "quality-gate": verdict.seconds if verdict else 0.0,
+            "load": publication.seconds_load if publication else 0.0,
+            "publish": publication.seconds_publish if publication else 0.0,
+            "verify": verification.seconds if verification else 0.0,
+        },
+    )
+
+
+def _region(region: str, findings: Findings) -> RegionReport:
+    left_out = next((entry for entry in findings.plan.left_out if entry.region == region), None)
+    extracted = next((extracted for extracted in findings.plan.answered if extracted.region == region), None)
+    if left_out or not extracted:
+        return _left_out(region, left_out, extracted)
+    transformed = next((t for t in findings.transformed if t.region == region), None)
+    published = _find_published(region, findings.publication)
+    staged = next((staged for staged in findings.staged if staged.region == region), None)
+    seconds = {"extract": extracted.seconds}
+    seconds |= {"transform": transformed.seconds} if transformed else {}
+    seconds |= {"stage": staged.seconds} if staged else {}
+    return RegionReport(
+        region=region,
+        status=_status(region, findings.publication, published),
+        extracted=extracted.read.rows,
+        clean=transformed.clean.rows if transformed else 0,
+        rejected=(transformed.rejected.rows if transformed else 0) + (published.cross_region.rows if published else 0),
+        rejected_by_rule=_by_rule(transformed, published),
+        example_keys={broken.rule: broken.keys for broken in (transformed.broken if transformed else ())},
+        duplicates=transformed.duplicates.rows if transformed else 0,
+        money=extracted.source,
+        seconds=seconds,
+        **{fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES},
+    )
+
+
+def _left_out(region: str, entry: Entry | None, extracted: Extracted | None) -> RegionReport:
+    rows, money = (extracted.read.rows, extracted.source) if extracted else (0, Tally())
+    status = str(entry.status) if entry else "UNKNOWN"
+    return RegionReport(region, status, entry.cause if entry else None, extracted=rows, money=money)
+
+
+def _find_published(region: str, publication: Publication | None) -> Published | None:
+    return next((p for p in (publication.regions if publication else ()) if p.region == region), None)
+
+
+def _status(region: str, publication: Publication | None, published: Published | None) -> str:
+    if published:
+        return "PUBLISHED"
+    return "OVERTAKEN" if publication and region in publication.overtaken else "NOT PUBLISHED"
+
+
+def _by_rule(transformed: Transformed | None, published: Published | None) -> dict[str, int]:
+    broken: Sequence[BrokenRule] = transformed.broken if transformed else ()
+    counts = {rule.rule: rule.rows for rule in broken}
+    if published and published.cross_region.rows:
+        counts[CROSS_REGION_RULE] = published.cross_region.rows
+    return counts
+
+
+def extraction_table(extracts: Sequence[Extracted]) -> list[dict[str, Any]]:
+    """Extraction metadata: one row per region that answered."""
+    return [
+        {
+            "region": extracted.region,
+            "rows": extracted.read.rows,
+            "snapshot (UTC)": extracted.snapshot_at.isoformat(),
+            "seconds": extracted.seconds,
+            "new columns": ", ".join(f"{c.name} ({c.declared_type})" for c in extracted.new_columns),
+        }
+        for extracted in extracts
+    ]
+
+
+def reconciliation_table(report: RunReport) -> list[dict[str, Any]]:
+    """Source against fates, one row per region."""
+    names = ("extracted", *TALLIED_FATES, "duplicates", "rejected")
+    return [
+        {"region": region.region, "status": region.status, **{name: getattr(region, name) for name in names}}
+        for region in report.regions
+    ]
+
+
+def rejected_table(report: RunReport) -> list[dict[str, Any]]:
+    """Rejected rows by region and rule with up to ten keys each."""
+    return [
+        {
+            "region": region.region,
+            "rule": rule,
+            "rows": rows,
+            "first keys": ", ".join(region.example_keys.get(rule, ())),
+        }
+        for region in report.regions
+        for rule, rows in region.rejected_by_rule.items()
+    ]
+
+
+def quality_table(verdict: Verdict | None) -> list[dict[str, Any]]:
+    """Every check of the quality gate."""
+    return [
+        {
+            "suite": check.suite,
+            "scope": check.scope,
+            "check": check.name,
+            "column": check.column,
+            "passed": "yes" if check.passed else "NO",
+            "result": check.message,
+        }
+        for check in (verdict.checks if verdict else ())
+    ]
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; a sentence when there are none."""
+    if not rows:
+        return "None."
+    cells = [[str(value).replace("|", "\\|") for value in row.values()] for row in rows]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def money_table(report: RunReport) -> list[dict[str, Any]]:
+    """Exact totals of the extracted rows by region and currency."""
+    return [
+        {"region": region.region, "currency": currency, **columns}
+        for region in report.regions
+        for currency, columns in region.to_json()["money"].items()
+    ]
+
+
+def markdown_report(report: RunReport) -> str:
+    """The run on one page."""
+    failed = "\n".join(f"- {message}" for message in report.checks_failed) or "None."
+    sections = {
+        "Reconciliation": markdown_table(reconciliation_table(report)),
+        "Money, as extracted": markdown_table(money_table(report)),
+        "Rejected rows by rule": markdown_table(rejected_table(report)),
+        "Failed checks": failed,
+        "Left out": report.missing or "None.",
+    }
+    head = (
+        f"# Daily sales {report.date}\n\nBatch `{report.batch_id}`, run {report.run_number}, "
+        f"staged below `{report.staging_prefix}/`, "
+        f"{'verified in the fact table' if report.verified else 'NOT published'}.\n"
+    )
+    return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
+
+
+@task(name="report")
+def report(findings: Findings) -> RunReport:
+    """Writes the artifacts of the run and answers its report."""
+    summary = summarize(findings)
+    key = "daily-sales"
+    create_markdown_artifact(markdown_report(summary), key=f"{key}-report", description=f"Daily sales {summary.date}")
+    tables = {
+        "extraction": extraction_table(findings.plan.answered),
+        "reconciliation": reconciliation_table(summary),
+        "rejected": rejected_table(summary),
+        "quality": quality_table(findings.verdict),
+    }
+    for name, rows in tables.items():
+        create_table_artifact(rows, key=f"{key}-{name}", description=f"{name.capitalize()} of {summary.date}")
+    return summary

@@ -1,0 +1,25 @@
+"""How often and how patiently tasks are tried again; which errors deserve it stands in `errors.py`."""
+
+from typing import Any
+
+from prefect import Task
+from prefect.client.schemas import TaskRun
+from prefect.states import State
+from prefect.tasks import exponential_backoff
+
+from tasks.errors import may_pass
+
+
+def retry_if_may_pass(task: "Task[Any, Any]", task_run: TaskRun, state: State) -> bool:
+    """Prefect's `retry_condition_fn`: only an error that may pass is tried again."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, BaseException) and may_pass(error)
+
+
+RETRIES: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(backoff_factor=5),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": retry_if_may_pass,
+}
+"""Three retries after about 5, 10 and 20 seconds, for every task that talks to another machine."""

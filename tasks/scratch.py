@@ -1,0 +1,69 @@
+"""Scratch space of one attempt: a private directory that lives as long as its process. Pure."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tasks.errors import NeedsPersonError
+
+SCRATCH_BYTES_PER_ROW = 1_000
+"""Upper estimate for a row's Arrow and Parquet files together, measured on the sample data with room to spare."""
+
+LOCK_NAME = ".in-use"
+
+
+def scratch_root() -> Path:
+    """Where attempts keep their files; below TMPDIR, of this user alone."""
+    return Path(tempfile.gettempdir()) / f"retail-sales-etl-{os.getuid()}"
+
+
+@contextmanager
+def scratch_directory(root: Path | None = None) -> Iterator[Path]:
+    """A new directory (mode 0700) for one attempt, removed at the end.
+
+    It is locked by the living process, so that the next run can tell leftovers of a killed one and remove them.
+    """
+    root = root or scratch_root()
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sweep(root)
+    directory = Path(tempfile.mkdtemp(prefix="run-", dir=root))
+    with open(directory / LOCK_NAME, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def sweep(root: Path) -> list[Path]:
+    """Removes the directories whose process is gone, and returns them."""
+    dead = [directory for directory in root.glob("run-*") if not _in_use(directory)]
+    for directory in dead:
+        shutil.rmtree(directory, ignore_errors=True)
+    return dead
+
+
+def _in_use(directory: Path) -> bool:
+    try:
+        with open(directory / LOCK_NAME) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        # Another attempt is between making its directory and locking it.
+        return directory.exists()
+
+
+def require_free_space(directory: Path, rows: int) -> None:
+    """Raises NeedsPersonError when the disk of `directory` has too little room for `rows` rows."""
+    needed, free = rows * SCRATCH_BYTES_PER_ROW, shutil.disk_usage(directory).free
+    if free < needed:
+        raise NeedsPersonError(
+            f"scratch disk of {directory} has {free // 2**20} MiB free, {needed // 2**20} MiB are needed for "
+            f"{rows} rows: free some space or point TMPDIR at a larger disk"
+        )

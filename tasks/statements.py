@@ -1,0 +1,106 @@
+"""Fills the statements of `sql/` with names and column lists made from the column contract. Pure.
+
+Values are bound by the driver where it can bind; what stands in text goes through `text_literal`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from string import Template
+
+from expectations.columns import Column
+from expectations.tables import CLEAN_COLUMNS, REJECTED_SOURCE_COLUMNS
+from tasks.tally import MONEY_COLUMNS
+
+SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
+
+
+@dataclass(frozen=True)
+class StagingTables:
+    """The transient tables of one attempt; no other attempt has these names."""
+
+    clean_table: str
+    rejected_table: str
+    fates_table: str
+
+    @classmethod
+    def of_run(cls, run_number: int) -> "StagingTables":
+        return cls(*(f"STAGING.{kind}_{run_number:06d}" for kind in ("CLEAN", "REJECTED", "FATES")))
+
+
+def text_literal(text: str) -> str:
+    """An SQL text literal; Snowflake reads a backslash in it as an escape, so it is doubled like the quote."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def render(name: str, **values: str) -> str:
+    """The statement `sql/<name>.sql` with its placeholders filled; KeyError for one without a value."""
+    return Template((SQL_DIRECTORY / f"{name}.sql").read_text(encoding="utf-8")).substitute(_COLUMN_LISTS, **values)
+
+
+def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
+    """A subquery with the columns REGION and SNAPSHOT_AT (aware UTC), one row per region."""
+    return " UNION ALL ".join(
+        f"SELECT {text_literal(region)} AS REGION, {text_literal(moment.isoformat(' '))}::TIMESTAMP_TZ AS SNAPSHOT_AT"
+        for region, moment in snapshots.items()
+    )
+
+
+def money_sums(prefix: str = "") -> str:
+    """Exact sum and number of amounts of each money column; without the cast a stand-in may add floats."""
+    return ", ".join(
+        f"SUM({prefix}{column.upper()}::NUMBER(38,2)), COUNT({prefix}{column.upper()})" for column in MONEY_COLUMNS
+    )
+
+
+def _definition(column: Column) -> str:
+    required = "" if column.nullable else " NOT NULL"
+    comment = text_literal(column.description)
+    return f"{column.stored_name.upper()} {column.snowflake_type}{required} COMMENT {comment}"
+
+
+def _rejected_definitions() -> str:
+    own = [
+        "REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row'",
+        "SALE_KEY VARCHAR COMMENT 'Business key as the fact table would have it'",
+        "RULES VARCHAR NOT NULL COMMENT 'Ids of all rules that the row broke, blank-separated'",
+        "VERSION_AT TIMESTAMP_TZ(6) COMMENT 'updated_at, NULL when missing or unreadable (UTC)'",
+    ]
+    return ",\n    ".join([*own, *(f"{name.upper()} VARCHAR" for name in REJECTED_SOURCE_COLUMNS)])
+
+
+def _as_text(column: Column) -> str:
+    name = f"STAGED.{column.stored_name.upper()}"
+    if column.kind == "timestamp":
+        return f"TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS') || '+00'"
+    return name if column.kind == "text" else f"{name}::VARCHAR"
+
+
+def _names(columns: tuple[str, ...], prefix: str = "") -> str:
+    return ", ".join(prefix + name.upper() for name in columns)
+
+
+_CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
+
+_COLUMN_LISTS = {
+    "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
+    "rejected_column_definitions": _rejected_definitions(),
+    "clean_columns": _names(_CLEAN_NAMES),
+    "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
+    "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
+    "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),
+    "clean_columns_as_text": ", ".join(_as_text(c) for c in CLEAN_COLUMNS if c.stored_name in REJECTED_SOURCE_COLUMNS),
+    "update_assignments": ",\n    ".join(f"{name.upper()} = STAGED.{name.upper()}" for name in _CLEAN_NAMES),
+    "no_column_differs": "\n            AND ".join(
+        f"FACT.{name.upper()} IS NOT DISTINCT FROM STAGED.{name.upper()}" for name in _CLEAN_NAMES
+    ),
+    "money_sums": money_sums(),
+    "staged_money_sums": money_sums("STAGED."),
+    "fact_money_sums": money_sums("FACT."),
+    "null_percentages": ",\n    ".join(
+        f"100 * COUNT_IF({column.stored_name.upper()} IS NULL) / COUNT(*) AS {column.stored_name.upper()}"
+        for column in CLEAN_COLUMNS
+        if not column.nullable
+    ),
+}

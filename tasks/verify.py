@@ -1,0 +1,80 @@
+"""Verify: looks at the fact table after COMMIT with queries written otherwise than those of publish."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prefect import get_run_logger, task
+
+from blocks.snowflake import SnowflakeHostConnector
+from tasks.errors import NeedsPersonError
+from tasks.publish import Publication
+from tasks.retries import RETRIES
+from tasks.stage import Manifest
+from tasks.statements import render
+from tasks.stopwatch import Stopwatch
+from tasks.tally import Tally, add_up, tallies_of_rows
+from tasks.warehouse import Session, open_session
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One region's figures: what the manifest's files and fates promise, and what the table shows."""
+
+    region: str
+    expected: Tally
+    found: Tally
+
+    @property
+    def holds(self) -> bool:
+        return self.expected == self.found
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The second look at a published batch."""
+
+    comparisons: tuple[Comparison, ...]
+    repeated_keys: int
+    seconds: float
+
+
+def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str, Tally]:
+    """Per published region, the manifest's clean rows without those that gave way to another row of the table."""
+    expected = {}
+    for published in publication.regions:
+        files = [file.tally or Tally() for file in manifest.files_of("clean") if file.region == published.region]
+        expected[published.region] = add_up(files).minus(published.superseded + published.cross_region)
+    return expected
+
+
+def compare(session: Session, manifest: Manifest, publication: Publication) -> Verification:
+    """Asks the table for the batch's rows, column by column, and compares rows and exact money with the manifest."""
+    watch, clean_table = Stopwatch(), manifest.attempt.staging_tables.clean_table
+    found = tallies_of_rows(session.query(render("verify/matching_rows", clean_table=clean_table)), keys=1)
+    ((repeated_keys,),) = session.query(render("verify/repeated_keys", clean_table=clean_table))
+    comparisons = tuple(
+        Comparison(region, expected, found.get((region,), Tally()))
+        for region, expected in expected_in_table(manifest, publication).items()
+    )
+    return Verification(comparisons, int(repeated_keys), watch.seconds())
+
+
+def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) -> None:
+    """Raises NeedsPersonError when the table does not show what was published."""
+    wrong = [f"{c.region}: {', '.join(c.expected.differences(c.found))}" for c in comparisons if not c.holds]
+    if repeated_keys:
+        wrong.append(f"{repeated_keys} rows repeat a sale_id")
+    if wrong:
+        raise NeedsPersonError(f"the fact table does not show the published batch: {'; '.join(wrong)}")
+
+
+@task(name="verify", **RETRIES)
+def verify(manifest: Manifest, publication: Publication, connector_block: str, warehouse: str) -> Verification:
+    """The second look; afterwards the attempt's staging tables are dropped."""
+    connector = SnowflakeHostConnector.load(connector_block)
+    with open_session(connector, warehouse, f"retail-sales verify {manifest.attempt.batch_id}") as session:
+        verification = compare(session, manifest, publication)
+        refuse_differences(verification.comparisons, verification.repeated_keys)
+        session.run_script(render("load/drop_staging_tables", **vars(manifest.attempt.staging_tables)))
+    get_run_logger().info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)
+    return verification
