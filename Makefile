@@ -7,14 +7,13 @@ INSTALLED := $(VENV)/.installed
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register sql test test-unit lint format requirements
+.PHONY: help install run up down clean status register sql test test-unit lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 run: install ## start everything and load one day: make run DATE=2017-12-23
-	@$(BIN)/python -m local up
 	@$(BIN)/python -m local.run "$(DATE)"
 
 sql: install ## ask the warehouse: make sql Q="select count(*) from sales_fact"
@@ -54,9 +53,12 @@ format: install ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
+docs: install ## write the pages of docs/ that are made from the code
+	@$(BIN)/python -m docs.render
+
 requirements: install ## pin requirements again after editing requirements*.in
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 requirements.in -o requirements.txt
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 
 $(INSTALLED): requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH: install Python 3.11, or name it with PYTHON=..." >&2; exit 1; }

@@ -1,5 +1,6 @@
 """The daily run: one day of sales of all regions into the fact table. Reads top to bottom as it happens."""
 
+import sys
 from pathlib import Path
 
 from prefect import flow, unmapped
@@ -17,7 +18,7 @@ from tasks.extract import Extracted, extract
 from tasks.ledger import begin, lease_kept
 from tasks.plan import needs_floor, plan, refuse_unloadable
 from tasks.publish import publish
-from tasks.quality import Verdict, check_quality
+from tasks.quality import Verdict, check_quality, load_suites_early
 from tasks.ready import check_ready
 from tasks.report import Findings, report
 from tasks.scratch import scratch_directory
@@ -46,6 +47,7 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     batch, settings = choose_batch(date, regions), read_settings()
     warehouse = (names.WAREHOUSE, settings.snowflake_warehouse)
     bucket = (names.STAGING_BUCKET, settings.s3_staging_bucket)
+    load_suites_early()
     check_ready(batch, names.TOKEN_KEY, *bucket)
     attempt = begin(batch, str(flow_run.id), *warehouse, settings.lease_minutes)
 
@@ -82,3 +84,7 @@ def extract_regions(batch: Batch, settings: Settings, scratch: Path) -> dict[str
     futures = extract.map(list(batch.regions), *map(unmapped, fixed))
     outcomes = (future.result(raise_on_failure=False) for future in futures)
     return dict(zip(batch.regions, outcomes, strict=True))
+
+
+if __name__ == "__main__":
+    daily_sales(date=sys.argv[1] if len(sys.argv) > 1 else None)

@@ -10,13 +10,14 @@ from tasks.statements import render, text_literal
 from tasks.warehouse import open_session
 
 
-@task(name="run-setup-script", task_run_name="setup-{script}", **RETRIES)
-def run_setup_script(script: str, values: dict[str, str], warehouse: str) -> None:
-    """Runs one file of `sql/setup/`."""
+@task(name="run-setup-scripts", **RETRIES)
+def run_setup_scripts(scripts: list[str], values: dict[str, str], warehouse: str) -> None:
+    """Runs files of `sql/setup/` one after the other."""
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
-    with open_session(connector, warehouse, f"retail-sales setup {script}") as session:
-        session.run_script(render(f"setup/{script}", **values))
-    get_run_logger().info("step=setup script=%s", script)
+    with open_session(connector, warehouse, "retail-sales setup") as session:
+        for script in scripts:
+            session.run_script(render(f"setup/{script}", **values))
+            get_run_logger().info("step=setup script=%s", script)
 
 
 @flow(name="setup-warehouse")
@@ -41,5 +42,8 @@ def setup_warehouse(storage_aws_role_arn: str | None = None) -> None:
     scripts = ["01_account", "02_tables", "03_stage"]
     if storage_aws_role_arn:
         scripts.insert(0, "00_storage_integration")
-    for script in scripts:
-        run_setup_script(script, values, settings.snowflake_warehouse)
+    run_setup_scripts(scripts, values, settings.snowflake_warehouse)
+
+
+if __name__ == "__main__":
+    setup_warehouse()

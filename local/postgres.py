@@ -28,6 +28,7 @@ shared_buffers = 64MB
 synchronous_commit = off        # a power cut may cost the last moments, never consistency
 wal_level = minimal             # nobody replicates from here, and the sample loads faster
 max_wal_senders = 0
+max_wal_size = 256MB            # four clusters on one disk
 timezone = 'UTC'
 log_timezone = 'UTC'
 """

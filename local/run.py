@@ -4,21 +4,37 @@ import json
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from local import stack
 from local.environment import StackError, read_stack_env, state_dir
+from tasks.batch import parse_business_date, refuse_future
 
 LAST_RUN = "last-run.json"
 
 FATES = ("extracted", "clean", "rejected", "duplicates", "inserted", "updated", "unchanged", "superseded")
 
 
+def main(date: str) -> int:
+    """Starts the stack where it is down and runs the day; a mistake is one line on stderr."""
+    try:
+        refuse_future(parse_business_date(date), datetime.now(UTC))
+        stack.up()
+        return run(date)
+    except (StackError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
 def run(date: str) -> int:
-    """Runs the day on the stack of `stack.env`; 0 when it ended as Completed."""
+    """Runs the day on the running stack; 0 when it ended as Completed."""
     started = time.monotonic()
     environment = read_stack_env()
     os.environ.update(environment)
@@ -124,7 +140,4 @@ def _table(title: str, columns: list[str]) -> Table:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(run(sys.argv[1]))
-    except StackError as error:
-        sys.exit(str(error))
+    sys.exit(main(sys.argv[1]))

@@ -13,17 +13,24 @@ import logging
 import os
 import re
 import secrets
+import signal
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.fs
+import sqlglot
 import uvicorn
-from fakesnow import conn, cursor, dialect, info_schema, instance, rowtype, transforms
+from fakesnow import arrow, conn, copy_into, cursor, dialect, info_schema, instance, rowtype, transforms
+from fakesnow.transforms import show
 from fsspec.implementations.arrow import ArrowFSWrapper
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError, ProgrammingError
@@ -75,7 +82,7 @@ LOCK_TIMEOUT_S = 43_200
 """Snowflake's own default for LOCK_TIMEOUT."""
 IDLE_HOLDER_S = 300
 """Snowflake aborts a transaction that was idle for so long while it blocks another."""
-ANSWERS_KEPT_MAX = 200
+ANSWERS_KEPT_MAX = 50
 """Answers remembered by request id, for statements that a client sends again."""
 
 ERRORS: tuple[tuple[str, int, str], ...] = (
@@ -89,6 +96,7 @@ ERRORS: tuple[tuple[str, int, str], ...] = (
 )
 """DuckDB's message to Snowflake's error number and SQL state; the first that matches counts."""
 INTERNAL_ERROR = (603, "XX000")
+SUCCESS = "SELECT 'Statement executed successfully.' AS status"
 
 
 # Statements, before they run
@@ -101,7 +109,20 @@ def parse(command: str) -> Expr:
     statement = dialect.parse_one(command)
     if isinstance(statement, exp.Create) and statement.kind == "TABLE":
         _drop_keys(statement)
+    if isinstance(statement, exp.Update):
+        _unqualify(assignment.this for assignment in statement.expressions)
+    for sequence in statement.find_all(exp.SequenceProperties):
+        sequence.set("options", None)  # ORDER or NOORDER: DuckDB's are always in order
+    for option in statement.find_all(exp.CopyParameter):
+        if option.name.upper() == "MATCH_BY_COLUMN_NAME" and isinstance(option.expression, exp.Literal):
+            option.set("expression", exp.var(option.expression.name))  # Snowflake takes it quoted, too
     return statement
+
+
+def _unqualify(columns: Iterable[Expr]) -> None:
+    """DuckDB takes no table name before a column that is written."""
+    for column in columns:
+        column.set("table", None)
 
 
 def _drop_keys(create: exp.Create) -> None:
@@ -127,11 +148,46 @@ def keep_decimals(expression: Expr) -> Expr:
 
     fakesnow casts the argument to DOUBLE so that text can be summed, and with it every sum of money is inexact.
     """
-    numeric = transforms.transforms._NUMERIC_ONLY_AGGS
-    if isinstance(expression, numeric) and isinstance(expression.parent, exp.Select):
-        name = transforms.transforms._numeric_agg_col_name(expression, expression.this)
-        return exp.alias_(expression, name, quoted=True) if name else expression
+    if isinstance(expression, (exp.Sum, exp.Avg, exp.Count)) and isinstance(expression.parent, exp.Select):
+        return exp.alias_(expression, expression.sql(dialect="snowflake").upper(), quoted=True)
     return expression
+
+
+def exact_numbers(from_binding: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """Bound numbers with decimals, which fakesnow takes for integers or text."""
+
+    def read(binding: dict[str, Any]) -> Any:
+        if binding["value"] is None:
+            return None
+        if binding["type"] == "FIXED":
+            return (Decimal if "." in binding["value"] else int)(binding["value"])
+        return float(binding["value"]) if binding["type"] == "REAL" else from_binding(binding)
+
+    return read
+
+
+def with_nulls(to_struct: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Timestamps as Snowflake sends them, where NULL stays NULL: fakesnow's arrives as 1970-01-01."""
+
+    def convert(timestamps: Any) -> Any:
+        if isinstance(timestamps, pa.ChunkedArray):
+            timestamps = timestamps.combine_chunks()
+        struct = to_struct(pc.fill_null(timestamps, pa.scalar(0, timestamps.type)))
+        return pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type), mask=timestamps.is_null())
+
+    return convert
+
+
+def with_temporary_tables(describe: Callable[..., Any]) -> Callable[..., Any]:
+    """The columns of the table that COPY loads: fakesnow looks for it among the permanent ones only."""
+
+    def columns(table: exp.Table, duck_conn: duckdb.DuckDBPyConnection, *current: str | None) -> Any:
+        temporary = "SELECT 1 FROM duckdb_tables() WHERE temporary AND table_name = ?"
+        if not table.db and duck_conn.execute(temporary, [table.name]).fetchone():
+            current = ("temp", "main")
+        return describe(table, duck_conn, *current)
+
+    return columns
 
 
 def in_own_transaction(make_sql: Callable[..., str]) -> Callable[..., str]:
@@ -196,7 +252,7 @@ class Session(conn.FakeSnowflakeConnection):
         self.working = False
         self.idle_since = time.monotonic()
 
-    def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> "Cursor":
+    def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> "Cursor":  # noqa: ARG002
         return Cursor(conn=self, duck_conn=self._duck_conn)
 
     def is_abandoned(self) -> bool:
@@ -209,13 +265,21 @@ class Session(conn.FakeSnowflakeConnection):
         self.in_transaction = False
         self.locks.release(self)
 
-    def is_broken(self) -> bool:
-        """Whether a failed statement made DuckDB give up the whole transaction; Snowflake undoes the statement."""
+    def is_between_transactions(self) -> bool:
+        return self._autocommit and not self.in_transaction
+
+    def refuse_if_broken(self) -> None:
+        """DuckDB gives up the whole transaction when a statement fails, and then answers COMMIT as if all were well."""
         try:
             self._duck_conn.execute("SELECT 1")
         except duckdb.TransactionException:
-            return True
-        return False
+            self.end_transaction("ROLLBACK")
+            raise ProgrammingError(
+                msg="The transaction was rolled back: one of its statements had failed. Snowflake would undo that "
+                "statement alone; the stand-in cannot.",
+                errno=90232,
+                sqlstate="25000",
+            ) from None
 
     def close(self, retry: bool = True) -> None:
         self.end_transaction("ROLLBACK")
@@ -226,6 +290,8 @@ class Cursor(cursor.FakeSnowflakeCursor):
     """A cursor with Snowflake's transactions, locks, MERGE and errors."""
 
     session: Session
+    _arrow_table: Any
+    _rowcount: Any
 
     def __init__(self, conn: Session, duck_conn: duckdb.DuckDBPyConnection) -> None:
         super().__init__(conn, duck_conn)
@@ -238,8 +304,10 @@ class Cursor(cursor.FakeSnowflakeCursor):
         try:
             self._before(statement, command)
             if isinstance(statement, exp.Transaction) and session.in_transaction:
-                command = "SELECT 1"  # Snowflake ignores BEGIN inside a transaction
+                command = SUCCESS  # Snowflake ignores BEGIN inside a transaction
             super().execute(command, params, *args, **kwargs)
+            if isinstance(statement, exp.Comment):
+                super().execute(SUCCESS)  # DuckDB answers COMMENT with nothing
             self._after(statement)
         except (ProgrammingError, OperationalError):
             raise
@@ -248,35 +316,27 @@ class Cursor(cursor.FakeSnowflakeCursor):
         finally:
             session.working = False
             session.idle_since = time.monotonic()
-            if not session.in_transaction and session._autocommit:
-                session.locks.release(session)
+            if isinstance(statement, (exp.Commit, exp.Rollback)) or session.is_between_transactions():
+                session.end_transaction("ROLLBACK")
         return self
 
     def _before(self, statement: Expr, command: str) -> None:
         session = self.session
         if timeout := _SET_LOCK_TIMEOUT.match(command):
             session.lock_timeout_s = int(timeout[1])
-        if isinstance(statement, exp.Commit) and session.is_broken():
-            session.end_transaction("ROLLBACK")
-            raise ProgrammingError(
-                msg="The transaction was rolled back: one of its statements had failed. Snowflake would undo that "
-                "statement alone; the stand-in cannot.",
-                errno=90232,
-                sqlstate="25000",
-            )
-        if isinstance(statement, (exp.Create, exp.Alter, exp.Drop)) and session.in_transaction:
+        is_ddl = isinstance(statement, (exp.Create, exp.Alter, exp.Drop))
+        if isinstance(statement, exp.Commit) or (is_ddl and session.in_transaction):
+            session.refuse_if_broken()
+        if is_ddl and session.in_transaction:
             session.end_transaction("COMMIT")  # as DDL does in Snowflake
         if isinstance(statement, (exp.Update, exp.Delete, exp.Merge)) and (table := self._shared_table(statement)):
             session.locks.take(table, session)
 
     def _after(self, statement: Expr) -> None:
-        session = self.session
         if isinstance(statement, exp.Transaction):
-            session.in_transaction = True
-        elif isinstance(statement, (exp.Commit, exp.Rollback)):
-            session.end_transaction("ROLLBACK")
+            self.session.in_transaction = True
         elif isinstance(statement, exp.Create) and statement.find(exp.TemporaryProperty):
-            session.temporary_tables |= {table.name.upper() for table in [statement.find(exp.Table)] if table}
+            self.session.temporary_tables |= {table.name.upper() for table in [statement.find(exp.Table)] if table}
 
     def _shared_table(self, statement: Expr) -> str | None:
         """The full name of the table that is changed; None for one that only this session sees."""
@@ -298,12 +358,13 @@ class Cursor(cursor.FakeSnowflakeCursor):
             return super()._execute(transformed, params)
         actions = _actions(transformed)
         super()._execute(_merge_in_duckdb(transformed), params)
-        counts = {action: 0 for action in actions}
-        for row in self._arrow_table.column("merge_action").value_counts().to_pylist():
+        counts = dict.fromkeys(actions, 0)
+        done: pa.Table = self._arrow_table
+        for row in done.column("merge_action").value_counts().to_pylist():
             counts[row["values"]] = row["counts"]
         names = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
         sql = ", ".join(f'{counts[action]} AS "number of rows {names[action]}"' for action in names if action in counts)
-        super()._execute(dialect.sqlglot.parse_one(f"SELECT {sql}", read="duckdb"))
+        super()._execute(sqlglot.parse_one(f"SELECT {sql}", read="duckdb"))
         self._rowcount = sum(counts.values())
         return None
 
@@ -315,15 +376,13 @@ def _actions(merge: exp.Merge) -> set[str]:
 
 
 def _merge_in_duckdb(merge: exp.Merge) -> exp.Merge:
-    """DuckDB takes no table name before a column that is set or inserted, and says per row what it did."""
+    """DuckDB's MERGE, which says per row what it did."""
     for when in merge.args["whens"].expressions:
         then = when.args["then"]
         if isinstance(then, exp.Update):
-            targets = [assignment.this for assignment in then.expressions]
-        else:
-            targets = then.this.expressions if isinstance(then, exp.Insert) and then.this else []
-        for column in targets:
-            column.set("table", None)
+            _unqualify(assignment.this for assignment in then.expressions)
+        elif isinstance(then, exp.Insert) and then.this:
+            _unqualify(then.this.expressions)
     merge.set("returning", exp.Returning(expressions=[exp.column("merge_action")]))
     return merge
 
@@ -352,13 +411,17 @@ class StandIn(instance.FakeSnow):
         self.duck_conn.execute(f"DETACH {instance.GLOBAL_DATABASE_NAME}")
         self.duck_conn.execute(f"ATTACH '{shared}' AS {instance.GLOBAL_DATABASE_NAME}")
         self.duck_conn.execute(info_schema.fs_global_creation_sql())
-        self.duck_conn.execute(instance.show.fs_global_creation_sql())
+        self.duck_conn.execute(show.fs_global_creation_sql())
         for file in directory.glob("*.db"):
             if file != shared:
                 self.duck_conn.execute(f"ATTACH '{file}' AS {file.stem}")
 
     def connect(
-        self, database: str | None = None, schema: str | None = None, nop_regexes: Any = None, **kwargs: Any
+        self,
+        database: str | None = None,
+        schema: str | None = None,
+        nop_regexes: list[str] | None = None,
+        **kwargs: Any,
     ) -> Session:
         return Session(
             self.duck_conn.cursor(),
@@ -368,6 +431,7 @@ class StandIn(instance.FakeSnow):
             create_database=self.create_database_on_connect,
             create_schema=self.create_schema_on_connect,
             db_path=self.db_path,
+            nop_regexes=nop_regexes,
             **kwargs,
         )
 
@@ -384,12 +448,12 @@ class S3(ArrowFSWrapper):
 
 async def log_in(request: Request) -> Response:
     """fakesnow's login, and the session parameter that it does not know."""
-    response: JSONResponse = await server.login_request(request)
+    answer = json.loads(bytes((await server.login_request(request)).body))
+    token = answer["data"]["token"]
+    answer["data"]["masterToken"] = token  # without one the connector does not say when it leaves
     parameters = (await _body(request))["data"].get("SESSION_PARAMETERS", {})
-    if "LOCK_TIMEOUT" in parameters:
-        token = json.loads(bytes(response.body))["data"]["token"]
-        server.sessions[token].lock_timeout_s = int(parameters["LOCK_TIMEOUT"])
-    return response
+    server.sessions[token].lock_timeout_s = int(parameters.get("LOCK_TIMEOUT", LOCK_TIMEOUT_S))
+    return JSONResponse(answer)
 
 
 async def end_session(request: Request) -> Response:
@@ -443,7 +507,10 @@ async def _body(request: Request) -> Any:
 def mend_fakesnow() -> None:
     """Put our functions in the place of those of fakesnow that differ too much from Snowflake."""
     server.parse_one = cursor.parse_one = parse
+    server.from_binding = exact_numbers(server.from_binding)
     transforms.numeric_agg_implicit_cast = keep_decimals
+    copy_into._describe_table = with_temporary_tables(copy_into._describe_table)
+    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)  # type: ignore[assignment]
     info_schema.insert_table_comment_sql = in_own_transaction(info_schema.insert_table_comment_sql)
     info_schema.insert_text_lengths_sql = in_own_transaction(info_schema.insert_text_lengths_sql)
     rowtype.duckdb_to_sf_type |= {"TINYINT": "fixed", "SMALLINT": "fixed", "UINTEGER": "fixed", "FLOAT": "real"}
@@ -488,6 +555,7 @@ def main() -> None:
         Route(route.path, mended.get(route.path, route.endpoint), methods=list(route.methods))
         for route in server.routes
     ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again when done: let us finish, too
     try:
         uvicorn.run(
             Starlette(routes=routes),
@@ -497,6 +565,8 @@ def main() -> None:
             timeout_graceful_shutdown=5,
         )
     finally:
+        for session in server.sessions.values():
+            session.close()  # DuckDB writes its log into the database when the last one closes
         server.shared_fs.duck_conn.close()
 
 

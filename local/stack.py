@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -99,7 +100,7 @@ class Running:
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < CLOCK_STEP_S
-            return same and process.status() != psutil.STATUS_ZOMBIE
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
@@ -218,7 +219,6 @@ def up(say: Say = print) -> None:
             if part not in down:
                 say(_line(part, "is up", plan.ports[part.name]))
         _stop([part for part in down if part.name in running], say)
-        _check_free(down, plan)
         write_stack_env(stack_env(plan))
         if down:
             _start(down, plan, say)
@@ -255,7 +255,7 @@ def status(say: Say = print) -> bool:
             state = "is down"
         else:
             state = "is up" if part.answers(process.ports[part.name]) else f"does not answer, see {part.log}"
-        say(_line(part, state, port))
+        say(_line(part, state, port if process else None))
         all_up = all_up and state == "is up"
     return all_up
 
@@ -388,10 +388,11 @@ def _choose_ports(running: Mapping[str, Running]) -> dict[str, int]:
     remembered = _read_json(file)
     ports: dict[str, int] = {}
     for part in PARTS:
+        used = running[part.name].ports[part.name] if part.name in running else None
         if asked := os.environ.get(f"{part.name}_PORT"):
-            ports[part.name] = _parse_port(part, asked)
-        elif part.name in running:
-            ports[part.name] = running[part.name].ports[part.name]
+            ports[part.name] = _asked_port(part, asked, used)
+        elif used:
+            ports[part.name] = used
         elif (port := remembered.get(part.name)) and _is_free(port):
             ports[part.name] = port
         else:
@@ -400,9 +401,14 @@ def _choose_ports(running: Mapping[str, Running]) -> dict[str, int]:
     return ports
 
 
-def _parse_port(part: Part, text: str) -> int:
+def _asked_port(part: Part, text: str, used: int | None) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65_536:
         raise StackError(f"{part.name}_PORT={text} is not a port number")
+    if int(text) != used and not _is_free(int(text)):
+        raise StackError(
+            f"port {text} for {part.name} is taken by another program: "
+            f"stop it, or choose another with {part.name}_PORT=..."
+        )
     return int(text)
 
 
@@ -423,15 +429,6 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _check_free(parts: list[Part], plan: Plan) -> None:
-    for part in parts:
-        if not _is_free(plan.ports[part.name]):
-            raise StackError(
-                f"port {plan.ports[part.name]} for {part.name} is taken by another program: "
-                f"stop it, or choose another with {part.name}_PORT=..."
-            )
-
-
 def _keep_secrets() -> dict[str, str]:
     file = state_dir() / "secrets.json"
     kept = _read_json(file)
@@ -447,7 +444,7 @@ def _keep_secrets() -> dict[str, str]:
 @contextmanager
 def _locked(say: Say) -> Iterator[None]:
     """One supervisor at a time."""
-    state_dir().mkdir(parents=True, exist_ok=True)
+    state_dir().mkdir(parents=True, exist_ok=True, mode=0o711)
     with (state_dir() / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -457,9 +454,9 @@ def _locked(say: Say) -> Iterator[None]:
         yield
 
 
-def _read_json(file: Path) -> dict:
+def _read_json(file: Path) -> dict[str, Any]:
     try:
-        content: dict = json.loads(file.read_text())
+        content: dict[str, Any] = json.loads(file.read_text())
     except FileNotFoundError:
         return {}
     return content

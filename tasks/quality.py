@@ -1,5 +1,7 @@
 """Quality gate: runs the suites over the rows as read and the clean rows, and answers one verdict. Fails closed."""
 
+import importlib
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -55,6 +57,11 @@ class Verdict:
         if not self.checks:
             return "no check was made"
         return "; ".join(check.message for check in self.failed) or f"{len(self.checks)} checks passed"
+
+
+def load_suites_early() -> None:
+    """Imports Great Expectations in a thread: it takes seconds, which pass while the databases answer."""
+    threading.Thread(target=importlib.import_module, args=("expectations.suites",), daemon=True).start()
 
 
 def run_suite(suite: "gx.ExpectationSuite", frame: pd.DataFrame, scope: str, context: Any) -> list[Check]:
@@ -126,7 +133,6 @@ def judge(
     """
     if not extracts:
         return Verdict((Check("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
-    # Imported here because it takes seconds, which pass while the databases answer.
     import great_expectations as gx
 
     from expectations import suites

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import Error as SnowflakeError
 
 from blocks.snowflake import SnowflakeHostConnector
-from tasks.errors import OutcomeUnknownError
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, TransientError, may_pass
 
 LOGIN_TIMEOUT_S = 30
 NETWORK_TIMEOUT_S = 300
@@ -49,6 +50,18 @@ class Session:
             raise OutcomeUnknownError(f"no answer to COMMIT ({type(error).__name__}): ask the ledger") from error
 
 
+def _connect(connector: SnowflakeHostConnector, **settings: Any) -> SnowflakeConnection:
+    try:
+        return connector.connect(**settings)
+    except SnowflakeError as error:
+        where = connector.host or connector.credentials.account
+        kind = TransientError if may_pass(error) else NeedsPersonError
+        raise kind(
+            f"warehouse {where} cannot be reached or refuses user {connector.credentials.user}: check blocks "
+            f"snowflake-host-connector and snowflake-credentials, and the network ({' '.join(str(error).split())})"
+        ) from error
+
+
 @contextmanager
 def open_session(connector: SnowflakeHostConnector, warehouse: str, query_tag: str) -> Iterator[Session]:
     """A session of its own on `warehouse`, closed at the end.
@@ -56,7 +69,8 @@ def open_session(connector: SnowflakeHostConnector, warehouse: str, query_tag: s
     UTC, so that TIMESTAMP_TZ values loaded from Parquet carry offset 0; autocommit, so that only `transaction`
     holds one open; limits on every wait.
     """
-    connection = connector.connect(
+    connection = _connect(
+        connector,
         warehouse=warehouse,
         autocommit=True,
         paramstyle="qmark",

@@ -1,0 +1,158 @@
+"""`python -m local.sql "select ..."`: ask the Snowflake stand-in, print a table.
+
+A query may also read `staged_clean` and `staged_rejected`: the Parquet files of the last attempt, as they lie on S3.
+"""
+
+import re
+import socket
+import sys
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import snowflake.connector
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+from snowflake.connector.cursor import SnowflakeCursor
+
+from local.environment import StackError, read_stack_env
+
+STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|rejected)/[^/]+\.parquet$")
+STAGED_TABLE = re.compile(r"\bstaged_(clean|rejected)\b", re.IGNORECASE)
+CONNECT_S_MAX = 10
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A Parquet file of one attempt."""
+
+    path: str
+    """Bucket and key."""
+    run: int
+    sort: str
+
+
+def main() -> int:
+    """Run the query given as the argument; a failure is one line on stderr and exit code 1."""
+    query = " ".join(sys.argv[1:]).strip().rstrip(";")
+    try:
+        if not query:
+            raise StackError('usage: make sql Q="select ..."')
+        answer(query, read_stack_env())
+    except (StackError, snowflake.connector.errors.Error) as error:
+        message = error.msg if isinstance(error, snowflake.connector.errors.Error) else str(error)
+        print(" ".join(str(message).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+def answer(query: str, env: dict[str, str]) -> None:
+    """Print the rows of the query."""
+    with connect(env) as connection, connection.cursor() as cursor:
+        for sort in sorted({name.lower() for name in STAGED_TABLE.findall(query)}):
+            load_staged(cursor, sort, staging(env), env["S3_STAGING_BUCKET"])
+        cursor.execute(query)
+        show([column.name for column in cursor.description], [tuple(row) for row in cursor.fetchall()])
+
+
+def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
+    """A session in the warehouse; the connector itself would try for minutes to reach a stack that is down."""
+    host, port = env["SNOWFLAKE_HOST"], int(env["SNOWFLAKE_PORT"])
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S_MAX).close()
+    except OSError:
+        raise StackError(f"the Snowflake stand-in does not answer on {host}:{port}: run `make up`") from None
+    return snowflake.connector.connect(
+        account=env["SNOWFLAKE_ACCOUNT"],
+        user=env["SNOWFLAKE_USER"],
+        password=env["SNOWFLAKE_PASSWORD"],
+        host=host,
+        port=port,
+        protocol=env["SNOWFLAKE_PROTOCOL"],
+        database=env["SNOWFLAKE_DATABASE"],
+        schema=env["SNOWFLAKE_SCHEMA"],
+        login_timeout=CONNECT_S_MAX,
+    )
+
+
+def show(names: list[str], rows: list[tuple[object, ...]]) -> None:
+    """A table with every value in full, folded where the terminal ends."""
+    table = Table(*(Column(Text(name), overflow="fold") for name in names))
+    for row in rows:
+        table.add_row(*(Text("NULL", "dim") if value is None else Text(str(value)) for value in row))
+    console = Console()
+    console.print(table)
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+
+
+# The staged files as tables
+
+
+def staging(env: dict[str, str]) -> pafs.S3FileSystem:
+    """The S3 stand-in."""
+    scheme, _, endpoint = env["S3_ENDPOINT_URL"].partition("://")
+    return pafs.S3FileSystem(
+        access_key=env["AWS_ACCESS_KEY_ID"],
+        secret_key=env["AWS_SECRET_ACCESS_KEY"],
+        region=env["AWS_DEFAULT_REGION"],
+        endpoint_override=endpoint,
+        scheme=scheme,
+        connect_timeout=CONNECT_S_MAX,
+    )
+
+
+def load_staged(cursor: SnowflakeCursor, sort: str, s3: pafs.S3FileSystem, bucket: str) -> None:
+    """Make the session's table `staged_<sort>` from the last attempt's files.
+
+    An attempt without rows of this sort gives an empty table, with the columns that such files had last time.
+    """
+    files = staged_files(s3, bucket)
+    if not files:
+        raise StackError(f"nothing is staged in s3://{bucket}/sales/ yet: run a batch first")
+    last_run = max(file.run for file in files)
+    like = max(files, key=lambda file: (file.sort == sort, file.run))
+    columns = ", ".join(f'"{field.name.upper()}" {snowflake_type(field.type)}' for field in read_schema(s3, like.path))
+    cursor.execute(f"CREATE OR REPLACE TEMPORARY TABLE staged_{sort} ({columns})")
+    for file in files:
+        if file.run == last_run and file.sort == sort:
+            cursor.execute(
+                f"COPY INTO staged_{sort} FROM 's3://{file.path}' "
+                "FILE_FORMAT = (TYPE = 'PARQUET' USE_LOGICAL_TYPE = TRUE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
+            )
+
+
+def staged_files(s3: pafs.S3FileSystem, bucket: str) -> list[StagedFile]:
+    """The Parquet files of all attempts."""
+    try:
+        listed = s3.get_file_info(pafs.FileSelector(f"{bucket}/sales", recursive=True, allow_not_found=True))
+    except OSError as error:
+        raise StackError(f"the S3 stand-in does not answer ({error}): run `make up`") from None
+    matches = [(info.path, STAGED_KEY.search(info.path)) for info in listed]
+    return [StagedFile(path, int(match["run"]), match["sort"]) for path, match in sorted(matches) if match]
+
+
+def read_schema(s3: pafs.S3FileSystem, path: str) -> pa.Schema:
+    """The columns of a file."""
+    with s3.open_input_file(path) as file:
+        return pq.read_schema(file)
+
+
+def snowflake_type(arrow: pa.DataType) -> str:
+    """The column type that holds an Arrow type without loss."""
+    if pa.types.is_decimal(arrow):
+        return f"NUMBER({arrow.precision},{arrow.scale})"
+    if pa.types.is_timestamp(arrow):
+        return "TIMESTAMP_TZ(6)" if arrow.tz else "TIMESTAMP_NTZ(6)"
+    tests = {
+        "NUMBER(38,0)": pa.types.is_integer,
+        "FLOAT": pa.types.is_floating,
+        "BOOLEAN": pa.types.is_boolean,
+        "DATE": pa.types.is_date,
+    }
+    return next((name for name, test in tests.items() if test(arrow)), "VARCHAR")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""The real local stack, started once for all integration tests in a directory of its own, and hands to work with it."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.states import State
+from prefect.variables import Variable
+
+from blocks import names
+from blocks.register import register
+from blocks.snowflake import SnowflakeHostConnector
+from expectations.regions import REGIONS
+from flows.daily_sales import daily_sales
+from flows.setup_warehouse import setup_warehouse
+from local import generator, stack
+from local.environment import read_stack_env
+from tasks.extract import extract
+from tasks.ledger import begin
+from tasks.ready import check_ready
+from tasks.report import RegionReport, RunReport
+from tasks.warehouse import Row, Session, open_session
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a daily run ended."""
+
+    state: State
+    report: RunReport | None
+
+    def region(self, code: str) -> RegionReport:
+        """The report of one region."""
+        assert self.report is not None, self.state.message
+        return next(region for region in self.report.regions if region.region == code)
+
+
+@dataclass(frozen=True)
+class World:
+    """The stack as a test uses it: rows into sources, runs, questions to the warehouse."""
+
+    environment: Mapping[str, str]
+
+    def source(self, region: str) -> Any:
+        """A psycopg2 connection as the owner of a region's database."""
+        return psycopg2.connect(self.environment[f"PG_{region}_OWNER_URL"])
+
+    def insert(self, region: str, *sales: Mapping[str, Any]) -> None:
+        """Inserts rows, given as columns that differ from a plain good sale."""
+        with self.source(region) as connection, connection.cursor() as cursor:
+            for sale in sales:
+                row = good_sale(region) | dict(sale)
+                columns, places = ", ".join(row), ", ".join(["%s"] * len(row))
+                cursor.execute(f"INSERT INTO sales_transactions ({columns}) VALUES ({places})", list(row.values()))
+        connection.close()
+
+    def change(self, region: str, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """Runs one statement as the owner of a region's database."""
+        with self.source(region) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+        connection.close()
+
+    def fill(self, day: date, rows: int = 50, regions: tuple[str, ...] = tuple(REGIONS), **dirt: float) -> dict[str, Any]:
+        """Loads generated rows of `day` into each region; answers what the generator expects per region."""
+        expected = {}
+        for region in regions:
+            generated = generator.generate(region, day, rows, seed=1, dirt=generator.Dirt(**dirt))
+            generator.load(self.environment[f"PG_{region}_OWNER_URL"], [generated.table])
+            expected[region] = generated.expected
+        return expected
+
+    def run(self, day: date | str | int, regions: list[str] | None = None) -> Run:
+        """Runs the daily flow."""
+        value = day.isoformat() if isinstance(day, date) else day
+        state = daily_sales(date=value, regions=regions, return_state=True)
+        report = state.result(raise_on_failure=False)
+        return Run(state, report if isinstance(report, RunReport) else None)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session of the warehouse."""
+        with open_session(SnowflakeHostConnector.load(names.WAREHOUSE), "ETL_WH", "test") as session:
+            yield session
+
+    def sql(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
+        """Asks the warehouse."""
+        with self.session() as session:
+            return session.query(statement, values)
+
+    def ledger(self, batch_id: str) -> dict[str, str]:
+        """The newest status per region of a batch."""
+        return dict(self.sql("SELECT REGION, STATUS FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ?", (batch_id,)))  # type: ignore[arg-type]
+
+    @contextmanager
+    def variable(self, name: str, value: str) -> Iterator[None]:
+        """A variable with another value for a while."""
+        before = Variable.get(name)
+        Variable.set(name, value, overwrite=True)
+        try:
+            yield
+        finally:
+            Variable.set(name, before.value, overwrite=True)
+
+
+def good_sale(region: str, day: date = date(2024, 1, 1)) -> dict[str, Any]:
+    """A sale that breaks no rule."""
+    noon = datetime.combine(day, time(12), tzinfo=UTC)
+    return {
+        "sale_id": f"{region}-good",
+        "sale_date": noon,
+        "store_id": "7",
+        "customer_id": "42",
+        "customer_email": "somebody@example.com",
+        "product_id": "1001",
+        "product_category": "BREAD",
+        "quantity": 2,
+        "unit_price": "1.500000",
+        "discount_amount": "0.50",
+        "tax_amount": "0.10",
+        "total_amount": "3.00",
+        "currency": "USD",
+        "payment_method": "cash",
+        "region": REGIONS[region].name,
+        "updated_at": noon,
+    }
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """The stack with the real year in its databases, registered and set up."""
+    directory = Path(tempfile.mkdtemp(prefix="retail-sales-test-"))
+    # PostgreSQL refuses to run as root and runs as a user of its own, which has to reach its data.
+    directory.chmod(0o711)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
+        stack.up()
+        environment = read_stack_env()
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        updates = {PREFECT_API_URL: environment["PREFECT_API_URL"], PREFECT_LOGGING_TO_API_ENABLED: False}
+        try:
+            with temporary_settings(updates=updates):
+                register(os.environ)
+                setup_warehouse()
+                yield World(environment)
+        finally:
+            stack.clean()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow soon: what is tested is that they happen, not how long they wait."""
+    for task in (extract, begin, check_ready):
+        # The server keeps whole seconds, and divides by them when there is jitter.
+        monkeypatch.setattr(task, "retry_delay_seconds", 1)
+
+
+@pytest.fixture()
+def day(request: pytest.FixtureRequest) -> date:
+    """A business date that no other test uses."""
+    days = request.config.stash.setdefault(_DAYS, [])
+    days.append(request.node.nodeid)
+    return date(2019, 1, 1) + timedelta(days=7 * len(days))
+
+
+_DAYS = pytest.StashKey[list[str]]()

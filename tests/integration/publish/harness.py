@@ -1,0 +1,85 @@
+"""The steps from source to table as plain functions, without Prefect: fast enough for many small cases."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from blocks import names
+from expectations.thresholds import Thresholds
+from tasks.attempt import Attempt
+from tasks.batch import Batch
+from tasks.extract import Extracted, read_region
+from tasks.ledger import Entry, start_attempt
+from tasks.publish import Publication, publish_manifest
+from tasks.stage import Manifest, load_bucket, stage_table
+from tasks.arrow_files import read_table
+from tasks.transform import Transformed, transform_region
+from tasks.verify import Verification, compare, refuse_differences
+from tests.integration.conftest import World
+
+TOLERANT = Thresholds(max_rejected_percentage=Decimal(100))
+KEY = b"a key of tests, long enough for all"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An attempt that is ready to publish."""
+
+    manifest: Manifest
+    extracts: list[Extracted]
+    transformed: list[Transformed]
+
+
+def begin(world: World, day: date, *regions: str) -> Attempt:
+    with world.session() as session:
+        return start_attempt(session, Batch(day, regions), str(uuid.uuid4()), lease_minutes=15)
+
+
+def stage_attempt(world: World, attempt: Attempt, day: date, scratch: Path) -> Staged:
+    """Reads, cleans and stages the attempt's regions."""
+    bucket = load_bucket(names.STAGING_BUCKET, world.environment["S3_STAGING_BUCKET"])
+    extracts, transformed, files = [], [], []
+    for region in attempt.regions:
+        url = world.environment[f"PG_{region}_URL"].replace("postgresql://", "postgresql+psycopg2://")
+        engine = create_engine(url)
+        extracts.append(read_region(engine, region, Batch(day, ()).window, scratch, KEY, {}, lambda line: None))
+        engine.dispose()
+        transformed.append(transform_region(extracts[-1], scratch))
+        for kind, path in (("clean", transformed[-1].clean_path), ("rejected", transformed[-1].rejected_path)):
+            files += stage_table(read_table(path), kind, region, attempt.staging_prefix, scratch, bucket)  # type: ignore[arg-type]
+    manifest = Manifest(attempt, {e.region: e.snapshot_at for e in extracts}, tuple(files))
+    return Staged(manifest, extracts, transformed)
+
+
+def publish_staged(
+    world: World, staged: Staged, thresholds: Thresholds = TOLERANT, left_out: tuple[Entry, ...] = ()
+) -> tuple[Publication, Verification | None]:
+    """Publishes and takes the second look."""
+    with world.session() as session:
+        publication = publish_manifest(
+            session, staged.manifest, staged.extracts, staged.transformed, left_out, thresholds, world.session
+        )
+        if publication.refused:
+            return publication, None
+        verification = compare(session, staged.manifest, publication)
+        refuse_differences(verification.comparisons, verification.repeated_keys)
+        return publication, verification
+
+
+def load(world: World, day: date, scratch: Path, *regions: str) -> Publication:
+    """One attempt from source to table."""
+    return publish_staged(world, stage_attempt(world, begin(world, day, *regions), day, scratch))[0]
+
+
+def fates(publication: Publication) -> Mapping[str, dict[str, int]]:
+    """Rows per region and fate, zeros left out."""
+    names_of_fates = ("inserted", "updated", "unchanged", "superseded", "cross_region")
+    return {
+        p.region: {fate: getattr(p, fate).rows for fate in names_of_fates if getattr(p, fate).rows}
+        for p in publication.regions
+    }

@@ -1,0 +1,260 @@
+"""What publish does to the fact table, the rejected rows and the ledger, case by case."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expectations.regions import REGIONS
+from expectations.thresholds import Thresholds
+from tasks.errors import NeedsPersonError, PublishRefusedError
+from tasks.stage import Manifest
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
+
+
+def at(day: date, hour: int) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def sale(region: str, key: str, sold: datetime, updated: datetime | None = None, **changes: Any) -> dict[str, Any]:
+    return good_sale(region) | {"sale_id": key, "sale_date": sold, "updated_at": updated or sold} | changes
+
+
+def fact(world: World, key: str) -> list[tuple[Any, ...]]:
+    return world.sql("SELECT REGION, TOTAL_AMOUNT::VARCHAR, ETL_BATCH_ID FROM SALES_FACT WHERE SALE_ID = ?", (key,))
+
+
+def rejected(world: World, key: str) -> list[tuple[Any, ...]]:
+    return world.sql("SELECT STATUS, RULES, ETL_BATCH_ID FROM SALES_REJECTED WHERE SALE_KEY = ? ORDER BY 3", (key,))
+
+
+def remove(world: World, region: str, key: str) -> None:
+    world.change(region, "DELETE FROM sales_transactions WHERE sale_id = %s", (key,))
+
+
+def test_newer_row_wins_whatever_the_order_of_days(world: World, day: date, tmp_path: Path) -> None:
+    next_day = day + timedelta(days=1)
+    for key, days in ((f"order-a-{day}", (day, next_day)), (f"order-b-{day}", (next_day, day))):
+        for loaded in days:
+            version = sale("EUROPE", key, at(loaded, 9), total_amount="2.00" if loaded == day else "4.00")
+            world.insert("EUROPE", version)
+            load(world, loaded, tmp_path, "EUROPE")
+            remove(world, "EUROPE", key)
+        assert fact(world, key) == [("EUROPE", "4.00", f"{next_day:%Y%m%d}")]
+
+
+def test_an_older_version_is_superseded_and_a_second_load_is_unchanged(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key = f"superseded-{day}"
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(day, 20), total_amount="4.00"))
+    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"inserted": 1}}
+    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"unchanged": 1}}
+
+    remove(world, "EUROPE", key)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(day, 10), total_amount="2.00"))
+    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"superseded": 1}}
+    assert fact(world, key) == [("EUROPE", "4.00", f"{day:%Y%m%d}")]
+
+
+def test_a_row_whose_only_change_is_a_newer_updated_at_is_updated(world: World, day: date, tmp_path: Path) -> None:
+    key = f"touched-{day}"
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (at(day, 10), key))
+    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
+
+
+def test_a_correction_that_moves_a_sale_to_another_day_leaves_one_row(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, next_day = f"moved-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    world.change(
+        "EUROPE",
+        "UPDATE sales_transactions SET sale_date = %s, updated_at = %s WHERE sale_id = %s",
+        (at(next_day, 9), at(next_day, 9), key),
+    )
+    assert fates(load(world, next_day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
+    assert world.sql("SELECT SALE_DAY, COUNT(*) FROM SALES_FACT WHERE SALE_ID = ? GROUP BY 1", (key,)) == [
+        (next_day.day, 1)
+    ]
+
+
+def test_a_late_sale_comes_with_the_day_on_which_it_arrived(world: World, day: date, tmp_path: Path) -> None:
+    key, sold = f"late-{day}", at(day - timedelta(days=3), 9)
+    world.insert("EUROPE", sale("EUROPE", key, sold, at(day, 2)))
+    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"inserted": 1}}
+    assert world.sql("SELECT SALE_DATE FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(sold,)]
+
+
+def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key = f"owned-{day}"
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    world.insert("US_WEST", sale("US_WEST", key, at(day, 9), at(day, 23), total_amount="4.00"))
+    assert fates(load(world, day, tmp_path, "EUROPE", "US_WEST")) == {
+        "EUROPE": {"unchanged": 1},
+        "US_WEST": {"cross_region": 1},
+    }
+    assert fact(world, key) == [("EUROPE", "3.00", f"{day:%Y%m%d}")]
+    assert rejected(world, key) == [("OPEN", "cross_region_sale_id", f"{day:%Y%m%d}")]
+
+
+def test_a_key_from_two_regions_that_nobody_owns_is_rejected_twice(world: World, day: date, tmp_path: Path) -> None:
+    key = f"nobody-{day}"
+    for region in ("EUROPE", "US_WEST"):
+        world.insert(region, sale(region, key, at(day, 9)))
+    assert fates(load(world, day, tmp_path, "EUROPE", "US_WEST")) == {
+        "EUROPE": {"cross_region": 1},
+        "US_WEST": {"cross_region": 1},
+    }
+    assert fact(world, key) == []
+    assert len(rejected(world, key)) == 2
+
+
+def test_too_many_cross_region_keys_roll_everything_back(world: World, day: date, tmp_path: Path) -> None:
+    for number in range(10):
+        for region in ("EUROPE", "US_WEST"):
+            world.insert(region, sale(region, f"clash-{day}-{number if number < 5 else region + str(number)}", at(day, 9)))
+    staged = stage_attempt(world, begin(world, day, "EUROPE", "US_WEST"), day, tmp_path)
+    publication, _ = publish_staged(world, staged, Thresholds())
+    assert publication.refused is not None
+    assert "rejected 5 of 10 rows (50.00 %) is above threshold 5.0 %" in publication.refused.message
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
+    assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "STARTED", "US_WEST": "STARTED"}
+
+
+def test_an_attempt_that_a_newer_one_has_overtaken_changes_nothing(world: World, day: date, tmp_path: Path) -> None:
+    key = f"overtaken-{day}"
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), total_amount="2.00"))
+    stale = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
+    load(world, day, tmp_path, "EUROPE")
+
+    publication, _ = publish_staged(world, stale)
+    assert publication.overtaken == ("EUROPE",)
+    assert publication.regions == ()
+    assert fact(world, key) == [("EUROPE", "4.00", f"{day:%Y%m%d}")]
+    assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "PUBLISHED"}
+    statuses = world.sql("SELECT STATUS FROM ETL_BATCHES WHERE RUN_NUMBER = ?", (stale.manifest.attempt.run_number,))
+    assert ("OVERTAKEN",) in statuses
+
+
+def test_a_stale_attempt_at_another_region_is_published(world: World, day: date, tmp_path: Path) -> None:
+    for region in ("EUROPE", "US_WEST"):
+        world.insert(region, sale(region, f"stale-{region}-{day}", at(day, 9)))
+    stale = stage_attempt(world, begin(world, day, "EUROPE", "US_WEST"), day, tmp_path)
+    load(world, day, tmp_path, "EUROPE")
+    publication, _ = publish_staged(world, stale)
+    assert publication.overtaken == ("EUROPE",)
+    assert fates(publication) == {"US_WEST": {"inserted": 1}}
+
+
+def test_a_rejected_row_keeps_its_first_seen_time_and_closes_when_a_newer_version_is_published(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, next_day = f"mended-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), quantity=0))
+    load(world, day, tmp_path, "EUROPE")
+    first_seen = world.sql("SELECT FIRST_SEEN_AT FROM SALES_REJECTED WHERE SALE_KEY = ?", (key,))
+    load(world, day, tmp_path, "EUROPE")
+    assert world.sql("SELECT FIRST_SEEN_AT FROM SALES_REJECTED WHERE SALE_KEY = ?", (key,)) == first_seen
+    assert [status for status, *_ in rejected(world, key)] == ["OPEN"]
+
+    world.change(
+        "EUROPE",
+        "UPDATE sales_transactions SET quantity = 2, updated_at = %s WHERE sale_id = %s",
+        (at(next_day, 9), key),
+    )
+    assert fates(load(world, next_day, tmp_path, "EUROPE")) == {"EUROPE": {"inserted": 1}}
+    assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
+
+
+def test_a_row_without_a_key_is_kept_as_no_key_and_closed_by_a_rerun(world: World, day: date, tmp_path: Path) -> None:
+    world.insert("EUROPE", sale("EUROPE", "x", at(day, 9)) | {"sale_id": None})
+    load(world, day, tmp_path, "EUROPE")
+    of_batch = "SELECT STATUS, RULES FROM SALES_REJECTED WHERE ETL_BATCH_ID = ?"
+    assert world.sql(of_batch, (f"{day:%Y%m%d}",)) == [("NO_KEY", "missing_sale_id")]
+    world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id IS NULL")
+    world.insert("EUROPE", sale("EUROPE", f"key-{day}", at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    assert world.sql(of_batch, (f"{day:%Y%m%d}",)) == []
+
+
+def test_a_correction_that_breaks_a_rule_leaves_the_older_good_version(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, next_day = f"worse-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    world.change(
+        "EUROPE", "UPDATE sales_transactions SET total_amount = 0, updated_at = %s WHERE sale_id = %s", (at(next_day, 9), key)
+    )
+    load(world, next_day, tmp_path, "EUROPE")
+    assert fact(world, key) == [("EUROPE", "3.00", f"{day:%Y%m%d}")]
+    assert [status for status, *_ in rejected(world, key)] == ["OPEN"]
+
+
+def test_copy_loads_the_manifests_files_and_no_others(world: World, day: date, tmp_path: Path) -> None:
+    world.insert("EUROPE", sale("EUROPE", f"listed-{day}", at(day, 9)))
+    attempt = begin(world, day, "EUROPE")
+    staged = stage_attempt(world, attempt, day, tmp_path)
+    client = s3_client(world)
+    (file,) = staged.manifest.files_of("clean")
+    bucket = world.environment["S3_STAGING_BUCKET"]
+    source = {"Bucket": bucket, "Key": f"{attempt.staging_prefix}/{file.name}"}
+    client.copy_object(Bucket=bucket, Key=f"{attempt.staging_prefix}/clean/EUROPE-999.parquet", CopySource=source)
+    assert fates(publish_staged(world, staged)[0]) == {"EUROPE": {"inserted": 1}}
+
+
+def s3_client(world: World) -> Any:
+    from tasks.stage import load_bucket
+
+    return load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"]).credentials.get_s3_client()
+
+
+def test_a_file_with_other_rows_than_the_manifest_says_is_refused(world: World, day: date, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    world.insert("EUROPE", sale("EUROPE", f"short-{day}", at(day, 9)))
+    staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    lying = tuple(replace(file, rows=file.rows + 1) for file in staged.manifest.files)
+    manifest = Manifest(staged.manifest.attempt, staged.manifest.snapshots, lying)
+    with pytest.raises(NeedsPersonError, match="loaded 1 rows, the manifest says 2"):
+        publish_staged(world, replace(staged, manifest=manifest))
+    assert fact(world, f"short-{day}") == []
+
+
+def test_a_broken_law_rolls_back_and_says_where(world: World, day: date, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from tasks.tally import Amount, Tally
+
+    key = f"law-{day}"
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
+    staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    (extracted,) = staged.extracts
+    a_cent = Tally(0, {("USD", "total_amount"): Amount(extracted.source.amounts["USD", "total_amount"].total / 300)})
+    wrong = replace(extracted, source=extracted.source + a_cent)
+    with pytest.raises(PublishRefusedError, match="total_amount USD 3.01 against 3.00"):
+        publish_staged(world, replace(staged, extracts=[wrong]))
+    assert fact(world, key) == []
+    assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "STARTED"}
+
+
+def test_regions_are_independent_entries_of_the_ledger(world: World, day: date, tmp_path: Path) -> None:
+    for region in REGIONS:
+        world.insert(region, sale(region, f"ledger-{region}-{day}", at(day, 9)))
+    load(world, day, tmp_path, *REGIONS)
+    rows = world.sql(
+        "SELECT REGION, STATUS, EXTRACTED, INSERTED, MONEY FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ? ORDER BY REGION",
+        (f"{day:%Y%m%d}",),
+    )
+    assert [row[:4] for row in rows] == [(region, "PUBLISHED", 1, 1) for region in sorted(REGIONS)]
+    assert all('"total": "3.00"' in row[4] for row in rows)

@@ -1,0 +1,154 @@
+"""A region that cannot be read is left out whole; the others are published."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterName
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from blocks.register import database_block
+from expectations.regions import REGIONS
+from tests.integration.conftest import Run, World, good_sale
+
+OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
+
+
+@contextmanager
+def europe_reached_by(world: World, **changes: str) -> Iterator[None]:
+    """Europe's block with another port or password for a while."""
+    url = world.environment["PG_EUROPE_URL"]
+    for old, new in changes.items():
+        url = url.replace(world.environment[old] if old in world.environment else old, new)
+    assert url != world.environment["PG_EUROPE_URL"]
+    block = REGIONS["EUROPE"].block
+    database_block({**world.environment, "PG_EUROPE_URL": url}, "EUROPE").save(block, overwrite=True)
+    try:
+        yield
+    finally:
+        database_block(world.environment, "EUROPE").save(block, overwrite=True)
+
+
+def port_of(world: World, region: str) -> str:
+    return str(SqlAlchemyConnector.load(REGIONS[region].block).connection_info.port)
+
+
+async def times_tried(run: Run, name: str) -> int:
+    """How often the task run of a name was tried, as the Prefect server counts."""
+    assert run.report is not None
+    async with get_client() as client:
+        (task_run,) = await client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.report.flow_run_id])),
+            task_run_filter=TaskRunFilter(name=TaskRunFilterName(any_=[name])),
+        )
+    return task_run.run_count
+
+
+def assert_only_europe_is_missing(world: World, run: Run, day: date, cause: str) -> None:
+    assert run.state.name == "PartiallyLoaded", run.state.message
+    assert run.state.is_completed()
+    assert run.state.message.startswith("EUROPE left out: ")
+    assert cause in run.state.message
+    assert world.ledger(f"{day:%Y%m%d}") == {region: "PUBLISHED" for region in OTHERS} | {"EUROPE": "MISSING"}
+    assert world.sql("SELECT REGION, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? GROUP BY 1 ORDER BY 1", (f"{day:%Y%m%d}",)) == [
+        (region, 40) for region in sorted(OTHERS)
+    ]
+
+
+def test_an_unreachable_region_is_tried_four_times_and_left_out(world: World, day: date) -> None:
+    world.fill(day, rows=40)
+    with europe_reached_by(world, **{f":{port_of(world, 'EUROPE')}/": ":1/"}):
+        run = world.run(day)
+    assert_only_europe_is_missing(world, run, day, "refused")
+    assert asyncio.run(times_tried(run, "extract-EUROPE")) == 4
+
+    healed = world.run(day, regions=["EUROPE"])
+    assert healed.state.name == "Completed", healed.state.message
+    assert healed.region("EUROPE").inserted == 40
+
+
+def test_a_wrong_password_is_not_tried_again(world: World, day: date) -> None:
+    world.fill(day, rows=40)
+    with europe_reached_by(world, **{"sales_reader:": "sales_reader:wrong"}):
+        run = world.run(day)
+    assert_only_europe_is_missing(world, run, day, "password authentication failed")
+    assert asyncio.run(times_tried(run, "extract-EUROPE")) == 1
+
+
+@pytest.mark.parametrize(
+    ("break_it", "mend_it", "cause"),
+    [
+        pytest.param(
+            "ALTER TABLE sales_transactions RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO sales_transactions",
+            "table sales_transactions is missing",
+            id="table missing",
+        ),
+        pytest.param(
+            "ALTER TABLE sales_transactions RENAME tax_amount TO vat",
+            "ALTER TABLE sales_transactions RENAME vat TO tax_amount",
+            "column sales_transactions.tax_amount is missing",
+            id="column missing",
+        ),
+        pytest.param(
+            "ALTER TABLE sales_transactions ADD old numeric(12,2), ADD bad double precision; "
+            "ALTER TABLE sales_transactions RENAME tax_amount TO kept; "
+            "ALTER TABLE sales_transactions RENAME bad TO tax_amount",
+            "ALTER TABLE sales_transactions DROP tax_amount, DROP old; "
+            "ALTER TABLE sales_transactions RENAME kept TO tax_amount",
+            "column sales_transactions.tax_amount is double precision, which does not fit",
+            id="type does not fit",
+        ),
+    ],
+)
+def test_a_region_whose_table_does_not_fit_is_left_out(
+    world: World, day: date, break_it: str, mend_it: str, cause: str
+) -> None:
+    world.fill(day, rows=40)
+    world.change("EUROPE", break_it)
+    try:
+        run = world.run(day)
+    finally:
+        world.change("EUROPE", mend_it)
+    assert_only_europe_is_missing(world, run, day, cause)
+
+
+def test_a_region_that_answers_without_rows_is_missing(world: World, day: date) -> None:
+    world.fill(day, rows=40, regions=OTHERS)
+    run = world.run(day)
+    assert_only_europe_is_missing(world, run, day, "answered with 0 rows, min_region_record_count is 1")
+
+
+def test_a_required_region_that_is_missing_fails_the_run(world: World, day: date) -> None:
+    world.fill(day, rows=40, regions=OTHERS)
+    with world.variable("regions_required", '["EUROPE"]'):
+        run = world.run(day)
+    assert run.state.is_failed()
+    assert "a required region is missing: EUROPE left out" in run.state.message
+    assert set(world.ledger(f"{day:%Y%m%d}").values()) == {"FAILED"}
+
+
+def test_no_region_left_fails_the_run_and_loads_nothing(world: World, day: date) -> None:
+    world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": f"no-region-left-{day}"})
+    with europe_reached_by(world, **{f":{port_of(world, 'EUROPE')}/": ":1/"}):
+        run = world.run(day, regions=["EUROPE"])
+    assert run.state.is_failed()
+    assert "no region could be read: EUROPE left out" in run.state.message
+    assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "FAILED"}
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
+
+
+def test_a_closed_day_is_empty_and_rows_that_came_all_the_same_are_published(world: World, day: date) -> None:
+    closed = "{" + ", ".join(f'"{region}": ["{day}"]' for region in REGIONS) + "}"
+    with world.variable("closed_days", closed):
+        empty = world.run(day)
+        assert empty.state.name == "Completed", empty.state.message
+        assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(REGIONS, "EMPTY")
+
+        world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": f"closed-{day}"})
+        some = world.run(day)
+    assert some.state.name == "Completed", some.state.message
+    assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(REGIONS, "EMPTY") | {"EUROPE": "PUBLISHED"}

@@ -1,0 +1,72 @@
+"""Regions are data: a fifth one is an entry, and a mistake in the entries is named."""
+
+from pathlib import Path
+
+import pytest
+
+from expectations.regions import REGIONS, code_of_spelling, read_regions
+
+ENTRY = """
+[[region]]
+code = "{code}"
+name = "{name}"
+spellings = {spellings}
+time_zone = "Etc/UTC"
+prefix_keys = false
+block = "sales-{code}"
+"""
+
+
+def entry(code: str, *spellings: str) -> str:
+    return ENTRY.format(code=code, name=code.title(), spellings=list(spellings))
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [
+        pytest.param("EUROPE", "EUROPE", id="code"),
+        pytest.param("US East", "US_EAST", id="name"),
+        pytest.param("us_east", "US_EAST", id="spelling"),
+        pytest.param("uS-eAsT", "US_EAST", id="any-case"),
+        pytest.param("  US EAST\t", "US_EAST", id="blanks-around"),
+        pytest.param("\u00a0EU\n", "EUROPE", id="no-break-space-and-newline"),
+        pytest.param("US  EAST", None, id="two-blanks-inside"),
+        pytest.param("", None, id="empty"),
+        pytest.param("   ", None, id="only-blanks"),
+        pytest.param("NULL", None, id="text-null"),
+        pytest.param("ＥＵ", None, id="full-width"),
+        pytest.param("mars", None, id="unknown"),
+    ],
+)
+def test_a_spelling_means_one_region_or_none(spelling: str, code: str | None) -> None:
+    assert code_of_spelling(spelling) == code
+
+
+def test_every_spelling_of_the_file_means_its_own_region() -> None:
+    for region in REGIONS.values():
+        for spelling in (region.code, region.name, *region.spellings):
+            assert code_of_spelling(f" {spelling.upper()} ") == region.code
+
+
+def test_a_fifth_region_is_one_entry(tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(entry("A", "a1") + entry("B", "b1"), encoding="utf-8")
+    assert list(read_regions(file)) == ["A", "B"]
+    assert read_regions(file)["B"].block == "sales-B"
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        pytest.param(entry("A", "x") + entry("A", "y"), "code 'A'", id="code-twice"),
+        pytest.param(entry("A", "x") + entry("B", "x"), "spelling 'x'", id="spelling-twice"),
+        pytest.param(entry("A", "eu") + entry("B", "EU"), "(?i)spelling 'eu'", id="spelling-twice-in-another-case"),
+        pytest.param(entry("A", "eu") + entry("B", " eu"), "(?i)spelling ' ?eu'", id="spelling-twice-with-a-blank"),
+        pytest.param(entry("A", "x") + entry("B", "a"), "(?i)'a'", id="spelling-is-another-regions-code"),
+    ],
+)
+def test_an_entry_given_twice_is_refused_by_name(entries: str, named: str, tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(entries, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"regions.toml: .*{named} is given twice"):
+        read_regions(file)
