@@ -1,5 +1,6 @@
 """The Prefect variables of the pipeline: names, defaults, how each is read and refused."""
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from prefect.variables import Variable
+from prefect import get_client
+from prefect.utilities.asyncutils import sync_compatible
 
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
@@ -150,12 +152,16 @@ def _parsed(definition: VariableDefinition, text: str | None) -> Any:
 
 def read_settings() -> Settings:
     """Reads the variables from the Prefect server. Raises BadVariableError for a missing or unusable one."""
-    values = parse_variables({definition.name: _read(definition.name) for definition in DEFINITIONS})
+    values = parse_variables(read_variables())
     thresholds = Thresholds(**{field: values[field] for field in Thresholds.__dataclass_fields__})
     own = {field: values[field] for field in Settings.__dataclass_fields__ if field != "thresholds"}
     return Settings(thresholds=thresholds, **own)
 
 
-def _read(name: str) -> str | None:
-    variable = Variable.get(name)
-    return None if variable is None else variable.value
+@sync_compatible
+async def read_variables() -> dict[str, str | None]:
+    """The texts of this pipeline's variables, asked for side by side; None for one that does not exist."""
+    names = [definition.name for definition in DEFINITIONS]
+    async with get_client() as client:
+        found = await asyncio.gather(*(client.read_variable_by_name(name) for name in names))
+    return {name: variable and variable.value for name, variable in zip(names, found, strict=True)}

@@ -43,7 +43,9 @@ def run(date: str) -> int:
     from blocks.register import register
     from flows.daily_sales import daily_sales
     from flows.setup_warehouse import setup_warehouse
+    from tasks.quality import load_suites_early
 
+    load_suites_early()
     register(environment)
     setup_warehouse()
     state = daily_sales(date=date, return_state=True)

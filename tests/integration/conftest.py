@@ -141,6 +141,9 @@ def world() -> Iterator[World]:
     directory.chmod(0o711)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
+        for name in [name for name in os.environ if name.endswith("_PORT")]:
+            # From a shell that has read another stack's environment.
+            patch.delenv(name)
         stack.up()
         environment = read_stack_env()
         for name, value in environment.items():

@@ -60,13 +60,13 @@ def test_a_fifth_region_is_one_entry(tmp_path: Path) -> None:
     [
         pytest.param(entry("A", "x") + entry("A", "y"), "code 'A'", id="code-twice"),
         pytest.param(entry("A", "x") + entry("B", "x"), "spelling 'x'", id="spelling-twice"),
-        pytest.param(entry("A", "eu") + entry("B", "EU"), "(?i)spelling 'eu'", id="spelling-twice-in-another-case"),
-        pytest.param(entry("A", "eu") + entry("B", " eu"), "(?i)spelling ' ?eu'", id="spelling-twice-with-a-blank"),
-        pytest.param(entry("A", "x") + entry("B", "a"), "(?i)'a'", id="spelling-is-another-regions-code"),
+        pytest.param(entry("A", "eu") + entry("B", "EU"), "spelling 'eu'", id="spelling-twice-in-another-case"),
+        pytest.param(entry("A", "eu") + entry("B", " eu"), "spelling ' ?eu'", id="spelling-twice-with-a-blank"),
+        pytest.param(entry("A", "x") + entry("B", "a"), "'a'", id="spelling-is-another-regions-code"),
     ],
 )
 def test_an_entry_given_twice_is_refused_by_name(entries: str, named: str, tmp_path: Path) -> None:
     file = tmp_path / "regions.toml"
     file.write_text(entries, encoding="utf-8")
-    with pytest.raises(ValueError, match=f"regions.toml: .*{named} is given twice"):
+    with pytest.raises(ValueError, match=f"(?i)regions.toml: .*{named} is given twice"):
         read_regions(file)

@@ -1,0 +1,172 @@
+"""Which regions go on: closed, missing by rows, missing by error, required, or none left."""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+import sqlalchemy.exc
+
+from blocks.variables import Settings
+from expectations.regions import REGIONS
+from expectations.thresholds import Thresholds
+from tasks.batch import Batch
+from tasks.errors import NeedsPersonError, RegionUnfitError, TransientError
+from tasks.extract import Extracted
+from tasks.ledger import Status
+from tasks.plan import Plan, needs_floor, one_line, plan, refuse_unloadable
+from tasks.tally import Tally
+from tests.unit.sales import SNAPSHOT
+
+CHRISTMAS = date(2017, 12, 25)
+ALL = tuple(REGIONS)
+OPEN = Settings(
+    thresholds=Thresholds(min_region_record_count=3),
+    s3_staging_bucket="bucket",
+    snowflake_warehouse="ETL_WH",
+    closed_days={},
+    regions_required=(),
+    extra_columns={},
+    lease_minutes=15,
+)
+DOWN = TransientError("connection refused")
+
+
+def closed(*regions: str) -> Settings:
+    return replace(OPEN, closed_days={region: frozenset({CHRISTMAS}) for region in regions})
+
+
+def answer(region: str, rows: int) -> Extracted:
+    return Extracted(region, Path("x.arrow"), SNAPSHOT, Tally(rows), Tally(rows), (), 0.1)
+
+
+def planned(settings: Settings = OPEN, **outcomes: int | BaseException) -> Plan:
+    """The plan for Christmas of regions that answered with so many rows, or with an error."""
+    answers = {region: answer(region, o) if isinstance(o, int) else o for region, o in outcomes.items()}
+    return plan(Batch(CHRISTMAS, tuple(outcomes)), answers, settings)
+
+
+def fates(sorted_regions: Plan) -> dict[str, str]:
+    present = {extracted.region: "present" for extracted in sorted_regions.present}
+    return present | {entry.region: str(entry.status) for entry in sorted_regions.left_out}
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "fate"),
+    [
+        pytest.param(3, OPEN, "present", id="just-enough-rows"),
+        pytest.param(2, OPEN, "MISSING", id="one-row-too-few"),
+        pytest.param(0, OPEN, "MISSING", id="no-rows-on-an-open-day"),
+        pytest.param(0, closed("EUROPE"), "EMPTY", id="closed-day"),
+        pytest.param(1, closed("EUROPE"), "present", id="rows-that-came-on-a-closed-day"),
+        pytest.param(0, closed("US_EAST"), "MISSING", id="closed-elsewhere"),
+        pytest.param(0, replace(OPEN, closed_days={"EUROPE": frozenset({date(2017, 12, 24)})}), "MISSING", id="another-day"),
+        pytest.param(DOWN, OPEN, "MISSING", id="down"),
+        pytest.param(DOWN, closed("EUROPE"), "MISSING", id="down-on-a-closed-day"),
+        pytest.param(RegionUnfitError("no table"), OPEN, "MISSING", id="unfit"),
+        pytest.param(psycopg2.OperationalError("refused"), OPEN, "MISSING", id="driver-error"),
+        pytest.param(
+            sqlalchemy.exc.OperationalError("SELECT 1", {}, psycopg2.OperationalError("refused")),
+            OPEN,
+            "MISSING",
+            id="wrapped-driver-error",
+        ),
+    ],
+)
+def test_a_region_is_sorted_by_what_it_answered(rows: int | BaseException, settings: Settings, fate: str) -> None:
+    assert fates(planned(settings, EUROPE=rows)) == {"EUROPE": fate}
+
+
+def test_every_region_has_one_place() -> None:
+    sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
+    assert fates(sorted_regions) == {
+        "US_EAST": "present",
+        "US_WEST": "EMPTY",
+        "EUROPE": "MISSING",
+        "ASIA_PACIFIC": "MISSING",
+    }
+    assert [extracted.region for extracted in sorted_regions.answered] == ["US_EAST", "US_WEST", "ASIA_PACIFIC"]
+
+
+def test_the_message_names_each_missing_region_and_its_cause() -> None:
+    sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
+    assert sorted_regions.missing_message == (
+        "EUROPE left out: connection refused; "
+        "ASIA_PACIFIC left out: answered with 1 rows, min_region_record_count is 3"
+    )
+    assert {entry.status for entry in sorted_regions.missing} == {Status.MISSING}
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), KeyboardInterrupt(), OSError("disk full")], ids=repr)
+def test_an_error_that_is_no_regions_own_fails_the_run(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        planned(US_EAST=5, EUROPE=error)
+
+
+def test_a_required_region_that_is_missing_fails_the_run() -> None:
+    required = replace(OPEN, regions_required=("EUROPE",))
+    with pytest.raises(NeedsPersonError, match="a required region is missing: EUROPE left out: connection refused"):
+        refuse_unloadable(planned(required, US_EAST=5, EUROPE=DOWN), required)
+
+
+def test_a_required_region_may_be_closed() -> None:
+    settings = replace(closed("EUROPE"), regions_required=("EUROPE",))
+    assert refuse_unloadable(planned(settings, US_EAST=5, EUROPE=0), settings) is None
+
+
+def test_no_region_that_answered_fails_the_run_with_every_cause() -> None:
+    with pytest.raises(NeedsPersonError, match="no region could be read: US_EAST left out: .*; EUROPE left out: "):
+        refuse_unloadable(planned(US_EAST=DOWN, EUROPE=DOWN), OPEN)
+
+
+def test_regions_with_too_few_rows_everywhere_fail_the_gate_in_its_words() -> None:
+    check = refuse_unloadable(planned(US_EAST=1, EUROPE=2, ASIA_PACIFIC=DOWN), OPEN)
+    assert check is not None
+    assert (check.passed, check.message) == (False, "record count 3 is below threshold 100")
+
+
+@pytest.mark.parametrize(
+    "sorted_regions",
+    [
+        pytest.param(planned(US_EAST=5, EUROPE=DOWN), id="one-left"),
+        pytest.param(planned(closed("US_EAST", "EUROPE"), US_EAST=0, EUROPE=0), id="closed-everywhere"),
+    ],
+)
+def test_what_can_be_loaded_goes_on(sorted_regions: Plan) -> None:
+    assert refuse_unloadable(sorted_regions, OPEN) is None
+
+
+def test_a_closed_region_does_not_excuse_the_missing_ones() -> None:
+    """No region left: Failed. Here one is closed and three are down, so nothing was read, and the run must say so."""
+    settings = closed("EUROPE")
+    sorted_regions = planned(settings, US_EAST=DOWN, US_WEST=DOWN, EUROPE=0, ASIA_PACIFIC=DOWN)
+    with pytest.raises(NeedsPersonError, match="no region could be read"):
+        refuse_unloadable(sorted_regions, settings)
+
+
+def test_a_closed_region_does_not_excuse_too_few_rows() -> None:
+    settings = closed("EUROPE")
+    check = refuse_unloadable(planned(settings, US_EAST=1, US_WEST=0, EUROPE=0, ASIA_PACIFIC=0), settings)
+    assert check is not None
+    assert check.message == "record count 1 is below threshold 100"
+
+
+@pytest.mark.parametrize(
+    ("regions", "settings", "needed"),
+    [
+        pytest.param(ALL, OPEN, True, id="a-whole-day"),
+        pytest.param(("EUROPE",), OPEN, False, id="healing-one-region"),
+        pytest.param(ALL, closed("EUROPE"), True, id="closed-in-one-region"),
+        pytest.param(ALL, closed(*ALL), False, id="closed-everywhere"),
+    ],
+)
+def test_when_the_floor_applies(regions: tuple[str, ...], settings: Settings, needed: bool) -> None:
+    assert needs_floor(Batch(CHRISTMAS, regions), ALL, settings) is needed
+
+
+def test_a_drivers_error_becomes_one_line_without_the_statement() -> None:
+    cause = psycopg2.OperationalError("connection to server failed:\n\tConnection refused\n\tIs it running?\n")
+    wrapped = sqlalchemy.exc.OperationalError("SELECT secret", {"password": "x"}, cause)
+    assert one_line(wrapped) == "connection to server failed: Connection refused Is it running?"
+    assert len(one_line(ValueError("x" * 9_999))) == 500

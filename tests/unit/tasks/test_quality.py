@@ -1,0 +1,177 @@
+"""The gate fails closed, says figure and threshold, and never a value."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import pandas as pd
+import pytest
+
+from expectations.thresholds import Thresholds
+from tasks.extract import Extracted
+from tasks.quality import BATCH, Check, Verdict, judge, rejected_share, run_suite, too_few_rows
+from tasks.transform import Transformed, transform_region
+from tests.unit.sales import Row, extract_of, extracted_table, sale, sales, unreadable
+
+FEW = Thresholds(min_record_count=1)
+
+
+@pytest.fixture(scope="module")
+def context() -> Any:
+    ephemeral = gx.get_context(mode="ephemeral")
+    ephemeral.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    return ephemeral
+
+
+def region(directory: Path, *rows: Row, code: str = "EUROPE") -> tuple[Extracted, Transformed]:
+    extract = extract_of(extracted_table(*rows), directory, code)
+    return extract, transform_region(extract, directory)
+
+
+def failed_messages(verdict: Verdict) -> list[str]:
+    return [check.message for check in verdict.failed]
+
+
+FRAME = pd.DataFrame({"sale_id": ["a", "b"], "secret": ["somebody@example.com", "somebody@example.com"]})
+
+
+@pytest.mark.parametrize(
+    ("expectations", "frame", "message"),
+    [
+        pytest.param([], FRAME, "suite s has no expectations", id="empty-suite"),
+        pytest.param([gxe.ExpectColumnValuesToBeUnique(column="sale_id")], FRAME[:0], "EUROPE: no rows for suite s", id="rows"),
+        pytest.param(
+            [gxe.ExpectColumnValuesToBeUnique(column="gone")],
+            FRAME,
+            "EUROPE: expect_column_values_to_be_unique on gone raised an error and counts as failed",
+            id="missing-column",
+        ),
+        pytest.param(
+            [gxe.ExpectColumnValuesToBeBetween(column="secret", min_value=0)],
+            FRAME,
+            "EUROPE: expect_column_values_to_be_between on secret raised an error and counts as failed",
+            id="a-check-that-raises",
+        ),
+        pytest.param(
+            [gxe.ExpectColumnValuesToBeUnique(column="secret")],
+            FRAME,
+            "EUROPE: expect_column_values_to_be_unique on secret is broken by 100.00 % (2 of 2 rows), threshold 0 %",
+            id="broken",
+        ),
+    ],
+)
+def test_a_suite_fails_closed(expectations: list[Any], frame: pd.DataFrame, message: str, context: Any) -> None:
+    checks = run_suite(gx.ExpectationSuite("s", expectations=expectations), frame, "EUROPE", context)
+    assert [(check.passed, check.message) for check in checks] == [(False, message)]
+    assert "somebody" not in repr(checks)
+
+
+def test_a_check_that_raises_does_not_hide_the_others(context: Any) -> None:
+    suite = gx.ExpectationSuite(
+        "s",
+        expectations=[
+            gxe.ExpectColumnValuesToBeUnique(column="gone"),
+            gxe.ExpectColumnValuesToBeUnique(column="secret"),
+            gxe.ExpectColumnValuesToBeUnique(column="sale_id"),
+        ],
+    )
+    checks = run_suite(suite, FRAME, "EUROPE", context)
+    assert {check.column: check.passed for check in checks} == {"gone": False, "secret": False, "sale_id": True}
+
+
+def test_a_verdict_without_checks_does_not_pass() -> None:
+    assert not Verdict((), 0.0).passed
+    assert Verdict((), 0.0).message == "no check was made"
+
+
+def test_a_verdict_names_every_failed_check_in_one_line() -> None:
+    good = Check("s", "EUROPE", "n", "c", True, "fine")
+    bad = [Check("s", "EUROPE", "n", "c", False, message) for message in ("one", "two")]
+    assert Verdict((good, *bad), 0.0).message == "one; two"
+    assert not Verdict((good, *bad), 0.0).passed
+    assert Verdict((good,), 0.0).message == "1 checks passed"
+
+
+def test_good_rows_pass(tmp_path: Path) -> None:
+    extract, transformed = region(tmp_path, *sales(3), sale(sale_id="3"))
+    verdict = judge([extract], [transformed], FEW, with_floor=True)
+    assert failed_messages(verdict) == []
+    assert verdict.passed
+    assert {check.scope for check in verdict.checks} == {"EUROPE", BATCH}
+    assert {check.suite for check in verdict.checks} == {"rows-as-read", "clean-rows", "clean-batch", "rejected-share"}
+
+
+def test_45_records_are_below_100_unless_there_is_no_floor(tmp_path: Path) -> None:
+    extract, transformed = region(tmp_path, *sales(45))
+    assert judge([extract], [transformed], Thresholds(), True).message == "record count 45 is below threshold 100"
+    assert judge([extract], [transformed], Thresholds(), False).passed
+
+
+def test_a_region_of_bad_rows_only_fails_and_so_does_the_batch(tmp_path: Path) -> None:
+    good, bad = region(tmp_path, *sales(3)), region(tmp_path, *sales(2, region="us-west", quantity=0), code="US_WEST")
+    verdict = judge([good[0], bad[0]], [good[1], bad[1]], FEW, with_floor=True)
+    assert failed_messages(verdict) == [
+        "US_WEST: no rows for suite clean-rows",
+        "US_WEST: rejected 2 of 2 rows (100.00 %) is above threshold 5.0 %",
+        "batch: rejected 2 of 5 rows (40.00 %) is above threshold 5.0 %",
+    ]
+
+
+def test_no_clean_row_at_all_is_below_the_floor(tmp_path: Path) -> None:
+    extract, transformed = region(tmp_path, sale(quantity=0))
+    messages = failed_messages(judge([extract], [transformed], Thresholds(), with_floor=True))
+    assert "record count 0 is below threshold 100" in messages
+
+
+def test_nulls_of_one_region_fail_it_even_when_the_batch_is_below_the_share(tmp_path: Path) -> None:
+    thresholds = Thresholds(1, max_rejected_percentage=Decimal(100))
+    many = region(tmp_path, *sales(60))
+    few = region(tmp_path, *sales(19, region="us-west"), sale(region="us-west", store_id=None), code="US_WEST")
+    verdict = judge([many[0], few[0]], [many[1], few[1]], thresholds, with_floor=True)
+    assert failed_messages(verdict) == ["US_WEST: NULL share of store_id is 5.00 % (1 of 20 rows), threshold 5.0 %"]
+
+
+def test_unreadable_cells_are_rejected_rows_and_no_nulls(tmp_path: Path) -> None:
+    rows = [sale(sale_id=f"bad-{n}", **unreadable(unit_price="NaN", updated_at="infinity")) for n in range(3)]
+    extract, transformed = region(tmp_path, *sales(7), *rows)
+    messages = failed_messages(judge([extract], [transformed], FEW, with_floor=True))
+    assert messages == [f"{scope}: rejected 3 of 10 rows (30.00 %) is above threshold 5.0 %" for scope in ("EUROPE", BATCH)]
+
+
+def test_no_value_of_a_row_is_in_the_verdict(tmp_path: Path) -> None:
+    marks = {"sale_id": "K-Marker", "customer_id": "C-Marker", "region": "R-Marker", "customer_email_token": "T-Marker"}
+    extract, transformed = region(tmp_path, *sales(2), sale(**marks, quantity=None))
+    verdict = judge([extract], [transformed], FEW, with_floor=True)
+    assert not verdict.passed
+    assert "Marker" not in repr(verdict)
+
+
+def test_without_any_region_the_plan_has_judged_already() -> None:
+    verdict = judge([], [], Thresholds(), with_floor=False)
+    assert verdict.passed
+    assert verdict.message == "1 checks passed"
+
+
+@pytest.mark.parametrize(
+    ("rejected", "extracted", "passed", "share"),
+    [
+        pytest.param(0, 100, True, "0.00", id="none"),
+        pytest.param(5, 100, True, "5.00", id="exactly-the-threshold-passes"),
+        pytest.param(50_001, 1_000_000, False, "5.00", id="just-above-though-it-rounds-to-it"),
+        pytest.param(6, 100, False, "6.00", id="above"),
+        pytest.param(1, 1, False, "100.00", id="all"),
+        pytest.param(0, 0, True, "0.00", id="no-rows"),
+    ],
+)
+def test_the_share_of_rejected_rows(rejected: int, extracted: int, passed: bool, share: str) -> None:
+    check = rejected_share("EUROPE", rejected, extracted, Thresholds())
+    relation = "within" if passed else "above"
+    assert check.passed is passed
+    assert check.message == f"EUROPE: rejected {rejected} of {extracted} rows ({share} %) is {relation} threshold 5.0 %"
+
+
+def test_too_few_rows_is_a_failed_check() -> None:
+    assert too_few_rows(45, 100).message == "record count 45 is below threshold 100"
+    assert not too_few_rows(45, 100).passed

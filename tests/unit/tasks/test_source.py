@@ -1,0 +1,156 @@
+"""The SQL that reads a region: what stops a region, in which words, and the COPY itself as a golden file."""
+
+from datetime import date
+
+import pytest
+
+from expectations.columns import SOURCE_COLUMNS, Column
+from tasks.batch import Window
+from tasks.errors import RegionUnfitError
+from tasks.source import (
+    FITTING_TYPES,
+    NewColumn,
+    check_declared,
+    copy_statement,
+    in_window,
+    quote_postgres,
+    quote_postgres_text,
+    tally_statement,
+    unreadable,
+)
+from tests.unit.golden import assert_golden
+
+WINDOW = Window.of_day(date(2024, 1, 15))
+DECLARED = {
+    "sale_id": "text",
+    "sale_date": "timestamp with time zone",
+    "store_id": "text",
+    "customer_id": "text",
+    "customer_email": "text",
+    "product_id": "text",
+    "product_category": "text",
+    "quantity": "integer",
+    "unit_price": "numeric",
+    "discount_amount": "numeric",
+    "tax_amount": "numeric",
+    "total_amount": "numeric",
+    "currency": "text",
+    "payment_method": "text",
+    "region": "text",
+    "updated_at": "timestamp with time zone",
+}
+BY_NAME: dict[str, Column] = {column.name: column for column in SOURCE_COLUMNS}
+
+
+def test_the_contracts_own_table_has_nothing_new() -> None:
+    assert check_declared(DECLARED, "EUROPE") == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "declared"),
+    [
+        pytest.param("sale_id", "bigint", id="key-as-number"),
+        pytest.param("sale_id", "uuid", id="key-as-uuid"),
+        pytest.param("store_id", "character varying", id="bounded-text"),
+        pytest.param("currency", "character", id="padded-text"),
+        pytest.param("quantity", "smallint", id="small-quantity"),
+        pytest.param("quantity", "numeric", id="quantity-as-numeric"),
+        pytest.param("total_amount", "bigint", id="money-as-whole-number"),
+    ],
+)
+def test_types_that_can_be_read_exactly_fit(column: str, declared: str) -> None:
+    assert check_declared({**DECLARED, column: declared}, "EUROPE") == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "declared"),
+    [
+        pytest.param("total_amount", "double precision", id="money-as-float"),
+        pytest.param("unit_price", "real", id="price-as-float"),
+        pytest.param("total_amount", "money", id="money-type-depends-on-locale"),
+        pytest.param("total_amount", "text", id="money-as-text"),
+        pytest.param("quantity", "double precision", id="quantity-as-float"),
+        pytest.param("sale_date", "timestamp without time zone", id="time-without-zone"),
+        pytest.param("sale_date", "date", id="date"),
+        pytest.param("updated_at", "text", id="time-as-text"),
+        pytest.param("sale_id", "bytea", id="bytes"),
+        pytest.param("sale_id", "text[]", id="array"),
+    ],
+)
+def test_a_type_that_does_not_fit_is_named_with_those_that_do(column: str, declared: str) -> None:
+    with pytest.raises(RegionUnfitError) as caught:
+        check_declared({**DECLARED, column: declared}, "EUROPE")
+    assert f"EUROPE: column sales_transactions.{column} is {declared}, which does not fit" in str(caught.value)
+    assert all(fitting in str(caught.value) for fitting in FITTING_TYPES[BY_NAME[column].kind])
+
+
+def test_a_missing_table_is_named_with_what_to_do() -> None:
+    with pytest.raises(RegionUnfitError, match="EUROPE: table sales_transactions is missing or not visible: create it"):
+        check_declared({}, "EUROPE")
+
+
+@pytest.mark.parametrize("column", DECLARED)
+def test_a_missing_column_is_named_nullable_or_not(column: str) -> None:
+    declared = {name: kind for name, kind in DECLARED.items() if name != column}
+    with pytest.raises(RegionUnfitError, match=f"EUROPE: column sales_transactions.{column} is missing"):
+        check_declared(declared, "EUROPE")
+
+
+def test_new_columns_are_reported_in_the_tables_order_whatever_their_type() -> None:
+    declared = {"loyalty tier": "text", **DECLARED, 'a"b': "double precision", "Sale_ID": "text"}
+    assert check_declared(declared, "EUROPE") == (
+        NewColumn("loyalty tier", "text"),
+        NewColumn('a"b', "double precision"),
+        NewColumn("Sale_ID", "text"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        pytest.param("plain", '"plain"', id="plain"),
+        pytest.param("Käse Preis", '"Käse Preis"', id="blank-and-umlaut"),
+        pytest.param('a"b', '"a""b"', id="quote"),
+        pytest.param('"; DROP TABLE x; --', '"""; DROP TABLE x; --"', id="attack"),
+    ],
+)
+def test_identifiers_are_quoted(name: str, quoted: str) -> None:
+    assert quote_postgres(name) == quoted
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        pytest.param("plain", "'plain'", id="plain"),
+        pytest.param("it's", "'it''s'", id="quote"),
+        pytest.param("back\\slash", "'back\\slash'", id="backslash-is-a-character"),
+        pytest.param("'; DROP TABLE x; --", "'''; DROP TABLE x; --'", id="attack"),
+    ],
+)
+def test_texts_are_quoted(text: str, quoted: str) -> None:
+    assert quote_postgres_text(text) == quoted
+
+
+def test_the_copy_of_a_day_is_shown() -> None:
+    assert_golden("copy_source.sql", copy_statement(WINDOW, ["loyalty tier", 'a"b']))
+
+
+def test_the_databases_own_count_is_shown() -> None:
+    assert_golden("tally_source.sql", tally_statement(WINDOW))
+
+
+def test_the_window_is_half_open_for_sold_and_for_changed() -> None:
+    start, end = "timestamptz '2024-01-15T00:00:00+00:00'", "timestamptz '2024-01-16T00:00:00+00:00'"
+    sold, changed = (f"({name} >= {start} AND {name} < {end})" for name in ("sale_date", "updated_at"))
+    assert in_window(WINDOW) == f"{sold} OR {changed}"
+
+
+NUMBERS = [column for column in SOURCE_COLUMNS if column.kind in ("integer", "price", "money")]
+
+
+@pytest.mark.parametrize("column", NUMBERS, ids=lambda column: column.name)
+def test_the_smallest_integer_does_not_stop_a_region(column: Column) -> None:
+    """abs(-2147483648) is an error in PostgreSQL ("integer out of range"): one such cell would lose the region."""
+    name, condition = quote_postgres(column.name), unreadable(column)
+    assert f"abs({name})" not in condition
+    assert f"{name}::numeric" in condition

@@ -1,0 +1,156 @@
+"""Exact counting: money to the cent, per currency, NULL apart from empty text."""
+
+import json
+from decimal import Decimal
+from itertools import permutations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.tally import (
+    MONEY_COLUMNS,
+    NO_CURRENCY,
+    Amount,
+    Tally,
+    add_up,
+    tallies_of_rows,
+    tally_of_groups,
+    tally_of_table,
+)
+from tests.unit.sales import extracted_table, sale, sales
+
+TOTAL = ("EUR", "total_amount")
+LARGEST = Decimal("9999999999.99")
+
+
+def euros(total: str, rows: int = 1, absent: int = 0) -> Tally:
+    return Tally(rows, {TOTAL: Amount(Decimal(total), absent)})
+
+
+amounts = st.builds(
+    Amount, st.decimals(min_value=-LARGEST, max_value=LARGEST, places=2), st.integers(min_value=-5, max_value=5)
+)
+tallies = st.builds(
+    Tally,
+    st.integers(min_value=0, max_value=100),
+    st.dictionaries(st.tuples(st.sampled_from(["EUR", "USD", "", NO_CURRENCY]), st.sampled_from(MONEY_COLUMNS)), amounts),
+)
+
+
+def test_a_thousand_sales_of_2_20_are_2200_to_the_cent() -> None:
+    tally = tally_of_table(extracted_table(*sales(1000, total_amount="2.20")))
+    assert tally.rows == 1000
+    assert tally.amounts[TOTAL] == Amount(Decimal("2200.00"))
+
+
+def test_sums_larger_than_the_columns_own_type_do_not_overflow() -> None:
+    tally = tally_of_table(extracted_table(*sales(50, total_amount=LARGEST)))
+    assert tally.amounts[TOTAL].total == 50 * LARGEST
+
+
+def test_null_and_empty_currency_and_each_currency_are_counted_apart() -> None:
+    currencies = [None, "", "EUR", "EUR", "eur"]
+    tally = tally_of_table(extracted_table(*(sale(currency=currency, total_amount="2.20") for currency in currencies)))
+    totals = {currency: a.total for (currency, column), a in tally.amounts.items() if column == "total_amount"}
+    assert totals == {NO_CURRENCY: Decimal("2.20"), "": Decimal("2.20"), "EUR": Decimal("4.40"), "eur": Decimal("2.20")}
+
+
+def test_a_null_amount_is_counted_as_absent_and_not_as_zero() -> None:
+    tally = tally_of_table(extracted_table(sale(total_amount=None), sale(total_amount="0"), sale()))
+    assert tally.amounts[TOTAL] == Amount(Decimal("2.00"), absent=1)
+    assert tally != tally_of_table(extracted_table(sale(total_amount="0"), sale(total_amount="0"), sale()))
+
+
+def test_an_empty_table_is_an_empty_tally() -> None:
+    assert tally_of_table(extracted_table()) == Tally()
+
+
+def test_chunks_and_batches_count_like_one_table() -> None:
+    table = extracted_table(*sales(5))
+    chunked = pa.concat_tables([table[:2], table[2:]])
+    assert tally_of_table(chunked) == tally_of_table(table)
+    assert add_up(tally_of_table(batch) for batch in table.to_batches(max_chunksize=2)) == tally_of_table(table)
+
+
+@given(tallies, tallies, tallies)
+def test_addition_is_commutative_associative_and_undone_by_minus(left: Tally, middle: Tally, right: Tally) -> None:
+    assert left + right == right + left
+    assert (left + middle) + right == left + (middle + right)
+    assert (left + right).minus(right) == left
+    assert left + Tally() == left
+    assert add_up([left, middle, right]) == left + middle + right
+
+
+@given(tallies)
+def test_json_gives_back_the_same_tally(tally: Tally) -> None:
+    assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
+
+
+@given(tallies, tallies)
+def test_there_are_differences_exactly_when_tallies_differ(left: Tally, right: Tally) -> None:
+    assert bool(left.differences(right)) == (left != right)
+    assert left.differences(left) == []
+    assert left != right or hash(left) == hash(right)
+
+
+def test_json_holds_money_as_text_with_its_cents() -> None:
+    assert euros("2200.00", rows=1000).to_json() == {"rows": 1000, "money": {"EUR": {"total_amount": {"total": "2200.00"}}}}
+    assert euros("0.00", absent=2).to_json()["money"]["EUR"]["total_amount"] == {"total": "0.00", "absent": 2}
+
+
+@pytest.mark.parametrize(
+    ("other", "lines"),
+    [
+        pytest.param(euros("2.00"), [], id="equal"),
+        pytest.param(euros("2.00", rows=2), ["rows 1 against 2"], id="rows"),
+        pytest.param(euros("2.01"), ["total_amount EUR 2.00 against 2.01"], id="a-cent"),
+        pytest.param(euros("2.00", absent=1), ["total_amount EUR without amount 0 against 1"], id="absent"),
+        pytest.param(
+            Tally(1, {("USD", "total_amount"): Amount(Decimal("2.00"))}),
+            ["total_amount EUR 2.00 against 0.00", "total_amount USD 0.00 against 2.00"],
+            id="another-currency",
+        ),
+    ],
+)
+def test_differences_name_column_currency_and_both_sides(other: Tally, lines: list[str]) -> None:
+    assert euros("2.00").differences(other) == lines
+
+
+def test_cells_of_zero_make_no_difference() -> None:
+    with_zero = Tally(1, {TOTAL: Amount(Decimal("2.00")), ("USD", "tax_amount"): Amount()})
+    assert with_zero == euros("2.00")
+    assert hash(with_zero) == hash(euros("2.00"))
+    assert with_zero.differences(euros("2.00")) == []
+
+
+def test_a_tally_is_equal_to_nothing_else() -> None:
+    assert Tally() != 0
+    assert Tally() != {}
+
+
+def test_groups_counted_by_a_database_are_the_same_as_the_table() -> None:
+    table = extracted_table(sale(currency=None, total_amount=None), sale(), sale(currency="USD"))
+    groups = [
+        (None, 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (None, 0)]),
+        ("EUR", 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (Decimal("2.00"), 1)]),
+        ("USD", 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (Decimal("2.00"), 1)]),
+    ]
+    for order in permutations(groups):
+        assert tally_of_groups(order) == tally_of_table(table)
+
+
+def test_rows_of_a_query_are_tallied_by_their_first_keys() -> None:
+    cells = [Decimal("0.10"), 1, Decimal("0.13"), 1]
+    rows = [
+        ("EUROPE", "inserted", "EUR", 1, *cells, Decimal("2.00"), 1),
+        ("EUROPE", "inserted", "USD", 1, *cells, Decimal("3.00"), 1),
+        ("EUROPE", "updated", None, 2, None, 0, None, 0, None, 0),
+    ]
+    tallied = tallies_of_rows(rows, keys=2)
+    assert tallied.keys() == {("EUROPE", "inserted"), ("EUROPE", "updated")}
+    assert tallied["EUROPE", "inserted"].rows == 2
+    assert tallied["EUROPE", "inserted"].amounts["USD", "total_amount"] == Amount(Decimal("3.00"))
+    assert tallied["EUROPE", "updated"].amounts[NO_CURRENCY, "tax_amount"] == Amount(absent=2)
+    assert tallies_of_rows([], keys=2) == {}
