@@ -1,6 +1,5 @@
 """The gate fails closed, says figure and threshold, and never a value."""
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from expectations.thresholds import Thresholds
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, Verdict, judge, rejected_share, run_suite, too_few_rows
 from tasks.transform import Transformed, transform_region
-from tests.unit.sales import Row, extract_of, extracted_table, sale, sales, unreadable
-
-FEW = Thresholds(min_record_count=1)
+from tests.unit.sales import Row, extract_of, extracted_table, sale, sales
 
 
 @pytest.fixture(scope="module")
@@ -94,57 +91,38 @@ def test_a_verdict_names_every_failed_check_in_one_line() -> None:
     assert Verdict((good,), 0.0).message == "1 checks passed"
 
 
-def test_good_rows_pass(tmp_path: Path) -> None:
+def test_good_rows_pass_without_a_floor(tmp_path: Path) -> None:
     extract, transformed = region(tmp_path, *sales(3), sale(sale_id="3"))
-    verdict = judge([extract], [transformed], FEW, with_floor=True)
+    verdict = judge([extract], [transformed], Thresholds(), with_floor=False)
     assert failed_messages(verdict) == []
     assert verdict.passed
     assert {check.scope for check in verdict.checks} == {"EUROPE", BATCH}
-    assert {check.suite for check in verdict.checks} == {"rows-as-read", "clean-rows", "clean-batch", "rejected-share"}
+    assert {check.suite for check in verdict.checks} == {"rows-as-read", "clean-rows", "rejected-share"}
 
 
-def test_45_records_are_below_100_unless_there_is_no_floor(tmp_path: Path) -> None:
-    extract, transformed = region(tmp_path, *sales(45))
-    assert judge([extract], [transformed], Thresholds(), True).message == "record count 45 is below threshold 100"
-    assert judge([extract], [transformed], Thresholds(), False).passed
+def test_regions_are_judged_each_and_together(tmp_path: Path) -> None:
+    """45 clean rows; the west's one NULL of 20 rows reaches 5 %, though it is far below it in the batch."""
+    east = region(tmp_path, *sales(26, region="us-east"), code="US_EAST")
+    west = region(tmp_path, *sales(19, region="us-west"), sale(region="us-west", store_id=None), code="US_WEST")
+    verdict = judge([east[0], west[0]], [east[1], west[1]], Thresholds(), with_floor=True)
+    assert verdict.message == (
+        "US_WEST: NULL share of store_id is 5.00 % (1 of 20 rows), threshold 5.0 %; "
+        "record count 45 is below threshold 100"
+    )
 
 
-def test_a_region_of_bad_rows_only_fails_and_so_does_the_batch(tmp_path: Path) -> None:
-    good, bad = region(tmp_path, *sales(3)), region(tmp_path, *sales(2, region="us-west", quantity=0), code="US_WEST")
-    verdict = judge([good[0], bad[0]], [good[1], bad[1]], FEW, with_floor=True)
-    assert failed_messages(verdict) == [
-        "US_WEST: no rows for suite clean-rows",
-        "US_WEST: rejected 2 of 2 rows (100.00 %) is above threshold 5.0 %",
-        "batch: rejected 2 of 5 rows (40.00 %) is above threshold 5.0 %",
-    ]
-
-
-def test_no_clean_row_at_all_is_below_the_floor(tmp_path: Path) -> None:
-    extract, transformed = region(tmp_path, sale(quantity=0))
-    messages = failed_messages(judge([extract], [transformed], Thresholds(), with_floor=True))
-    assert "record count 0 is below threshold 100" in messages
-
-
-def test_nulls_of_one_region_fail_it_even_when_the_batch_is_below_the_share(tmp_path: Path) -> None:
-    thresholds = Thresholds(1, max_rejected_percentage=Decimal(100))
-    many = region(tmp_path, *sales(60))
-    few = region(tmp_path, *sales(19, region="us-west"), sale(region="us-west", store_id=None), code="US_WEST")
-    verdict = judge([many[0], few[0]], [many[1], few[1]], thresholds, with_floor=True)
-    assert failed_messages(verdict) == ["US_WEST: NULL share of store_id is 5.00 % (1 of 20 rows), threshold 5.0 %"]
-
-
-def test_unreadable_cells_are_rejected_rows_and_no_nulls(tmp_path: Path) -> None:
-    rows = [sale(sale_id=f"bad-{n}", **unreadable(unit_price="NaN", updated_at="infinity")) for n in range(3)]
-    extract, transformed = region(tmp_path, *sales(7), *rows)
-    messages = failed_messages(judge([extract], [transformed], FEW, with_floor=True))
-    assert messages == [f"{scope}: rejected 3 of 10 rows (30.00 %) is above threshold 5.0 %" for scope in ("EUROPE", BATCH)]
-
-
-def test_no_value_of_a_row_is_in_the_verdict(tmp_path: Path) -> None:
+def test_a_region_of_bad_rows_only_fails_and_shows_no_value(tmp_path: Path) -> None:
     marks = {"sale_id": "K-Marker", "customer_id": "C-Marker", "region": "R-Marker", "customer_email_token": "T-Marker"}
-    extract, transformed = region(tmp_path, *sales(2), sale(**marks, quantity=None))
-    verdict = judge([extract], [transformed], FEW, with_floor=True)
-    assert not verdict.passed
+    extract, transformed = region(tmp_path, sale(**marks, quantity=None))
+    verdict = judge([extract], [transformed], Thresholds(), with_floor=True)
+    assert failed_messages(verdict) == [
+        "EUROPE: NULL share of quantity is 100.00 % (1 of 1 rows), threshold 5.0 %",
+        "batch: NULL share of quantity is 100.00 % (1 of 1 rows), threshold 5.0 %",
+        "EUROPE: no rows for suite clean-rows",
+        "record count 0 is below threshold 100",
+        "EUROPE: rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %",
+        "batch: rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %",
+    ]
     assert "Marker" not in repr(verdict)
 
 
