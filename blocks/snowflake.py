@@ -23,6 +23,8 @@ class SnowflakeHostConnector(SnowflakeConnector):
     _block_type_slug = "snowflake-host-connector"
     _description = "Perform data operations against a Snowflake database at a named host."
 
+    _connection: SnowflakeConnection | None = None
+
     host: str | None = Field(default=None, description="Host name; empty for the one that the account implies.")
     port: int | None = Field(default=None, description="TCP port; empty for 443.")
     protocol: str = Field(default="https", description="https; http only for a server on this machine.")

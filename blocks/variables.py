@@ -97,20 +97,28 @@ def _first_date(text: str) -> date | None:
 
 
 DEFINITIONS = (
-    VariableDefinition("alert_email_list", "data-engineering@example.com", "Who gets alerts, comma-separated.", _addresses),
+    VariableDefinition(
+        "alert_email_list", "data-engineering@example.com", "Who gets alerts, comma-separated.", _addresses
+    ),
     VariableDefinition("s3_staging_bucket", "retail-sales-staging", "Bucket that batches are staged in.", _name),
     VariableDefinition("snowflake_warehouse", "ETL_WH", "Warehouse that loads.", _name),
     VariableDefinition("min_record_count", "100", "A batch with fewer clean rows fails.", _count),
     VariableDefinition("min_region_record_count", "1", "A region with fewer rows is left out as missing.", _count),
-    VariableDefinition("max_null_percentage", "5.0", "A column whose NULL share reaches it fails the batch.", _percentage),
-    VariableDefinition("max_rejected_percentage", "5.0", "A share of rejected rows above it fails the batch.", _percentage),
+    VariableDefinition(
+        "max_null_percentage", "5.0", "A column whose NULL share reaches it fails the batch.", _percentage
+    ),
+    VariableDefinition(
+        "max_rejected_percentage", "5.0", "A share of rejected rows above it fails the batch.", _percentage
+    ),
     VariableDefinition("closed_days", "{}", "Days without sales per region: JSON object of lists.", _closed_days),
     VariableDefinition("first_date", "", "First business date that the warehouse has to hold.", _first_date),
     VariableDefinition("regions_required", "[]", "Regions without which a run fails: JSON list.", _regions),
     VariableDefinition("reconcile_days", "7", "Days that reconcile looks back.", _count),
     VariableDefinition("staging_retention_days", "14", "Days that staged files are kept.", _count),
     VariableDefinition("undo_retention_days", "35", "Days that a batch can be rolled back.", _count),
-    VariableDefinition("extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns),
+    VariableDefinition(
+        "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns
+    ),
     VariableDefinition("lease_minutes", "15", "An attempt not renewed for so long counts as dead.", _count),
     VariableDefinition("sla_minutes", "120", "Minutes from the scheduled start to publication.", _count),
 )

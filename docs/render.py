@@ -30,7 +30,9 @@ def columns_page() -> str:
         )
         for column in SOURCE_COLUMNS
     ]
-    stored = [(f"`{c.stored_name.upper()}`", c.snowflake_type, str(c.arrow_field.type), c.description) for c in CLEAN_COLUMNS]
+    stored = [
+        (f"`{c.stored_name.upper()}`", c.snowflake_type, str(c.arrow_field.type), c.description) for c in CLEAN_COLUMNS
+    ]
     regions = [(f"`{r.code}`", r.name, ", ".join(sorted(r.spellings)), r.time_zone, r.block) for r in REGIONS.values()]
     return "\n".join(
         [

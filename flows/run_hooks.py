@@ -28,7 +28,9 @@ def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -
     """Records FAILED for every region of the run that the ledger does not know the end of."""
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     cause = one_line(ValueError(f"{state.name}: {state.message}"))
-    with open_session(connector, read_settings().snowflake_warehouse, f"retail-sales failed {flow_run.name}") as session:
+    with open_session(
+        connector, read_settings().snowflake_warehouse, f"retail-sales failed {flow_run.name}"
+    ) as session:
         regions = record_failure(session, str(flow_run.id), cause)
     if regions:
         flow_run_logger(flow_run, flow).info("step=record-failure regions=%s", ",".join(regions))

@@ -128,7 +128,9 @@ def seconds_table(regions: list[dict[str, Any]], shared: dict[str, float]) -> Ta
     steps = ["extract", "transform", "stage"]
     table = _table("Seconds per step", ["region", *steps, *shared])
     for region in regions:
-        table.add_row(region["region"], *(f"{region['seconds'].get(step, 0):.1f}" for step in steps), *([""] * len(shared)))
+        table.add_row(
+            region["region"], *(f"{region['seconds'].get(step, 0):.1f}" for step in steps), *([""] * len(shared))
+        )
     table.add_section()
     table.add_row("all", *([""] * len(steps)), *(f"{seconds:.1f}" for seconds in shared.values()))
     return table

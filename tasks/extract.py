@@ -73,8 +73,9 @@ def open_snapshot(engine: Engine) -> Iterator[Any]:
     """A psycopg2 cursor in one REPEATABLE READ, READ ONLY transaction, with UTC and ISO dates."""
     connection = engine.raw_connection()
     try:
-        connection.driver_connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        connection.driver_connection.set_client_encoding("UTF8")
+        driver: Any = connection.driver_connection
+        driver.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        driver.set_client_encoding("UTF8")
         cursor = connection.cursor()
         cursor.execute("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'")
         yield cursor
@@ -139,7 +140,9 @@ def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:
     return types | {f"extra.{name}": pa.string() for name in extra_columns} | {"unreadable": pa.string()}
 
 
-def copied_batches(cursor: Any, statement: str, extra_columns: Mapping[str, str]) -> Generator[pa.RecordBatch, None, None]:
+def copied_batches(
+    cursor: Any, statement: str, extra_columns: Mapping[str, str]
+) -> Generator[pa.RecordBatch, None, None]:
     """Runs the COPY in a thread and yields its rows as they arrive, in batches of bounded size."""
     read_end, write_end = os.pipe()
     with ThreadPoolExecutor(1) as pool, open(read_end, "rb") as csv:

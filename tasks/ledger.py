@@ -84,7 +84,7 @@ def statuses_of_run(session: Session, run_number: int) -> dict[str, str]:
         "WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'RENEWED') ORDER BY RECORDED_AT",
         [run_number],
     )
-    return {region: status for region, status in rows}
+    return dict(rows)
 
 
 def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minutes: int) -> Attempt:
@@ -101,7 +101,9 @@ def begin(batch: Batch, flow_run_id: str, connector_block: str, warehouse: str, 
     connector = SnowflakeHostConnector.load(connector_block)
     with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}") as session:
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
-    get_run_logger().info("step=begin batch=%s run=%d regions=%d", batch.batch_id, attempt.run_number, len(batch.regions))
+    get_run_logger().info(
+        "step=begin batch=%s run=%d regions=%d", batch.batch_id, attempt.run_number, len(batch.regions)
+    )
     return attempt
 
 
@@ -121,7 +123,7 @@ def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_min
                 with open_session(connector, warehouse, f"retail-sales renew {attempt.batch_id}") as session:
                     record(session, attempt, entries)
                 logger.info("step=renew run=%d still working", attempt.run_number)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the load goes on)
                 logger.warning("step=renew run=%d failed: %s", attempt.run_number, error)
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)

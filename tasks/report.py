@@ -126,6 +126,7 @@ def _region(region: str, findings: Findings) -> RegionReport:
     seconds = {"extract": extracted.seconds}
     seconds |= {"transform": transformed.seconds} if transformed else {}
     seconds |= {"stage": staged.seconds} if staged else {}
+    fates: dict[str, Any] = {fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES}
     return RegionReport(
         region=region,
         status=_status(region, findings.publication, published),
@@ -137,7 +138,7 @@ def _region(region: str, findings: Findings) -> RegionReport:
         duplicates=transformed.duplicates.rows if transformed else 0,
         money=extracted.source,
         seconds=seconds,
-        **{fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES},
+        **fates,
     )
 
 

@@ -10,7 +10,7 @@ from prefect.tasks import exponential_backoff
 from tasks.errors import may_pass
 
 
-def retry_if_may_pass(task: "Task[Any, Any]", task_run: TaskRun, state: State) -> bool:
+def retry_if_may_pass(task: "Task[Any, Any]", task_run: TaskRun, state: State) -> bool:  # noqa: ARG001 (Prefect names them)
     """Prefect's `retry_condition_fn`: only an error that may pass is tried again."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and may_pass(error)

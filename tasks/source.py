@@ -138,4 +138,6 @@ def tally_statement(window: Window) -> str:
         for column in money
         for how in ("sum", "count")
     ]
-    return f"SELECT currency::text, count(*), {', '.join(sums)} FROM {SOURCE_TABLE} WHERE {in_window(window)} GROUP BY 1"
+    return (
+        f"SELECT currency::text, count(*), {', '.join(sums)} FROM {SOURCE_TABLE} WHERE {in_window(window)} GROUP BY 1"
+    )

@@ -99,7 +99,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def stage_table(table: pa.Table, kind: FileKind, region: str, prefix: str, scratch: Path, bucket: S3Bucket) -> list[StagedFile]:
+def stage_table(
+    table: pa.Table, kind: FileKind, region: str, prefix: str, scratch: Path, bucket: S3Bucket
+) -> list[StagedFile]:
     """Writes and uploads the table's files and checks that S3 holds as many bytes as were sent."""
     staged = []
     for number, part in enumerate(parts(table)):
@@ -108,9 +110,7 @@ def stage_table(table: pa.Table, kind: FileKind, region: str, prefix: str, scrat
         write_parquet(part, path)
         _upload(bucket, path, f"{prefix}/{name}")
         tally = tally_of_table(part) if kind == "clean" else None
-        staged.append(
-            StagedFile(name, kind, region, part.num_rows, path.stat().st_size, sha256_of(path), tally)
-        )
+        staged.append(StagedFile(name, kind, region, part.num_rows, path.stat().st_size, sha256_of(path), tally))
         path.unlink()
     return staged
 
@@ -120,7 +120,9 @@ def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
     client.upload_file(str(path), bucket.bucket_name, key)
     arrived = client.head_object(Bucket=bucket.bucket_name, Key=key)["ContentLength"]
     if arrived != path.stat().st_size:
-        raise NeedsPersonError(f"s3://{bucket.bucket_name}/{key} holds {arrived} bytes, {path.stat().st_size} were sent")
+        raise NeedsPersonError(
+            f"s3://{bucket.bucket_name}/{key} holds {arrived} bytes, {path.stat().st_size} were sent"
+        )
 
 
 def load_bucket(block: str, bucket_name: str) -> S3Bucket:
@@ -130,14 +132,21 @@ def load_bucket(block: str, bucket_name: str) -> S3Bucket:
 
 @task(name="stage", task_run_name="stage-{transformed.region}", **RETRIES)
 def stage(
-    transformed: Transformed, attempt: Attempt, kinds: tuple[FileKind, ...], scratch: Path, bucket_block: str, bucket_name: str
+    transformed: Transformed,
+    attempt: Attempt,
+    kinds: tuple[FileKind, ...],
+    scratch: Path,
+    bucket_block: str,
+    bucket_name: str,
 ) -> StagedRegion:
     """Stages one region's rows of the given kinds."""
     watch = Stopwatch()
     bucket = load_bucket(bucket_block, bucket_name)
     paths: dict[FileKind, Path] = {"clean": transformed.clean_path, "rejected": transformed.rejected_path}
     region, prefix = transformed.region, attempt.staging_prefix
-    files = [file for kind in kinds for file in stage_table(read_table(paths[kind]), kind, region, prefix, scratch, bucket)]
+    files = [
+        file for kind in kinds for file in stage_table(read_table(paths[kind]), kind, region, prefix, scratch, bucket)
+    ]
     seconds = watch.seconds()
     get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", region, len(files), seconds)
     return StagedRegion(region, tuple(files), seconds)

@@ -122,7 +122,9 @@ def tally_of_groups(groups: Iterable[tuple[str | None, int, list[tuple[Decimal |
         Tally(
             rows,
             {
-                (NO_CURRENCY if currency is None else currency, column): Amount(total or Decimal("0.00"), rows - amounts)
+                (NO_CURRENCY if currency is None else currency, column): Amount(
+                    total or Decimal("0.00"), rows - amounts
+                )
                 for column, (total, amounts) in zip(MONEY_COLUMNS, cells, strict=True)
             },
         )

@@ -202,5 +202,3 @@ def transform(extracted: Extracted, directory: Path) -> Transformed:
         transformed.seconds,
     )
     return transformed
-
-

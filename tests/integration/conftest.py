@@ -68,11 +68,17 @@ class World:
             cursor.execute(statement, values)
         connection.close()
 
-    def fill(self, day: date, rows: int = 50, regions: tuple[str, ...] = tuple(REGIONS), **dirt: float) -> dict[str, Any]:
+    def fill(
+        self,
+        day: date,
+        rows: int = 50,
+        regions: tuple[str, ...] = tuple(REGIONS),
+        dirt: generator.Dirt = generator.CLEAN,
+    ) -> dict[str, Any]:
         """Loads generated rows of `day` into each region; answers what the generator expects per region."""
         expected = {}
         for region in regions:
-            generated = generator.generate(region, day, rows, seed=1, dirt=generator.Dirt(**dirt))
+            generated = generator.generate(region, day, rows, seed=1, dirt=dirt)
             generator.load(self.environment[f"PG_{region}_OWNER_URL"], [generated.table])
             expected[region] = generated.expected
         return expected
@@ -97,7 +103,7 @@ class World:
 
     def ledger(self, batch_id: str) -> dict[str, str]:
         """The newest status per region of a batch."""
-        return dict(self.sql("SELECT REGION, STATUS FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ?", (batch_id,)))  # type: ignore[arg-type]
+        return dict(self.sql("SELECT REGION, STATUS FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ?", (batch_id,)))
 
     @contextmanager
     def variable(self, name: str, value: str) -> Iterator[None]:
@@ -166,7 +172,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(task, "retry_delay_seconds", 1)
 
 
-@pytest.fixture()
+@pytest.fixture
 def day(request: pytest.FixtureRequest) -> date:
     """A business date that no other test uses."""
     days = request.config.stash.setdefault(_DAYS, [])

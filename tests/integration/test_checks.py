@@ -31,7 +31,10 @@ def test_the_checks_find_a_repeated_key_and_a_broken_rule(world: World, day: dat
         session.query("BEGIN TRANSACTION")
         session.query("INSERT INTO SALES_FACT SELECT * FROM SALES_FACT WHERE SALE_ID = ?", (key,))
         session.query("UPDATE SALES_FACT SET NET_AMOUNT = NET_AMOUNT + 0.01 WHERE SALE_ID = ?", (key,))
-        repeated, broken = session.query(render("checks/duplicate_sale_ids")), session.query(render("checks/broken_rules"))
+        repeated, broken = (
+            session.query(render("checks/duplicate_sale_ids")),
+            session.query(render("checks/broken_rules")),
+        )
         session.query("ROLLBACK")
     assert repeated == [(key, 2)]
     assert [row[0] for row in broken] == [key, key]

@@ -11,24 +11,25 @@ from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from expectations.regions import REGIONS
+from local.generator import Dirt
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World, good_sale
 
-ALL_DIRT = {
-    "duplicates": 0.02,
-    "nulls": 0.01,
-    "bad_amounts": 0.01,
-    "nan": 0.005,
-    "infinite": 0.005,
-    "late": 0.02,
-    "unicode": 0.02,
-    "empty_strings": 0.02,
-    "null_text": 0.02,
-}
+ALL_DIRT = Dirt(
+    duplicates=0.02,
+    nulls=0.01,
+    bad_amounts=0.01,
+    nan=0.005,
+    infinite=0.005,
+    late=0.02,
+    unicode=0.02,
+    empty_strings=0.02,
+    null_text=0.02,
+)
 
 
 def test_every_row_of_a_dirty_day_has_the_fate_that_the_generator_expects(world: World, day: date) -> None:
-    expected = world.fill(day, rows=2000, **ALL_DIRT)
+    expected = world.fill(day, rows=2000, dirt=ALL_DIRT)
     run = world.run(day)
     assert run.state.name == "Completed", run.state.message
     for region in REGIONS:
@@ -42,7 +43,7 @@ def test_every_row_of_a_dirty_day_has_the_fate_that_the_generator_expects(world:
         assert found.rejected_by_rule["unreadable_unit_price"] == wanted["nan"]
         assert found.rejected_by_rule["unreadable_updated_at"] == wanted["infinite"]
     counted = world.sql("SELECT REGION, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? GROUP BY 1", (f"{day:%Y%m%d}",))
-    assert dict(counted) == {region: expected[region]["published"] for region in REGIONS}  # type: ignore[arg-type]
+    assert dict(counted) == {region: expected[region]["published"] for region in REGIONS}
 
 
 STRANGE_TEXTS = ("", "NULL", "NA", "nan", 'a "quoted", one\nwith\\everything', "naïve – 日本語 😀", "  blanks  ")
@@ -85,7 +86,11 @@ def test_an_address_is_in_no_file_table_log_or_artifact(world: World, day: date)
 
     needle = f"find.me.{day:%Y%m%d}"
     assert needle.encode() not in staged_bytes(world, run).lower()
-    for table, column in (("SALES_FACT", "ETL_BATCH_ID"), ("SALES_REJECTED", "ETL_BATCH_ID"), ("ETL_BATCHES", "BATCH_ID")):
+    for table, column in (
+        ("SALES_FACT", "ETL_BATCH_ID"),
+        ("SALES_REJECTED", "ETL_BATCH_ID"),
+        ("ETL_BATCHES", "BATCH_ID"),
+    ):
         rows = world.sql(f"SELECT * FROM {table} WHERE {column} = ?", (f"{day:%Y%m%d}",))
         assert rows
         assert needle not in str(rows).lower()
@@ -106,7 +111,7 @@ def staged_bytes(world: World, run: Run) -> bytes:
 
 
 def test_a_run_leaves_a_report_and_tables_as_artifacts(world: World, day: date) -> None:
-    world.fill(day, rows=60, bad_amounts=0.02)
+    world.fill(day, rows=60, dirt=Dirt(bad_amounts=0.02))
     run = world.run(day)
     artifacts = asyncio.run(artifacts_of(run))
     assert set(artifacts) == {

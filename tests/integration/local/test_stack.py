@@ -144,7 +144,9 @@ def test_down_keeps_the_data_and_clean_removes_them(other: Path) -> None:
 def test_sql_asks_the_warehouse_and_the_staged_files(world: World) -> None:
     directory = Path(world.environment["PREFECT_HOME"]).parent
     world.run("2017-12-22")
-    counted = call("local.sql", "select count(*) as n from sales_fact where etl_batch_id = '20171222'", directory=directory)
+    counted = call(
+        "local.sql", "select count(*) as n from sales_fact where etl_batch_id = '20171222'", directory=directory
+    )
     staged = call("local.sql", "select count(*) as n from staged_clean", directory=directory)
     assert counted.returncode == 0, counted.stderr
     assert counted.stdout == staged.stdout

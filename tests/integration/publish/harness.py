@@ -11,13 +11,13 @@ from sqlalchemy import create_engine
 
 from blocks import names
 from expectations.thresholds import Thresholds
+from tasks.arrow_files import read_table
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import Extracted, read_region
 from tasks.ledger import Entry, start_attempt
 from tasks.publish import Publication, publish_manifest
 from tasks.stage import Manifest, load_bucket, stage_table
-from tasks.arrow_files import read_table
 from tasks.transform import Transformed, transform_region
 from tasks.verify import Verification, compare, refuse_differences
 from tests.integration.conftest import World

@@ -45,9 +45,7 @@ def test_newer_row_wins_whatever_the_order_of_days(world: World, day: date, tmp_
         assert fact(world, key) == [("EUROPE", "4.00", f"{next_day:%Y%m%d}")]
 
 
-def test_an_older_version_is_superseded_and_a_second_load_is_unchanged(
-    world: World, day: date, tmp_path: Path
-) -> None:
+def test_an_older_version_is_superseded_and_a_second_load_is_unchanged(world: World, day: date, tmp_path: Path) -> None:
     key = f"superseded-{day}"
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(day, 20), total_amount="4.00"))
     assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"inserted": 1}}
@@ -67,9 +65,7 @@ def test_a_row_whose_only_change_is_a_newer_updated_at_is_updated(world: World, 
     assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
 
 
-def test_a_correction_that_moves_a_sale_to_another_day_leaves_one_row(
-    world: World, day: date, tmp_path: Path
-) -> None:
+def test_a_correction_that_moves_a_sale_to_another_day_leaves_one_row(world: World, day: date, tmp_path: Path) -> None:
     key, next_day = f"moved-{day}", day + timedelta(days=1)
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
     load(world, day, tmp_path, "EUROPE")
@@ -91,9 +87,7 @@ def test_a_late_sale_comes_with_the_day_on_which_it_arrived(world: World, day: d
     assert world.sql("SELECT SALE_DATE FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(sold,)]
 
 
-def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(
-    world: World, day: date, tmp_path: Path
-) -> None:
+def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(world: World, day: date, tmp_path: Path) -> None:
     key = f"owned-{day}"
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
     load(world, day, tmp_path, "EUROPE")
@@ -121,7 +115,9 @@ def test_a_key_from_two_regions_that_nobody_owns_is_rejected_twice(world: World,
 def test_too_many_cross_region_keys_roll_everything_back(world: World, day: date, tmp_path: Path) -> None:
     for number in range(10):
         for region in ("EUROPE", "US_WEST"):
-            world.insert(region, sale(region, f"clash-{day}-{number if number < 5 else region + str(number)}", at(day, 9)))
+            world.insert(
+                region, sale(region, f"clash-{day}-{number if number < 5 else region + str(number)}", at(day, 9))
+            )
     staged = stage_attempt(world, begin(world, day, "EUROPE", "US_WEST"), day, tmp_path)
     publication, _ = publish_staged(world, staged, Thresholds())
     assert publication.refused is not None
@@ -187,14 +183,14 @@ def test_a_row_without_a_key_is_kept_as_no_key_and_closed_by_a_rerun(world: Worl
     assert world.sql(of_batch, (f"{day:%Y%m%d}",)) == []
 
 
-def test_a_correction_that_breaks_a_rule_leaves_the_older_good_version(
-    world: World, day: date, tmp_path: Path
-) -> None:
+def test_a_correction_that_breaks_a_rule_leaves_the_older_good_version(world: World, day: date, tmp_path: Path) -> None:
     key, next_day = f"worse-{day}", day + timedelta(days=1)
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
     load(world, day, tmp_path, "EUROPE")
     world.change(
-        "EUROPE", "UPDATE sales_transactions SET total_amount = 0, updated_at = %s WHERE sale_id = %s", (at(next_day, 9), key)
+        "EUROPE",
+        "UPDATE sales_transactions SET total_amount = 0, updated_at = %s WHERE sale_id = %s",
+        (at(next_day, 9), key),
     )
     load(world, next_day, tmp_path, "EUROPE")
     assert fact(world, key) == [("EUROPE", "3.00", f"{day:%Y%m%d}")]

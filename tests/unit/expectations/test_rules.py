@@ -39,7 +39,9 @@ PRICE_CASES = [
     case("below-a-cent", quantity=400, unit_price="0.005"),
     case("zero", "unit_price_not_positive", OUTSIDE, unit_price="0"),
     case("minus-a-millionth", "unit_price_not_positive", OUTSIDE, unit_price="-0.000001"),
-    case("two-negatives-make-no-sale", "quantity_not_positive", "unit_price_not_positive", quantity=-2, unit_price="-1"),
+    case(
+        "two-negatives-make-no-sale", "quantity_not_positive", "unit_price_not_positive", quantity=-2, unit_price="-1"
+    ),
     case("largest", OUTSIDE, unit_price=LARGEST_PRICE),
     case("largest-times-largest", OUTSIDE, unit_price=LARGEST_PRICE, quantity=10**18 - 1),
 ]
@@ -86,7 +88,9 @@ TIME_CASES = [
     case("sold-before-nanoseconds", sale_date=datetime(1677, 1, 1, tzinfo=UTC)),
 ]
 TEXT_CASES = [
-    case("empty-texts-are-values", sale_id="", store_id="", customer_id="", product_id="", currency="", payment_method=""),
+    case(
+        "empty-texts-are-values", sale_id="", store_id="", customer_id="", product_id="", currency="", payment_method=""
+    ),
     case("texts-like-null", sale_id="NULL", store_id="NA", customer_id="nan", product_id="None", currency="null"),
     case("optional-columns-missing", customer_email_token=None, product_category=None, extra_attributes=None),
 ]

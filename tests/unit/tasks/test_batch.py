@@ -98,10 +98,14 @@ def test_the_window_is_the_utc_day_half_open() -> None:
         pytest.param(datetime(2024, 3, 1, 6, tzinfo=UTC), date(2024, 2, 29), id="after-the-leap-day"),
         pytest.param(datetime(2024, 1, 1, 6, tzinfo=UTC), date(2023, 12, 31), id="after-new-year"),
         pytest.param(
-            datetime(2024, 1, 16, 1, tzinfo=timezone(timedelta(hours=8))), date(2024, 1, 14), id="still-yesterday-in-utc"
+            datetime(2024, 1, 16, 1, tzinfo=timezone(timedelta(hours=8))),
+            date(2024, 1, 14),
+            id="still-yesterday-in-utc",
         ),
         pytest.param(
-            datetime(2024, 1, 15, 23, tzinfo=timezone(-timedelta(hours=5))), date(2024, 1, 15), id="already-next-day-in-utc"
+            datetime(2024, 1, 15, 23, tzinfo=timezone(-timedelta(hours=5))),
+            date(2024, 1, 15),
+            id="already-next-day-in-utc",
         ),
     ],
 )
@@ -143,7 +147,9 @@ def test_regions_to_load(asked: list[str] | None, chosen: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        pytest.param(["MARS"], "region 'MARS' is unknown: choose from US_EAST, US_WEST, EUROPE, ASIA_PACIFIC", id="unknown"),
+        pytest.param(
+            ["MARS"], "region 'MARS' is unknown: choose from US_EAST, US_WEST, EUROPE, ASIA_PACIFIC", id="unknown"
+        ),
         pytest.param(["EUROPE", "europe"], "region 'europe' is unknown", id="codes-are-exact"),
         pytest.param([""], "region '' is unknown", id="empty-code"),
         pytest.param([], "regions is empty: choose from US_EAST", id="empty-list"),

@@ -191,10 +191,14 @@ def test_every_class_of_botocore_has_its_answer() -> None:
         "ReadTimeoutError",
         "ResponseStreamingError",
     }
-    assert network <= passing <= network | {"ConnectionError", "ProxyConnectionError"}, "and not SSLError: a certificate"
+    assert network <= passing <= network | {"ConnectionError", "ProxyConnectionError"}, (
+        "and not SSLError: a certificate"
+    )
 
 
-@pytest.mark.parametrize("kind", [SalesEtlError, *SalesEtlError.__subclasses__(), RegionUnfitError, PublishRefusedError])
+@pytest.mark.parametrize(
+    "kind", [SalesEtlError, *SalesEtlError.__subclasses__(), RegionUnfitError, PublishRefusedError]
+)
 def test_our_errors_survive_pickling(kind: type[SalesEtlError]) -> None:
     error = pickle.loads(pickle.dumps(kind("EUROPE: table is missing: create it")))
     assert type(error) is kind

@@ -105,11 +105,16 @@ def test_texts_arrive_as_they_are(written: str, cell: str | None) -> None:
         pytest.param("total_amount", "-0.01", Decimal("-0.01"), id="negative-money"),
         pytest.param("total_amount", "", None, id="null-money"),
         pytest.param("sale_date", "", None, id="null-time"),
-        pytest.param("sale_date", "2024-01-15 23:59:59.999999+00", datetime(2024, 1, 15, 23, 59, 59, 999999, UTC), id="us"),
+        pytest.param(
+            "sale_date", "2024-01-15 23:59:59.999999+00", datetime(2024, 1, 15, 23, 59, 59, 999999, UTC), id="us"
+        ),
         pytest.param("sale_date", "2024-01-15 00:00:00+00", datetime(2024, 1, 15, tzinfo=UTC), id="midnight"),
         pytest.param("sale_date", "0001-01-01 00:00:00+00", datetime(1, 1, 1, tzinfo=UTC), id="year-1"),
         pytest.param(
-            "sale_date", "9999-12-31 23:59:59.999998+00", datetime(9999, 12, 31, 23, 59, 59, 999998, UTC), id="year-9999"
+            "sale_date",
+            "9999-12-31 23:59:59.999998+00",
+            datetime(9999, 12, 31, 23, 59, 59, 999998, UTC),
+            id="year-9999",
         ),
     ],
 )

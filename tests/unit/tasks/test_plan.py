@@ -61,7 +61,9 @@ def fates(sorted_regions: Plan) -> dict[str, str]:
         pytest.param(0, closed("EUROPE"), "EMPTY", id="closed-day"),
         pytest.param(1, closed("EUROPE"), "present", id="rows-that-came-on-a-closed-day"),
         pytest.param(0, closed("US_EAST"), "MISSING", id="closed-elsewhere"),
-        pytest.param(0, replace(OPEN, closed_days={"EUROPE": frozenset({date(2017, 12, 24)})}), "MISSING", id="another-day"),
+        pytest.param(
+            0, replace(OPEN, closed_days={"EUROPE": frozenset({date(2017, 12, 24)})}), "MISSING", id="another-day"
+        ),
         pytest.param(DOWN, OPEN, "MISSING", id="down"),
         pytest.param(DOWN, closed("EUROPE"), "MISSING", id="down-on-a-closed-day"),
         pytest.param(RegionUnfitError("no table"), OPEN, "MISSING", id="unfit"),
@@ -92,13 +94,14 @@ def test_every_region_has_one_place() -> None:
 def test_the_message_names_each_missing_region_and_its_cause() -> None:
     sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
     assert sorted_regions.missing_message == (
-        "EUROPE left out: connection refused; "
-        "ASIA_PACIFIC left out: answered with 1 rows, min_region_record_count is 3"
+        "EUROPE left out: connection refused; ASIA_PACIFIC left out: answered with 1 rows, min_region_record_count is 3"
     )
     assert {entry.status for entry in sorted_regions.missing} == {Status.MISSING}
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), ZeroDivisionError(), KeyboardInterrupt(), OSError("disk full")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), ZeroDivisionError(), KeyboardInterrupt(), OSError("disk full")], ids=repr
+)
 def test_an_error_that_is_no_regions_own_fails_the_run(error: BaseException) -> None:
     with pytest.raises(type(error)):
         planned(US_EAST=5, EUROPE=error)

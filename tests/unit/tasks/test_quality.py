@@ -38,7 +38,9 @@ FRAME = pd.DataFrame({"sale_id": ["a", "b"], "secret": ["somebody@example.com", 
     ("expectations", "frame", "message"),
     [
         pytest.param([], FRAME, "suite s has no expectations", id="empty-suite"),
-        pytest.param([gxe.ExpectColumnValuesToBeUnique(column="sale_id")], FRAME[:0], "EUROPE: no rows for suite s", id="rows"),
+        pytest.param(
+            [gxe.ExpectColumnValuesToBeUnique(column="sale_id")], FRAME[:0], "EUROPE: no rows for suite s", id="rows"
+        ),
         pytest.param(
             [gxe.ExpectColumnValuesToBeUnique(column="gone")],
             FRAME,

@@ -35,7 +35,9 @@ amounts = st.builds(
 tallies = st.builds(
     Tally,
     st.integers(min_value=0, max_value=100),
-    st.dictionaries(st.tuples(st.sampled_from(["EUR", "USD", "", NO_CURRENCY]), st.sampled_from(MONEY_COLUMNS)), amounts),
+    st.dictionaries(
+        st.tuples(st.sampled_from(["EUR", "USD", "", NO_CURRENCY]), st.sampled_from(MONEY_COLUMNS)), amounts
+    ),
 )
 
 
@@ -96,7 +98,10 @@ def test_there_are_differences_exactly_when_tallies_differ(left: Tally, right: T
 
 
 def test_json_holds_money_as_text_with_its_cents() -> None:
-    assert euros("2200.00", rows=1000).to_json() == {"rows": 1000, "money": {"EUR": {"total_amount": {"total": "2200.00"}}}}
+    assert euros("2200.00", rows=1000).to_json() == {
+        "rows": 1000,
+        "money": {"EUR": {"total_amount": {"total": "2200.00"}}},
+    }
     assert euros("0.00", absent=2).to_json()["money"]["EUR"]["total_amount"] == {"total": "0.00", "absent": 2}
 
 

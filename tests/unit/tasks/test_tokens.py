@@ -19,7 +19,9 @@ def test_a_token_is_the_hmac_of_rfc_4231() -> None:
     assert token_of("what do ya want for nothing?", KEY) == vector
 
 
-@pytest.mark.parametrize("spelling", ["Ann@Example.com", " ann@example.com", "ANN@EXAMPLE.COM\t", "\u00a0ann@example.com\n"])
+@pytest.mark.parametrize(
+    "spelling", ["Ann@Example.com", " ann@example.com", "ANN@EXAMPLE.COM\t", "\u00a0ann@example.com\n"]
+)
 def test_spellings_of_one_address_have_one_token(spelling: str) -> None:
     assert tokens(spelling) == tokens("ann@example.com")
 

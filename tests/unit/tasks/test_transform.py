@@ -121,7 +121,9 @@ def test_rows_without_a_key_are_never_duplicates_of_each_other() -> None:
     assert outcome.rejected["sale_key"].to_pylist() == [None, None]
 
 
-@pytest.mark.parametrize("keys", [("1", "01"), ("1", " 1"), ("a", "A"), ("cr\u00e8me", "cre\u0300me"), ("1", "１")], ids=str)
+@pytest.mark.parametrize(
+    "keys", [("1", "01"), ("1", " 1"), ("a", "A"), ("cr\u00e8me", "cre\u0300me"), ("1", "１")], ids=str
+)
 def test_keys_that_only_look_alike_are_two_sales(keys: tuple[str, str]) -> None:
     assert separated(*(sale(sale_id=key) for key in keys)).clean.num_rows == 2
 
@@ -145,21 +147,32 @@ def test_all_reasons_are_kept() -> None:
         pytest.param(unreadable(updated_at="infinity"), "updated_at", "infinity", id="infinity"),
         pytest.param(unreadable(sale_date="-infinity"), "sale_date", "-infinity", id="minus-infinity"),
         pytest.param(
-            unreadable(sale_date="0044-03-15 12:00:00+00 BC"), "sale_date", "0044-03-15 12:00:00+00 BC", id="before-christ"
+            unreadable(sale_date="0044-03-15 12:00:00+00 BC"),
+            "sale_date",
+            "0044-03-15 12:00:00+00 BC",
+            id="before-christ",
         ),
         pytest.param(unreadable(total_amount="1.005"), "total_amount", "1.005", id="too-many-decimals"),
         pytest.param(unreadable(quantity="1" + "0" * 30), "quantity", "1" + "0" * 30, id="out-of-range"),
         pytest.param({"sale_date": SOLD_AT}, "sale_date", "2024-01-15 10:00:00+00", id="time-without-fraction"),
         pytest.param(
-            {"sale_date": SOLD_AT + timedelta(milliseconds=500)}, "sale_date", "2024-01-15 10:00:00.5+00", id="half-a-second"
+            {"sale_date": SOLD_AT + timedelta(milliseconds=500)},
+            "sale_date",
+            "2024-01-15 10:00:00.5+00",
+            id="half-a-second",
         ),
         pytest.param(
-            {"sale_date": SOLD_AT + timedelta(microseconds=100)}, "sale_date", "2024-01-15 10:00:00.0001+00", id="fraction"
+            {"sale_date": SOLD_AT + timedelta(microseconds=100)},
+            "sale_date",
+            "2024-01-15 10:00:00.0001+00",
+            id="fraction",
         ),
         pytest.param(
             {"sale_date": SOLD_AT + timedelta(seconds=10)}, "sale_date", "2024-01-15 10:00:10+00", id="seconds-end-in-0"
         ),
-        pytest.param({"sale_date": datetime(2024, 1, 10, tzinfo=UTC)}, "sale_date", "2024-01-10 00:00:00+00", id="midnight"),
+        pytest.param(
+            {"sale_date": datetime(2024, 1, 10, tzinfo=UTC)}, "sale_date", "2024-01-10 00:00:00+00", id="midnight"
+        ),
         pytest.param({"sale_date": datetime(1, 1, 1, tzinfo=UTC)}, "sale_date", "0001-01-01 00:00:00+00", id="year-1"),
         pytest.param({"unit_price": "0"}, "unit_price", "0.000000", id="price-zero"),
         pytest.param({"unit_price": "0.000001"}, "unit_price", "0.000001", id="price-a-millionth"),
@@ -186,8 +199,12 @@ def test_a_rejected_row_knows_its_region_key_and_version() -> None:
 
 def test_derived_columns_are_exact() -> None:
     last = datetime(2023, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-    row = separated(sale(sale_date=last, total_amount="2.20", discount_amount="0.10", tax_amount="0.15")).clean.to_pylist()[0]
-    derived = {name: row[name] for name in ("net_amount", "gross_profit", "sale_year", "sale_month", "sale_day", "region")}
+    row = separated(
+        sale(sale_date=last, total_amount="2.20", discount_amount="0.10", tax_amount="0.15")
+    ).clean.to_pylist()[0]
+    derived = {
+        name: row[name] for name in ("net_amount", "gross_profit", "sale_year", "sale_month", "sale_day", "region")
+    }
     assert derived == {
         "net_amount": Decimal("2.10"),
         "gross_profit": Decimal("1.95"),
@@ -258,5 +275,7 @@ def test_a_region_is_written_to_two_files_that_tally(tmp_path: Path) -> None:
 def test_rows_that_are_not_those_that_were_read_stop_the_region(tmp_path: Path) -> None:
     extract = extract_of(extracted_table(sale()), tmp_path)
     other = tally_of_table(extracted_table(sale(total_amount="2.01")))
-    with pytest.raises(NeedsPersonError, match="EUROPE: extracted rows are not clean .*total_amount EUR 2.01 against 2.00"):
+    with pytest.raises(
+        NeedsPersonError, match="EUROPE: extracted rows are not clean .*total_amount EUR 2.01 against 2.00"
+    ):
         transform_region(replace(extract, read=other), tmp_path)

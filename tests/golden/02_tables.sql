@@ -1,0 +1,104 @@
+-- Guarantees: the fact table and its companions exist. Columns of the contract are generated; keys are not declared,
+-- because Snowflake does not enforce them: uniqueness is the work of publish and is checked by sql/checks/.
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
+    SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
+    SALE_DATE TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale happened (UTC).',
+    STORE_ID VARCHAR NOT NULL COMMENT 'Store that sold.',
+    CUSTOMER_ID VARCHAR NOT NULL COMMENT 'Customer who bought.',
+    CUSTOMER_EMAIL_TOKEN VARCHAR COMMENT 'Customer''s e-mail address.',
+    PRODUCT_ID VARCHAR NOT NULL COMMENT 'Product sold.',
+    PRODUCT_CATEGORY VARCHAR COMMENT 'Category of the product.',
+    QUANTITY NUMBER(18,0) NOT NULL COMMENT 'Units sold; millilitres for fuel.',
+    UNIT_PRICE NUMBER(18,6) NOT NULL COMMENT 'Gross price of one unit in `currency`; may be below a cent.',
+    DISCOUNT_AMOUNT NUMBER(12,2) NOT NULL COMMENT 'Discount in `currency`.',
+    TAX_AMOUNT NUMBER(12,2) NOT NULL COMMENT 'Tax contained in the total, in `currency`.',
+    TOTAL_AMOUNT NUMBER(12,2) NOT NULL COMMENT 'Gross amount in `currency`: before discount, tax included.',
+    CURRENCY VARCHAR NOT NULL COMMENT 'ISO 4217 code of the amounts.',
+    PAYMENT_METHOD VARCHAR NOT NULL COMMENT 'How the customer paid.',
+    REGION VARCHAR NOT NULL COMMENT 'Region as the source spells it; its code in the fact table.',
+    UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the row last changed at the source (UTC).',
+    EXTRA_ATTRIBUTES VARCHAR COMMENT 'Source columns beyond the contract that the variable `extra_columns` names, as JSON text.',
+    NET_AMOUNT NUMBER(12,2) NOT NULL COMMENT 'total_amount - discount_amount.',
+    GROSS_PROFIT NUMBER(12,2) NOT NULL COMMENT 'net_amount - tax_amount.',
+    SALE_YEAR NUMBER(4,0) NOT NULL COMMENT 'Year of sale_date (UTC).',
+    SALE_MONTH NUMBER(4,0) NOT NULL COMMENT 'Month of sale_date (UTC), 1 to 12.',
+    SALE_DAY NUMBER(4,0) NOT NULL COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
+    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that wrote this version of the sale: 20240115, R... or H...',
+    ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that wrote this version',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
+    ETL_INSERTED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale first came into this table (UTC)',
+    ETL_UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this version came into this table (UTC)'
+)
+COMMENT = 'One row per sale of all regions: the newest valid version';
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
+    REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',
+    SALE_KEY VARCHAR COMMENT 'Business key as the fact table would have it',
+    RULES VARCHAR NOT NULL COMMENT 'Ids of all rules that the row broke, blank-separated',
+    VERSION_AT TIMESTAMP_TZ(6) COMMENT 'updated_at, NULL when missing or unreadable (UTC)',
+    SALE_ID VARCHAR,
+    SALE_DATE VARCHAR,
+    STORE_ID VARCHAR,
+    CUSTOMER_ID VARCHAR,
+    CUSTOMER_EMAIL_TOKEN VARCHAR,
+    PRODUCT_ID VARCHAR,
+    PRODUCT_CATEGORY VARCHAR,
+    QUANTITY VARCHAR,
+    UNIT_PRICE VARCHAR,
+    DISCOUNT_AMOUNT VARCHAR,
+    TAX_AMOUNT VARCHAR,
+    TOTAL_AMOUNT VARCHAR,
+    CURRENCY VARCHAR,
+    PAYMENT_METHOD VARCHAR,
+    REGION VARCHAR,
+    UPDATED_AT VARCHAR,
+    EXTRA_ATTRIBUTES VARCHAR,
+    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
+    ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
+    STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY (open, without sale_id) or CLOSED (a newer version was published)',
+    FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)',
+    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a published version closed the entry (UTC)'
+)
+COMMENT = 'Rows that broke a rule, with all their reasons and the text of the source; personal data as tokens';
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
+    BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys',
+    REGION VARCHAR NOT NULL COMMENT 'Region code',
+    RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Number of the attempt, from one counter',
+    FLOW_RUN_ID VARCHAR NOT NULL COMMENT 'Prefect flow run of the attempt',
+    STATUS VARCHAR NOT NULL COMMENT 'STARTED, RENEWED, PUBLISHED, MISSING, EMPTY, FAILED, OVERTAKEN, ROLLED_BACK',
+    RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this row was written (UTC)',
+    LEASE_UNTIL TIMESTAMP_TZ(6) COMMENT 'STARTED, RENEWED: until when the attempt counts as alive (UTC)',
+    EXTRACTED NUMBER(18,0) COMMENT 'Rows read from the source',
+    REJECTED NUMBER(18,0) COMMENT 'Rows that broke a rule, cross-region keys included',
+    DUPLICATES NUMBER(18,0) COMMENT 'Older versions of a key in the same batch',
+    INSERTED NUMBER(18,0) COMMENT 'New sales',
+    UPDATED NUMBER(18,0) COMMENT 'Sales that got a newer version',
+    UNCHANGED NUMBER(18,0) COMMENT 'Sales that stood in the table just so',
+    SUPERSEDED NUMBER(18,0) COMMENT 'Versions older than the one in the table',
+    MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, as JSON text',
+    SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
+    CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED and OVERTAKEN',
+    CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract'
+)
+COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';
+
+CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST AS
+SELECT *
+FROM ANALYTICS.ETL_BATCHES
+QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC, RECORDED_AT DESC) = 1;
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
+    NAME VARCHAR NOT NULL COMMENT 'Always publish',
+    RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that held the lock last',
+    LOCKED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When it took the lock (UTC)'
+)
+COMMENT = 'One row; its UPDATE is the first statement of every publish and makes others wait until COMMIT';
+
+MERGE INTO ANALYTICS.ETL_LOCK AS HELD
+USING (SELECT 'publish' AS NAME) AS WANTED ON HELD.NAME = WANTED.NAME
+WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT) VALUES ('publish', 0, CURRENT_TIMESTAMP());
+
+-- Numbers the attempts; ORDER makes a later one have a higher number.
+CREATE SEQUENCE IF NOT EXISTS ANALYTICS.ETL_RUN_NUMBER START = 1 INCREMENT = 1 ORDER;

@@ -1,0 +1,124 @@
+"""Scratch space: private, gone at the end, and never taken from a run that lives."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import scratch
+from tasks.errors import NeedsPersonError
+from tasks.scratch import LOCK_NAME, require_free_space, scratch_directory, sweep
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def leftover(root: Path, name: str = "run-dead") -> Path:
+    """What a killed run leaves behind."""
+    directory = root / name
+    directory.mkdir(parents=True)
+    (directory / LOCK_NAME).touch()
+    (directory / "EUROPE.clean.arrow").write_bytes(b"rows")
+    return directory
+
+
+def test_only_its_owner_can_look_into_it(tmp_path: Path) -> None:
+    with scratch_directory(tmp_path / "root") as directory:
+        assert mode_of(directory) == mode_of(directory.parent) == 0o700
+
+
+def test_it_is_removed_at_the_end_with_everything_in_it(tmp_path: Path) -> None:
+    with scratch_directory(tmp_path) as directory:
+        (directory / "sub").mkdir()
+        (directory / "sub" / "file").write_text("rows")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_removed_when_the_run_fails(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), scratch_directory(tmp_path):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_have_two_directories(tmp_path: Path) -> None:
+    with scratch_directory(tmp_path) as first, scratch_directory(tmp_path) as second:
+        assert first != second
+        assert first.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    dead = leftover(tmp_path)
+    with scratch_directory(tmp_path):
+        assert not dead.exists()
+
+
+def test_sweeping_takes_nothing_but_runs(tmp_path: Path) -> None:
+    dead, other = leftover(tmp_path), leftover(tmp_path, "somebody-elses")
+    assert sweep(tmp_path) == [dead]
+    assert other.exists()
+
+
+HOLD_LOCK = "import fcntl,sys; f=open(sys.argv[1],'w'); fcntl.flock(f,fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+
+
+def test_a_run_that_lives_in_another_process_is_left_alone_until_it_dies(tmp_path: Path) -> None:
+    living = leftover(tmp_path, "run-living")
+    holder = subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", HOLD_LOCK, str(living / LOCK_NAME)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        assert sweep(tmp_path) == []
+        assert (living / "EUROPE.clean.arrow").exists()
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert sweep(tmp_path) == [living]
+
+
+def test_a_run_that_has_not_locked_its_directory_yet_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run-just-made").mkdir()
+    assert sweep(tmp_path) == []
+
+
+def test_a_run_is_safe_between_making_its_lock_file_and_locking_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may sweep at any moment; here it does so just before this one's lock is taken."""
+    lock = scratch.fcntl.flock
+
+    def sweep_first(file: Any, operation: int) -> None:
+        if operation == scratch.fcntl.LOCK_EX:
+            sweep(tmp_path)
+        lock(file, operation)
+
+    monkeypatch.setattr(scratch.fcntl, "flock", sweep_first)
+    with scratch_directory(tmp_path) as directory:
+        assert directory.exists()
+
+
+def test_the_root_is_below_tmpdir_and_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert scratch.scratch_root() == tmp_path / f"retail-sales-etl-{os.getuid()}"
+
+
+def test_too_little_space_names_place_need_and_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 5 * 2**20))
+    require_free_space(tmp_path, 5 * 2**20 // scratch.SCRATCH_BYTES_PER_ROW)
+    with pytest.raises(NeedsPersonError) as caught:
+        require_free_space(tmp_path, 10_000)
+    assert str(caught.value) == (
+        f"scratch disk of {tmp_path} has 5 MiB free, 9 MiB are needed for 10000 rows: "
+        "free some space or point TMPDIR at a larger disk"
+    )

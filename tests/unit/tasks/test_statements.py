@@ -1,0 +1,131 @@
+"""The SQL of the warehouse: shown as it is run, quoted, and nothing in `sql/` is without a use and a headline."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
+from tasks.statements import SQL_DIRECTORY, StagingTables, money_sums, render, snapshots_query, text_literal
+from tasks.tally import MONEY_COLUMNS
+from tests.unit.golden import assert_golden
+
+PROJECT = SQL_DIRECTORY.parent
+TABLES = vars(StagingTables.of_run(42))
+SNAPSHOTS = snapshots_query(
+    {
+        "US_EAST": datetime(2024, 1, 16, 6, tzinfo=UTC),
+        "EUROPE": datetime(2024, 1, 16, 6, 0, 0, 123456, tzinfo=UTC),
+    }
+)
+VALUES = {
+    **TABLES,
+    "snapshots": SNAPSHOTS,
+    "batch_id": "20240115",
+    "run_number": "42",
+    "table": "STAGING.CLEAN_000042",
+    "region_column": "REGION",
+    "path": "sales/batch=20240115/run=000042",
+    "files": "'clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet'",
+    "lease_until": "NULL",
+    "warehouse": "ETL_WH",
+    "database": "RETAIL",
+    "role": "ETL_ROLE",
+    "stage_url": "'s3://bucket/'",
+    "stage_integration": "STORAGE_INTEGRATION = RETAIL_SALES_S3",
+    "aws_role_arn": "'arn:aws:iam::1:role/x'",
+}
+STATEMENTS = sorted(str(path.relative_to(SQL_DIRECTORY).with_suffix("")) for path in SQL_DIRECTORY.rglob("*.sql"))
+SHOWN = [
+    "load/copy_files",
+    "load/create_staging_tables",
+    "publish/count_fact",
+    "publish/insert_cross_region",
+    "publish/insert_fates",
+    "publish/insert_rejected",
+    "publish/merge_sales_fact",
+    "setup/02_tables",
+    "verify/matching_rows",
+    "checks/null_percentages",
+]
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_statement_is_shown_as_it_is_run(name: str) -> None:
+    assert_golden(f"{Path(name).name}.sql", render(name, **VALUES))
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_has_a_headline_and_no_placeholder_left(name: str) -> None:
+    rendered = render(name, **VALUES)
+    assert re.match(r"-- (Guarantees|Answers)[: ].{20,}", rendered)
+    assert "$" not in rendered
+
+
+def test_every_statement_is_used() -> None:
+    sources = [path for folder in ("flows", "tasks", "local", "tests/integration") for path in (PROJECT / folder).rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    unused = [name for name in STATEMENTS if f'"{name}"' not in text and f'"{name.removeprefix("setup/")}"' not in text]
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [
+        pytest.param("plain", "'plain'", id="plain"),
+        pytest.param("", "''", id="empty"),
+        pytest.param("it's", "'it''s'", id="quote"),
+        pytest.param("back\\slash", "'back\\\\slash'", id="backslash"),
+        pytest.param("\\'; DROP TABLE x; --", "'\\\\''; DROP TABLE x; --'", id="backslash-before-quote"),
+        pytest.param("\\", "'\\\\'", id="backslash-at-the-end"),
+        pytest.param("two\nlines", "'two\nlines'", id="newline"),
+        pytest.param("$x ${y}", "'$x ${y}'", id="dollar"),
+        pytest.param("Käse 🧀", "'Käse 🧀'", id="unicode"),
+    ],
+)
+def test_a_text_literal_cannot_be_left_early(text: str, literal: str) -> None:
+    assert text_literal(text) == literal
+
+
+def test_a_missing_value_is_an_error_and_a_value_is_never_a_placeholder() -> None:
+    with pytest.raises(KeyError, match="region_column"):
+        render("publish/leave_out_region", table="T")
+    with pytest.raises(FileNotFoundError):
+        render("publish/no_such_statement")
+    assert "${batch_id}" in render("publish/leave_out_region", table="${batch_id}", region_column="R")
+
+
+def test_staging_tables_have_the_columns_of_the_files() -> None:
+    clean, rejected, _ = render("load/create_staging_tables", **VALUES).split(";\n")[:3]
+
+    def names(statement: str) -> list[str]:
+        return [match.lower() for match in re.findall(r"^    (\w+) [A-Z]", statement, re.MULTILINE)]
+
+    assert names(clean) == CLEAN_SCHEMA.names
+    assert names(rejected) == REJECTED_SCHEMA.names
+
+
+def test_every_clean_column_takes_part_in_comparing_and_in_updating() -> None:
+    fates, merge = render("publish/insert_fates", **VALUES), render("publish/merge_sales_fact", **VALUES)
+    for column in CLEAN_COLUMNS:
+        name = column.stored_name.upper()
+        assert f"FACT.{name} IS NOT DISTINCT FROM STAGED.{name}" in fates
+        assert f"    {name} = STAGED.{name}," in merge
+
+
+def test_money_is_added_exactly_and_its_cells_counted() -> None:
+    sums = money_sums("STAGED.")
+    assert sums.startswith("SUM(STAGED.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(STAGED.DISCOUNT_AMOUNT), ")
+    assert sums.count("SUM(") == sums.count("COUNT(") == len(MONEY_COLUMNS)
+
+
+def test_a_cross_region_row_keeps_the_fraction_of_its_seconds() -> None:
+    """Rejected rows keep the text of the source: 10:00:00.5 must not become 10:00:00 on the way through the warehouse."""
+    statement = render("publish/insert_cross_region", **VALUES)
+    assert re.search(r"TO_VARCHAR\(STAGED\.SALE_DATE, '[^']*\.FF[69]?'\)", statement)
+
+
+def test_snapshots_keep_their_microseconds_and_zone() -> None:
+    assert "'2024-01-16 06:00:00.123456+00:00'::TIMESTAMP_TZ" in SNAPSHOTS
+    assert SNAPSHOTS.count("UNION ALL") == 1
