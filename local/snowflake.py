@@ -96,6 +96,16 @@ ERRORS: tuple[tuple[str, int, str], ...] = (
 )
 """DuckDB's message to Snowflake's error number and SQL state; the first that matches counts."""
 INTERNAL_ERROR = (603, "XX000")
+TIME_FORMATS = (
+    ("YYYY", "%Y"),
+    ("MM", "%m"),
+    ("DD", "%d"),
+    ("HH24", "%H"),
+    ("MI", "%M"),
+    ("SS", "%S"),
+    ("FF6", "%f"),
+)
+"""Snowflake's elements of a time format to DuckDB's."""
 SUCCESS = "SELECT 'Statement executed successfully.' AS status"
 
 
@@ -111,12 +121,23 @@ def parse(command: str) -> Expr:
         _drop_keys(statement)
     if isinstance(statement, exp.Update):
         _unqualify(assignment.this for assignment in statement.expressions)
+    for text in list(statement.find_all(exp.ToChar)):
+        if text.args.get("format"):
+            text.replace(_strftime(text))
     for sequence in statement.find_all(exp.SequenceProperties):
         sequence.set("options", None)  # ORDER or NOORDER: DuckDB's are always in order
     for option in statement.find_all(exp.CopyParameter):
         if option.name.upper() == "MATCH_BY_COLUMN_NAME" and isinstance(option.expression, exp.Literal):
             option.set("expression", exp.var(option.expression.name))  # Snowflake takes it quoted, too
     return statement
+
+
+def _strftime(text: exp.ToChar) -> exp.Anonymous:
+    """TO_VARCHAR of a time with a format, which the stand-in alone would leave out."""
+    written = text.args["format"].name
+    for snowflake, duckdb_format in TIME_FORMATS:
+        written = written.replace(snowflake, duckdb_format)
+    return exp.Anonymous(this="STRFTIME", expressions=[text.this.copy(), exp.Literal.string(written)])
 
 
 def _unqualify(columns: Iterable[Expr]) -> None:

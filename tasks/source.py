@@ -86,8 +86,9 @@ def unreadable(column: Column) -> str:
             "false)"
         )
     precision, scale = _DIGITS[column.kind]
-    # PostgreSQL sorts NaN above every number, so one comparison finds NaN, infinities and too many digits.
-    return f"coalesce(abs({name}) >= 1e{precision - scale} OR {name} <> round({name}, {scale}), false)"
+    # PostgreSQL sorts NaN above every number, so one comparison finds NaN, infinities and too many digits; as numeric,
+    # because abs() of the smallest integer is out of range.
+    return f"coalesce(abs({name}::numeric) >= 1e{precision - scale} OR {name} <> round({name}, {scale}), false)"
 
 
 def select_list(extra_columns: Iterable[str]) -> str:

@@ -73,7 +73,8 @@ def _rejected_definitions() -> str:
 def _as_text(column: Column) -> str:
     name = f"STAGED.{column.stored_name.upper()}"
     if column.kind == "timestamp":
-        return f"TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS') || '+00'"
+        # As PostgreSQL writes it: a fraction only where there is one, without trailing zeros.
+        return f"REGEXP_REPLACE(TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS.FF6'), '[.]?0+$', '') || '+00'"
     return name if column.kind == "text" else f"{name}::VARCHAR"
 
 

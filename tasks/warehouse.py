@@ -1,7 +1,7 @@
 """A Snowflake session with everything that this project relies on spelled out."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from snowflake.connector import SnowflakeConnection
@@ -42,7 +42,9 @@ class Session:
         try:
             yield
         except BaseException:
-            self.query("ROLLBACK")
+            # A session that is lost is rolled back by the server; the error that ended it counts.
+            with suppress(SnowflakeError):
+                self.query("ROLLBACK")
             raise
         try:
             self.query("COMMIT")

@@ -91,13 +91,18 @@ def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(world: Wor
     key = f"owned-{day}"
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
     load(world, day, tmp_path, "EUROPE")
-    world.insert("US_WEST", sale("US_WEST", key, at(day, 9), at(day, 23), total_amount="4.00"))
+    half_past = at(day, 9) + timedelta(milliseconds=500)
+    world.insert("US_WEST", sale("US_WEST", key, half_past, at(day, 23), total_amount="4.00"))
     assert fates(load(world, day, tmp_path, "EUROPE", "US_WEST")) == {
         "EUROPE": {"unchanged": 1},
         "US_WEST": {"cross_region": 1},
     }
     assert fact(world, key) == [("EUROPE", "3.00", f"{day:%Y%m%d}")]
     assert rejected(world, key) == [("OPEN", "cross_region_sale_id", f"{day:%Y%m%d}")]
+    ((sold, updated, total),) = world.sql(
+        "SELECT SALE_DATE, UPDATED_AT, TOTAL_AMOUNT FROM SALES_REJECTED WHERE SALE_KEY = ?", (key,)
+    )
+    assert (sold, updated, total) == (f"{day} 09:00:00.5+00", f"{day} 23:00:00+00", "4.00")
 
 
 def test_a_key_from_two_regions_that_nobody_owns_is_rejected_twice(world: World, day: date, tmp_path: Path) -> None:

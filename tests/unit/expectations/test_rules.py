@@ -141,11 +141,6 @@ def test_a_row_of_nulls_breaks_every_missing_rule_and_no_other() -> None:
     assert broken(dict.fromkeys(sale())) == [{f"missing_{column}" for column in REQUIRED_COLUMNS}]
 
 
-@pytest.mark.parametrize("column", TYPED_COLUMNS)
-def test_an_unreadable_cell_breaks_its_own_rule_and_is_not_missing_too(column: str) -> None:
-    assert broken(sale(**unreadable(**{column: "NaN"}))) == [{f"unreadable_{column}"}]
-
-
 def test_a_row_can_have_unreadable_and_missing_cells() -> None:
     row = sale(**unreadable(unit_price="NaN", updated_at="infinity"), currency=None)
     assert broken(row) == [{"unreadable_unit_price", "unreadable_updated_at", "missing_currency"}]

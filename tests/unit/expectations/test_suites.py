@@ -49,7 +49,11 @@ def clean() -> pd.DataFrame:
 
 def only(suite: gx.ExpectationSuite, *columns: str) -> gx.ExpectationSuite:
     """The suite's expectations on these columns: a whole suite takes a quarter of a second."""
-    return gx.ExpectationSuite(suite.name, expectations=[e for e in suite.expectations if e.column in columns])
+    return gx.ExpectationSuite(suite.name, expectations=[e for e in suite.expectations if column_of(e) in columns])
+
+
+def column_of(expectation: Any) -> str:
+    return str(expectation.column)
 
 
 def output_checks(frame: pd.DataFrame, context: Any, *columns: str) -> list[Check]:
@@ -71,16 +75,12 @@ def test_the_null_share_fails_when_the_percentage_is_reached(percentage: str) ->
 @pytest.mark.parametrize(
     ("rows", "nulls", "passed"),
     [
-        pytest.param(1, 0, True, id="one-row-complete"),
         pytest.param(1, 1, False, id="one-row-null"),
-        pytest.param(19, 1, False, id="a-small-frame-passes-no-null"),
         pytest.param(20, 1, False, id="exactly-5-of-20"),
         pytest.param(21, 1, True, id="just-below-in-21"),
         pytest.param(100, 4, True, id="just-below-in-100"),
         pytest.param(100, 5, False, id="exactly-5-in-100"),
-        pytest.param(100, 6, False, id="above-in-100"),
         pytest.param(1001, 50, True, id="4.995-percent"),
-        pytest.param(1001, 51, False, id="5.095-percent"),
     ],
 )
 def test_great_expectations_agrees_about_the_null_share(rows: int, nulls: int, passed: bool, context: Any) -> None:
@@ -94,7 +94,7 @@ def test_great_expectations_agrees_about_the_null_share(rows: int, nulls: int, p
 
 def test_every_column_that_may_not_be_null_is_judged_as_read_and_no_other(context: Any) -> None:
     suite = suites.input_suite(2, Thresholds())
-    assert sorted(e.column for e in suite.expectations) == sorted(REQUIRED_COLUMNS)
+    assert sorted(map(column_of, suite.expectations)) == sorted(REQUIRED_COLUMNS)
     frame = suites.input_frame(extracted_frame(dict.fromkeys(sale()), sale()))
     assert {c.column: c.passed for c in run_suite(suite, frame, "EUROPE", context)} == dict.fromkeys(
         REQUIRED_COLUMNS, False
@@ -120,13 +120,7 @@ def test_nulls_beside_unreadable_cells_count(context: Any) -> None:
     assert "33.33 % (1 of 3 rows)" in check.message
 
 
-def test_clean_rows_keep_every_promise(clean: pd.DataFrame, context: Any) -> None:
-    checks = output_checks(clean, context)
-    assert [check.message for check in checks if not check.passed] == []
-    assert len(checks) == len(suites.output_suite("EUROPE", SNAPSHOT).expectations)
-
-
-def test_rows_at_every_bound_are_clean(context: Any) -> None:
+def test_clean_rows_at_every_bound_keep_every_promise(context: Any) -> None:
     rows = [
         sale(sale_id="half", total_amount="1.00"),
         sale(sale_id="twice", total_amount="4.00"),
@@ -139,7 +133,9 @@ def test_rows_at_every_bound_are_clean(context: Any) -> None:
     ]
     separated = separate(extracted_table(*rows), ORIGIN)
     assert separated.clean.num_rows == len(rows)
-    assert [c.message for c in output_checks(to_frame(separated.clean), context) if not c.passed] == []
+    checks = output_checks(to_frame(separated.clean), context)
+    assert [check.message for check in checks if not check.passed] == []
+    assert len(checks) == len(suites.output_suite("EUROPE", SNAPSHOT).expectations)
 
 
 def put(column: str, value: Any) -> Break:
@@ -155,7 +151,7 @@ def put(column: str, value: Any) -> Break:
 
 LATE = SNAPSHOT + timedelta(minutes=5, microseconds=1)
 IN_SET, BETWEEN = "expect_column_values_to_be_in_set", "expect_column_values_to_be_between"
-UNIQUE = "expect_column_values_to_be_unique"
+NOT_NULL, UNIQUE = "expect_column_values_to_not_be_null", "expect_column_values_to_be_unique"
 
 
 @pytest.mark.parametrize(
@@ -220,8 +216,8 @@ def test_no_value_of_any_row_appears_in_a_check(clean: pd.DataFrame, context: An
     for column in ("sale_id", "region", "currency", "store_id", "customer_id"):
         frame = put(column, MARKER)(frame)
     frame = put("discount_amount", Decimal("-7654321.98"))(pd.concat([frame, frame], ignore_index=True))
-    checks = output_checks(frame, context)
-    assert not all(check.passed for check in checks)
+    checks = output_checks(frame, context, "sale_id", "region", "discount_amount", "_net_residual")
+    assert not any(check.passed for check in checks if check.name != NOT_NULL)
     assert not any(text in str(checks) for text in (MARKER, "7654321", "c-1", "a" * 64))
 
 

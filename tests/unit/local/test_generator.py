@@ -15,7 +15,7 @@ from local.generator import Dirt, Generated, generate
 from local.sample_data import COLUMN_NAMES, REGIONS
 
 DATE = datetime.date(2024, 1, 15)
-ROWS = 5_000
+ROWS = 2_000
 KINDS = [field.name for field in fields(Dirt)]
 Row = dict[str, Any]
 
@@ -166,7 +166,7 @@ def test_every_second_duplicate_is_an_exact_copy_and_the_others_are_newer_on_the
     equal = [pair for pair in pairs if pair[0] == pair[1]]
     newer = [pair for pair in pairs if pair[0]["updated_at"] != pair[1]["updated_at"]]
     assert (len(equal), len(newer)) == (made.expected["duplicates_equal"], made.expected["duplicates_newer"])
-    assert (len(equal), len(newer), len(pairs)) == (250, 250, 500)
+    assert (len(equal), len(newer), len(pairs)) == (100, 100, 200)
     for pair in newer:
         older, later = sorted(pair, key=lambda row: row["updated_at"])
         assert later["quantity"] == older["quantity"] + 1
@@ -192,7 +192,7 @@ def test_bad_amounts_break_every_rule_on_amounts() -> None:
         broken["total < 0"] += total < 0
         broken["total < 0.5x"] += positive and total < quantity * price / 2
         broken["total > 2x"] += positive and total > quantity * price * 2
-    assert set(broken.values()) <= {62, 63}
+    assert set(broken.values()) <= {25}
     assert len(broken) == 8
     assert sum(broken.values()) == ROWS // 10
 

@@ -182,7 +182,7 @@ def test_every_class_of_the_snowflake_connector_has_its_answer() -> None:
 
 def test_every_class_of_botocore_has_its_answer() -> None:
     kinds = classes(botocore.exceptions, botocore.exceptions.BotoCoreError)
-    passing = {kind.__name__ for kind in kinds if may_pass(kind.__new__(kind))}
+    passing = {kind.__name__ for kind in kinds if may_pass(Exception.__new__(kind))}
     network = {
         "ConnectTimeoutError",
         "ConnectionClosedError",

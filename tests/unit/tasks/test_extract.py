@@ -51,12 +51,12 @@ def line(extra: Mapping[str, str] | None = None, **cells: str) -> bytes:
 
 def parse(csv: bytes, extra: Mapping[str, str] | None = None) -> pa.Table:
     types = csv_columns(extra or {})
-    batches = list(extract._parse_csv(io.BufferedReader(io.BytesIO(csv)), types))  # type: ignore[arg-type]
+    batches = list(extract._parse_csv(io.BufferedReader(io.BytesIO(csv)), types))
     return pa.Table.from_batches(batches, pa.schema(types))
 
 
 def parse_one(**cells: str) -> dict[str, Any]:
-    (row,) = parse(line(**cells)).to_pylist()
+    (row,) = parse(line(None, **cells)).to_pylist()
     return dict(row)
 
 

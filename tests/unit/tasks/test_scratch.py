@@ -68,13 +68,17 @@ def test_sweeping_takes_nothing_but_runs(tmp_path: Path) -> None:
     assert other.exists()
 
 
-HOLD_LOCK = "import fcntl,sys; f=open(sys.argv[1],'w'); fcntl.flock(f,fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+HOLD_LOCK = (
+    "import fcntl,sys; f=open(sys.argv[1],'w'); fcntl.flock(f,fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+)
 
 
 def test_a_run_that_lives_in_another_process_is_left_alone_until_it_dies(tmp_path: Path) -> None:
     living = leftover(tmp_path, "run-living")
     holder = subprocess.Popen(
-        [sys.executable, "-S", "-E", "-c", HOLD_LOCK, str(living / LOCK_NAME)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-S", "-E", "-c", HOLD_LOCK, str(living / LOCK_NAME)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert holder.stdout is not None

@@ -124,7 +124,9 @@ def test_rejected_files_have_no_money(tmp_path: Path) -> None:
 
 
 def test_bytes_lost_on_the_way_are_noticed(tmp_path: Path) -> None:
-    with pytest.raises(NeedsPersonError, match=r"s3://bucket/p/clean/EUROPE-000.parquet holds \d+ bytes, \d+ were sent"):
+    with pytest.raises(
+        NeedsPersonError, match=r"s3://bucket/p/clean/EUROPE-000.parquet holds \d+ bytes, \d+ were sent"
+    ):
         stage_table(clean_table(), "clean", "EUROPE", "p", tmp_path, bucket_of(FakeClient(lost=1)))
 
 

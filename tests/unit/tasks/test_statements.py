@@ -60,11 +60,13 @@ def test_a_statement_is_shown_as_it_is_run(name: str) -> None:
 def test_a_statement_has_a_headline_and_no_placeholder_left(name: str) -> None:
     rendered = render(name, **VALUES)
     assert re.match(r"-- (Guarantees|Answers)[: ].{20,}", rendered)
-    assert "$" not in rendered
+    assert "${" not in rendered
 
 
 def test_every_statement_is_used() -> None:
-    sources = [path for folder in ("flows", "tasks", "local", "tests/integration") for path in (PROJECT / folder).rglob("*.py")]
+    sources = [
+        path for folder in ("flows", "tasks", "local", "tests/integration") for path in (PROJECT / folder).rglob("*.py")
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     unused = [name for name in STATEMENTS if f'"{name}"' not in text and f'"{name.removeprefix("setup/")}"' not in text]
     assert unused == []
@@ -121,7 +123,7 @@ def test_money_is_added_exactly_and_its_cells_counted() -> None:
 
 
 def test_a_cross_region_row_keeps_the_fraction_of_its_seconds() -> None:
-    """Rejected rows keep the text of the source: 10:00:00.5 must not become 10:00:00 on the way through the warehouse."""
+    """Rejected rows keep the text of the source: 10:00:00.5 must not become 10:00:00 on its way."""
     statement = render("publish/insert_cross_region", **VALUES)
     assert re.search(r"TO_VARCHAR\(STAGED\.SALE_DATE, '[^']*\.FF[69]?'\)", statement)
 

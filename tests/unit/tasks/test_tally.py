@@ -137,7 +137,7 @@ def test_a_tally_is_equal_to_nothing_else() -> None:
 
 def test_groups_counted_by_a_database_are_the_same_as_the_table() -> None:
     table = extracted_table(sale(currency=None, total_amount=None), sale(), sale(currency="USD"))
-    groups = [
+    groups: list[tuple[str | None, int, list[tuple[Decimal | None, int]]]] = [
         (None, 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (None, 0)]),
         ("EUR", 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (Decimal("2.00"), 1)]),
         ("USD", 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (Decimal("2.00"), 1)]),

@@ -1,0 +1,143 @@
+"""Variables are text in Prefect: each is read into its type, or refused in words that name it."""
+
+from dataclasses import fields
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from blocks.variables import DEFINITIONS, BadVariableError, Settings, parse_variables
+from expectations.thresholds import Thresholds
+
+DEFAULTS = {definition.name: definition.default for definition in DEFINITIONS}
+
+
+def parsed(name: str, text: str | None) -> Any:
+    return parse_variables({**DEFAULTS, name: text})[name]
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    values = parse_variables(DEFAULTS)
+    assert values == {
+        "alert_email_list": ("data-engineering@example.com",),
+        "s3_staging_bucket": "retail-sales-staging",
+        "snowflake_warehouse": "ETL_WH",
+        "min_record_count": 100,
+        "min_region_record_count": 1,
+        "max_null_percentage": Decimal("5.0"),
+        "max_rejected_percentage": Decimal("5.0"),
+        "closed_days": {},
+        "first_date": None,
+        "regions_required": (),
+        "reconcile_days": 7,
+        "staging_retention_days": 14,
+        "undo_retention_days": 35,
+        "extra_columns": {},
+        "lease_minutes": 15,
+        "sla_minutes": 120,
+    }
+
+
+def test_thresholds_and_settings_have_a_variable_for_every_field() -> None:
+    named = {field.name for field in (*fields(Settings), *fields(Thresholds))} - {"thresholds"}
+    assert named <= DEFAULTS.keys()
+    assert Thresholds(**{f.name: parse_variables(DEFAULTS)[f.name] for f in fields(Thresholds)}) == Thresholds()
+
+
+def test_every_variable_is_described_in_a_sentence() -> None:
+    assert all(definition.description.endswith(".") for definition in DEFINITIONS)
+    assert len(DEFAULTS) == len(DEFINITIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        pytest.param("alert_email_list", "a@x.com, b@x.com ,", ("a@x.com", "b@x.com"), id="two-addresses"),
+        pytest.param("snowflake_warehouse", " ETL_WH ", "ETL_WH", id="blanks-around-a-name"),
+        pytest.param("min_record_count", "0", 0, id="no-floor"),
+        pytest.param("max_null_percentage", "0", Decimal(0), id="zero-percent"),
+        pytest.param("max_null_percentage", "100", Decimal(100), id="hundred-percent"),
+        pytest.param("max_rejected_percentage", "2.05", Decimal("2.05"), id="exact-percentage"),
+        pytest.param(
+            "closed_days",
+            '{"EUROPE": ["2017-12-25", "2017-12-26"], "US_EAST": []}',
+            {"EUROPE": frozenset({date(2017, 12, 25), date(2017, 12, 26)}), "US_EAST": frozenset()},
+            id="closed-days",
+        ),
+        pytest.param("first_date", "2017-01-01", date(2017, 1, 1), id="first-date"),
+        pytest.param("regions_required", '["EUROPE"]', ("EUROPE",), id="required-region"),
+        pytest.param(
+            "extra_columns", '{"tier": "plain", "born": "personal"}', {"tier": "plain", "born": "personal"}, id="extra"
+        ),
+    ],
+)
+def test_good_values(name: str, text: str, value: Any) -> None:
+    assert parsed(name, text) == value
+
+
+COUNT = "a whole number, 0 or more, like 100"
+PERCENTAGE = "a percentage from 0 to 100, like 5.0"
+DAYS = 'like {"EUROPE": ["2017-12-25"]}'
+REGIONS_LIST = 'like ["EUROPE"]'
+CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        pytest.param("s3_staging_bucket", "", "a name, not blank", id="empty-name"),
+        pytest.param("snowflake_warehouse", "  ", "a name, not blank", id="blank-name"),
+        pytest.param("min_record_count", "", COUNT, id="empty-count"),
+        pytest.param("min_record_count", "-1", COUNT, id="negative-count"),
+        pytest.param("min_record_count", "1.0", COUNT, id="count-with-decimals"),
+        pytest.param("min_record_count", "1e3", COUNT, id="count-with-exponent"),
+        pytest.param("min_record_count", "1_000", COUNT, id="count-with-underscore"),
+        pytest.param("min_record_count", "hundred", COUNT, id="count-as-word"),
+        pytest.param("min_record_count", "²", COUNT, id="superscript"),
+        pytest.param("max_null_percentage", "five", PERCENTAGE, id="percentage-as-word"),
+        pytest.param("max_null_percentage", "5%", PERCENTAGE, id="percent-sign"),
+        pytest.param("max_null_percentage", "5,0", PERCENTAGE, id="decimal-comma"),
+        pytest.param("max_null_percentage", "-0.1", PERCENTAGE, id="negative-percentage"),
+        pytest.param("max_null_percentage", "100.1", PERCENTAGE, id="above-100"),
+        pytest.param("max_null_percentage", "NaN", PERCENTAGE, id="nan"),
+        pytest.param("max_null_percentage", "sNaN", PERCENTAGE, id="signalling-nan"),
+        pytest.param("max_null_percentage", "Infinity", PERCENTAGE, id="infinity"),
+        pytest.param("closed_days", "", DAYS, id="empty-json"),
+        pytest.param("closed_days", "{", DAYS, id="broken-json"),
+        pytest.param("closed_days", '["2017-12-25"]', DAYS, id="list-for-object"),
+        pytest.param("closed_days", '{"EUROPE": "2017-12-25"}', DAYS, id="text-for-list"),
+        pytest.param("closed_days", '{"EUROPE": ["25.12.2017"]}', DAYS, id="german-date"),
+        pytest.param("closed_days", '{"EUROPE": [20171225]}', DAYS, id="number-for-date"),
+        pytest.param("closed_days", '{"EUROPE": null}', DAYS, id="null-for-list"),
+        pytest.param("closed_days", '{"MARS": ["2017-12-25"]}', "'MARS'", id="closed-days-of-an-unknown-region"),
+        pytest.param("first_date", "2017-02-30", "a day like 2017-01-01, or nothing", id="no-such-day"),
+        pytest.param("regions_required", "EUROPE", REGIONS_LIST, id="plain-text-for-list"),
+        pytest.param("regions_required", '{"EUROPE": 1}', REGIONS_LIST, id="object-for-list"),
+        pytest.param(
+            "regions_required", '["MARS"]', "known regions (US_EAST, US_WEST, EUROPE, ASIA_PACIFIC)", id="mars"
+        ),
+        pytest.param("regions_required", '[["EUROPE"]]', REGIONS_LIST, id="list-in-list"),
+        pytest.param("regions_required", "[{}]", REGIONS_LIST, id="object-in-list"),
+        pytest.param("extra_columns", '{"tier": "secret"}', CLASSES, id="unknown-class"),
+        pytest.param("extra_columns", '{"tier": null}', CLASSES, id="no-class"),
+        pytest.param("extra_columns", '{"tier": ["plain"]}', CLASSES, id="list-for-class"),
+        pytest.param("extra_columns", '["tier"]', CLASSES, id="columns-without-class"),
+        pytest.param("alert_email_list", "", "", id="nobody-gets-alerts"),
+        pytest.param("alert_email_list", " , ", "", id="only-commas"),
+        pytest.param("alert_email_list", "data engineering", "", id="no-address"),
+    ],
+)
+def test_bad_values_are_refused_with_name_value_and_what_is_expected(name: str, text: str, expected: str) -> None:
+    with pytest.raises(BadVariableError) as caught:
+        parsed(name, text)
+    assert str(caught.value).startswith(f"variable {name} is {text!r}: expected ")
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.name)
+def test_a_missing_variable_is_named_with_the_command_that_sets_it(definition: Any) -> None:
+    with pytest.raises(BadVariableError) as caught:
+        parsed(definition.name, None)
+    assert f"variable {definition.name} is missing" in str(caught.value)
+    assert f"prefect variable set {definition.name} {definition.default!r}" in str(caught.value)

@@ -1,0 +1,119 @@
+"""Findings made by hand: what the steps of a run on 2024-01-15 could have answered, without running them."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from tasks.attempt import Attempt
+from tasks.batch import Batch
+from tasks.extract import Extracted
+from tasks.ledger import Entry, Status
+from tasks.plan import Plan
+from tasks.publish import Publication, Published
+from tasks.quality import Check, Verdict
+from tasks.report import Findings
+from tasks.source import NewColumn
+from tasks.stage import StagedRegion
+from tasks.tally import Amount, Tally
+from tasks.transform import BrokenRule, Transformed
+from tasks.verify import Verification
+from tests.unit.sales import SNAPSHOT
+
+DAY = date(2024, 1, 15)
+KEYS = tuple(f"key-{number}" for number in range(10))
+PASSED = Verdict((Check("clean-rows", "EUROPE", "unique", "sale_id", True, "fine"),), 1.5)
+REFUSED = Verdict(
+    (Check("clean-batch", "batch", "rows", "", False, "record count 45 is below threshold 100"), *PASSED.checks), 1.5
+)
+VERIFIED = Verification((), 0, 0.2)
+
+
+def euros(rows: int, total: str = "0.00") -> Tally:
+    return Tally(rows, {("EUR", "total_amount"): Amount(Decimal(total))} if rows else {})
+
+
+def extracted(region: str, rows: int) -> Extracted:
+    tally = euros(rows, "2200.00")
+    return Extracted(region, Path("x.arrow"), SNAPSHOT, tally, tally, (NewColumn("tier", "text"),), 0.8)
+
+
+def transformed(region: str, clean: int, rejected: int = 0, duplicates: int = 0) -> Transformed:
+    broken = (BrokenRule("quantity_not_positive", rejected, KEYS[:rejected]),) if rejected else ()
+    path = Path("x.arrow")
+    return Transformed(region, path, path, euros(clean), euros(rejected), euros(duplicates), broken, 0.4)
+
+
+def published(region: str, inserted: int, cross_region: int = 0) -> Published:
+    return Published(region, euros(inserted), Tally(), Tally(), Tally(), euros(cross_region))
+
+
+def publication(*regions: Published, overtaken: tuple[str, ...] = (), refused: Check | None = None) -> Publication:
+    return Publication(regions, overtaken, refused, 0.5, 0.6)
+
+
+def missing(region: str) -> Entry:
+    return Entry(region, Status.MISSING, cause="connection refused")
+
+
+def findings(present: Sequence[Extracted], left_out: Sequence[Entry] = ()) -> Findings:
+    regions = tuple([e.region for e in present] + [entry.region for entry in left_out])
+    attempt = Attempt(42, "flow-run", "20240115", regions)
+    return Findings(Batch(DAY, regions), attempt, Plan(tuple(present), tuple(left_out), tuple(present)))
+
+
+def completed() -> Findings:
+    """Two regions published: 100 rows each, of which 12 of Europe's broke a rule and 8 were older versions."""
+    return findings([extracted("US_EAST", 100), extracted("EUROPE", 100)]).with_(
+        transformed=[transformed("US_EAST", 100), transformed("EUROPE", 80, rejected=12, duplicates=8)],
+        verdict=PASSED,
+        staged=[StagedRegion("US_EAST", (), 0.3), StagedRegion("EUROPE", (), 0.3)],
+        publication=publication(published("US_EAST", 100), published("EUROPE", 80)),
+        verification=VERIFIED,
+    )
+
+
+def partially_loaded() -> Findings:
+    return findings([extracted("US_EAST", 100)], [missing("EUROPE")]).with_(
+        transformed=[transformed("US_EAST", 100)],
+        verdict=PASSED,
+        publication=publication(published("US_EAST", 100)),
+        verification=VERIFIED,
+    )
+
+
+def overtaken() -> Findings:
+    return findings([extracted("EUROPE", 100)]).with_(
+        transformed=[transformed("EUROPE", 100)],
+        verdict=PASSED,
+        publication=publication(overtaken=("EUROPE",)),
+        verification=VERIFIED,
+    )
+
+
+def quality_failed() -> Findings:
+    return findings([extracted("EUROPE", 100)]).with_(
+        transformed=[transformed("EUROPE", 45, rejected=55)], verdict=REFUSED
+    )
+
+
+def refused_before_commit() -> Findings:
+    """The gate had passed; then cross-region keys made it too many rejected rows."""
+    check = Check("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
+    return findings([extracted("EUROPE", 100)]).with_(
+        transformed=[transformed("EUROPE", 100)], verdict=PASSED, publication=publication(refused=check)
+    )
+
+
+def too_few_answered() -> Findings:
+    """No region went on: the verdict is the plan's."""
+    entry = Entry("EUROPE", Status.MISSING, cause="answered with 0 rows, min_region_record_count is 1")
+    sorted_regions = Plan((), (entry,), (extracted("EUROPE", 0),))
+    attempt = Attempt(42, "flow-run", "20240115", ("EUROPE",))
+    return Findings(Batch(DAY, ("EUROPE",)), attempt, sorted_regions, verdict=REFUSED)
+
+
+def closed_day() -> Findings:
+    return findings([], [Entry("EUROPE", Status.EMPTY, cause="closed day")]).with_(
+        verdict=PASSED, publication=publication(), verification=VERIFIED
+    )

@@ -1,0 +1,100 @@
+"""The parameters as Prefect itself validates them before a run begins, and the batch that they mean."""
+
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prefect.exceptions import ParameterTypeError
+
+from expectations.regions import REGIONS
+from flows import parameters, run_hooks
+from flows.daily_sales import daily_sales
+from flows.parameters import choose_batch
+
+ALL = tuple(REGIONS)
+
+
+@pytest.mark.parametrize(
+    ("given", "validated"),
+    [
+        pytest.param({}, {}, id="nothing"),
+        pytest.param({"date": None, "regions": None}, {"date": None, "regions": None}, id="none"),
+        pytest.param({"date": "2017-12-23"}, {"date": "2017-12-23"}, id="iso"),
+        pytest.param({"date": "20171223"}, {"date": "2017-12-23"}, id="compact-text"),
+        pytest.param({"date": 20171223}, {"date": "2017-12-23"}, id="integer-as-on-the-command-line"),
+        pytest.param({"date": date(2017, 12, 23)}, {"date": "2017-12-23"}, id="date"),
+        pytest.param({"regions": ["EUROPE", "US_EAST"]}, {"regions": ["US_EAST", "EUROPE"]}, id="regions-in-order"),
+        pytest.param({"regions": ["EUROPE", "EUROPE"]}, {"regions": ["EUROPE"]}, id="region-twice"),
+    ],
+)
+def test_accepted_parameters(given: dict[str, Any], validated: dict[str, Any]) -> None:
+    assert daily_sales.validate_parameters(given) == validated
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param({"date": True}, "date True is not understood: write it as 2024-01-15 or 20240115", id="true"),
+        pytest.param({"date": False}, "date False is not understood", id="false"),
+        pytest.param({"date": 20171223.0}, "date 20171223.0 is not understood", id="float"),
+        pytest.param({"date": ""}, "date '' is not understood", id="empty-text"),
+        pytest.param({"date": "2017-12-32"}, "date '2017-12-32' is no day of the calendar", id="no-such-day"),
+        pytest.param({"date": datetime(2017, 12, 23)}, "is not understood", id="datetime"),
+        pytest.param({"date": 1513987200}, "date 1513987200 is not understood", id="seconds-since-1970"),
+        pytest.param({"date": "2999-01-01"}, "date 2999-01-01 is in the future (today is ", id="future"),
+        pytest.param({"date": 99991231}, "date 9999-12-31 is in the future (today is ", id="the-last-day-of-all"),
+        pytest.param(
+            {"regions": ["MARS"]},
+            "region 'MARS' is unknown: choose from US_EAST, US_WEST, EUROPE, ASIA_PACIFIC, or leave regions out",
+            id="unknown-region",
+        ),
+        pytest.param(
+            {"regions": "EUROPE"},
+            "regions 'EUROPE' is no list of region codes: write it as [\"US_EAST\"]",
+            id="plain-text",
+        ),
+        pytest.param({"regions": []}, "regions is empty", id="empty-list"),
+        pytest.param({"regions": [1]}, "regions [1] is no list of region codes", id="numbers"),
+        pytest.param({"regions": {"EUROPE": 1}}, "is no list of region codes", id="mapping"),
+    ],
+)
+def test_refused_parameters_say_what_to_write(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterTypeError) as caught:
+        daily_sales.validate_parameters(given)
+    assert message in str(caught.value)
+
+
+def test_the_form_of_the_dashboard_describes_each_parameter() -> None:
+    properties = daily_sales.parameters.properties
+    assert list(properties) == ["date", "regions"]
+    assert "2024-01-15 or 20240115" in properties["date"]["description"]
+    assert "Region codes" in properties["regions"]["description"]
+    assert not daily_sales.parameters.required
+
+
+@pytest.fixture
+def scheduled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was scheduled for 06:00 UTC and is on its way."""
+    run = SimpleNamespace(scheduled_start_time=datetime(2024, 1, 16, 6, tzinfo=UTC), parameters={})
+    monkeypatch.setattr(parameters, "flow_run", run)
+    monkeypatch.setattr(run_hooks, "current", run)
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_without_a_date_the_batch_is_the_day_before_the_scheduled_start() -> None:
+    batch = choose_batch(None, None)
+    assert (batch.date, batch.regions) == (date(2024, 1, 15), ALL)
+    assert run_hooks.name_of_run() == "daily-sales-2024-01-15"
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_with_a_date_the_schedule_does_not_matter() -> None:
+    batch = choose_batch("2017-12-23", ["EUROPE"])
+    assert (batch.batch_id, batch.regions) == ("20171223", ("EUROPE",))
+
+
+def test_a_run_is_named_by_its_date_in_either_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    for written in ("2017-12-23", "20171223", 20171223):
+        monkeypatch.setattr(run_hooks, "current", SimpleNamespace(parameters={"date": written}))
+        assert run_hooks.name_of_run() == "daily-sales-2017-12-23"
