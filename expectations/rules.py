@@ -109,7 +109,8 @@ def unreadable_rule_id(column: str) -> str:
     return f"unreadable_{column}"
 
 
-def _is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
+def is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
+    """One bool per row: the column's type could not hold the cell, so it is NULL in the frame but not at the source."""
     return _true(frame["unreadable"].str.contains(f'"{column}"', regex=False))
 
 
@@ -117,7 +118,7 @@ def _unreadable(column: Column) -> Rule:
     return Rule(
         unreadable_rule_id(column.name),
         f"{column.name} cannot be held in its type (NaN, infinity, out of range, too many decimals)",
-        lambda frame, origin: _is_unreadable(frame, column.name),
+        lambda frame, origin: is_unreadable(frame, column.name),
     )
 
 
@@ -125,7 +126,7 @@ def _missing(column: Column) -> Rule:
     return Rule(
         f"missing_{column.name}",
         f"{column.name} is NULL",
-        lambda frame, origin: frame[column.stored_name].isna() & ~_is_unreadable(frame, column.name),
+        lambda frame, origin: frame[column.stored_name].isna() & ~is_unreadable(frame, column.name),
     )
 
 

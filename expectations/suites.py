@@ -9,6 +9,7 @@ import os
 from datetime import datetime
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -18,13 +19,10 @@ os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 import great_expectations as gx
 import great_expectations.expectations as gxe
 
-from expectations.columns import SOURCE_COLUMNS, Role
-from expectations.rules import CLOCK_TOLERANCE, gross_by_price
+from expectations.columns import SOURCE_COLUMNS, Column, Role
+from expectations.rules import CLOCK_TOLERANCE, gross_by_price, is_unreadable
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
-
-_UNREADABLE_TEXT = "unreadable"
-
 
 def smallest_share_above(percentage: Decimal, rows: int) -> float:
     """The smallest share of rows (0 to 1) that leaves strictly less than `percentage` of `rows` unexpected.
@@ -84,30 +82,61 @@ def batch_suite(min_record_count: int) -> gx.ExpectationSuite:
 
 
 def input_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows as read with unreadable cells filled: they are values, though their type cannot hold them, not NULLs."""
-    contract = frame[[column.stored_name for column in SOURCE_COLUMNS]]
-    if frame["unreadable"].isna().all():
-        return contract
-    filled = contract.copy()
-    for column in (c for c in SOURCE_COLUMNS if c.kind != "text"):
-        marked = frame["unreadable"].str.contains(f'"{column.name}"', regex=False).fillna(False)
-        filled[column.name] = frame[column.name].astype(object).mask(marked.astype(bool), _UNREADABLE_TEXT)
-    return filled
+    """Which cells of the rows as read hold something: 1.0, or NaN for NULL.
+
+    An unreadable cell holds something, though its type cannot. Only presence, because that is all `input_suite` asks,
+    and because Great Expectations hashes every value of a frame it is given, which takes minutes for decimals.
+    """
+    return pd.DataFrame({column.stored_name: _presence(frame, column) for column in SOURCE_COLUMNS})
+
+
+def _presence(frame: pd.DataFrame, column: Column) -> np.ndarray:
+    present = frame[column.stored_name].notna()
+    if column.kind != "text" and frame["unreadable"].notna().any():
+        present |= is_unreadable(frame, column.name)
+    return np.where(present, np.float32(1), np.float32(np.nan))
 
 
 def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The clean rows with the identities of the derived columns as residuals, exact, so that a suite can judge them."""
+    """The clean rows as numpy columns, with the identities of the derived columns as residuals.
+
+    The residuals are computed exactly; as floats they keep what the suite asks for: sign, zero, and NaN for NULL.
+    Texts become presence, the key a number per distinct value: vectorized in Great Expectations, where Arrow columns
+    go value by value.
+    """
+    residuals = frame.assign(**_residuals(frame))
+    columns = {name: _judgeable(residuals[name]) for name in residuals.columns}
+    columns["sale_id"] = _codes(frame["sale_id"])
+    columns["region"] = pd.Categorical(frame["region"])
+    return pd.DataFrame(columns)
+
+
+def _residuals(frame: pd.DataFrame) -> dict[str, pd.Series]:
     # A clean row's quantity x price is below 4 x 10^10, so sums of it cannot overflow here.
     exact = pd.ArrowDtype(pa.decimal128(28, 6))
     gross, total = gross_by_price(frame).astype(exact), frame["total_amount"].astype(exact)
     day = frame["sale_date"].dt
-    return frame.assign(
-        _discount_headroom=frame["total_amount"] - frame["discount_amount"],
-        _above_half_price=total + total - gross,
-        _below_twice_price=gross + gross - total,
-        _net_residual=frame["total_amount"] - frame["discount_amount"] - frame["net_amount"],
-        _profit_residual=frame["net_amount"] - frame["tax_amount"] - frame["gross_profit"],
-        _date_residual=(day.year - frame["sale_year"]).abs()
+    return {
+        "_discount_headroom": frame["total_amount"] - frame["discount_amount"],
+        "_above_half_price": total + total - gross,
+        "_below_twice_price": gross + gross - total,
+        "_net_residual": frame["total_amount"] - frame["discount_amount"] - frame["net_amount"],
+        "_profit_residual": frame["net_amount"] - frame["tax_amount"] - frame["gross_profit"],
+        "_date_residual": (day.year - frame["sale_year"]).abs()
         + (day.month - frame["sale_month"]).abs()
         + (day.day - frame["sale_day"]).abs(),
-    )
+    }
+
+
+def _judgeable(column: pd.Series) -> np.ndarray | pd.Series:
+    values = pa.array(column)
+    if pa.types.is_timestamp(values.type):
+        return values.to_pandas()
+    if pa.types.is_string(values.type):
+        return np.where(column.notna(), 1.0, np.nan)
+    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _codes(keys: pd.Series) -> np.ndarray:
+    codes, _ = pd.factorize(keys)
+    return np.where(codes < 0, np.nan, codes)
