@@ -25,7 +25,7 @@ from prefect.variables import Variable
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from prefect_snowflake import SnowflakeCredentials
 from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from blocks import names
@@ -50,14 +50,18 @@ def required(environment: Environment, name: str, form: str) -> str:
     return value
 
 
+def whole_number(environment: Environment, name: str, default: str = "") -> int:
+    """The whole number of an environment variable. Raises MissingSettingError naming it and its value."""
+    text = environment.get(name, default)
+    if not text.isdecimal():
+        raise MissingSettingError(f"{name} is {text!r}: give it as a whole number")
+    return int(text)
+
+
 def database_block(environment: Environment, region: str) -> SqlAlchemyConnector:
     """The connector of a region, from `PG_<REGION>_URL`; limits connecting, statements and waits for locks."""
-    name, form = f"PG_{region}_URL", "postgresql://user:password@host:5432/database"
-    try:
-        url = make_url(required(environment, name, form))
-    except ArgumentError:
-        raise MissingSettingError(f"{name} is no URL: give it as {form}") from None
-    statement_timeout_ms = int(environment.get("PG_STATEMENT_TIMEOUT_S", "1800")) * 1000
+    url = _postgres_url(environment, f"PG_{region}_URL")
+    statement_timeout_ms = whole_number(environment, "PG_STATEMENT_TIMEOUT_S", "1800") * 1000
     return SqlAlchemyConnector(
         connection_info=ConnectionComponents(
             driver=SyncDriver.POSTGRESQL_PSYCOPG2,
@@ -66,14 +70,28 @@ def database_block(environment: Environment, region: str) -> SqlAlchemyConnector
             host=url.host,
             port=url.port,
             database=url.database,
+            query=dict(url.query),
         ),
         connect_args={
-            "connect_timeout": int(environment.get("PG_CONNECT_TIMEOUT_S", "10")),
+            "connect_timeout": whole_number(environment, "PG_CONNECT_TIMEOUT_S", "10"),
             "application_name": "retail-sales-etl",
             "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout=60000",
             "keepalives_idle": 30,
         },
     )
+
+
+def _postgres_url(environment: Environment, name: str) -> URL:
+    form = "postgresql://user:password@host:5432/database"
+    text = required(environment, name, form)
+    url: URL | None
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.get_backend_name() != "postgresql" or not url.host or not url.database:
+        raise MissingSettingError(f"{name} is no URL of a PostgreSQL database: give it as {form}")
+    return url
 
 
 def storage_blocks(environment: Environment) -> tuple[AwsCredentials, S3Bucket]:
@@ -102,14 +120,13 @@ def warehouse_blocks(environment: Environment) -> tuple[SnowflakeCredentials, Sn
         role=environment.get("SNOWFLAKE_ROLE") or None,
         **secret,
     )
-    port = environment.get("SNOWFLAKE_PORT")
     connector = SnowflakeHostConnector(
         credentials=credentials,
         database=required(environment, "SNOWFLAKE_DATABASE", "the database's name"),
         schema="ANALYTICS",
         warehouse=required(environment, "SNOWFLAKE_WAREHOUSE", "the warehouse's name"),
         host=environment.get("SNOWFLAKE_HOST") or None,
-        port=int(port) if port else None,
+        port=whole_number(environment, "SNOWFLAKE_PORT") if environment.get("SNOWFLAKE_PORT") else None,
         protocol=environment.get("SNOWFLAKE_PROTOCOL") or "https",
     )
     return credentials, connector

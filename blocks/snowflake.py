@@ -15,7 +15,7 @@ class SnowflakeHostConnector(SnowflakeConnector):
         ```python
         from blocks.snowflake import SnowflakeHostConnector
 
-        connector = SnowflakeHostConnector.load("sales-warehouse")
+        connector = SnowflakeHostConnector.load("BLOCK_NAME")
         ```
     """
 

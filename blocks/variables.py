@@ -48,7 +48,10 @@ def _name(text: str) -> str:
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    return tuple(address.strip() for address in text.split(",") if address.strip())
+    addresses = tuple(address.strip() for address in text.split(",") if address.strip())
+    if not addresses or not all("@" in address for address in addresses):
+        raise ValueError("addresses, comma-separated, like a@example.com, b@example.com")
+    return addresses
 
 
 def _json_of(kind: type, text: str, example: str) -> Any:
@@ -78,7 +81,10 @@ def _closed_days(text: str) -> dict[str, frozenset[date]]:
 
 def _regions(text: str) -> tuple[str, ...]:
     example = '["EUROPE"]'
-    return tuple(_region(code, example) for code in _json_of(list, text, example))
+    codes = _json_of(list, text, example)
+    if not all(isinstance(code, str) for code in codes):
+        raise ValueError(f"JSON text like {example}")
+    return tuple(_region(code, example) for code in codes)
 
 
 def _extra_columns(text: str) -> dict[str, str]:

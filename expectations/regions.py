@@ -23,13 +23,22 @@ class Region:
     prefix_keys: bool
     block: str
 
+    @property
+    def all_spellings(self) -> frozenset[str]:
+        """The spellings with code and name, as they are compared."""
+        return frozenset(_compared(spelling) for spelling in (*self.spellings, self.code, self.name))
+
+
+def _compared(spelling: str) -> str:
+    return spelling.strip().casefold()
+
 
 def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
     """The regions of `path` by code, in the file's order. Raises ValueError for a code or spelling given twice."""
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["region"]
     regions = [Region(**{**entry, "spellings": frozenset(entry["spellings"])}) for entry in entries]
     _refuse_repeats(path, "code", (region.code for region in regions))
-    _refuse_repeats(path, "spelling", (spelling for region in regions for spelling in region.spellings))
+    _refuse_repeats(path, "spelling", (spelling for region in regions for spelling in region.all_spellings))
     return {region.code: region for region in regions}
 
 
@@ -46,11 +55,7 @@ REGIONS = read_regions()
 
 def code_of_spelling(spelling: str) -> str | None:
     """The region code that a source's spelling means, or None for an unknown one: ' us east' -> 'US_EAST'."""
-    return _CODE_OF_SPELLING.get(spelling.strip().casefold())
+    return _CODE_OF_SPELLING.get(_compared(spelling))
 
 
-_CODE_OF_SPELLING = {
-    spelling.casefold(): region.code
-    for region in REGIONS.values()
-    for spelling in (*region.spellings, region.code, region.name)
-}
+_CODE_OF_SPELLING = {spelling: region.code for region in REGIONS.values() for spelling in region.all_spellings}

@@ -24,6 +24,7 @@ from expectations.rules import CLOCK_TOLERANCE, gross_by_price, is_unreadable
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
 
+
 def smallest_share_above(percentage: Decimal, rows: int) -> float:
     """The smallest share of rows (0 to 1) that leaves strictly less than `percentage` of `rows` unexpected.
 

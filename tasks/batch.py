@@ -31,7 +31,7 @@ class Batch:
     @property
     def batch_id(self) -> str:
         """The date as `20240115`."""
-        return self.date.strftime("%Y%m%d")
+        return self.date.isoformat().replace("-", "")
 
     @property
     def window(self) -> Window:
@@ -57,8 +57,8 @@ def parse_business_date(value: str | int | date) -> date:
 
 def refuse_future(day: date, now: datetime) -> date:
     """`day`, or ValueError when it has not begun at `now` (aware UTC)."""
-    if Window.of_day(day).start > now:
-        today = now.date()
+    today = now.astimezone(UTC).date()
+    if day > today:
         raise ValueError(f"date {day} is in the future (today is {today} UTC): choose {today} or an earlier day")
     return day
 

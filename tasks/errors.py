@@ -9,6 +9,7 @@
 Which errors may pass is decided here and nowhere else; how often to try stands in `retries.py`.
 """
 
+import boto3.exceptions
 import botocore.exceptions
 import psycopg2
 import psycopg2.errors
@@ -49,7 +50,14 @@ TRANSIENT_POSTGRES_STATES = (
     "57P",  # operator intervention: server shuts down or starts up
 )
 
-NEEDS_PERSON_POSTGRES_TEXTS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "not permitted")
+NEEDS_PERSON_POSTGRES_TEXTS = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "not permitted",
+    "permission denied",
+)
 """A refused login carries no SQLSTATE in psycopg2, only the server's text."""
 
 TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 625, 630, 251011, 251012})
@@ -83,11 +91,19 @@ def _postgres_may_pass(error: psycopg2.Error) -> bool:
 
 
 def _snowflake_may_pass(error: snowflake_errors.Error) -> bool:
+    if isinstance(error, snowflake_errors.NonRetryableTlsError):
+        return False
     return error.errno in TRANSIENT_SNOWFLAKE_CODES or isinstance(error, TRANSIENT_SNOWFLAKE_CLASSES)
 
 
 def _aws_may_pass(error: botocore.exceptions.ClientError) -> bool:
     return error.response.get("Error", {}).get("Code") in TRANSIENT_S3_CODES
+
+
+def _upload_may_pass(error: boto3.exceptions.S3UploadFailedError) -> bool:
+    # It carries the service's code in its text alone, and a lost connection as its context.
+    told = any(f"({code})" in str(error) for code in TRANSIENT_S3_CODES)
+    return told or (error.__context__ is not None and may_pass(error.__context__))
 
 
 def may_pass(error: BaseException) -> bool:
@@ -103,7 +119,13 @@ def may_pass(error: BaseException) -> bool:
             return _snowflake_may_pass(error)
         case botocore.exceptions.ClientError():
             return _aws_may_pass(error)
-        case botocore.exceptions.HTTPClientError() | ConnectionError() | TimeoutError():
+        case boto3.exceptions.S3UploadFailedError():
+            return _upload_may_pass(error)
+        case botocore.exceptions.SSLError():
+            return False
+        case botocore.exceptions.HTTPClientError() | botocore.exceptions.ConnectionError():
+            return True
+        case ConnectionError() | TimeoutError():
             return True
         case _:
             return False

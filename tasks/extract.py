@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from tasks.batch import Window
-from tasks.errors import NeedsPersonError
+from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
 from tasks.source import (
@@ -149,7 +149,8 @@ def copied_batches(
         copying = pool.submit(_copy_into_pipe, cursor, statement, write_end)
         try:
             if csv.peek(1):
-                yield from _parse_csv(csv, csv_columns(extra_columns))
+                with _parse_errors_named():
+                    yield from _parse_csv(csv, csv_columns(extra_columns))
         finally:
             # A reader that stopped early must not leave the writer waiting on a full pipe.
             csv.close()
@@ -178,6 +179,17 @@ def _parse_csv(csv: io.BufferedReader, types: Mapping[str, pa.DataType]) -> Iter
         ),
     )
     yield from reader
+
+
+@contextmanager
+def _parse_errors_named() -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        limit = CSV_BLOCK_BYTES // 2**20
+        raise RegionUnfitError(
+            f"rows cannot be parsed ({error}): a row may have at most {limit} MiB of text"
+        ) from error
 
 
 def write_batches(

@@ -80,9 +80,10 @@ def refuse_unloadable(sorted_regions: Plan, settings: Settings) -> Check | None:
     required = [entry for entry in sorted_regions.missing if entry.region in settings.regions_required]
     if required:
         raise NeedsPersonError(f"a required region is missing: {sorted_regions.missing_message}")
-    if sorted_regions.present or len(sorted_regions.left_out) > len(sorted_regions.missing):
+    if sorted_regions.present or not sorted_regions.missing:
         return None
-    if not sorted_regions.answered:
+    missing = {entry.region for entry in sorted_regions.missing}
+    if not any(extracted.region in missing for extracted in sorted_regions.answered):
         raise NeedsPersonError(f"no region could be read: {sorted_regions.missing_message}")
     rows = sum(extracted.read.rows for extracted in sorted_regions.answered)
     return too_few_rows(rows, settings.thresholds.min_record_count)

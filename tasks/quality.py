@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from prefect import get_run_logger, task
 
 from expectations.thresholds import Thresholds
@@ -151,7 +150,7 @@ def judge(
         suite = suites.output_suite(region, snapshots[region])
         checks += run_suite(suite, suites.output_frame(to_frame(table)), region, context)
     if with_floor:
-        checks += _floor(sum(table.num_rows for table in clean.values()), clean, thresholds, context)
+        checks += _floor(sum(table.num_rows for table in clean.values()), thresholds, context)
     checks += [rejected_share(r.region, r.rejected.rows, _rows(extracts, r.region), thresholds) for r in regions]
     rejected, read = sum(r.rejected.rows for r in regions), sum(e.read.rows for e in extracts)
     checks.append(rejected_share(BATCH, rejected, read, thresholds))
@@ -167,7 +166,7 @@ def _rows(extracts: Sequence[Extracted], region: str) -> int:
     return sum(e.read.rows for e in extracts if e.region == region)
 
 
-def _floor(rows: int, clean: dict[str, pa.Table], thresholds: Thresholds, context: Any) -> list[Check]:
+def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[Check]:
     from expectations import suites
 
     if rows == 0:

@@ -126,13 +126,14 @@ def _region(region: str, findings: Findings) -> RegionReport:
     seconds = {"extract": extracted.seconds}
     seconds |= {"transform": transformed.seconds} if transformed else {}
     seconds |= {"stage": staged.seconds} if staged else {}
+    cross_region = published.cross_region.rows if published else 0
     fates: dict[str, Any] = {fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES}
     return RegionReport(
         region=region,
         status=_status(region, findings.publication, published),
         extracted=extracted.read.rows,
-        clean=transformed.clean.rows if transformed else 0,
-        rejected=(transformed.rejected.rows if transformed else 0) + (published.cross_region.rows if published else 0),
+        clean=(transformed.clean.rows if transformed else 0) - cross_region,
+        rejected=(transformed.rejected.rows if transformed else 0) + cross_region,
         rejected_by_rule=_by_rule(transformed, published),
         example_keys={broken.rule: broken.keys for broken in (transformed.broken if transformed else ())},
         duplicates=transformed.duplicates.rows if transformed else 0,
@@ -222,7 +223,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as a Markdown table; a sentence when there are none."""
     if not rows:
         return "None."
-    cells = [[str(value).replace("|", "\\|") for value in row.values()] for row in rows]
+    cells = [[" ".join(str(value).replace("|", "\\|").split()) for value in row.values()] for row in rows]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

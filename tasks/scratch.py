@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ SCRATCH_BYTES_PER_ROW = 1_000
 """Upper estimate for a row's Arrow and Parquet files together, measured on the sample data with room to spare."""
 
 LOCK_NAME = ".in-use"
+
+STARTING_S_MAX = 60
+"""A directory that was made but not locked for so long belongs to a run that was killed just then."""
 
 
 def scratch_root() -> Path:
@@ -30,9 +34,11 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
     root = root or scratch_root()
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     sweep(root)
-    directory = Path(tempfile.mkdtemp(prefix="run-", dir=root))
-    with open(directory / LOCK_NAME, "w") as lock:
+    new = Path(tempfile.mkdtemp(prefix="new-", dir=root))
+    with open(new / LOCK_NAME, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now, locked, does it get a name that another run would sweep.
+        directory = new.rename(new.with_name(new.name.replace("new-", "run-", 1)))
         try:
             yield directory
         finally:
@@ -41,7 +47,8 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
 
 def sweep(root: Path) -> list[Path]:
     """Removes the directories whose process is gone, and returns them."""
-    dead = [directory for directory in root.glob("run-*") if not _in_use(directory)]
+    unfinished = (directory for directory in root.glob("new-*") if _age_s(directory) > STARTING_S_MAX)
+    dead = [*(directory for directory in root.glob("run-*") if not _in_use(directory)), *unfinished]
     for directory in dead:
         shutil.rmtree(directory, ignore_errors=True)
     return dead
@@ -55,8 +62,14 @@ def _in_use(directory: Path) -> bool:
     except BlockingIOError:
         return True
     except FileNotFoundError:
-        # Another attempt is between making its directory and locking it.
-        return directory.exists()
+        return False
+
+
+def _age_s(directory: Path) -> float:
+    try:
+        return time.time() - directory.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def require_free_space(directory: Path, rows: int) -> None:

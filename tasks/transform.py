@@ -90,7 +90,7 @@ def count_broken(broken: pd.DataFrame, keys: pa.ChunkedArray) -> tuple[BrokenRul
     for rule, is_broken in broken.items():
         if rows := int(is_broken.sum()):
             examples = keys.filter(pa.array(is_broken.to_numpy())).slice(0, EXAMPLE_KEYS_MAX).to_pylist()
-            counted.append(BrokenRule(str(rule), rows, tuple(key or "(none)" for key in examples)))
+            counted.append(BrokenRule(str(rule), rows, tuple("(none)" if key is None else key for key in examples)))
     return tuple(counted)
 
 

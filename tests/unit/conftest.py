@@ -1,5 +1,6 @@
 """What all unit tests share: hypothesis repeats itself, so that a red test stays red, and writes nothing here."""
 
+import gc
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -16,3 +17,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("unit")
+
+# Prefect, Snowflake and Great Expectations make millions of objects while they are imported. Looking through them for
+# garbage again and again takes a fifth of the run.
+gc.set_threshold(100_000, 50, 100)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()

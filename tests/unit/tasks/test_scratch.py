@@ -92,7 +92,7 @@ def test_a_run_that_lives_in_another_process_is_left_alone_until_it_dies(tmp_pat
 
 
 def test_a_run_that_has_not_locked_its_directory_yet_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "run-just-made").mkdir()
+    (tmp_path / "new-just-made").mkdir()
     assert sweep(tmp_path) == []
 
 
