@@ -51,6 +51,7 @@ def run(date: str) -> int:
     state = daily_sales(date=date, return_state=True)
     report = state.result(raise_on_failure=False)
     outcome = {
+        "date": parse_business_date(date).isoformat(),
         "state": state.name,
         "state_type": state.type.value,
         "message": state.message,

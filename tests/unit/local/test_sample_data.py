@@ -1,7 +1,9 @@
 """The mapping of the real data, on all of it and on a few baskets made by hand. No database."""
 
 import tomllib
+from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +21,23 @@ CODES = [region.code for region in sample_data.REGIONS]
 by_region = pytest.mark.parametrize("code", CODES)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _tables_are_read_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample_data, "completejourney", cache(sample_data.completejourney))
+        yield
+
+
 @pytest.fixture(scope="module")
 def original() -> pd.DataFrame:
-    """The original transactions with `code`, the region, and `gross`: sales_value + discounts in cents."""
+    """Of the original transactions the quantity and, in cents, what was paid and `gross`: with all discounts."""
     transactions = sample_data.completejourney("transactions")
     region = np.array(CODES)[transactions["store_id"] % 4]
     paid, loyalty, match = (
         sample_data.cents(transactions[name]) for name in ("sales_value", "retail_disc", "coupon_match_disc")
     )
-    return transactions.assign(code=region, paid=paid, gross=paid + loyalty + match)
+    quantity = transactions["quantity"]
+    return pd.DataFrame({"code": region, "quantity": quantity, "paid": paid, "gross": paid + loyalty + match})
 
 
 def whole_year() -> pd.DataFrame:

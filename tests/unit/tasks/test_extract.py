@@ -241,6 +241,13 @@ def test_an_error_of_the_copy_reaches_the_reader() -> None:
         list(extract.copied_batches(Broken(line() * 3), "COPY", {}))
 
 
+def test_an_error_of_the_parser_shows_no_personal_text() -> None:
+    """Its text quotes the row, and a region's error goes into the ledger, the state's message and the alert."""
+    with pytest.raises(REGION_ERRORS) as caught:
+        copied(line() + line().replace(b"\n", b",one-cell-too-many\n"))
+    assert "ann.lee" not in str(caught.value).lower()
+
+
 def test_a_row_larger_than_the_parser_takes_is_the_regions_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """An Arrow error is no region's own to `plan`: one text of 16 MiB in one region would fail the run of all four."""
     monkeypatch.setattr(extract, "CSV_BLOCK_BYTES", 1_000)

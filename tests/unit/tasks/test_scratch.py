@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def test_a_run_that_lives_in_another_process_is_left_alone_until_it_dies(tmp_pat
 def test_a_run_that_has_not_locked_its_directory_yet_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "new-just-made").mkdir()
     assert sweep(tmp_path) == []
+
+
+def test_a_run_that_was_killed_before_it_locked_its_directory_is_swept_after_a_while(tmp_path: Path) -> None:
+    unfinished = tmp_path / "new-killed"
+    unfinished.mkdir()
+    long_ago = time.time() - scratch.STARTING_S_MAX - 1
+    os.utime(unfinished, (long_ago, long_ago))
+    assert sweep(tmp_path) == [unfinished]
+    assert not unfinished.exists()
 
 
 def test_a_run_is_safe_between_making_its_lock_file_and_locking_it(
