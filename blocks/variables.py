@@ -31,6 +31,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _positive_count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError("a whole number, 1 or more: a region without rows is missing, or closed by closed_days")
+    return int(text)
+
+
 def _percentage(text: str) -> Decimal:
     try:
         value = Decimal(text)
@@ -109,7 +115,9 @@ DEFINITIONS = (
     VariableDefinition("s3_staging_bucket", "retail-sales-staging", "Bucket that batches are staged in.", _name),
     VariableDefinition("snowflake_warehouse", "ETL_WH", "Warehouse that loads.", _name),
     VariableDefinition("min_record_count", "100", "A batch with fewer clean rows fails.", _count),
-    VariableDefinition("min_region_record_count", "1", "A region with fewer rows is left out as missing.", _count),
+    VariableDefinition(
+        "min_region_record_count", "1", "A region with fewer rows is left out as missing.", _positive_count
+    ),
     VariableDefinition(
         "max_null_percentage", "5.0", "A column whose NULL share reaches it fails the batch.", _percentage
     ),

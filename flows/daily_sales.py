@@ -39,7 +39,7 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
 
     Args:
         date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the day before the scheduled start.
-        regions: Region codes to load. Empty: all.
+        regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Overtaken (a newer run published the batch),
     QualityFailed (the gate refused the batch, nothing was loaded) or Failed.

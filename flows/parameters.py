@@ -1,10 +1,10 @@
-"""The parameters of the flows: typed, validated by us, described for the dashboard's form."""
+"""The parameters of the flows: typed, and validated by us; their descriptions stand in the flows' docstrings."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from prefect.runtime import flow_run
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from expectations.regions import REGIONS
 from tasks.batch import Batch, choose_regions, day_before, parse_business_date, refuse_future
@@ -24,17 +24,9 @@ def _region_list(value: Any) -> list[str] | None:
     return None if value is None else list(choose_regions(list(value), tuple(REGIONS)))
 
 
-BusinessDate = Annotated[
-    str | int | None,
-    BeforeValidator(_date_text),
-    Field(title="Business date", description="UTC day, as 2024-01-15 or 20240115. Empty: the day before the start."),
-]
+BusinessDate = Annotated[str | int | None, BeforeValidator(_date_text)]
 
-RegionCodes = Annotated[
-    list[str] | None,
-    BeforeValidator(_region_list),
-    Field(title="Regions", description=f"Some of {', '.join(REGIONS)}. Empty: all."),
-]
+RegionCodes = Annotated[list[str] | None, BeforeValidator(_region_list)]
 
 
 def choose_batch(date: str | int | None, regions: list[str] | None) -> Batch:

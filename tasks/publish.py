@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from prefect import get_run_logger, task
+from snowflake.connector.errors import Error as SnowflakeError
 
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
-from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, SalesEtlError
 from tasks.extract import Extracted
 from tasks.ledger import Entry, Status, record, statuses_of_run
 from tasks.quality import BATCH, Check, rejected_share
@@ -110,9 +111,8 @@ def publish_manifest(
     except _TooManyRejectedError as error:
         return Publication((), (), error.check, seconds_load, watch.seconds())
     except OutcomeUnknownError as error:
-        with open_again() as asking:
-            if not was_committed(asking, attempt):
-                raise NeedsPersonError("COMMIT was lost and did not take place: run the date again") from error
+        if not ask_ledger(open_again, attempt):
+            raise NeedsPersonError("COMMIT was lost and did not take place: run the date again") from error
     return Publication(regions, overtaken, None, seconds_load, watch.seconds())
 
 
@@ -226,6 +226,18 @@ def _entries(
 def _overtaken_entries(overtaken: Iterable[str]) -> list[Entry]:
     cause = "a newer run has published or rolled back this batch and region"
     return [Entry(region, Status.OVERTAKEN, cause=cause) for region in overtaken]
+
+
+def ask_ledger(open_again: Callable[[], AbstractContextManager[Session]], attempt: Attempt) -> bool:
+    """Whether the attempt was committed. Raises OutcomeUnknownError when nobody can be asked."""
+    try:
+        with open_again() as session:
+            return was_committed(session, attempt)
+    except (SalesEtlError, SnowflakeError) as error:
+        raise OutcomeUnknownError(
+            f"no answer to COMMIT, and the ledger cannot be asked: look for run {attempt.run_number} in "
+            f"ANALYTICS.ETL_BATCHES before the date is run again ({error})"
+        ) from error
 
 
 def was_committed(session: Session, attempt: Attempt) -> bool:

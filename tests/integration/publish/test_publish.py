@@ -177,6 +177,19 @@ def test_a_rejected_row_keeps_its_first_seen_time_and_closes_when_a_newer_versio
     assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
 
 
+def test_a_version_in_the_future_closes_when_it_is_corrected(world: World, day: date, tmp_path: Path) -> None:
+    key = f"future-{day}"
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), datetime(2099, 1, 1, tzinfo=UTC)))
+    load(world, day, tmp_path, "EUROPE")
+    assert [rules for _, rules, _ in rejected(world, key)] == ["updated_at_in_future"]
+
+    corrected = datetime.now(UTC)
+    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (corrected, key))
+    # Its own batch would replace the entry; the day of the correction has to close it.
+    load(world, corrected.date(), tmp_path, "EUROPE")
+    assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
+
+
 def test_a_row_without_a_key_is_kept_as_no_key_and_closed_by_a_rerun(world: World, day: date, tmp_path: Path) -> None:
     world.insert("EUROPE", sale("EUROPE", "x", at(day, 9)) | {"sale_id": None})
     load(world, day, tmp_path, "EUROPE")
