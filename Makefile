@@ -4,20 +4,29 @@ DATE ?= 2017-12-23
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+STACK_ENV := $(or $(RETAIL_SALES_LOCAL_DIR),.local)/stack.env
+# The server that PREFECT_API_URL names, else the local stack's.
+WITH_SERVER = if [ -z "$$PREFECT_API_URL" ] && [ -f $(STACK_ENV) ]; then set -a; . $(abspath $(STACK_ENV)); fi; \
+	export PREFECT_EXPERIMENTAL_EVENTS=true PREFECT_EXPERIMENTAL_WARN=false
 export PYTHONUNBUFFERED = 1
+# What people write reaches Python through the environment as it is: neither make nor the shell reads a $ or a quote in it.
+override DATE := $(value DATE)
+override REGIONS := $(value REGIONS)
+override Q := $(value Q)
+export DATE REGIONS Q
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register sql test test-unit lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check watchdog sql test test-unit lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
-run: install ## start everything and load one day: make run DATE=2017-12-23
-	@$(BIN)/python -m local.run "$(DATE)"
+run: install ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"]
+	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS"
 
 sql: install ## ask the warehouse: make sql Q="select count(*) from sales_fact"
-	@$(BIN)/python -m local.sql "$(Q)"
+	@$(BIN)/python -m local.sql "$$Q"
 
 ##@ Local stack
 up: install ## start the local stack in the background; .local/stack.env says how to reach it
@@ -32,8 +41,22 @@ clean: ## stop the local stack and remove its data
 status: install ## show which parts of the stack are up
 	@$(BIN)/python -m local status
 
-register: install ## register blocks and variables of the local stack on its Prefect server
-	@set -a && . ./.local/stack.env && $(BIN)/python -m blocks.register
+register: install ## register blocks and variables of the local stack: MIN_RECORD_COUNT=50 make register
+	@$(BIN)/python -m local.register
+
+##@ Operate
+deploy: install ## bring the Prefect server to what this project says: blocks, pool, deployments, automations
+	@$(WITH_SERVER); $(BIN)/python -m deployments.apply
+
+worker: install ## start a worker here that runs what is due
+	@$(WITH_SERVER); exec $(BIN)/prefect worker start --pool retail-sales --type process --limit 10
+
+check: install ## try every connection, permission and setting: a line each, ok or how to mend it
+	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup
+
+watchdog: install ## look for late days and dead runs, without a Prefect server if need be; mails by itself
+	@$(WITH_SERVER); [ ! -f $(STACK_ENV) ] || export WATCHDOG_DIR=$${WATCHDOG_DIR:-$(abspath $(dir $(STACK_ENV)))/watchdog}; \
+		$(BIN)/python -m flows.watchdog
 
 ##@ Develop
 install: $(INSTALLED) ## make the virtual environment with everything in it
@@ -48,6 +71,7 @@ lint: install ## check style, types and the arrows between folders
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint --failure-threshold warning Dockerfile
 
 format: install ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true

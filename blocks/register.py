@@ -9,53 +9,44 @@
 | `SNOWFLAKE_ACCOUNT`, `SNOWFLAKE_USER`, `SNOWFLAKE_PASSWORD` or `SNOWFLAKE_PRIVATE_KEY_PATH`, `SNOWFLAKE_ROLE` | SnowflakeCredentials block |
 | `SNOWFLAKE_DATABASE`, `SNOWFLAKE_WAREHOUSE`, `SNOWFLAKE_HOST`, `SNOWFLAKE_PORT`, `SNOWFLAKE_PROTOCOL` | SnowflakeHostConnector block |
 | `PII_TOKEN_KEY` | Secret block with the key of the tokens |
+| `SMTP_HOST`, `SMTP_PORT`, `SMTP_USER`, `SMTP_PASSWORD`, `SMTP_TYPE` | EmailServerCredentials block; none without a host |
 | a variable's name in capitals, e.g. `MIN_RECORD_COUNT` | that variable |
 
 A variable that the environment does not name keeps its value, and gets its default when it does not exist.
+`PREFECT_API_URL` says where to; without one, Prefect's own database on this machine is used.
 """
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL
 from prefect.variables import Variable
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
+from prefect_email import EmailServerCredentials
 from prefect_snowflake import SnowflakeCredentials
 from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from blocks import names
+from blocks.environment import Environment, MissingSettingError, required, whole_number
+from blocks.smtp import read_smtp_settings
 from blocks.snowflake import SnowflakeHostConnector
-from blocks.variables import DEFINITIONS, BadVariableError, parse_variables
+from blocks.variables import DEFINITIONS, BadVariableError, VariableDefinition, parse_variables, read_variables
 from expectations.regions import REGIONS
-
-Environment = Mapping[str, str]
 
 TOKEN_KEY_LENGTH_MIN = 32
 
 
-class MissingSettingError(ValueError):
-    """Raised when an environment variable is missing or unusable; names it and shows its form."""
-
-
-def required(environment: Environment, name: str, form: str) -> str:
-    """The value of an environment variable. Raises MissingSettingError naming it and its form."""
-    value = environment.get(name, "").strip()
-    if not value:
-        raise MissingSettingError(f"{name} is not set: give it as {form}")
-    return value
-
-
-def whole_number(environment: Environment, name: str, default: str = "") -> int:
-    """The whole number of an environment variable. Raises MissingSettingError naming it and its value."""
-    text = environment.get(name, default)
-    if not text.isdecimal():
-        raise MissingSettingError(f"{name} is {text!r}: give it as a whole number")
-    return int(text)
+class NoPrefectServerError(Exception):
+    """Raised when no Prefect server answers; names PREFECT_API_URL, its value and the next step."""
 
 
 def database_block(environment: Environment, region: str) -> SqlAlchemyConnector:
@@ -140,6 +131,22 @@ def token_key_block(environment: Environment) -> Secret:
     return Secret(value=key)
 
 
+def mail_blocks(environment: Environment) -> dict[str, list[Block]]:
+    """The mail server of alerts, where the environment names one."""
+    settings = read_smtp_settings(environment)
+    if settings is None:
+        return {}
+    credentials = EmailServerCredentials(
+        smtp_server=settings.host,
+        smtp_port=settings.port,
+        smtp_type=settings.type,
+        username=settings.user,
+        # An empty secret comes back from the server as none at all, which the block refuses to load.
+        password=settings.password or "unused",
+    )
+    return {names.ALERT_MAIL: [credentials]}
+
+
 def blocks_from(environment: Environment) -> dict[str, list[Block]]:
     """All blocks by name, those that others refer to first. Raises MissingSettingError before anything is saved."""
     aws, bucket = storage_blocks(environment)
@@ -149,6 +156,7 @@ def blocks_from(environment: Environment) -> dict[str, list[Block]]:
         names.STAGING_BUCKET: [aws, bucket],
         names.WAREHOUSE: [snowflake, connector],
         names.TOKEN_KEY: [token_key_block(environment)],
+        **mail_blocks(environment),
     }
 
 
@@ -160,30 +168,97 @@ def variables_from(environment: Environment) -> dict[str, str]:
     return given
 
 
+def save_block(block: Block, name: str) -> str:
+    """Saves a block under `name` where the stored one differs; answers created, updated or unchanged."""
+    try:
+        stored: Block | None = type(block).load(name)
+    except ValueError:
+        stored = None
+    if stored is not None and _content(stored.dict()) == _content(block.dict()):
+        # A block that holds this one refers to it by the id.
+        block._block_document_id = stored._block_document_id
+        return "unchanged"
+    block.save(name, overwrite=True)
+    return "created" if stored is None else "updated"
+
+
+def _content(value: Any) -> Any:
+    """A block's fields without what tells where it is stored."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _content(field) for key, field in value.items() if key[0] != "_" and key != "block_type_slug"}
+
+
+def save_variable(definition: VariableDefinition, given: str | None, stored: str | None) -> str:
+    """Sets a variable to the given value, or to its default where it does not exist; answers what became of it."""
+    value = definition.default if given is None else given
+    if stored is not None and (given is None or stored == value):
+        return f"unchanged ({stored!r})"
+    Variable.set(definition.name, value, overwrite=True)
+    return f"{'created' if stored is None else 'updated'} ({value!r})"
+
+
 def register(environment: Environment) -> list[str]:
     """Saves blocks and variables; answers a line for each. Checks everything before it saves anything."""
     blocks, given = blocks_from(environment), variables_from(environment)
-    lines = []
-    for name, saved in blocks.items():
-        for block in saved:
-            block.save(name, overwrite=True)
-            lines.append(f"block {block.get_block_type_slug()}/{name}")
-    for definition in DEFINITIONS:
-        if definition.name in given or Variable.get(definition.name) is None:
-            value = given.get(definition.name, definition.default)
-            Variable.set(definition.name, value, overwrite=True)
-            lines.append(f"variable {definition.name} = {value!r}")
-    return lines
+    with speaking_to_prefect():
+        existing = read_variables()
+        return [
+            *(
+                f"block {block.get_block_type_slug()}/{name}: {save_block(block, name)}"
+                for name, saved in blocks.items()
+                for block in saved
+            ),
+            *(f"variable {d.name}: {save_variable(d, given.get(d.name), existing[d.name])}" for d in DEFINITIONS),
+        ]
 
 
-def main() -> int:
-    """Registers from this process's environment; one line per mistake."""
+@contextmanager
+def speaking_to_prefect() -> Iterator[None]:
+    """Raises NoPrefectServerError in place of what Prefect's client raises when the other side is no Prefect server."""
     try:
-        lines = register(os.environ)
-    except (MissingSettingError, BadVariableError) as error:
+        yield
+    except httpx.HTTPStatusError as error:
+        answer = f"it answers {error.response.status_code} {error.response.reason_phrase}"
+        step = "look at its log, and check PREFECT_API_KEY and that PREFECT_API_URL ends as your server's does"
+        raise NoPrefectServerError(f"{_server()}: {answer}: {step}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        # ValueError: an answer that is no JSON, or not Prefect's.
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        step = (
+            "start that server (the local stack: `make up`), or correct PREFECT_API_URL, like http://127.0.0.1:4200/api"
+        )
+        raise NoPrefectServerError(f"{_server()}: no Prefect server answers there ({cause}): {step}") from error
+
+
+def _server() -> str:
+    if url := PREFECT_API_URL.value():
+        return f"PREFECT_API_URL is {_without_password(url)!r}"
+    return f"PREFECT_API_URL is not set (Prefect's own database: {_own_database()})"
+
+
+def _own_database() -> str:
+    return _without_password(str(PREFECT_API_DATABASE_CONNECTION_URL.value()))
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//***@", url)
+
+
+def main(environment: Environment = os.environ) -> int:
+    """Registers from `environment` and says where; a mistake is one line."""
+    try:
+        lines = register(environment)
+    except (MissingSettingError, BadVariableError, NoPrefectServerError) as error:
         print(f"register: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines))
+    url = PREFECT_API_URL.value()
+    print(
+        f"registered at {_without_password(url)}"
+        if url
+        else f"PREFECT_API_URL is not set: registered in Prefect's own database ({_own_database()})"
+    )
     return 0
 
 

@@ -1,15 +1,21 @@
-"""The Prefect variables of the pipeline: names, defaults, how each is read and refused."""
+"""The Prefect variables of the pipeline: names, defaults, how each is read and refused.
+
+`python -m blocks.variables NAME VALUE` checks a value and sets it.
+"""
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from prefect import get_client
 from prefect.utilities.asyncutils import sync_compatible
+from prefect.variables import Variable
 
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
@@ -25,26 +31,35 @@ class VariableDefinition:
     parse: Callable[[str], Any]
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("a whole number, 0 or more, like 100")
-    return int(text)
+def _whole_number(at_least: int, note: str) -> Callable[[str], int]:
+    """Reads a whole number. ASCII digits alone: `int` would take 1_000 and the digits of every script."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or int(text) < at_least:
+            raise ValueError(f"a whole number, {at_least} or more{note}")
+        return int(text)
+
+    return parse
 
 
-def _positive_count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise ValueError("a whole number, 1 or more: a region without rows is missing, or closed by closed_days")
-    return int(text)
+_count = _whole_number(0, ", like 100")
+_region_count = _whole_number(1, ": a region without rows is missing, or closed by closed_days")
+_minutes = _whole_number(1, ", like 120")
+_lease = _whole_number(6, ": a lease is renewed every 5 minutes")
 
 
 def _percentage(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not (value.is_finite() and 0 <= value <= 100):
+    # Decimal alone would take 1_0, 1e1, NaN and the digits of every script.
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or Decimal(text) > 100:
         raise ValueError("a percentage from 0 to 100, like 5.0")
-    return value
+    return Decimal(text)
+
+
+def _day(text: Any) -> date:
+    # fromisoformat alone would take 2017-W01-1 and 20171225.
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise ValueError(f"{text!r} is no day")
+    return date.fromisoformat(text)
 
 
 def _name(text: str) -> str:
@@ -58,6 +73,12 @@ def _addresses(text: str) -> tuple[str, ...]:
     if not addresses or not all("@" in address for address in addresses):
         raise ValueError("addresses, comma-separated, like a@example.com, b@example.com")
     return addresses
+
+
+def _address(text: str) -> str:
+    if "@" not in text or "," in text:
+        raise ValueError("one address, like a@example.com")
+    return text.strip()
 
 
 def _json_of(kind: type, text: str, example: str) -> Any:
@@ -78,11 +99,17 @@ def _region(code: str, example: str) -> str:
 
 def _closed_days(text: str) -> dict[str, frozenset[date]]:
     example = '{"EUROPE": ["2017-12-25"]}'
-    days = _json_of(dict, text, example)
+    days_of = _json_of(dict, text, example)
     try:
-        return {_region(code, example): frozenset(map(date.fromisoformat, days[code])) for code in days}
-    except (TypeError, ValueError) as error:
+        return {_region(code, example): _days(days) for code, days in days_of.items()}
+    except ValueError as error:
         raise ValueError(f"days as YYYY-MM-DD per region, like {example} ({error})") from None
+
+
+def _days(days: Any) -> frozenset[date]:
+    if not isinstance(days, list):
+        raise ValueError(f"{days!r} is no list")
+    return frozenset(map(_day, days))
 
 
 def _regions(text: str) -> tuple[str, ...]:
@@ -103,7 +130,7 @@ def _extra_columns(text: str) -> dict[str, str]:
 
 def _first_date(text: str) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        return _day(text) if text else None
     except ValueError:
         raise ValueError("a day like 2017-01-01, or nothing") from None
 
@@ -112,17 +139,29 @@ DEFINITIONS = (
     VariableDefinition(
         "alert_email_list", "data-engineering@example.com", "Who gets alerts, comma-separated.", _addresses
     ),
+    VariableDefinition("alert_sender", "retail-sales@example.com", "Whom alerts come from.", _address),
     VariableDefinition("s3_staging_bucket", "retail-sales-staging", "Bucket that batches are staged in.", _name),
     VariableDefinition("snowflake_warehouse", "ETL_WH", "Warehouse that loads.", _name),
-    VariableDefinition("min_record_count", "100", "A batch with fewer clean rows fails.", _count),
     VariableDefinition(
-        "min_region_record_count", "1", "A region with fewer rows is left out as missing.", _positive_count
+        "min_record_count", str(Thresholds.min_record_count), "A batch with fewer clean rows fails.", _count
     ),
     VariableDefinition(
-        "max_null_percentage", "5.0", "A column whose NULL share reaches it fails the batch.", _percentage
+        "min_region_record_count",
+        str(Thresholds.min_region_record_count),
+        "A region with fewer rows is left out as missing.",
+        _region_count,
     ),
     VariableDefinition(
-        "max_rejected_percentage", "5.0", "A share of rejected rows above it fails the batch.", _percentage
+        "max_null_percentage",
+        str(Thresholds.max_null_percentage),
+        "A column whose NULL share reaches it fails the batch.",
+        _percentage,
+    ),
+    VariableDefinition(
+        "max_rejected_percentage",
+        str(Thresholds.max_rejected_percentage),
+        "A share of rejected rows above it fails the batch.",
+        _percentage,
     ),
     VariableDefinition("closed_days", "{}", "Days without sales per region: JSON object of lists.", _closed_days),
     VariableDefinition("first_date", "", "First business date that the warehouse has to hold.", _first_date),
@@ -133,8 +172,8 @@ DEFINITIONS = (
     VariableDefinition(
         "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns
     ),
-    VariableDefinition("lease_minutes", "15", "An attempt not renewed for so long counts as dead.", _count),
-    VariableDefinition("sla_minutes", "120", "Minutes from the scheduled start to publication.", _count),
+    VariableDefinition("lease_minutes", "15", "An attempt not renewed for so long counts as dead.", _lease),
+    VariableDefinition("sla_minutes", "120", "Minutes from the scheduled start to publication.", _minutes),
 )
 
 
@@ -144,7 +183,7 @@ class BadVariableError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """The variables that the daily run reads, with their types."""
+    """The variables that the loading flows read, with their types."""
 
     thresholds: Thresholds
     s3_staging_bucket: str
@@ -153,6 +192,7 @@ class Settings:
     regions_required: tuple[str, ...]
     extra_columns: Mapping[str, str]
     lease_minutes: int
+    first_date: date | None = None
 
 
 def parse_variables(texts: Mapping[str, str | None]) -> dict[str, Any]:
@@ -164,12 +204,20 @@ def _parsed(definition: VariableDefinition, text: str | None) -> Any:
     name = definition.name
     if text is None:
         raise BadVariableError(
-            f"variable {name} is missing: run `make register`, or `prefect variable set {name} {definition.default!r}`"
+            f"variable {name} is missing: run `make register`, or `python -m blocks.variables {name} "
+            f"{definition.default!r}`"
         )
     try:
         return definition.parse(str(text))
     except ValueError as error:
         raise BadVariableError(f"variable {name} is {text!r}: expected {error}") from None
+
+
+def read_variable(name: str) -> Any:
+    """The typed value of one variable, whatever the others hold. Raises BadVariableError."""
+    (definition,) = (definition for definition in DEFINITIONS if definition.name == name)
+    found = Variable.get(name)
+    return _parsed(definition, found and found.value)
 
 
 def read_settings() -> Settings:
@@ -187,3 +235,31 @@ async def read_variables() -> dict[str, str | None]:
     async with get_client() as client:
         found = await asyncio.gather(*(client.read_variable_by_name(name) for name in names))
     return {name: variable and variable.value for name, variable in zip(names, found, strict=True)}
+
+
+def set_variable(name: str, text: str) -> None:
+    """Sets a variable that the pipeline reads. Raises BadVariableError for an unknown name or an unusable value."""
+    known = {definition.name: definition for definition in DEFINITIONS}
+    if name not in known:
+        raise BadVariableError(f"variable {name} is unknown: choose from {', '.join(known)}")
+    _parsed(known[name], text)
+    Variable.set(name, text, overwrite=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Sets one variable; a mistake is one line on stderr."""
+    try:
+        name, text = arguments
+        set_variable(name, text)
+    except BadVariableError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ValueError:
+        print("usage: python -m blocks.variables NAME VALUE", file=sys.stderr)
+        return 1
+    print(f"variable {name} = {text!r}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -39,9 +39,9 @@ def columns_page() -> str:
             "# Columns and regions\n",
             f"Made from `expectations/` by `make docs`; contract version {CONTRACT_VERSION}.\n",
             "## `sales_transactions` in every regional database\n",
-            "A column whose declared type is none of these leaves the region out; a single cell that the type of the fact",
-            "table cannot hold rejects its row. Personal columns leave the source only as a keyed token, in a column named",
-            "`<name>_token`.\n",
+            "A column whose declared type is none of these, nor a domain over one of them, leaves the region out; `enum`",
+            "is any enum type. A single cell that the type of the fact table cannot hold rejects its row. Personal columns",
+            "leave the source only as a keyed token, in a column named `<name>_token`.\n",
             table(["column", "fitting types", "may be NULL", "personal", "meaning"], source),
             "## `ANALYTICS.SALES_FACT`\n",
             "After these come the load's own columns: batch, run, snapshot, and when the row was inserted and updated.\n",
@@ -63,6 +63,12 @@ def rules_page() -> str:
             "Made from `expectations/rules.py` by `make docs`. A row that breaks a rule is rejected, with all rules that it",
             "broke; rules come before dedupe, so a newer version that breaks a rule leaves the newest valid one standing.\n",
             table(["rule", "the row is rejected because"], rows),
+            "## What a rejected row keeps\n",
+            "All its columns as text, as PostgreSQL writes them in UTC; personal data as tokens. A cell that cannot be held",
+            "in its type stands as the source has it. Two things are not the source's own text:\n",
+            "- A number has the decimals of the contract: 1.5000 of a `numeric(10,4)` price stands as 1.500000.",
+            f"- A row that broke `{CROSS_REGION_RULE}` was clean until the warehouse compared its key: its `REGION` is the",
+            "  region's code, whatever way the source had spelled it.\n",
         ]
     )
 

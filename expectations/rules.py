@@ -19,9 +19,12 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 CROSS_REGION_RULE = "cross_region_sale_id"
 """Broken when another region owns the key; found in SQL after the lock, because only the fact table knows."""
 
-_EXACT = pd.ArrowDtype(pa.decimal128(37, 6))
-_INT64 = pd.ArrowDtype(pa.decimal128(19, 0))
-_WHOLE = pd.ArrowDtype(pa.decimal128(18, 0))
+_PRODUCT = pd.ArrowDtype(pa.decimal128(37, 6))
+"""Holds quantity x unit_price, and twice as much, to the last digit."""
+
+_QUANTITY = pd.ArrowDtype(pa.decimal128(18, 0))
+_ANY_INT64 = pd.ArrowDtype(pa.decimal128(19, 0))
+"""What Arrow casts an int64 to; a product with so many digits would not fit, so _QUANTITY follows."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Rule:
 
 def gross_by_price(frame: pd.DataFrame) -> pd.Series:
     """quantity x unit_price, exact: decimal128(37, 6)."""
-    return (frame["quantity"].astype(_INT64).astype(_WHOLE) * frame["unit_price"]).astype(_EXACT)
+    return (frame["quantity"].astype(_ANY_INT64).astype(_QUANTITY) * frame["unit_price"]).astype(_PRODUCT)
 
 
 def _true(condition: pd.Series) -> pd.Series:
@@ -63,7 +66,7 @@ def _in_future(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
 
 
 def _outside_price_range(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    gross, total = gross_by_price(frame), frame["total_amount"].astype(_EXACT)
+    gross, total = gross_by_price(frame), frame["total_amount"].astype(_PRODUCT)
     return _true((total + total < gross) | (total > gross + gross))
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of the quality gate; each is a Prefect variable of the same name.
+    """Limits of the quality gate; each is a Prefect variable of the same name, with the default that stands here.
 
     Percentages are of rows, 0 to 100, and exact. `max_null_percentage` is refused when reached,
     `max_rejected_percentage` when exceeded.

@@ -10,9 +10,11 @@ from prefect.states import State
 from blocks import names
 from blocks.variables import Settings, read_settings
 from expectations.regions import REGIONS
+from flows.command_line import run
 from flows.parameters import BusinessDate, RegionCodes, choose_batch
 from flows.run_hooks import name_of_run, record_failed_run
 from flows.states import final_state
+from tasks.anomalies import announce_anomalies
 from tasks.batch import Batch
 from tasks.extract import Extracted, extract
 from tasks.ledger import begin, lease_kept
@@ -45,13 +47,13 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     QualityFailed (the gate refused the batch, nothing was loaded) or Failed.
     """
     batch, settings = choose_batch(date, regions), read_settings()
-    warehouse = (names.WAREHOUSE, settings.snowflake_warehouse)
-    bucket = (names.STAGING_BUCKET, settings.s3_staging_bucket)
+    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
+    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     load_suites_early()
-    check_ready(batch, names.TOKEN_KEY, *bucket)
-    attempt = begin(batch, str(flow_run.id), *warehouse, settings.lease_minutes)
+    check_ready(batch, names.TOKEN_KEY, **bucket)
+    attempt = begin(batch, str(flow_run.id), **warehouse, lease_minutes=settings.lease_minutes)
 
-    with scratch_directory() as scratch, lease_kept(attempt, *warehouse, settings.lease_minutes):
+    with scratch_directory() as scratch, lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
         sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
         findings = Findings(batch, attempt, sorted_regions)
         if too_few := refuse_unloadable(sorted_regions, settings):
@@ -63,28 +65,32 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
         verdict = check_quality(present, transformed, settings.thresholds, with_floor)
 
         kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
-        staging = stage.map(transformed, *map(unmapped, (attempt, kinds, scratch, *bucket)))
+        staging = stage.map(transformed, attempt, unmapped(kinds), scratch, **bucket)
         staged = [future.result() for future in staging]
         findings = findings.with_(transformed=transformed, verdict=verdict, staged=staged)
         if not verdict.passed:
             return final_state(report(findings))
 
-        manifest = write_manifest(attempt, present, staged, *bucket)
-        left_out = list(sorted_regions.left_out)
-        publication = publish(manifest, present, transformed, left_out, settings.thresholds, *warehouse)
+        manifest = write_manifest(attempt, present, staged, **bucket)
+        publication = publish(
+            manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
+        )
         if publication.refused:
             return final_state(report(findings.with_(publication=publication)))
-        verification = verify(manifest, publication, *warehouse)
-        return final_state(report(findings.with_(publication=publication, verification=verification)))
+        verification = verify(manifest, publication, **warehouse)
+        anomalies = announce_anomalies(batch, present, publication, **warehouse)
+        findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
+        return final_state(report(findings))
 
 
 def extract_regions(batch: Batch, settings: Settings, scratch: Path) -> dict[str, Extracted | BaseException]:
     """Reads all regions side by side; a region that cannot be read answers with its error."""
-    fixed = (batch.window, scratch, names.TOKEN_KEY, settings.extra_columns)
-    futures = extract.map(list(batch.regions), *map(unmapped, fixed))
+    extra_columns = unmapped(settings.extra_columns)
+    futures = extract.map(list(batch.regions), batch.window, scratch, names.TOKEN_KEY, extra_columns)
     outcomes = (future.result(raise_on_failure=False) for future in futures)
     return dict(zip(batch.regions, outcomes, strict=True))
 
 
 if __name__ == "__main__":
-    daily_sales(date=sys.argv[1] if len(sys.argv) > 1 else None)
+    date, regions = next(iter(sys.argv[1:]), None), sys.argv[2:] or None
+    sys.exit(run(daily_sales, date=date, regions=regions))

@@ -1,13 +1,17 @@
 """The parameters of the flows: typed, and validated by us; their descriptions stand in the flows' docstrings."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from prefect.runtime import flow_run
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from expectations.regions import REGIONS
 from tasks.batch import Batch, choose_regions, day_before, parse_business_date, refuse_future
+from tasks.gaps import DateRange, check_range
+
+ACTIVE_MAX = 8
+"""Dates side by side: each has all its regions in memory and on the scratch disk."""
 
 
 def _date_text(value: Any) -> str | None:
@@ -24,12 +28,60 @@ def _region_list(value: Any) -> list[str] | None:
     return None if value is None else list(choose_regions(list(value), tuple(REGIONS)))
 
 
-BusinessDate = Annotated[str | int | None, BeforeValidator(_date_text)]
+def _active(value: Any) -> int:
+    """A number of dates side by side. Pydantic alone would take true for 1 and "2" for 2."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= ACTIVE_MAX:
+        raise ValueError(f"max_active {value!r} is not understood: write a whole number from 1 to {ACTIVE_MAX}")
+    return value
 
-RegionCodes = Annotated[list[str] | None, BeforeValidator(_region_list)]
+
+def _schema(expected: str, *kinds: dict[str, Any], strict: tuple[dict[str, Any], ...]) -> WithJsonSchema:
+    """The JSON schema by which the server shows a form and refuses a value before there is a run.
+
+    `kinds` make the form. A value that is none of `strict` is answered with "'<expected>' was expected": of all
+    keywords, `const` is the one whose message can be words.
+    """
+    return WithJsonSchema({"anyOf": list(kinds), "if": {"not": {"anyOf": list(strict)}}, "then": {"const": expected}})
+
+
+_NOTHING = {"type": "null"}
+_DATE_TEXT = {"type": "string", "pattern": r"^\d{4}(-(0[1-9]|1[0-2])-|(0[1-9]|1[0-2]))(0[1-9]|[12]\d|3[01])$"}
+_DATE_NUMBER = {"type": "integer", "minimum": 1900_01_01, "maximum": 2999_12_31}
+_REGIONS = {"type": "array", "items": {"type": "string", "enum": list(REGIONS)}}
+
+BusinessDate = Annotated[
+    str | int | None,
+    BeforeValidator(_date_text),
+    _schema(
+        "a day like 2024-01-15 or 20240115",
+        *({"type": "string"}, {"type": "integer"}, _NOTHING),
+        strict=(_DATE_TEXT, _DATE_NUMBER, _NOTHING),
+    ),
+]
+
+RegionCodes = Annotated[
+    list[str] | None,
+    BeforeValidator(_region_list),
+    _schema(
+        f'a list of {", ".join(REGIONS)}, like ["{next(iter(REGIONS))}"]',
+        *(_REGIONS, _NOTHING),
+        strict=(_REGIONS | {"minItems": 1}, _NOTHING),
+    ),
+]
+
+MaxActive = Annotated[
+    int, BeforeValidator(_active), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": ACTIVE_MAX})
+]
 
 
 def choose_batch(date: str | int | None, regions: list[str] | None) -> Batch:
     """The batch of validated parameters; without a date, the day before the run's *scheduled* start (UTC)."""
     day = day_before(flow_run.scheduled_start_time) if date is None else parse_business_date(date)
     return Batch(day, choose_regions(regions, tuple(REGIONS)))
+
+
+def choose_range(start_date: str | int | None, end_date: str | int | None) -> tuple[DateRange | None, date]:
+    """The range of validated parameters, None without dates, and the day before the run's *scheduled* start (UTC)."""
+    yesterday = day_before(flow_run.scheduled_start_time)
+    start, end = (None if value is None else parse_business_date(value) for value in (start_date, end_date))
+    return check_range(start, end, yesterday), yesterday

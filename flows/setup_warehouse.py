@@ -1,10 +1,13 @@
 """Sets up the warehouse: schemas, tables, ledger, lock, stage. Idempotent; run by an administrator, once per change."""
 
+import sys
+
 from prefect import flow, get_run_logger, task
 
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
+from flows.command_line import run
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
 from tasks.warehouse import open_session
@@ -46,4 +49,4 @@ def setup_warehouse(storage_aws_role_arn: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    setup_warehouse()
+    sys.exit(run(setup_warehouse))

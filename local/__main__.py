@@ -1,4 +1,4 @@
-"""`python -m local up|down|clean|status`: the local stack from the command line."""
+"""`python -m local up|down|clean|status|serve`: the local stack from the command line."""
 
 import argparse
 import sys
@@ -16,12 +16,12 @@ def say(line: str) -> None:
 def main() -> int:
     """Run the command; a failure is one line on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The embedded stack of the project.")
-    parser.add_argument("command", choices=("up", "down", "clean", "status"))
+    parser.add_argument("command", choices=("up", "down", "clean", "status", "serve"))
     command = parser.parse_args().command
     try:
         if command == "status":
             return 0 if stack.status(say) else 1
-        {"up": stack.up, "down": stack.down, "clean": stack.clean}[command](say)
+        {"up": stack.up, "down": stack.down, "clean": stack.clean, "serve": stack.serve}[command](say)
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

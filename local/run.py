@@ -1,31 +1,41 @@
 """`make run`: registers, sets up and runs one day on the running local stack, and prints what happened."""
 
+import argparse
 import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from expectations.regions import REGIONS
 from local import stack
 from local.environment import StackError, read_stack_env, state_dir
-from tasks.batch import parse_business_date, refuse_future
+from local.register import stack_settings
+from tasks.batch import choose_regions, parse_business_date, refuse_future
 
 LAST_RUN = "last-run.json"
 
 FATES = ("extracted", "clean", "rejected", "duplicates", "inserted", "updated", "unchanged", "superseded")
 
 
-def main(date: str) -> int:
+def main() -> int:
     """Starts the stack where it is down and runs the day; a mistake is one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m local.run", description="Runs one day on the local stack.")
+    parser.add_argument("date", help="business date, as 2017-12-23 or 20171223")
+    parser.add_argument("regions", nargs="*", help="region codes, like EUROPE; none: all")
+    asked = parser.parse_args()
     try:
-        refuse_future(parse_business_date(date), datetime.now(UTC))
+        refuse_future(parse_business_date(asked.date), datetime.now(UTC))
+        regions = parse_regions(asked.regions)
         stack.up()
-        return run(date)
+        return run(asked.date, regions)
     except (StackError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -33,7 +43,13 @@ def main(date: str) -> int:
         return 130
 
 
-def run(date: str) -> int:
+def parse_regions(words: Sequence[str]) -> list[str] | None:
+    """Region codes separated by blanks or commas; None when there are none. Raises ValueError for an unknown one."""
+    asked = " ".join(words).replace(",", " ").split()
+    return list(choose_regions(asked, tuple(REGIONS))) if asked else None
+
+
+def run(date: str, regions: list[str] | None = None) -> int:
     """Runs the day on the running stack; 0 when it ended as Completed."""
     started = time.monotonic()
     environment = read_stack_env()
@@ -43,20 +59,21 @@ def run(date: str) -> int:
     from blocks.register import register
     from flows.daily_sales import daily_sales
     from flows.setup_warehouse import setup_warehouse
+    from flows.states import report_of
     from tasks.quality import load_suites_early
 
     load_suites_early()
-    register(environment)
+    register(stack_settings(environment, os.environ))
     setup_warehouse()
-    state = daily_sales(date=date, return_state=True)
-    report = state.result(raise_on_failure=False)
+    state = daily_sales(date=date, regions=regions, return_state=True)
+    report = report_of(state)
     outcome = {
         "date": parse_business_date(date).isoformat(),
         "state": state.name,
         "state_type": state.type.value,
         "message": state.message,
         "seconds_total": round(time.monotonic() - started, 1),
-        **(report.to_json() if hasattr(report, "to_json") else {}),
+        **(report.to_json() if report else {}),
     }
     (state_dir() / LAST_RUN).write_text(json.dumps(outcome, indent=2) + "\n")
     show(outcome, environment)
@@ -65,19 +82,21 @@ def run(date: str) -> int:
 
 def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
     """Prints the tables of a run and where to look next."""
-    # Wide enough for the tables when the output goes to a file or a pipe.
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    # Wide enough for the tables when the output goes to a file or a pipe. Messages and names are printed as they are:
+    # Rich would take square brackets for markup and :words: for emoji.
+    console = Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
     console.print()
     if regions := outcome.get("regions"):
         console.print(fates_table(outcome["date"], regions))
         for table in (rejected_table(regions), money_table(regions), seconds_table(regions, outcome["seconds"])):
             console.print(table)
     style = "green" if outcome["state_type"] == "COMPLETED" else "red"
-    console.print(f"[{style}]{outcome['state']}[/]: {outcome['message']}", highlight=False)
-    console.print(f"{outcome['seconds_total']} seconds with imports, registration and set-up\n", highlight=False)
+    message = outcome["message"] or "no message"
+    console.print(Text.assemble((outcome["state"], style), f": {message}"), soft_wrap=True)
+    console.print(f"{outcome['seconds_total']} seconds with imports, registration and set-up\n")
     console.print("Where to look next", style="bold")
     for what, where in places(outcome, environment).items():
-        console.print(f"  {what:14} {where}", highlight=False, soft_wrap=True)
+        console.print(f"  {what:14} {where}", soft_wrap=True)
 
 
 def places(outcome: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
@@ -89,7 +108,7 @@ def places(outcome: dict[str, Any], environment: dict[str, str]) -> dict[str, st
         "rejected rows": 'make sql Q="select region_code, rules, sale_id from sales_rejected limit 10"',
         "staged files": f"s3://{environment['S3_STAGING_BUCKET']}/{outcome.get('staging_prefix', '')}"
         '  (make sql Q="select count(*) from staged_clean")',
-        "ledger": 'make sql Q="select * from etl_batches_latest"',
+        "ledger": 'make sql Q="select * from etl_batches_in_production"',
         "dashboard": f"{ui}/flow-runs/flow-run/{run}" if run else ui,
         "as JSON": str(state_dir() / LAST_RUN),
     }
@@ -129,12 +148,16 @@ def seconds_table(regions: list[dict[str, Any]], shared: dict[str, float]) -> Ta
     steps = ["extract", "transform", "stage"]
     table = _table("Seconds per step", ["region", *steps, *shared])
     for region in regions:
-        table.add_row(
-            region["region"], *(f"{region['seconds'].get(step, 0):.1f}" for step in steps), *([""] * len(shared))
-        )
+        cells = (_seconds(region["seconds"].get(step)) for step in steps)
+        table.add_row(region["region"], *cells, *([""] * len(shared)))
     table.add_section()
-    table.add_row("all", *([""] * len(steps)), *(f"{seconds:.1f}" for seconds in shared.values()))
+    # A step that the run did not reach took exactly 0 seconds.
+    table.add_row("all", *([""] * len(steps)), *(_seconds(seconds or None) for seconds in shared.values()))
     return table
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}"
 
 
 def _table(title: str, columns: list[str]) -> Table:
@@ -145,4 +168,4 @@ def _table(title: str, columns: list[str]) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main())

@@ -80,8 +80,8 @@ _SET_LOCK_TIMEOUT = re.compile(
 
 LOCK_TIMEOUT_S = 43_200
 """Snowflake's own default for LOCK_TIMEOUT."""
-IDLE_HOLDER_S = 300
-"""Snowflake aborts a transaction that was idle for so long while it blocks another."""
+IDLE_HOLDER_S = int(os.environ.get("SNOWFLAKE_IDLE_HOLDER_S", "300"))
+"""Snowflake aborts a transaction that was idle for so long while it blocks another; tests wait less."""
 ANSWERS_KEPT_MAX = 50
 """Answers remembered by request id, for statements that a client sends again."""
 

@@ -190,7 +190,10 @@ def _postgres_answers(region_code: str, port: int) -> bool:
         return False
 
 
-PARTS = (
+OTHER_PREFECT_API_URL = os.environ.get("RETAIL_SALES_PREFECT_API_URL")
+"""A Prefect server that is there already: then the stack starts none of its own."""
+
+ALL_PARTS = (
     *(_postgres_part(code) for code in REGION_CODES),
     Part("S3", "S3 (moto)", _module("s3"), partial(_http_answers, "/moto-api/"), _stack_environment),
     Part(
@@ -204,6 +207,7 @@ PARTS = (
     Part("SMTP", "mail (SMTP)", _module("smtp"), _smtp_answers, _stack_environment),
     Part("PREFECT", "Prefect server", _prefect_command, partial(_http_answers, "/api/health"), _prefect_environment),
 )
+PARTS = tuple(part for part in ALL_PARTS if part.name != "PREFECT" or not OTHER_PREFECT_API_URL)
 
 
 # What a user asks for
@@ -222,6 +226,15 @@ def up(say: Say = print) -> None:
         write_stack_env(stack_env(plan))
         if down:
             _start(down, plan, say)
+
+
+def serve(say: Say = print) -> None:
+    """Start what is not running and stop it all when asked to: the main process of a container."""
+    stop = {signal.SIGTERM, signal.SIGINT}
+    up(say)
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop)
+    signal.sigwait(stop)
+    down(say)
 
 
 def down(say: Say = print) -> None:
@@ -262,10 +275,10 @@ def status(say: Say = print) -> bool:
 
 def stack_env(plan: Plan) -> dict[str, str]:
     """The variables by which programs reach the stack."""
-    prefect = f"http://{HOST}:{plan.ports['PREFECT']}"
+    api = OTHER_PREFECT_API_URL or f"http://{HOST}:{plan.ports['PREFECT']}/api"
     return {
-        "PREFECT_API_URL": f"{prefect}/api",
-        "PREFECT_UI_URL": prefect,
+        "PREFECT_API_URL": api,
+        "PREFECT_UI_URL": api.removesuffix("/api"),
         "PREFECT_HOME": str(state_dir() / "prefect"),
         "PREFECT_EXPERIMENTAL_EVENTS": "true",
         "PREFECT_EXPERIMENTAL_WARN": "false",

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from prefect import get_run_logger, task
@@ -41,6 +42,9 @@ CSV_BLOCK_BYTES = 8 * 2**20
 
 PROGRESS_ROWS = 250_000
 """A log line is written about every so many rows."""
+
+TELLING_STATES = ("08", "28", "3D", "40", "42", "53", "55", "57", "58")
+"""SQLSTATE classes whose text speaks of connections and named things; that of others may quote a cell."""
 
 Say = Callable[[str], None]
 
@@ -96,25 +100,41 @@ def read_region(
     """Reads the window of `region` into `directory`; personal data are tokens before a byte is written.
 
     `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
-    Raises RegionUnfitError when table or columns do not fit, NeedsPersonError when fewer or other rows arrived
-    than the database counted.
+    Raises RegionUnfitError when table, columns or a cell of a view do not fit, NeedsPersonError when fewer or other
+    rows arrived than the database counted.
     """
     watch = Stopwatch()
     path = directory / f"{region}.extracted.arrow"
-    with open_snapshot(engine) as cursor:
+    with _cells_not_told(), open_snapshot(engine) as cursor:
         cursor.execute("SELECT now()")
         (snapshot_at,) = cursor.fetchone()
         cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-        new = check_declared(dict(cursor.fetchall()), region)
+        new = check_declared(dict(cursor.fetchall()))
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
         source = _count(cursor, window)
         require_free_space(directory, source.rows)
         with closing(copied_batches(cursor, copy_statement(window, extra), extra)) as batches:
             read = write_batches(batches, path, token_key, extra, _progress(say, region, source.rows))
     if differences := source.differences(read):
-        raise NeedsPersonError(f"{region}: the rows read are not those that the database counted: {differences}")
+        raise NeedsPersonError(
+            f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
+        )
     unnamed = tuple(column for column in new if column.name not in extra)
     return Extracted(region, path, snapshot_at, source, read, unnamed, watch.seconds())
+
+
+@contextmanager
+def _cells_not_told() -> Iterator[None]:
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode is None or error.pgcode.startswith(TELLING_STATES):
+            raise
+        # A view that converts its cells, for one: `invalid input syntax for type numeric: "ann@example.com"`.
+        raise RegionUnfitError(
+            f"reading {SOURCE_TABLE} failed with {type(error).__name__} (SQLSTATE {error.pgcode}): "
+            "the database's own log names the cell, mend it there"
+        ) from None
 
 
 def _count(cursor: Any, window: Window) -> Tally:
@@ -188,7 +208,9 @@ def _parse_errors_named() -> Iterator[None]:
     except pa.ArrowInvalid:
         # The parser's own message quotes the row, personal data and all.
         limit = CSV_BLOCK_BYTES // 2**20
-        raise RegionUnfitError(f"rows cannot be parsed: a row may have at most {limit} MiB of text") from None
+        raise RegionUnfitError(
+            f"rows cannot be parsed: a row may have at most {limit} MiB of text, shorten it at the source"
+        ) from None
 
 
 def write_batches(

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ from blocks.snowflake import SnowflakeHostConnector
 from expectations.columns import CONTRACT_VERSION
 from tasks.attempt import Attempt
 from tasks.batch import Batch
+from tasks.gaps import LedgerState
 from tasks.retries import RETRIES
 from tasks.statements import render
 from tasks.tally import Tally
@@ -95,14 +96,24 @@ def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minute
     return attempt
 
 
+def sweep_staging(session: Session) -> list[str]:
+    """Drops the staging tables that dead attempts left, and answers their names."""
+    dead = [name for (name,) in session.query(render("ledger/dead_staging_tables"))]
+    for name in dead:
+        session.query(f"DROP TABLE IF EXISTS STAGING.{name}")
+    return dead
+
+
 @task(name="begin", **RETRIES)
 def begin(batch: Batch, flow_run_id: str, connector_block: str, warehouse: str, lease_minutes: int) -> Attempt:
     """Opens the attempt in the ledger; a warehouse that does not answer stops the run here, before anything is read."""
-    connector = SnowflakeHostConnector.load(connector_block)
-    with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}") as session:
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
+        swept = sweep_staging(session)
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
-    get_run_logger().info(
-        "step=begin batch=%s run=%d regions=%d", batch.batch_id, attempt.run_number, len(batch.regions)
+    regions = len(batch.regions)
+    logger.info(
+        "step=begin batch=%s run=%d regions=%d swept=%d", batch.batch_id, attempt.run_number, regions, len(swept)
     )
     return attempt
 
@@ -136,14 +147,40 @@ def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_min
 
 
 def record_failure(session: Session, flow_run_id: str, cause: str) -> list[str]:
-    """Records FAILED for every region of the flow run's attempts that has no final status, and answers them."""
-    open_regions = session.query(
+    """Records FAILED for every region of the flow run's attempts that has no final status, and answers them.
+
+    Under the publish lock, so that no COMMIT of the run that is still under way lands after it.
+    """
+    if not (attempts := _open_attempts(session, flow_run_id)):
+        return []
+    with session.transaction():
+        session.query(render("publish/lock"), [attempts[0].run_number])
+        attempts = _open_attempts(session, flow_run_id)
+        for attempt in attempts:
+            record(session, attempt, [Entry(region, Status.FAILED, cause=cause) for region in attempt.regions])
+    return [region for attempt in attempts for region in attempt.regions]
+
+
+def _open_attempts(session: Session, flow_run_id: str) -> list[Attempt]:
+    """The flow run's attempts and regions without a final status, one region each."""
+    rows = session.query(
         "SELECT RUN_NUMBER, BATCH_ID, REGION FROM ANALYTICS.ETL_BATCHES WHERE FLOW_RUN_ID = ? "
         "GROUP BY RUN_NUMBER, BATCH_ID, REGION "
         "HAVING COUNT_IF(STATUS NOT IN ('STARTED', 'RENEWED')) = 0 ORDER BY RUN_NUMBER, REGION",
         [flow_run_id],
     )
-    for run_number, batch_id, region in open_regions:
-        attempt = Attempt(int(run_number), flow_run_id, batch_id, (region,))
-        record(session, attempt, [Entry(region, Status.FAILED, cause=cause)])
-    return [region for _, _, region in open_regions]
+    return [Attempt(int(run_number), flow_run_id, batch_id, (region,)) for run_number, batch_id, region in rows]
+
+
+def known_states(session: Session, first: date | None, last: date) -> list[LedgerState]:
+    """What the ledger says of each date and region up to `last`, from `first` or the beginning; nothing of others."""
+    ends = [f"{first:%Y%m%d}" if first else "", f"{last:%Y%m%d}"]
+    return [LedgerState.of_row(*row) for row in session.query(render("ledger/states_for_gaps"), ends)]
+
+
+@task(name="read-ledger", **RETRIES)
+def read_ledger(first: date | None, last: date, connector_block: str, warehouse: str) -> list[LedgerState]:
+    """What the ledger says of each date and region of a range."""
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, f"retail-sales read-ledger {last}", logger.warning) as session:
+        return known_states(session, first, last)

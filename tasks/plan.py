@@ -7,6 +7,7 @@ import psycopg2
 import sqlalchemy.exc
 
 from blocks.variables import Settings
+from expectations.regions import REGIONS
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, SalesEtlError
 from tasks.extract import Extracted
@@ -51,13 +52,16 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
     if isinstance(outcome, BaseException):
         if not isinstance(outcome, REGION_ERRORS):
             raise outcome
-        return Entry(region, Status.MISSING, cause=one_line(outcome))
+        return Entry(region, Status.MISSING, cause=cause_of(region, outcome))
     rows, floor = outcome.read.rows, settings.thresholds.min_region_record_count
     closed = is_closed(batch, region, settings)
     if closed and rows == 0:
         return Entry(region, Status.EMPTY, counts={"EXTRACTED": 0}, cause="closed day")
     if not closed and rows < floor:
-        cause = f"answered with {rows} rows, min_region_record_count is {floor}"
+        cause = (
+            f"answered with {rows} rows, min_region_record_count is {floor}: "
+            "look at its database, or name the date in closed_days"
+        )
         return Entry(region, Status.MISSING, counts={"EXTRACTED": rows}, cause=cause)
     return None
 
@@ -73,23 +77,38 @@ def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) ->
 
 
 def refuse_unloadable(sorted_regions: Plan, settings: Settings) -> Check | None:
-    """The failed check of a day on which the regions answered, but with too few rows to go on.
+    """The failed check of a day on which all regions answered, with fewer rows than a batch needs.
 
-    Raises NeedsPersonError when a required region is missing, or no region answered at all.
+    Raises NeedsPersonError when a required region is missing, or no region is left for another reason.
     """
     required = [entry for entry in sorted_regions.missing if entry.region in settings.regions_required]
     if required:
         raise NeedsPersonError(f"a required region is missing: {sorted_regions.missing_message}")
     if sorted_regions.present or not sorted_regions.missing:
         return None
-    missing = {entry.region for entry in sorted_regions.missing}
-    if not any(extracted.region in missing for extracted in sorted_regions.answered):
-        raise NeedsPersonError(f"no region could be read: {sorted_regions.missing_message}")
-    rows = sum(extracted.read.rows for extracted in sorted_regions.answered)
-    return too_few_rows(rows, settings.thresholds.min_record_count)
+    answered = {extracted.region for extracted in sorted_regions.answered}
+    rows, floor = sum(e.read.rows for e in sorted_regions.answered), settings.thresholds.min_record_count
+    if answered == REGIONS.keys() and rows < floor:
+        return too_few_rows(rows, floor)
+    raise NeedsPersonError(f"no region left: {sorted_regions.missing_message}")
 
 
-def one_line(error: BaseException, length_max: int = 500) -> str:
+def cause_of(region: str, error: BaseException) -> str:
+    """Why a region was left out, and what to do about it."""
+    if isinstance(error, SalesEtlError):
+        return one_line(error)
+    return f"{_driver_text(error)}: check block {REGIONS[region].block} and the database"
+
+
+def _driver_text(error: BaseException) -> str:
+    cause = getattr(error, "orig", None) or error
+    if getattr(cause, "pgcode", None) is None:
+        return one_line(cause)
+    # The server's own message; detail, hint and the statement follow on lines of their own.
+    return one_line(str(cause).partition("\n")[0])
+
+
+def one_line(error: BaseException | str, length_max: int = 500) -> str:
     """An error's message in one line of bounded length: drivers write several."""
     text = str(getattr(error, "orig", None) or error)
     return " ".join(text.split())[:length_max]

@@ -1,29 +1,33 @@
 """Load and publish: COPY the manifest's files, then show them in the fact table in ONE transaction, or not at all."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from prefect import get_run_logger, task
-from snowflake.connector.errors import Error as SnowflakeError
 
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
-from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, SalesEtlError
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, SalesEtlError, TransientError
 from tasks.extract import Extracted
 from tasks.ledger import Entry, Status, record, statuses_of_run
 from tasks.quality import BATCH, Check, rejected_share
 from tasks.stage import FileKind, Manifest, StagedFile
 from tasks.statements import StagingTables, render, snapshots_query, text_literal
-from tasks.stopwatch import Stopwatch
+from tasks.stopwatch import Stopwatch, said_when_slow
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import Transformed
-from tasks.warehouse import Session, open_session
+from tasks.warehouse import Say, Session, open_session
 
 COPY_FILES_MAX = 1000
 """Snowflake's limit of file names in one COPY."""
+LOCK_WAIT_SAID_S = 10
+LOCK_WAIT_LINE = (
+    "step=publish waiting for the publish lock, another publish holds it; one whose client was killed loses it after "
+    "5 minutes"
+)
 
 TALLIED_FATES = ("inserted", "updated", "unchanged", "superseded")
 CROSS_REGION = "cross_region"
@@ -84,36 +88,55 @@ def publish_manifest(
     left_out: Sequence[Entry],
     thresholds: Thresholds,
     open_again: Callable[[], AbstractContextManager[Session]],
+    say: Say,
 ) -> Publication:
     """Loads the files, then publishes them in one transaction together with the ledger's entries.
 
     `left_out` are the entries of regions without rows (MISSING, EMPTY). When the answer to COMMIT is lost, a session
-    from `open_again` asks the ledger. Raises PublishRefusedError when the law does not hold, NeedsPersonError when
-    the lost COMMIT did not take place; whatever raises, nothing was published.
+    from `open_again` asks the ledger. `say` hears of a wait for the lock. Raises PublishRefusedError when the law does
+    not hold, TransientError or NeedsPersonError for what else stands against it: nothing was published then, and the
+    staging tables are dropped. Raises OutcomeUnknownError when nobody can tell.
     """
     watch, attempt = Stopwatch(), manifest.attempt
     tables = attempt.staging_tables
-    load_files(session, manifest, tables)
-    seconds_load, watch = watch.seconds(), Stopwatch()
-    try:
-        with session.transaction():
-            session.query(render("publish/lock"), [attempt.run_number])
-            overtaken = _leave_out_overtaken(session, attempt, tables)
-            alive = [region for region in transformed if region.region not in overtaken]
-            regions = _publish_rows(session, manifest, alive, tables)
-            _check_law(session, tables, regions, alive, extracts)
-            refused = _judge_rejected(regions, alive, extracts, thresholds)
-            if refused:
-                raise _TooManyRejectedError(refused)
-            seconds = {"load": seconds_load, "publish": watch.seconds()}
-            entries = [*_entries(regions, alive, extracts, seconds), *_overtaken_entries(overtaken), *left_out]
-            record(session, attempt, entries)
-    except _TooManyRejectedError as error:
-        return Publication((), (), error.check, seconds_load, watch.seconds())
-    except OutcomeUnknownError as error:
-        if not ask_ledger(open_again, attempt):
-            raise NeedsPersonError("COMMIT was lost and did not take place: run the date again") from error
+    with _dropped_on_failure(session, tables):
+        load_files(session, manifest, tables)
+        seconds_load, watch = watch.seconds(), Stopwatch()
+        try:
+            with session.transaction():
+                with said_when_slow(say, LOCK_WAIT_LINE, LOCK_WAIT_SAID_S):
+                    session.query(render("publish/lock"), [attempt.run_number])
+                overtaken = _leave_out_overtaken(session, attempt, tables)
+                alive = [region for region in transformed if region.region not in overtaken]
+                regions = _publish_rows(session, manifest, alive, tables)
+                _check_law(session, tables, regions, alive, extracts)
+                if refused := _judge_rejected(regions, alive, extracts, thresholds):
+                    raise _TooManyRejectedError(refused)
+                seconds = {"load": seconds_load, "publish": watch.seconds()}
+                entries = [*_entries(regions, alive, extracts, seconds), *_overtaken_entries(overtaken), *left_out]
+                record(session, attempt, entries)
+        except _TooManyRejectedError as error:
+            drop_staging_tables(session, tables)
+            return Publication((), (), error.check, seconds_load, watch.seconds())
+        except OutcomeUnknownError as error:
+            if not ask_ledger(open_again, attempt):
+                raise NeedsPersonError("COMMIT was lost and did not take place") from error
     return Publication(regions, overtaken, None, seconds_load, watch.seconds())
+
+
+@contextmanager
+def _dropped_on_failure(session: Session, tables: StagingTables) -> Iterator[None]:
+    try:
+        yield
+    except (TransientError, NeedsPersonError) as error:
+        with suppress(SalesEtlError):
+            drop_staging_tables(session, tables)
+        raise type(error)(f"nothing was published: {error}; run the date again") from error
+
+
+def drop_staging_tables(session: Session, tables: StagingTables) -> None:
+    """Drops the tables of one attempt."""
+    session.run_script(render("load/drop_staging_tables", **vars(tables)))
 
 
 class _TooManyRejectedError(Exception):
@@ -181,7 +204,7 @@ def _check_law(
 
 def _demand(what: str, expected: Tally, found: Tally) -> None:
     if differences := expected.differences(found):
-        raise PublishRefusedError(f"the law does not hold for {what}, nothing was published: {'; '.join(differences)}")
+        raise PublishRefusedError(f"the law does not hold for {what}: {'; '.join(differences)}")
 
 
 def _judge_rejected(
@@ -233,7 +256,7 @@ def ask_ledger(open_again: Callable[[], AbstractContextManager[Session]], attemp
     try:
         with open_again() as session:
             return was_committed(session, attempt)
-    except (SalesEtlError, SnowflakeError) as error:
+    except SalesEtlError as error:
         raise OutcomeUnknownError(
             f"no answer to COMMIT, and the ledger cannot be asked: look for run {attempt.run_number} in "
             f"ANALYTICS.ETL_BATCHES before the date is run again ({error})"
@@ -260,10 +283,13 @@ def publish(
     """Loads and publishes the batch. Not retried by Prefect: a lost answer is settled by asking the ledger."""
     connector = SnowflakeHostConnector.load(connector_block)
     tag = f"retail-sales publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
-    open_again = partial(open_session, connector, warehouse, tag)
+    logger = get_run_logger()
+    open_again = partial(open_session, connector, warehouse, tag, logger.warning)
     with open_again() as session:
-        publication = publish_manifest(session, manifest, extracts, transformed, left_out, thresholds, open_again)
-    get_run_logger().info(
+        publication = publish_manifest(
+            session, manifest, extracts, transformed, left_out, thresholds, open_again, logger.info
+        )
+    logger.info(
         "step=publish regions=%d load_seconds=%.1f publish_seconds=%.1f",
         len(publication.regions),
         publication.seconds_load,

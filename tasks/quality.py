@@ -151,19 +151,15 @@ def judge(
         checks += run_suite(suite, suites.output_frame(to_frame(table)), region, context)
     if with_floor:
         checks += _floor(sum(table.num_rows for table in clean.values()), thresholds, context)
-    checks += [rejected_share(r.region, r.rejected.rows, _rows(extracts, r.region), thresholds) for r in regions]
-    rejected, read = sum(r.rejected.rows for r in regions), sum(e.read.rows for e in extracts)
-    checks.append(rejected_share(BATCH, rejected, read, thresholds))
+    read = {e.region: e.read.rows for e in extracts}
+    checks += [rejected_share(r.region, r.rejected.rows, read[r.region], thresholds) for r in regions]
+    checks.append(rejected_share(BATCH, sum(r.rejected.rows for r in regions), sum(read.values()), thresholds))
     return Verdict(tuple(checks), watch.seconds())
 
 
 def _and_all(frames: dict[str, pd.DataFrame]) -> Iterable[tuple[str, pd.DataFrame]]:
     yield from frames.items()
-    yield BATCH, pd.concat(frames.values(), ignore_index=True) if frames else pd.DataFrame()
-
-
-def _rows(extracts: Sequence[Extracted], region: str) -> int:
-    return sum(e.read.rows for e in extracts if e.region == region)
+    yield BATCH, pd.concat(frames.values(), ignore_index=True)
 
 
 def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[Check]:

@@ -1,13 +1,14 @@
 """Report: what a run did, as one record, as Prefect artifacts and as JSON. Holds no personal data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from expectations.rules import CROSS_REGION_RULE
+from tasks.anomalies import Anomaly
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import Extracted
@@ -65,6 +66,7 @@ class RunReport:
     verified: bool
     overtaken: tuple[str, ...]
     missing: str
+    anomalies: tuple[str, ...]
     seconds: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -84,10 +86,26 @@ class Findings:
     staged: Sequence[StagedRegion] = ()
     publication: Publication | None = None
     verification: Verification | None = None
+    anomalies: Sequence[Anomaly] = ()
 
     def with_(self, **answers: Any) -> "Findings":
         """The findings with more steps' answers."""
         return replace(self, **answers)
+
+
+class OfRegion(Protocol):
+    """What a step answered for one region."""
+
+    @property
+    def region(self) -> str: ...
+
+
+Answer = TypeVar("Answer", bound=OfRegion)
+
+
+def by_region(answers: Iterable[Answer]) -> dict[str, Answer]:
+    """A step's answers by region code."""
+    return {answer.region: answer for answer in answers}
 
 
 def summarize(findings: Findings) -> RunReport:
@@ -106,6 +124,7 @@ def summarize(findings: Findings) -> RunReport:
         verified=verification is not None,
         overtaken=publication.overtaken if publication else (),
         missing=findings.plan.missing_message,
+        anomalies=tuple(f"{anomaly.region}: {anomaly.message}" for anomaly in findings.anomalies),
         seconds={
             "quality-gate": verdict.seconds if verdict else 0.0,
             "load": publication.seconds_load if publication else 0.0,
@@ -116,21 +135,19 @@ def summarize(findings: Findings) -> RunReport:
 
 
 def _region(region: str, findings: Findings) -> RegionReport:
-    left_out = next((entry for entry in findings.plan.left_out if entry.region == region), None)
-    extracted = next((extracted for extracted in findings.plan.answered if extracted.region == region), None)
-    if left_out or not extracted:
-        return _left_out(region, left_out, extracted)
-    transformed = next((t for t in findings.transformed if t.region == region), None)
-    published = _find_published(region, findings.publication)
-    staged = next((staged for staged in findings.staged if staged.region == region), None)
-    seconds = {"extract": extracted.seconds}
-    seconds |= {"transform": transformed.seconds} if transformed else {}
-    seconds |= {"stage": staged.seconds} if staged else {}
+    answered, publication = by_region(findings.plan.answered), findings.publication
+    if left_out := by_region(findings.plan.left_out).get(region):
+        return _left_out(left_out, answered.get(region))
+    extracted = answered[region]
+    transformed = by_region(findings.transformed).get(region)
+    staged = by_region(findings.staged).get(region)
+    published = by_region(publication.regions).get(region) if publication else None
+    steps = {"extract": extracted, "transform": transformed, "stage": staged}
     cross_region = published.cross_region.rows if published else 0
     fates: dict[str, Any] = {fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES}
     return RegionReport(
         region=region,
-        status=_status(region, findings.publication, published),
+        status=_status(region, publication, published),
         extracted=extracted.read.rows,
         clean=(transformed.clean.rows if transformed else 0) - cross_region,
         rejected=(transformed.rejected.rows if transformed else 0) + cross_region,
@@ -138,19 +155,14 @@ def _region(region: str, findings: Findings) -> RegionReport:
         example_keys={broken.rule: broken.keys for broken in (transformed.broken if transformed else ())},
         duplicates=transformed.duplicates.rows if transformed else 0,
         money=extracted.source,
-        seconds=seconds,
+        seconds={name: step.seconds for name, step in steps.items() if step},
         **fates,
     )
 
 
-def _left_out(region: str, entry: Entry | None, extracted: Extracted | None) -> RegionReport:
+def _left_out(entry: Entry, extracted: Extracted | None) -> RegionReport:
     rows, money = (extracted.read.rows, extracted.source) if extracted else (0, Tally())
-    status = str(entry.status) if entry else "UNKNOWN"
-    return RegionReport(region, status, entry.cause if entry else None, extracted=rows, money=money)
-
-
-def _find_published(region: str, publication: Publication | None) -> Published | None:
-    return next((p for p in (publication.regions if publication else ()) if p.region == region), None)
+    return RegionReport(entry.region, str(entry.status), entry.cause, extracted=rows, money=money)
 
 
 def _status(region: str, publication: Publication | None, published: Published | None) -> str:
@@ -239,13 +251,13 @@ def money_table(report: RunReport) -> list[dict[str, Any]]:
 
 def markdown_report(report: RunReport) -> str:
     """The run on one page."""
-    failed = "\n".join(f"- {message}" for message in report.checks_failed) or "None."
     sections = {
         "Reconciliation": markdown_table(reconciliation_table(report)),
         "Money, as extracted": markdown_table(money_table(report)),
         "Rejected rows by rule": markdown_table(rejected_table(report)),
-        "Failed checks": failed,
+        "Failed checks": _list(report.checks_failed),
         "Left out": report.missing or "None.",
+        "Anomalies": _list(report.anomalies),
     }
     head = (
         f"# Daily sales {report.date}\n\nBatch `{report.batch_id}`, run {report.run_number}, "
@@ -253,6 +265,10 @@ def markdown_report(report: RunReport) -> str:
         f"{'verified in the fact table' if report.verified else 'NOT published'}.\n"
     )
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "None."
 
 
 @task(name="report")

@@ -3,10 +3,11 @@
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.errors import NeedsPersonError
@@ -30,9 +31,10 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
     """A new directory (mode 0700) for one attempt, removed at the end.
 
     It is locked by the living process, so that the next run can tell leftovers of a killed one and remove them.
+    Raises NeedsPersonError when `root` is there and somebody else's.
     """
     root = root or scratch_root()
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(root)
     sweep(root)
     new = Path(tempfile.mkdtemp(prefix="new-", dir=root))
     with open(new / LOCK_NAME, "w") as lock:
@@ -43,6 +45,19 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
             yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_private(root: Path) -> None:
+    with suppress(FileExistsError):
+        root.mkdir(mode=0o700, parents=True)
+    # Anybody may put a directory or a link below /tmp, under a name that is easy to guess.
+    found = root.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise NeedsPersonError(
+            f"scratch directory {root} is not a directory of user {os.getuid()} (it belongs to user {found.st_uid}): "
+            "remove it or point TMPDIR at another directory"
+        )
+    root.chmod(0o700)
 
 
 def sweep(root: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from tasks.tally import MONEY_COLUMNS
 SOURCE_TABLE = "sales_transactions"
 
 _WHOLE_TYPES = frozenset({"smallint", "integer", "bigint"})
-_TEXT_TYPES = frozenset({"text", "character varying", "character", "uuid", "numeric"}) | _WHOLE_TYPES
+_TEXT_TYPES = frozenset({"text", "character varying", "character", "uuid", "numeric", "enum"}) | _WHOLE_TYPES
 
 FITTING_TYPES: Mapping[Kind, frozenset[str]] = {
     "text": _TEXT_TYPES,
@@ -20,16 +20,25 @@ FITTING_TYPES: Mapping[Kind, frozenset[str]] = {
     "price": _WHOLE_TYPES | {"numeric"},
     "money": _WHOLE_TYPES | {"numeric"},
 }
-"""The declared PostgreSQL types that a column of each kind may have; floats are not exact and so do not fit."""
+"""The PostgreSQL types that a column of each kind may have, as DECLARED_COLUMNS names them; floats are not exact and
+so do not fit."""
 
 _DIGITS: Mapping[Kind, tuple[int, int]] = {"integer": (18, 0), "price": (18, 6), "money": (12, 2)}
 
 DECLARED_COLUMNS = """
-SELECT attname, regexp_replace(format_type(atttypid, atttypmod), '\\(.*\\)', '')
-FROM pg_attribute
-WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
-ORDER BY attnum
+WITH RECURSIVE declared (position, name, type) AS (
+  SELECT attnum, attname, atttypid
+  FROM pg_attribute
+  WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+  UNION ALL
+  SELECT position, name, typbasetype FROM declared JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
+)
+SELECT name, CASE typtype WHEN 'e' THEN 'enum' ELSE format_type(type, NULL) END
+FROM declared JOIN pg_type ON pg_type.oid = type
+WHERE typtype <> 'd'
+ORDER BY position
 """
+"""Name and type of each column: without length or digits, the base type for a domain, `enum` for every enum."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +59,27 @@ def quote_postgres_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def check_declared(declared: Mapping[str, str], region: str) -> tuple[NewColumn, ...]:
+def check_declared(declared: Mapping[str, str]) -> tuple[NewColumn, ...]:
     """The columns that are new, after checking that the contract's are there with types that fit.
 
-    `declared` maps the table's column names to their types. Raises RegionUnfitError naming table, column and type.
+    `declared` maps the table's column names to the types that DECLARED_COLUMNS answers. Raises RegionUnfitError naming
+    table, column and type.
     """
     if not declared:
-        raise RegionUnfitError(
-            f"{region}: table {SOURCE_TABLE} is missing or not visible: create it, or grant its reader access"
-        )
+        raise RegionUnfitError(f"table {SOURCE_TABLE} is missing or not visible: create it, or grant its reader access")
     for column in SOURCE_COLUMNS:
-        _check_column(column, declared.get(column.name), region)
+        _check_column(column, declared.get(column.name))
     known = {column.name for column in SOURCE_COLUMNS}
     return tuple(NewColumn(name, kind) for name, kind in declared.items() if name not in known)
 
 
-def _check_column(column: Column, declared: str | None, region: str) -> None:
+def _check_column(column: Column, declared: str | None) -> None:
     fitting = FITTING_TYPES[column.kind]
     if declared is None:
-        raise RegionUnfitError(f"{region}: column {SOURCE_TABLE}.{column.name} is missing: the contract requires it")
+        raise RegionUnfitError(f"column {SOURCE_TABLE}.{column.name} is missing: the contract requires it, add it")
     if declared not in fitting:
         raise RegionUnfitError(
-            f"{region}: column {SOURCE_TABLE}.{column.name} is {declared}, which does not fit: "
+            f"column {SOURCE_TABLE}.{column.name} is {declared}, which does not fit: "
             f"make it one of {', '.join(sorted(fitting))}"
         )
 

@@ -3,13 +3,14 @@
 Values are bound by the driver where it can bind; what stands in text goes through `text_literal`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from string import Template
 
-from expectations.columns import Column
+from expectations.columns import Column, Role
+from expectations.regions import REGIONS, Region
 from expectations.tables import CLEAN_COLUMNS, REJECTED_SOURCE_COLUMNS
 from tasks.tally import MONEY_COLUMNS
 
@@ -70,8 +71,18 @@ def _rejected_definitions() -> str:
     return ",\n    ".join([*own, *(f"{name.upper()} VARCHAR" for name in REJECTED_SOURCE_COLUMNS)])
 
 
+def source_key(name: str, regions: Iterable[Region]) -> str:
+    """The key `name` of a clean row as its source wrote it: without the prefix, where the region asks for one."""
+    prefixed = ", ".join(text_literal(region.code) for region in regions if region.prefix_keys)
+    if not prefixed:
+        return name
+    return f"CASE WHEN STAGED.REGION IN ({prefixed}) THEN SUBSTR({name}, LENGTH(STAGED.REGION) + 2) ELSE {name} END"
+
+
 def _as_text(column: Column) -> str:
     name = f"STAGED.{column.stored_name.upper()}"
+    if column.role is Role.KEY:
+        return source_key(name, REGIONS.values())
     if column.kind == "timestamp":
         # As PostgreSQL writes it: a fraction only where there is one, without trailing zeros.
         return f"REGEXP_REPLACE(TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS.FF6'), '[.]?0+$', '') || '+00'"

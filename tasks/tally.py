@@ -13,7 +13,7 @@ MONEY_COLUMNS = tuple(column.name for column in SOURCE_COLUMNS if column.role is
 """The amounts whose totals are carried from source to table."""
 
 NO_CURRENCY = "(none)"
-"""Stands for a NULL currency in totals."""
+"""Names a NULL currency in totals."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,20 @@ def tallies_of_rows(rows: Iterable[Sequence[Any]], keys: int) -> dict[tuple[str,
     return tallies
 
 
+def currency_name(currency: str | None) -> str:
+    """A currency as totals name it: the source's text, in quotes when it could be taken for NO_CURRENCY."""
+    if currency is None:
+        return NO_CURRENCY
+    return f'"{currency}"' if currency.strip('"') == NO_CURRENCY else currency
+
+
 def tally_of_groups(groups: Iterable[tuple[str | None, int, list[tuple[Decimal | None, int]]]]) -> Tally:
     """Tally of rows grouped by currency: (currency, rows, [(sum, number of amounts) per money column])."""
     return add_up(
         Tally(
             rows,
             {
-                (NO_CURRENCY if currency is None else currency, column): Amount(
-                    total or Decimal("0.00"), rows - amounts
-                )
+                (currency_name(currency), column): Amount(total or Decimal("0.00"), rows - amounts)
                 for column, (total, amounts) in zip(MONEY_COLUMNS, cells, strict=True)
             },
         )

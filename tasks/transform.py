@@ -22,7 +22,6 @@ from tasks.tally import Tally, tally_of_table
 
 RULE_SEPARATOR = " "
 
-
 EXAMPLE_KEYS_MAX = 10
 """Keys that a report names for each broken rule."""
 
@@ -132,7 +131,7 @@ def clean_rows(table: pa.Table, origin: Origin) -> pa.Table:
 
 
 def rejected_rows(table: pa.Table, broken: pd.DataFrame, origin: Origin) -> pa.Table:
-    """The rows in REJECTED_SCHEMA: every cell as the text that PostgreSQL wrote, and all rules that the row broke."""
+    """The rows in REJECTED_SCHEMA: every cell as text (docs/rules.md says how), and all rules that the row broke."""
     texts = {name: cells_as_text(table[name]) for name in REJECTED_SOURCE_COLUMNS}
     for row, unreadable in enumerate(table["unreadable"].to_pylist()):
         for name, text in json.loads(unreadable or "{}").items():
@@ -156,7 +155,7 @@ def business_keys(sale_ids: pa.ChunkedArray, region: Region) -> pa.ChunkedArray:
 
 
 def cells_as_text(column: pa.ChunkedArray) -> list[str | None]:
-    """The cells as PostgreSQL writes them with ISO dates in UTC: '3.990000', '2017-12-23 10:00:00.5+00'."""
+    """The cells as PostgreSQL writes them in the contract's type, in UTC: '3.990000', '2017-12-23 10:00:00.5+00'."""
     if not pa.types.is_timestamp(column.type):
         return column.cast(pa.string()).to_pylist()
     written = pc.strftime(column, format="%Y-%m-%d %H:%M:%S")

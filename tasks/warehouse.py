@@ -1,6 +1,6 @@
 """A Snowflake session with everything that this project relies on spelled out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -8,32 +8,40 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error as SnowflakeError
 
 from blocks.snowflake import SnowflakeHostConnector
-from tasks.errors import NeedsPersonError, OutcomeUnknownError, TransientError, may_pass
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
 
 LOGIN_TIMEOUT_S = 30
-NETWORK_TIMEOUT_S = 300
 STATEMENT_TIMEOUT_S = 3600
-LOCK_TIMEOUT_S = 1800
+LOCK_TIMEOUT_S = 480
+"""The locks of a killed client last for 5 minutes: who waits longer waits for somebody alive."""
+RESEND_DELAYS_S = (1, 2, 4, 8, 16, 16, 16, 16)
+"""Seconds between the tries of a request that got no answer. Snowflake knows a request by its id: none runs twice."""
+LOST_CODES = range(250_000, 252_000)
+"""The connector's own errors of network and session, told apart from those that the warehouse answers."""
 
 Row = tuple[Any, ...]
+Say = Callable[[str], None]
 
 
 class Session:
-    """One connection; values are bound with `?`."""
+    """One connection; values are bound with `?`. Raises TransientError or NeedsPersonError naming the warehouse."""
 
-    def __init__(self, connection: SnowflakeConnection) -> None:
+    def __init__(self, connection: SnowflakeConnection, where: str = "") -> None:
         self._connection = connection
+        self._where = where
+        self._lost = False
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """Runs one statement and answers its rows. A new cursor each time: results are never mixed up."""
-        with self._connection.cursor() as cursor:
+        with self._errors_named(statement), self._connection.cursor() as cursor:
             cursor.execute(statement, tuple(values) or None)
             return [tuple(row) for row in cursor.fetchall()]
 
     def run_script(self, script: str) -> None:
         """Runs the statements of a script one after the other."""
-        for cursor in self._connection.execute_string(script, remove_comments=True):
-            cursor.close()
+        with self._errors_named(script):
+            for cursor in self._connection.execute_string(script, remove_comments=True):
+                cursor.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -43,7 +51,7 @@ class Session:
             yield
         except BaseException:
             # A session that is lost is rolled back by the server; the error that ended it counts.
-            with suppress(SnowflakeError):
+            with suppress(SalesEtlError):
                 self.query("ROLLBACK")
             raise
         try:
@@ -51,12 +59,48 @@ class Session:
         except Exception as error:
             raise OutcomeUnknownError(f"no answer to COMMIT ({type(error).__name__}): ask the ledger") from error
 
+    @contextmanager
+    def _errors_named(self, statement: str) -> Iterator[None]:
+        if self._lost:
+            raise TransientError(f"the session with warehouse {self._where} is lost")
+        try:
+            yield
+        except TransientError:
+            self._lost = True
+            raise
+        except SnowflakeError as error:
+            self._lost = error.errno in LOST_CODES
+            kind = TransientError if may_pass(error) else NeedsPersonError
+            message = " ".join(str(error).split())
+            raise kind(f"warehouse {self._where} at `{_head(statement)}`: {message}") from error
 
-def _connect(connector: SnowflakeHostConnector, **settings: Any) -> SnowflakeConnection:
+
+def _head(statement: str) -> str:
+    """The first line of a statement that is no comment."""
+    lines = (line.strip() for line in statement.splitlines())
+    return next((line for line in lines if line and not line.startswith("--")), "")[:80]
+
+
+def _resending(where: str, say: Say) -> Callable[[], Iterator[int]]:
+    """The connector's backoff policy. Its own has no end but time, and that would end long statements too."""
+
+    def delays() -> Iterator[int]:
+        yield RESEND_DELAYS_S[0]
+        for delay_s in RESEND_DELAYS_S[1:]:
+            say(f"warehouse {where} does not answer, asking again in {delay_s} s")
+            yield delay_s
+        raise TransientError(
+            f"warehouse {where} does not answer (asked {len(RESEND_DELAYS_S)} times): check the network, and "
+            "Snowflake's status page"
+        )
+
+    return delays
+
+
+def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> SnowflakeConnection:
     try:
         return connector.connect(**settings)
     except SnowflakeError as error:
-        where = connector.host or connector.credentials.account
         kind = TransientError if may_pass(error) else NeedsPersonError
         raise kind(
             f"warehouse {where} cannot be reached or refuses user {connector.credentials.user}: check blocks "
@@ -64,20 +108,27 @@ def _connect(connector: SnowflakeHostConnector, **settings: Any) -> SnowflakeCon
         ) from error
 
 
+def _say_nothing(line: str) -> None: ...
+
+
 @contextmanager
-def open_session(connector: SnowflakeHostConnector, warehouse: str, query_tag: str) -> Iterator[Session]:
-    """A session of its own on `warehouse`, closed at the end.
+def open_session(
+    connector: SnowflakeHostConnector, warehouse: str, query_tag: str, say: Say = _say_nothing
+) -> Iterator[Session]:
+    """A session of its own on `warehouse`, closed at the end; `say` hears of a warehouse that does not answer.
 
     UTC, so that TIMESTAMP_TZ values loaded from Parquet carry offset 0; autocommit, so that only `transaction`
     holds one open; limits on every wait.
     """
+    where = connector.host or connector.credentials.account
     connection = _connect(
         connector,
+        where,
         warehouse=warehouse,
         autocommit=True,
         paramstyle="qmark",
         login_timeout=LOGIN_TIMEOUT_S,
-        network_timeout=NETWORK_TIMEOUT_S,
+        backoff_policy=_resending(where, say),
         session_parameters={
             "TIMEZONE": "UTC",
             "QUERY_TAG": query_tag,
@@ -86,6 +137,8 @@ def open_session(connector: SnowflakeHostConnector, warehouse: str, query_tag: s
         },
     )
     try:
-        yield Session(connection)
+        yield Session(connection, where)
     finally:
-        connection.close()
+        # Without retry: a session that cannot be closed is ended by the server.
+        with suppress(SnowflakeError, SalesEtlError):
+            connection.close(retry=False)

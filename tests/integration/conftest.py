@@ -1,6 +1,9 @@
 """The real local stack, started once for all integration tests in a directory of its own, and hands to work with it."""
 
 import os
+import signal
+import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +24,16 @@ from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS
 from flows.daily_sales import daily_sales
 from flows.setup_warehouse import setup_warehouse
+from flows.states import report_of
 from local import generator, stack
-from local.environment import read_stack_env
+from local.environment import HOST, read_stack_env
 from tasks.extract import extract
 from tasks.ledger import begin
 from tasks.ready import check_ready
 from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session
+
+STOP_S_MAX = 15
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,7 @@ class World:
         """Runs the daily flow."""
         value = day.isoformat() if isinstance(day, date) else day
         state = daily_sales(date=value, regions=regions, return_state=True)
-        report = state.result(raise_on_failure=False)
-        return Run(state, report if isinstance(report, RunReport) else None)
+        return Run(state, report_of(state))
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -114,6 +119,23 @@ class World:
             yield
         finally:
             Variable.set(name, before.value, overwrite=True)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.create_server((HOST, 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def stop(worker: "subprocess.Popen[bytes]") -> None:
+    """Ends a worker that leads its own process group; one that does not hear, as a run of it ends, is killed."""
+    worker.terminate()
+    try:
+        worker.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
 
 
 def good_sale(region: str, day: date = date(2024, 1, 1)) -> dict[str, Any]:
@@ -147,6 +169,7 @@ def world() -> Iterator[World]:
     directory.chmod(0o711)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
+        patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "5")
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             # From a shell that has read another stack's environment.
             patch.delenv(name)

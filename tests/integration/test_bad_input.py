@@ -60,7 +60,7 @@ def test_a_missing_variable_is_named_with_a_command_that_mends_it(world: World, 
         Variable.set("min_record_count", "100")
     assert run.state.is_failed()
     assert "variable min_record_count is missing" in run.state.message
-    assert "prefect variable set min_record_count" in run.state.message
+    assert "python -m blocks.variables min_record_count" in run.state.message
 
 
 def test_an_unusable_variable_is_named_with_its_value(world: World, day: date) -> None:

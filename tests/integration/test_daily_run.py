@@ -10,7 +10,8 @@ REAL_DAY = date(2017, 12, 23)
 def test_a_real_day_is_published_and_a_second_run_changes_nothing(world: World) -> None:
     first = world.run(REAL_DAY)
     assert first.state.name == "Completed", first.state.message
-    assert {r.region: (r.extracted, r.rejected, r.inserted) for r in first.report.regions} == {  # type: ignore[union-attr]
+    assert first.report is not None
+    assert {r.region: (r.extracted, r.rejected, r.inserted) for r in first.report.regions} == {
         "US_EAST": (2140, 9, 2131),
         "US_WEST": (1247, 16, 1231),
         "EUROPE": (1933, 14, 1919),
@@ -21,7 +22,8 @@ def test_a_real_day_is_published_and_a_second_run_changes_nothing(world: World) 
 
     second = world.run(20171223)
     assert second.state.name == "Completed"
-    assert [(r.inserted, r.updated, r.unchanged) for r in second.report.regions] == [  # type: ignore[union-attr]
+    assert second.report is not None
+    assert [(r.inserted, r.updated, r.unchanged) for r in second.report.regions] == [
         (0, 0, 2131),
         (0, 0, 1231),
         (0, 0, 1919),

@@ -14,6 +14,7 @@ from blocks.register import database_block
 from expectations.regions import REGIONS
 from tests.integration.conftest import Run, World, good_sale
 
+NEXT_STEP = f": check block {REGIONS['EUROPE'].block} and the database"
 OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
 
 
@@ -51,6 +52,7 @@ def assert_only_europe_is_missing(world: World, run: Run, day: date, cause: str)
     assert run.state.name == "PartiallyLoaded", run.state.message
     assert run.state.is_completed()
     assert run.state.message.startswith("EUROPE left out: ")
+    assert run.state.message.count("EUROPE") == 1
     assert cause in run.state.message
     assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(OTHERS, "PUBLISHED") | {"EUROPE": "MISSING"}
     assert world.sql(
@@ -63,6 +65,7 @@ def test_an_unreachable_region_is_tried_four_times_and_left_out(world: World, da
     with europe_reached_by(world, **{f":{port_of(world, 'EUROPE')}/": ":1/"}):
         run = world.run(day)
     assert_only_europe_is_missing(world, run, day, "refused")
+    assert run.state.message.endswith(NEXT_STEP)
     assert asyncio.run(times_tried(run, "extract-EUROPE")) == 4
 
     healed = world.run(day, regions=["EUROPE"])
@@ -75,6 +78,8 @@ def test_a_wrong_password_is_not_tried_again(world: World, day: date) -> None:
     with europe_reached_by(world, **{"sales_reader:": "sales_reader:wrong"}):
         run = world.run(day)
     assert_only_europe_is_missing(world, run, day, "password authentication failed")
+    assert run.state.message.endswith(NEXT_STEP)
+    assert "wrong" not in run.state.message
     assert asyncio.run(times_tried(run, "extract-EUROPE")) == 1
 
 
@@ -136,7 +141,7 @@ def test_no_region_left_fails_the_run_and_loads_nothing(world: World, day: date)
     with europe_reached_by(world, **{f":{port_of(world, 'EUROPE')}/": ":1/"}):
         run = world.run(day, regions=["EUROPE"])
     assert run.state.is_failed()
-    assert "no region could be read: EUROPE left out" in run.state.message
+    assert "no region left: EUROPE left out" in run.state.message
     assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "FAILED"}
     assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
 

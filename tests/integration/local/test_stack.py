@@ -152,6 +152,8 @@ def test_sql_asks_the_warehouse_and_the_staged_files(world: World) -> None:
     assert counted.stdout == staged.stdout
     rejected = call("local.sql", "select distinct region_code from staged_rejected order by 1", directory=directory)
     assert "EUROPE" in rejected.stdout
+    quoted = call("local.sql", """select '[red]"5 $"[/red]' as "Text" """, directory=directory)
+    assert '[red]"5 $"[/red]' in quoted.stdout
     wrong = call("local.sql", "select nonsense from nowhere", directory=directory)
     assert wrong.returncode == 1
     assert len(wrong.stderr.strip().splitlines()) == 1
@@ -184,3 +186,21 @@ def test_make_run_prints_the_tables_and_writes_them_as_json(world: World) -> Non
     assert europe["extracted"] == sum(europe[fate] for fate in fates) > 0
     assert set(europe["money"]) == {"EUR"}
     assert {"quality-gate", "load", "publish", "verify"} <= set(outcome["seconds"])
+
+
+def test_make_run_of_some_regions_loads_these_alone(world: World) -> None:
+    directory = Path(world.environment["PREFECT_HOME"]).parent
+    done = call("local.run", "2017-12-20", "EUROPE US_WEST", directory=directory)
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads((directory / "last-run.json").read_text())
+    assert [region["region"] for region in outcome["regions"]] == ["US_WEST", "EUROPE"]
+    assert world.ledger("20171220") == {"US_WEST": "PUBLISHED", "EUROPE": "PUBLISHED"}
+
+
+def test_make_run_shows_the_tables_of_a_refused_batch(world: World) -> None:
+    directory = Path(world.environment["PREFECT_HOME"]).parent
+    with world.variable("max_rejected_percentage", "0"):
+        done = call("local.run", "2017-12-19", "EUROPE", directory=directory)
+    assert done.returncode == 1
+    assert "Daily sales 2017-12-19: rows" in done.stdout
+    assert "QualityFailed: nothing was loaded for 2017-12-19: " in done.stdout

@@ -62,7 +62,7 @@ def publish_staged(
     """Publishes and takes the second look."""
     with world.session() as session:
         publication = publish_manifest(
-            session, staged.manifest, staged.extracts, staged.transformed, left_out, thresholds, world.session
+            session, staged.manifest, staged.extracts, staged.transformed, left_out, thresholds, world.session, print
         )
         if publication.refused:
             return publication, None

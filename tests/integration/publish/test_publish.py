@@ -1,5 +1,6 @@
 """What publish does to the fact table, the rejected rows and the ledger, case by case."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,18 @@ import pytest
 
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
+from tasks.anomalies import usual_rows
+from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, PublishRefusedError
+from tasks.ledger import Entry, Status, record, record_failure, sweep_staging
+from tasks.publish import load_files, publish_manifest
 from tasks.stage import Manifest
+from tasks.statements import source_key
+from tasks.tally import Amount, Tally
+from tasks.verify import compare
+from tasks.warehouse import Row
 from tests.integration.conftest import World, good_sale
-from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import TOLERANT, Staged, begin, fates, load, publish_staged, stage_attempt
 
 
 def at(day: date, hour: int) -> datetime:
@@ -103,6 +112,15 @@ def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(world: Wor
         "SELECT SALE_DATE, UPDATED_AT, TOTAL_AMOUNT FROM SALES_REJECTED WHERE SALE_KEY = ?", (key,)
     )
     assert (sold, updated, total) == (f"{day} 09:00:00.5+00", f"{day} 23:00:00+00", "4.00")
+
+
+def test_the_prefix_of_a_rejected_key_is_taken_off_where_its_region_asks_for_one(world: World) -> None:
+    prefixed = source_key("STAGED.SALE_ID", [replace(REGIONS["EUROPE"], prefix_keys=True), REGIONS["US_WEST"]])
+    staged = "SELECT 'EUROPE' AS REGION, 'EUROPE:EUROPE:1' AS SALE_ID UNION ALL SELECT 'US_WEST', 'EUROPE:1'"
+    assert world.sql(f"SELECT {prefixed} FROM ({staged}) AS STAGED ORDER BY STAGED.REGION") == [
+        ("EUROPE:1",),
+        ("EUROPE:1",),
+    ]
 
 
 def test_a_key_from_two_regions_that_nobody_owns_is_rejected_twice(world: World, day: date, tmp_path: Path) -> None:
@@ -234,22 +252,16 @@ def s3_client(world: World) -> Any:
 
 
 def test_a_file_with_other_rows_than_the_manifest_says_is_refused(world: World, day: date, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     world.insert("EUROPE", sale("EUROPE", f"short-{day}", at(day, 9)))
     staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
     lying = tuple(replace(file, rows=file.rows + 1) for file in staged.manifest.files)
     manifest = Manifest(staged.manifest.attempt, staged.manifest.snapshots, lying)
-    with pytest.raises(NeedsPersonError, match="loaded 1 rows, the manifest says 2"):
+    with pytest.raises(NeedsPersonError, match="nothing was published: COPY of .* loaded 1 rows, the manifest says 2"):
         publish_staged(world, replace(staged, manifest=manifest))
     assert fact(world, f"short-{day}") == []
 
 
 def test_a_broken_law_rolls_back_and_says_where(world: World, day: date, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from tasks.tally import Amount, Tally
-
     key = f"law-{day}"
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
     staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
@@ -272,3 +284,120 @@ def test_regions_are_independent_entries_of_the_ledger(world: World, day: date, 
     )
     assert [row[:4] for row in rows] == [(region, "PUBLISHED", 1, 1) for region in sorted(REGIONS)]
     assert all('"total": "3.00"' in row[4] for row in rows)
+
+
+def staging_tables(world: World, staged: Staged) -> list[Row]:
+    return world.sql(
+        "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING' AND TABLE_NAME LIKE ?",
+        (f"%{staged.manifest.attempt.run_number:06d}",),
+    )
+
+
+def test_a_refused_attempt_leaves_no_staging_tables(world: World, day: date, tmp_path: Path) -> None:
+    world.insert("EUROPE", sale("EUROPE", f"refused-{day}", at(day, 9)))
+    staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    wrong = [replace(staged.extracts[0], source=Tally())]
+    with pytest.raises(PublishRefusedError, match="^nothing was published: the law does not hold.*run the date again$"):
+        publish_staged(world, replace(staged, extracts=wrong))
+    assert staging_tables(world, staged) == []
+
+
+def test_staging_tables_of_dead_attempts_are_swept_and_those_of_living_ones_stay(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    world.insert("EUROPE", sale("EUROPE", f"swept-{day}", at(day, 9)))
+    dead, living = (stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path) for _ in range(2))
+    with world.session() as session:
+        for staged in (dead, living):
+            load_files(session, staged.manifest, staged.manifest.attempt.staging_tables)
+        session.query(
+            "UPDATE ETL_BATCHES SET LEASE_UNTIL = DATEADD('minute', -1, CURRENT_TIMESTAMP()) WHERE RUN_NUMBER = ?",
+            [dead.manifest.attempt.run_number],
+        )
+        swept = sweep_staging(session)
+    assert {name[-6:] for name in swept} == {f"{dead.manifest.attempt.run_number:06d}"}
+    assert staging_tables(world, dead) == []
+    assert len(staging_tables(world, living)) == 3
+
+
+def test_the_second_look_takes_what_a_newer_run_has_changed_for_no_difference(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, other, next_day = f"overlap-{day}", f"steady-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)), sale("EUROPE", other, at(day, 9)))
+    first = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    with world.session() as session:
+        publication = publish_manifest(
+            session, first.manifest, first.extracts, first.transformed, (), TOLERANT, world.session, print
+        )
+        world.change(
+            "EUROPE",
+            "UPDATE sales_transactions SET total_amount = 4, updated_at = %s WHERE sale_id = %s",
+            (at(next_day, 9), key),
+        )
+        assert fates(load(world, next_day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
+        assert compare(session, first.manifest, publication).comparisons[0].holds
+
+        session.query("DELETE FROM SALES_FACT WHERE SALE_ID = ?", [other])
+        assert not compare(session, first.manifest, publication).comparisons[0].holds
+
+
+def test_a_row_rejected_for_its_time_closes_when_another_date_publishes_it(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, next_day = f"timeless-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)) | {"updated_at": None})
+    load(world, day, tmp_path, "EUROPE")
+    assert [status for status, *_ in rejected(world, key)] == ["OPEN"]
+    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (at(next_day, 9), key))
+    load(world, next_day, tmp_path, "EUROPE")
+    assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
+
+
+def test_a_bad_newest_version_stays_open_when_an_older_one_is_published_later(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, next_day = f"still-bad-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(next_day, 9), quantity=0))
+    load(world, next_day, tmp_path, "EUROPE")
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
+    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"inserted": 1}}
+    assert [status for status, *_ in rejected(world, key)] == ["OPEN"]
+
+
+def test_the_ledger_says_what_is_in_production_whatever_came_after(world: World, day: date, tmp_path: Path) -> None:
+    batch_id = f"{day:%Y%m%d}"
+    world.insert("EUROPE", sale("EUROPE", f"shown-{day}", at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    published = world.sql("SELECT MAX(RUN_NUMBER) FROM ETL_BATCHES WHERE BATCH_ID = ?", (batch_id,))
+    for status in (Status.FAILED, Status.MISSING):
+        attempt = begin(world, day, "EUROPE", "US_WEST")
+        with world.session() as session:
+            record(session, attempt, [Entry(region, status) for region in attempt.regions])
+        assert set(world.ledger(batch_id).values()) == {str(status)}
+    shown = world.sql(
+        "SELECT RUN_NUMBER, REGION, STATUS FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", (batch_id,)
+    )
+    assert shown == [(published[0][0], "EUROPE", "PUBLISHED")]
+
+
+def test_a_failure_is_recorded_for_every_region_without_an_end(world: World, day: date, tmp_path: Path) -> None:
+    world.insert("EUROPE", sale("EUROPE", f"ended-{day}", at(day, 9)))
+    attempt = begin(world, day, "EUROPE", "US_EAST", "US_WEST")
+    with world.session() as session:
+        record(session, attempt, [Entry("EUROPE", Status.PUBLISHED)])
+        assert record_failure(session, attempt.flow_run_id, "it broke") == ["US_EAST", "US_WEST"]
+        assert record_failure(session, attempt.flow_run_id, "it broke again") == []
+    assert world.ledger(attempt.batch_id) == {"EUROPE": "PUBLISHED", "US_EAST": "FAILED", "US_WEST": "FAILED"}
+
+
+def test_the_same_weekdays_before_tell_the_usual_rows(world: World, day: date, tmp_path: Path) -> None:
+    day -= timedelta(days=3650)  # in years in which no other test publishes
+    for week in (1, 2, 4, 5, 6):
+        earlier = day - timedelta(weeks=week)
+        with world.session() as session:
+            # A row that somebody else wrote may lack the count.
+            entry = Entry("EUROPE", Status.PUBLISHED, counts={"EXTRACTED": week} if week != 4 else {})
+            record(session, begin(world, earlier, "EUROPE"), [entry])
+    with world.session() as session:
+        assert usual_rows(session, Batch(day, ("EUROPE",)))["EUROPE"] == (1, 2, 5, 6)

@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from prefect.variables import Variable
 
-from blocks.variables import DEFINITIONS, BadVariableError, Settings, parse_variables
+from blocks.variables import DEFINITIONS, BadVariableError, Settings, main, parse_variables
 from expectations.thresholds import Thresholds
 
 DEFAULTS = {definition.name: definition.default for definition in DEFINITIONS}
@@ -21,6 +22,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     values = parse_variables(DEFAULTS)
     assert values == {
         "alert_email_list": ("data-engineering@example.com",),
+        "alert_sender": "retail-sales@example.com",
         "s3_staging_bucket": "retail-sales-staging",
         "snowflake_warehouse": "ETL_WH",
         "min_record_count": 100,
@@ -66,6 +68,8 @@ def test_every_variable_is_described_in_a_sentence() -> None:
             id="closed-days",
         ),
         pytest.param("first_date", "2017-01-01", date(2017, 1, 1), id="first-date"),
+        pytest.param("lease_minutes", "6", 6, id="a-lease-longer-than-its-renewal"),
+        pytest.param("sla_minutes", "1", 1, id="shortest-sla"),
         pytest.param("regions_required", '["EUROPE"]', ("EUROPE",), id="required-region"),
         pytest.param(
             "extra_columns", '{"tier": "plain", "born": "personal"}', {"tier": "plain", "born": "personal"}, id="extra"
@@ -77,6 +81,8 @@ def test_good_values(name: str, text: str, value: Any) -> None:
 
 
 COUNT = "a whole number, 0 or more, like 100"
+LEASE = "a whole number, 6 or more: a lease is renewed every 5 minutes"
+SLA = "a whole number, 1 or more, like 120"
 PERCENTAGE = "a percentage from 0 to 100, like 5.0"
 DAYS = 'like {"EUROPE": ["2017-12-25"]}'
 REGIONS_LIST = 'like ["EUROPE"]'
@@ -95,6 +101,14 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("min_record_count", "1_000", COUNT, id="count-with-underscore"),
         pytest.param("min_record_count", "hundred", COUNT, id="count-as-word"),
         pytest.param("min_record_count", "²", COUNT, id="superscript"),
+        pytest.param("min_record_count", "１００", COUNT, id="full-width-digits"),
+        pytest.param("min_record_count", "100\n", COUNT, id="count-with-line-end"),
+        pytest.param("min_region_record_count", "0", "a whole number, 1 or more", id="no-rows-are-no-region"),
+        pytest.param("lease_minutes", "0", LEASE, id="no-lease"),
+        pytest.param("lease_minutes", "5", LEASE, id="a-lease-that-lapses-before-its-renewal"),
+        pytest.param("lease_minutes", "fifteen", LEASE, id="lease-as-word"),
+        pytest.param("sla_minutes", "0", SLA, id="no-sla"),
+        pytest.param("sla_minutes", "२", SLA, id="devanagari-digit"),
         pytest.param("max_null_percentage", "five", PERCENTAGE, id="percentage-as-word"),
         pytest.param("max_null_percentage", "5%", PERCENTAGE, id="percent-sign"),
         pytest.param("max_null_percentage", "5,0", PERCENTAGE, id="decimal-comma"),
@@ -103,7 +117,15 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("max_null_percentage", "NaN", PERCENTAGE, id="nan"),
         pytest.param("max_null_percentage", "sNaN", PERCENTAGE, id="signalling-nan"),
         pytest.param("max_null_percentage", "Infinity", PERCENTAGE, id="infinity"),
+        pytest.param("max_null_percentage", "1_0", PERCENTAGE, id="percentage-with-underscore"),
+        pytest.param("max_null_percentage", "1e1", PERCENTAGE, id="percentage-with-exponent"),
+        pytest.param("max_null_percentage", "５.０", PERCENTAGE, id="full-width-percentage"),
         pytest.param("closed_days", "", DAYS, id="empty-json"),
+        pytest.param("closed_days", '{"EUROPE": ["2017-W01-1"]}', DAYS, id="week-date"),
+        pytest.param("closed_days", '{"EUROPE": ["20171225"]}', DAYS, id="date-without-hyphens"),
+        pytest.param("closed_days", '{"EUROPE": ["2017-02-30"]}', DAYS, id="no-such-closed-day"),
+        pytest.param("closed_days", '{"EUROPE": ""}', DAYS, id="empty-text-for-list"),
+        pytest.param("closed_days", '{"EUROPE": {"2017-12-25": 1}}', DAYS, id="object-for-list-of-days"),
         pytest.param("closed_days", "{", DAYS, id="broken-json"),
         pytest.param("closed_days", '["2017-12-25"]', DAYS, id="list-for-object"),
         pytest.param("closed_days", '{"EUROPE": "2017-12-25"}', DAYS, id="text-for-list"),
@@ -111,6 +133,7 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("closed_days", '{"EUROPE": [20171225]}', DAYS, id="number-for-date"),
         pytest.param("closed_days", '{"EUROPE": null}', DAYS, id="null-for-list"),
         pytest.param("closed_days", '{"MARS": ["2017-12-25"]}', "'MARS'", id="closed-days-of-an-unknown-region"),
+        pytest.param("first_date", "2017-W01-1", "a day like 2017-01-01, or nothing", id="first-date-as-week"),
         pytest.param("first_date", "2017-02-30", "a day like 2017-01-01, or nothing", id="no-such-day"),
         pytest.param("regions_required", "EUROPE", REGIONS_LIST, id="plain-text-for-list"),
         pytest.param("regions_required", '{"EUROPE": 1}', REGIONS_LIST, id="object-for-list"),
@@ -126,6 +149,8 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("alert_email_list", "", "", id="nobody-gets-alerts"),
         pytest.param("alert_email_list", " , ", "", id="only-commas"),
         pytest.param("alert_email_list", "data engineering", "", id="no-address"),
+        pytest.param("alert_sender", "", "one address, like a@example.com", id="no-sender"),
+        pytest.param("alert_sender", "a@x.com, b@x.com", "one address, like a@example.com", id="two-senders"),
     ],
 )
 def test_bad_values_are_refused_with_name_value_and_what_is_expected(name: str, text: str, expected: str) -> None:
@@ -140,4 +165,19 @@ def test_a_missing_variable_is_named_with_the_command_that_sets_it(definition: A
     with pytest.raises(BadVariableError) as caught:
         parsed(definition.name, None)
     assert f"variable {definition.name} is missing" in str(caught.value)
-    assert f"prefect variable set {definition.name} {definition.default!r}" in str(caught.value)
+    assert f"python -m blocks.variables {definition.name} {definition.default!r}" in str(caught.value)
+
+
+def test_a_variable_is_checked_before_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept: dict[str, str] = {}
+    monkeypatch.setattr(Variable, "set", lambda name, value, overwrite: kept.__setitem__(name, value))
+    assert main(["min_record_count", "40"]) == 0
+    for wrong in (["min_record_count", "many"], ["min_rows", "40"], ["min_record_count"]):
+        assert main(wrong) == 1
+    assert kept == {"min_record_count": "40"}
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("variable min_record_count is 'many': expected a whole number")
+    assert told[1].startswith("variable min_rows is unknown: choose from alert_email_list")
+    assert told[2] == "usage: python -m blocks.variables NAME VALUE"

@@ -8,9 +8,11 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 
 from expectations.regions import REGIONS
+from flows import backfill as backfill_module
 from flows import parameters, run_hooks
+from flows.backfill import backfill
 from flows.daily_sales import daily_sales
-from flows.parameters import choose_batch
+from flows.parameters import ACTIVE_MAX, choose_batch, choose_range
 
 ALL = tuple(REGIONS)
 
@@ -73,12 +75,58 @@ def test_the_form_of_the_dashboard_describes_each_parameter() -> None:
     assert not daily_sales.parameters.required
 
 
+@pytest.mark.parametrize(
+    ("given", "validated"),
+    [
+        pytest.param(
+            {"start_date": 20240110, "end_date": "20240114"},
+            {"start_date": "2024-01-10", "end_date": "2024-01-14"},
+            id="compact",
+        ),
+        pytest.param({"mode": "all", "order": "newest"}, {"mode": "all", "order": "newest"}, id="choices"),
+        pytest.param(
+            {"max_active": ACTIVE_MAX, "dry_run": True}, {"max_active": ACTIVE_MAX, "dry_run": True}, id="limits"
+        ),
+    ],
+)
+def test_accepted_parameters_of_a_backfill(given: dict[str, Any], validated: dict[str, Any]) -> None:
+    assert backfill.validate_parameters(given) == validated
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param({"start_date": "last week"}, "date 'last week' is not understood", id="no-date"),
+        pytest.param({"end_date": "2999-01-01"}, "date 2999-01-01 is in the future", id="future"),
+        pytest.param({"max_active": 0}, "max_active 0 is not understood: write a whole number from 1 to 8", id="none"),
+        pytest.param({"max_active": 9}, "max_active 9 is not understood", id="too-many"),
+        pytest.param({"max_active": True}, "max_active True is not understood", id="true"),
+        pytest.param({"max_active": "2"}, "max_active '2' is not understood", id="text"),
+        pytest.param({"mode": "some"}, "'missing', 'failed' or 'all'", id="mode"),
+        pytest.param({"order": "random"}, "'oldest' or 'newest'", id="order"),
+        pytest.param({"regions": ["MARS"]}, "region 'MARS' is unknown", id="region"),
+        pytest.param({"dry_run": "perhaps"}, "dry_run", id="dry-run"),
+    ],
+)
+def test_refused_parameters_of_a_backfill_say_what_to_write(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterTypeError) as caught:
+        backfill.validate_parameters(given)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("flow", [daily_sales, backfill], ids=["daily-sales", "backfill"])
+def test_each_parameter_is_described_in_the_form_and_none_is_required(flow: Any) -> None:
+    assert all(shown.get("description") for shown in flow.parameters.properties.values())
+    assert not flow.parameters.required
+
+
 @pytest.fixture
 def scheduled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was scheduled for 06:00 UTC and is on its way."""
     run = SimpleNamespace(scheduled_start_time=datetime(2024, 1, 16, 6, tzinfo=UTC), parameters={})
     monkeypatch.setattr(parameters, "flow_run", run)
     monkeypatch.setattr(run_hooks, "current", run)
+    monkeypatch.setattr(backfill_module, "flow_run", run)
 
 
 @pytest.mark.usefixtures("scheduled")
@@ -98,3 +146,17 @@ def test_a_run_is_named_by_its_date_in_either_form(monkeypatch: pytest.MonkeyPat
     for written in ("2017-12-23", "20171223", 20171223):
         monkeypatch.setattr(run_hooks, "current", SimpleNamespace(parameters={"date": written}))
         assert run_hooks.name_of_run() == "daily-sales-2017-12-23"
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_a_backfill_ends_with_the_day_before_its_scheduled_start() -> None:
+    assert choose_range(None, None) == (None, date(2024, 1, 15))
+    with pytest.raises(ValueError, match="end_date 2024-01-16 was not over when the run was due"):
+        choose_range("2024-01-10", "2024-01-16")
+    assert backfill_module.name_of_backfill() == "backfill-until-2024-01-15"
+
+
+def test_a_backfill_is_named_by_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"start_date": "2024-01-10", "end_date": "2024-01-14"}
+    monkeypatch.setattr(backfill_module, "flow_run", SimpleNamespace(parameters=given))
+    assert backfill_module.name_of_backfill() == "backfill-2024-01-10-to-2024-01-14"

@@ -1,11 +1,13 @@
 """How a run ends: a state's type and name for automations, and a message for people."""
 
+import pickle
 from collections.abc import Callable
 
 import pytest
 from prefect.client.schemas import StateType
+from prefect.states import Failed
 
-from flows.states import final_state
+from flows.states import QualityFailedError, final_state, report_of
 from tasks.report import Findings, summarize
 from tests.unit import findings as made
 
@@ -62,10 +64,22 @@ def test_a_run_ends_in_a_state_that_says_what_happened(
     report = summarize(ended())
     state = final_state(report)
     assert (state.type, state.name, state.message) == (kind, name, message)
-    assert state.data == report
+    assert report_of(state) == report
 
 
 def test_a_region_that_was_overtaken_does_not_hide_one_that_was_loaded() -> None:
     found = made.completed().with_(publication=made.publication(made.published("US_EAST", 100), overtaken=("EUROPE",)))
     state = final_state(summarize(found))
     assert (state.name, state.message) == ("Completed", "2024-01-15: 100 clean rows of 1 regions")
+
+
+def test_the_result_of_a_refused_batch_is_an_error_with_its_report() -> None:
+    state = final_state(summarize(made.quality_failed()))
+    with pytest.raises(QualityFailedError, match="^nothing was loaded for 2024-01-15: record count 45") as raised:
+        state.result()
+    assert raised.value.report == report_of(state)
+    assert pickle.loads(pickle.dumps(raised.value)).report == raised.value.report
+
+
+def test_a_run_that_ended_before_its_report_has_none() -> None:
+    assert report_of(Failed(data=ValueError("x"))) is None

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import psycopg2
+import psycopg2.errors
 import pytest
 import sqlalchemy.exc
 
@@ -94,7 +95,9 @@ def test_every_region_has_one_place() -> None:
 def test_the_message_names_each_missing_region_and_its_cause() -> None:
     sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
     assert sorted_regions.missing_message == (
-        "EUROPE left out: connection refused; ASIA_PACIFIC left out: answered with 1 rows, min_region_record_count is 3"
+        "EUROPE left out: connection refused; "
+        "ASIA_PACIFIC left out: answered with 1 rows, min_region_record_count is 3: "
+        "look at its database, or name the date in closed_days"
     )
     assert {entry.status for entry in sorted_regions.missing} == {Status.MISSING}
 
@@ -119,14 +122,43 @@ def test_a_required_region_may_be_closed() -> None:
 
 
 def test_no_region_that_answered_fails_the_run_with_every_cause() -> None:
-    with pytest.raises(NeedsPersonError, match="no region could be read: US_EAST left out: .*; EUROPE left out: "):
+    with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: .*; EUROPE left out: "):
         refuse_unloadable(planned(US_EAST=DOWN, EUROPE=DOWN), OPEN)
 
 
-def test_regions_with_too_few_rows_everywhere_fail_the_gate_in_its_words() -> None:
-    check = refuse_unloadable(planned(US_EAST=1, EUROPE=2, ASIA_PACIFIC=DOWN), OPEN)
+@pytest.mark.parametrize(
+    ("rows", "record_count"),
+    [
+        pytest.param((0, 0, 0, 0), 0, id="a-day-without-rows"),
+        pytest.param((1, 2, 0, 0), 3, id="too-few-rows-everywhere"),
+    ],
+)
+def test_a_day_with_too_few_rows_fails_the_gate_in_its_words(rows: tuple[int, ...], record_count: int) -> None:
+    check = refuse_unloadable(planned(OPEN, **dict(zip(ALL, rows, strict=True))), OPEN)
     assert check is not None
-    assert (check.passed, check.message) == (False, "record count 3 is below threshold 100")
+    assert (check.passed, check.message) == (False, f"record count {record_count} is below threshold 100")
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcomes"),
+    [
+        pytest.param(
+            replace(OPEN, thresholds=Thresholds(min_region_record_count=5000)),
+            dict.fromkeys(ALL, 2000),
+            id="enough-rows-for-a-batch-but-not-for-any-region",
+        ),
+        pytest.param(OPEN, {"EUROPE": 0}, id="healing-a-region-that-has-no-rows"),
+        pytest.param(OPEN, dict.fromkeys(ALL, 0) | {"EUROPE": DOWN}, id="one-down-and-the-others-without-rows"),
+    ],
+)
+def test_without_a_region_left_every_region_is_named(
+    settings: Settings, outcomes: dict[str, int | BaseException]
+) -> None:
+    sorted_regions = planned(settings, **outcomes)
+    with pytest.raises(NeedsPersonError) as caught:
+        refuse_unloadable(sorted_regions, settings)
+    assert str(caught.value) == f"no region left: {sorted_regions.missing_message}"
+    assert all(f"{region} left out: " in str(caught.value) for region in outcomes)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +176,7 @@ def test_a_closed_region_does_not_excuse_the_missing_ones() -> None:
     """No region left: Failed. Here one is closed and three are down, so nothing was read, and the run must say so."""
     settings = closed("EUROPE")
     sorted_regions = planned(settings, US_EAST=DOWN, US_WEST=DOWN, EUROPE=0, ASIA_PACIFIC=DOWN)
-    with pytest.raises(NeedsPersonError, match="no region could be read"):
+    with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: "):
         refuse_unloadable(sorted_regions, settings)
 
 
@@ -166,6 +198,47 @@ def test_a_closed_region_does_not_excuse_too_few_rows() -> None:
 )
 def test_when_the_floor_applies(regions: tuple[str, ...], settings: Settings, needed: bool) -> None:
     assert needs_floor(Batch(CHRISTMAS, regions), ALL, settings) is needed
+
+
+REFUSED = 'connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused\n\tIs the server running?\n'
+NEXT_STEP = f": check block {REGIONS['EUROPE'].block} and the database"
+
+
+def from_server(state: str, text: str) -> psycopg2.Error:
+    """An error as the server sends it, with its SQLSTATE."""
+    error = psycopg2.errors.lookup(state)(text)
+    error.__setstate__({"pgcode": state})
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        pytest.param(
+            psycopg2.OperationalError(REFUSED),
+            'connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused Is the server running?',
+            id="refused",
+        ),
+        pytest.param(
+            sqlalchemy.exc.OperationalError("SELECT secret", {"password": "x"}, psycopg2.OperationalError("lost")),
+            "lost",
+            id="wrapped",
+        ),
+        pytest.param(
+            from_server("42501", "permission denied for table sales_transactions\n"),
+            "permission denied for table sales_transactions",
+            id="no-permission",
+        ),
+        pytest.param(
+            from_server("42883", "function round(text) does not exist\nLINE 9: ...\nHINT: No function matches\n"),
+            "function round(text) does not exist",
+            id="without-the-statement",
+        ),
+        pytest.param(psycopg2.OperationalError("x" * 9_999), "x" * 500, id="bounded"),
+    ],
+)
+def test_a_drivers_error_is_told_with_its_next_step_and_without_the_statement(error: BaseException, cause: str) -> None:
+    assert planned(US_EAST=5, EUROPE=error).missing_message == f"EUROPE left out: {cause}{NEXT_STEP}"
 
 
 def test_a_drivers_error_becomes_one_line_without_the_statement() -> None:

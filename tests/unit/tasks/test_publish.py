@@ -59,7 +59,7 @@ def published_with(asking: FakeConnection | SalesEtlError) -> Publication:
         yield Session(cast(Any, asking))
 
     session = Session(cast(Any, FakeConnection([], loses_commit=True)))
-    return publish_manifest(session, MANIFEST, [], [], [], Thresholds(), open_again)
+    return publish_manifest(session, MANIFEST, [], [], [], Thresholds(), open_again, print)
 
 
 def test_a_lost_commit_that_the_ledger_knows_is_a_publication() -> None:
@@ -69,7 +69,7 @@ def test_a_lost_commit_that_the_ledger_knows_is_a_publication() -> None:
 
 
 def test_a_lost_commit_that_the_ledger_does_not_know_did_not_take_place() -> None:
-    with pytest.raises(NeedsPersonError, match="COMMIT was lost and did not take place: run the date again"):
+    with pytest.raises(NeedsPersonError, match="COMMIT was lost and did not take place; run the date again"):
         published_with(FakeConnection([]))
 
 

@@ -37,6 +37,45 @@ def test_only_its_owner_can_look_into_it(tmp_path: Path) -> None:
         assert mode_of(directory) == mode_of(directory.parent) == 0o700
 
 
+def test_a_root_that_others_could_look_into_is_closed_to_them(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    root.chmod(0o777)
+    with scratch_directory(root):
+        assert mode_of(root) == 0o700
+
+
+def test_a_root_of_another_user_is_refused_and_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o755)
+    dead = leftover(tmp_path)
+    owner = os.getuid()
+    monkeypatch.setattr(scratch.os, "getuid", lambda: owner + 1)
+    with pytest.raises(NeedsPersonError) as caught, scratch_directory(tmp_path):
+        pass
+    assert str(caught.value) == (
+        f"scratch directory {tmp_path} is not a directory of user {owner + 1} (it belongs to user {owner}): "
+        "remove it or point TMPDIR at another directory"
+    )
+    assert mode_of(tmp_path) == 0o755
+    assert dead.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "broken link", "file"])
+def test_a_root_that_is_no_directory_is_refused(tmp_path: Path, kind: str) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    if kind == "link":
+        elsewhere.mkdir(mode=0o755)
+    if kind == "file":
+        root.touch()
+    else:
+        root.symlink_to(elsewhere)
+    with (
+        pytest.raises(NeedsPersonError, match=f"scratch directory {root} is not a directory of user"),
+        scratch_directory(root),
+    ):
+        pass
+
+
 def test_it_is_removed_at_the_end_with_everything_in_it(tmp_path: Path) -> None:
     with scratch_directory(tmp_path) as directory:
         (directory / "sub").mkdir()

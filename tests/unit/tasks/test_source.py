@@ -43,7 +43,7 @@ BY_NAME: dict[str, Column] = {column.name: column for column in SOURCE_COLUMNS}
 
 
 def test_the_contracts_own_table_has_nothing_new() -> None:
-    assert check_declared(DECLARED, "EUROPE") == ()
+    assert check_declared(DECLARED) == ()
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,14 @@ def test_the_contracts_own_table_has_nothing_new() -> None:
         pytest.param("sale_id", "uuid", id="key-as-uuid"),
         pytest.param("store_id", "character varying", id="bounded-text"),
         pytest.param("currency", "character", id="padded-text"),
+        pytest.param("payment_method", "enum", id="enum-as-text"),
         pytest.param("quantity", "smallint", id="small-quantity"),
         pytest.param("quantity", "numeric", id="quantity-as-numeric"),
         pytest.param("total_amount", "bigint", id="money-as-whole-number"),
     ],
 )
 def test_types_that_can_be_read_exactly_fit(column: str, declared: str) -> None:
-    assert check_declared({**DECLARED, column: declared}, "EUROPE") == ()
+    assert check_declared({**DECLARED, column: declared}) == ()
 
 
 @pytest.mark.parametrize(
@@ -74,31 +75,34 @@ def test_types_that_can_be_read_exactly_fit(column: str, declared: str) -> None:
         pytest.param("sale_date", "date", id="date"),
         pytest.param("updated_at", "text", id="time-as-text"),
         pytest.param("sale_id", "bytea", id="bytes"),
+        pytest.param("quantity", "enum", id="quantity-as-enum"),
         pytest.param("sale_id", "text[]", id="array"),
     ],
 )
 def test_a_type_that_does_not_fit_is_named_with_those_that_do(column: str, declared: str) -> None:
     with pytest.raises(RegionUnfitError) as caught:
-        check_declared({**DECLARED, column: declared}, "EUROPE")
-    assert f"EUROPE: column sales_transactions.{column} is {declared}, which does not fit" in str(caught.value)
+        check_declared({**DECLARED, column: declared})
+    assert str(caught.value).startswith(
+        f"column sales_transactions.{column} is {declared}, which does not fit: make it "
+    )
     assert all(fitting in str(caught.value) for fitting in FITTING_TYPES[BY_NAME[column].kind])
 
 
 def test_a_missing_table_is_named_with_what_to_do() -> None:
-    with pytest.raises(RegionUnfitError, match="EUROPE: table sales_transactions is missing or not visible: create it"):
-        check_declared({}, "EUROPE")
+    with pytest.raises(RegionUnfitError, match="^table sales_transactions is missing or not visible: create it"):
+        check_declared({})
 
 
 @pytest.mark.parametrize("column", DECLARED)
 def test_a_missing_column_is_named_nullable_or_not(column: str) -> None:
     declared = {name: kind for name, kind in DECLARED.items() if name != column}
-    with pytest.raises(RegionUnfitError, match=f"EUROPE: column sales_transactions.{column} is missing"):
-        check_declared(declared, "EUROPE")
+    with pytest.raises(RegionUnfitError, match=f"^column sales_transactions.{column} is missing"):
+        check_declared(declared)
 
 
 def test_new_columns_are_reported_in_the_tables_order_whatever_their_type() -> None:
     declared = {"loyalty tier": "text", **DECLARED, 'a"b': "double precision", "Sale_ID": "text"}
-    assert check_declared(declared, "EUROPE") == (
+    assert check_declared(declared) == (
         NewColumn("loyalty tier", "text"),
         NewColumn('a"b', "double precision"),
         NewColumn("Sale_ID", "text"),

@@ -1,13 +1,15 @@
 """The SQL of the warehouse: shown as it is run, quoted, and nothing in `sql/` is without a use and a headline."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
-from tasks.statements import SQL_DIRECTORY, StagingTables, money_sums, render, snapshots_query, text_literal
+from tasks.statements import SQL_DIRECTORY, StagingTables, money_sums, render, snapshots_query, source_key, text_literal
 from tasks.tally import MONEY_COLUMNS
 from tests.unit.golden import assert_golden
 
@@ -29,6 +31,8 @@ VALUES = {
     "path": "sales/batch=20240115/run=000042",
     "files": "'clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet'",
     "lease_until": "NULL",
+    "places": "?, ?",
+    "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
     "database": "RETAIL",
     "role": "ETL_ROLE",
@@ -126,6 +130,15 @@ def test_a_cross_region_row_keeps_the_fraction_of_its_seconds() -> None:
     """Rejected rows keep the text of the source: 10:00:00.5 must not become 10:00:00 on its way."""
     statement = render("publish/insert_cross_region", **VALUES)
     assert re.search(r"TO_VARCHAR\(STAGED\.SALE_DATE, '[^']*\.FF[69]?'\)", statement)
+
+
+def test_a_cross_region_row_keeps_its_key_as_the_source_wrote_it() -> None:
+    own, prefixed = REGIONS["EUROPE"], [replace(REGIONS[code], prefix_keys=True) for code in ("US_EAST", "US_WEST")]
+    assert source_key("STAGED.SALE_ID", [own]) == "STAGED.SALE_ID"
+    assert source_key("STAGED.SALE_ID", [own, *prefixed]) == (
+        "CASE WHEN STAGED.REGION IN ('US_EAST', 'US_WEST') "
+        "THEN SUBSTR(STAGED.SALE_ID, LENGTH(STAGED.REGION) + 2) ELSE STAGED.SALE_ID END"
+    )
 
 
 def test_snapshots_keep_their_microseconds_and_zone() -> None:

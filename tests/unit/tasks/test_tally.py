@@ -59,6 +59,15 @@ def test_null_and_empty_currency_and_each_currency_are_counted_apart() -> None:
     assert totals == {NO_CURRENCY: Decimal("2.20"), "": Decimal("2.20"), "EUR": Decimal("4.40"), "eur": Decimal("2.20")}
 
 
+def test_no_text_is_taken_for_a_null_currency() -> None:
+    texts = [NO_CURRENCY, f'"{NO_CURRENCY}"', f'""{NO_CURRENCY}""', f'"{NO_CURRENCY}', '"', "", "none", '"EUR"']
+    tally = tally_of_table(extracted_table(*(sale(currency=currency) for currency in [None, *texts])))
+    names = {currency for currency, _ in tally.amounts}
+    assert len(names) == 1 + len(texts)
+    assert {NO_CURRENCY, '"(none)"', "", "none", '"EUR"'} <= names
+    assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
+
+
 def test_a_null_amount_is_counted_as_absent_and_not_as_zero() -> None:
     tally = tally_of_table(extracted_table(sale(total_amount=None), sale(total_amount="0"), sale()))
     assert tally.amounts[TOTAL] == Amount(Decimal("2.00"), absent=1)

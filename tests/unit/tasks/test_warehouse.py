@@ -1,5 +1,6 @@
 """A session's transaction: committed, rolled back, or unknown; and a login that fails says what to look at."""
 
+import itertools
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -35,12 +36,18 @@ class FakeConnection:
     def fetchall(self) -> list[list[int]]:
         return [[1, 2]]
 
-    def close(self) -> None:
-        self.closed = True
+    def execute_string(self, script: str, remove_comments: bool) -> list["FakeConnection"]:
+        self.execute(script, None)
+        return []
+
+    def close(self, retry: bool = True) -> None:
+        self.closed = not retry
+        if error := self.errors.get("close"):
+            raise error
 
 
 def session_of(connection: FakeConnection) -> Session:
-    return Session(cast(Any, connection))
+    return Session(cast(Any, connection), "host")
 
 
 def test_what_succeeds_is_committed() -> None:
@@ -60,10 +67,74 @@ def test_what_fails_is_rolled_back_and_raised_on(error: BaseException) -> None:
 
 def test_a_commit_without_an_answer_has_an_unknown_outcome_and_is_not_rolled_back() -> None:
     connection = FakeConnection(COMMIT=snowflake_errors.OperationalError(msg="connection lost"))
-    unknown = pytest.raises(OutcomeUnknownError, match="no answer to COMMIT .OperationalError.: ask the ledger")
+    unknown = pytest.raises(OutcomeUnknownError, match="no answer to COMMIT .TransientError.: ask the ledger")
     with unknown, session_of(connection).transaction():
         pass
     assert connection.statements == ["BEGIN TRANSACTION", "COMMIT"]
+
+
+MERGE = "-- Guarantees: much.\nMERGE INTO SALES_FACT\nUSING STAGED"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "statements"),
+    [
+        pytest.param(
+            snowflake_errors.OperationalError(msg="Failed to\n connect", errno=250003),
+            TransientError,
+            ["BEGIN TRANSACTION", MERGE],
+            id="lost: the server rolls back",
+        ),
+        pytest.param(
+            snowflake_errors.ProgrammingError(msg="does not exist", errno=2003),
+            NeedsPersonError,
+            ["BEGIN TRANSACTION", MERGE, "ROLLBACK"],
+            id="refused",
+        ),
+        pytest.param(
+            snowflake_errors.ProgrammingError(msg="lock", errno=625),
+            TransientError,
+            ["BEGIN TRANSACTION", MERGE, "ROLLBACK"],
+            id="lock",
+        ),
+    ],
+)
+def test_an_error_names_the_warehouse_and_the_statement(
+    error: Exception, kind: type[SalesEtlError], statements: list[str]
+) -> None:
+    connection = FakeConnection(**{MERGE: error})
+    session = session_of(connection)
+    with pytest.raises(kind, match="^warehouse host at `MERGE INTO SALES_FACT`: "), session.transaction():
+        session.query(MERGE)
+    assert connection.statements == statements
+
+
+def test_a_script_names_its_errors_too() -> None:
+    connection = FakeConnection(**{"DROP TABLE X": snowflake_errors.ProgrammingError(msg="no", errno=2003)})
+    with pytest.raises(NeedsPersonError, match="warehouse host at `DROP TABLE X`"):
+        session_of(connection).run_script("DROP TABLE X")
+
+
+def test_a_warehouse_that_does_not_answer_is_asked_again_a_bounded_number_of_times() -> None:
+    said: list[str] = []
+    asked: dict[str, Any] = {}
+
+    def connect(**settings: Any) -> FakeConnection:
+        asked.update(settings)
+        return FakeConnection()
+
+    with open_session(connector(connect), "ETL_WH", "a tag", said.append):
+        delays = asked["backoff_policy"]()
+        with pytest.raises(TransientError, match="warehouse account does not answer .asked 8 times."):
+            list(itertools.islice(delays, 100))
+    assert said[0] == "warehouse account does not answer, asking again in 2 s"
+    assert len(said) == 7
+
+
+def test_a_session_that_cannot_be_closed_hides_no_error() -> None:
+    connection = FakeConnection(close=snowflake_errors.OperationalError(msg="gone"))
+    with pytest.raises(ValueError, match="what counts"), open_session(connector(lambda **_: connection), "W", "t"):
+        raise ValueError("what counts")
 
 
 def connector(connect: Any) -> SnowflakeHostConnector:
@@ -85,11 +156,12 @@ def test_a_session_spells_out_what_it_relies_on_and_is_closed() -> None:
     assert asked["session_parameters"] == {
         "TIMEZONE": "UTC",
         "QUERY_TAG": "a tag",
-        "LOCK_TIMEOUT": 1800,
+        "LOCK_TIMEOUT": 480,
         "STATEMENT_TIMEOUT_IN_SECONDS": 3600,
     }
     assert (asked["warehouse"], asked["autocommit"], asked["paramstyle"]) == ("ETL_WH", True, "qmark")
-    assert {"login_timeout", "network_timeout"} <= asked.keys()
+    assert asked["login_timeout"] == 30
+    assert "network_timeout" not in asked, "the connector would end statements by it, too"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+# The worker: starts the flow runs that a Prefect server hands out. Build it with the version that its deployments show:
+#   docker build --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
+FROM python:3.11.9-slim-bookworm AS worker
+
+ENV PYTHONUNBUFFERED=1 \
+    PREFECT_EXPERIMENTAL_EVENTS=true \
+    PREFECT_EXPERIMENTAL_WARN=false \
+    PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 \
+    PREFECT_WORKER_WEBSERVER_PORT=8080 \
+    PIP_NO_CACHE_DIR=1 \
+    UV_NO_CACHE=1
+
+RUN useradd --create-home --uid 1000 etl
+WORKDIR /app
+
+COPY requirements.txt ./
+RUN python -m pip install --disable-pip-version-check uv==0.13.9 \
+    && uv pip sync --compile-bytecode --python "$(command -v python)" requirements.txt
+
+COPY prefect.yaml ./
+COPY blocks/ blocks/
+COPY deployments/ deployments/
+COPY docs/runbook.md docs/runbook.md
+COPY expectations/ expectations/
+COPY flows/ flows/
+COPY sql/ sql/
+COPY tasks/ tasks/
+
+ARG VERSION=not-from-git
+ENV RETAIL_SALES_VERSION=${VERSION}
+
+USER 1000
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "deployments.health"]
+ENTRYPOINT ["prefect", "worker", "start", "--pool", "retail-sales", "--type", "process", "--limit", "10", "--with-healthcheck"]
+
+# The local stack for trials: four PostgreSQL, S3, a Snowflake stand-in, a mail sink. Never for production.
+FROM worker AS stack
+
+USER root
+COPY requirements-dev.txt ./
+RUN python -m pip install --disable-pip-version-check uv==0.13.9 \
+    && uv pip sync --python "$(command -v python)" requirements-dev.txt
+COPY local/ local/
+RUN mkdir /stack && chown 1000 /stack
+
+USER 1000
+ENV RETAIL_SALES_LOCAL_DIR=/stack
+HEALTHCHECK --interval=10s --timeout=10s --start-period=300s --retries=3 CMD ["python", "-m", "local", "status"]
+ENTRYPOINT ["python", "-m", "local", "serve"]

@@ -1,0 +1,134 @@
+"""Brings a Prefect server to what this project says: `make deploy`, or `python -m deployments.apply`. Idempotent.
+
+In this order, so that each thing finds what it refers to: blocks and variables, work pool and queues, deployments,
+automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+from prefect import PrefectClient, get_client
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_EXPERIMENTAL_EVENTS,
+    PREFECT_EXPERIMENTAL_WARN,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
+
+from blocks.register import (
+    Environment,
+    MissingSettingError,
+    NoPrefectServerError,
+    blocks_from,
+    register,
+    variables_from,
+)
+from blocks.variables import BadVariableError, parse_variables, read_variables
+from deployments.automations import Limits, apply_automations, planned_automations, read_ours
+from deployments.change import Change, DeployError
+from deployments.deployed import apply_deployments
+from deployments.notification import Choice, find_block, notification_choice, save_choice
+from deployments.planned import PROJECT, Deployment, planned_deployments, version
+from deployments.pool import apply_pool
+
+ANSWER_S_MAX = 10
+
+Say = Callable[[str], None]
+
+
+def apply(environment: Environment, say: Say) -> None:
+    """Applies everything and says a line for each thing. Looks at the environment and the server first.
+
+    Raises MissingSettingError, BadVariableError, NoPrefectServerError or DeployError.
+    """
+    blocks_from(environment)
+    variables_from(environment)
+    choice = notification_choice(environment)
+    say(f"Prefect server {check_server()}")
+    for line in register(environment):
+        say(line)
+    choice, change = save_choice(choice)
+    if change:
+        say(str(change))
+    limits = Limits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
+    asyncio.run(_apply_on_server(planned_deployments(version(), str(PROJECT)), choice, limits, say))
+
+
+async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: Limits, say: Say) -> None:
+    async with _client() as client:
+        _say_all(await apply_pool(client), say)
+        ids, changes = await apply_deployments(client, planned)
+        _say_all(changes, say)
+        block_id, reference = await find_block(client, choice, await read_ours(client))
+        say(f"notification by {reference}" + ("" if block_id else f": {NO_NOTIFICATION}"))
+        automations = planned_automations(ids, block_id, PREFECT_UI_URL.value(), limits)
+        _say_all(await apply_automations(client, automations), say)
+
+
+NO_NOTIFICATION = (
+    "automations only mail, which needs a worker; set ALERT_SLACK_WEBHOOK_URL or ALERT_WEBHOOK_URL for more"
+)
+
+
+def _say_all(changes: list[Change], say: Say) -> None:
+    for change in changes:
+        say(str(change))
+
+
+def check_server() -> str:
+    """The API's address. Raises DeployError when none is set, or it does not answer, or has no automations."""
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise DeployError("PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first")
+    asyncio.run(_check_server(url))
+    return str(url)
+
+
+async def _check_server(url: str) -> None:
+    try:
+        async with _client() as client:
+            await client.hello()
+            await read_ours(client)
+    except PrefectHTTPStatusError as error:
+        raise DeployError(_refusal(url, error.response.status_code)) from None
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise DeployError(
+            f"no Prefect server answers at PREFECT_API_URL={url} ({type(error).__name__}): "
+            "start it, or correct the address"
+        ) from None
+
+
+def _refusal(url: str, status: int) -> str:
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return f"the Prefect server at PREFECT_API_URL={url} refuses the key: set PREFECT_API_KEY"
+    if status == httpx.codes.NOT_FOUND:
+        return (
+            f"the server at PREFECT_API_URL={url} knows no automations: is the address right (it ends in /api), "
+            "and was the server started with PREFECT_EXPERIMENTAL_EVENTS=true?"
+        )
+    return f"the server at PREFECT_API_URL={url} answers with HTTP {status}: read its log"
+
+
+def _client() -> PrefectClient:
+    return get_client(httpx_settings={"timeout": ANSWER_S_MAX})
+
+
+def main() -> int:
+    """Applies from this process's environment; a mistake is one line."""
+    with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
+        try:
+            apply(os.environ, lambda line: print(line, flush=True))
+        except (MissingSettingError, BadVariableError, NoPrefectServerError, DeployError) as error:
+            print(f"deploy: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Deployments on the server: brought to what prefect.yaml asks for by `prefect deploy --all`, without its losses.
+
+Deploying again makes Prefect forget which schedules are paused and deletes scheduled runs, those that are late and
+wait for their turn too. So nothing is deployed while nothing differs, and afterwards both are put back.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from prefect import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
+from prefect.states import Scheduled
+
+from deployments.automations import DAILY
+from deployments.change import Change, DeployError
+from deployments.planned import PROJECT, Deployment, stored_deployment
+
+DEPLOY_S_MAX = 300
+
+
+async def apply_deployments(
+    client: PrefectClient, planned: Mapping[str, Deployment]
+) -> tuple[dict[str, UUID], list[Change]]:
+    """Deploys when anything differs; answers the ids by `<flow>/<name>`, and what became of each."""
+    before = {name: await _read(client, name) for name in planned}
+    differing = {name for name, wanted in planned.items() if not _holds(before[name], wanted)}
+    waiting = await _late_runs(client, before[DAILY])
+    if differing:
+        _prefect_deploy()
+    changes, ids = [], {}
+    for name, wanted in planned.items():
+        after = await _read(client, name)
+        if after is None or not _holds(after, wanted):
+            raise DeployError(
+                f"deployment {name} is not what prefect.yaml asks for: compare `prefect deployment inspect {name}`"
+            )
+        ids[name] = after.id
+        stored = before[name]
+        outcome = "created" if stored is None else "updated" if name in differing else "unchanged"
+        paused = stored is not None and _is_paused(stored)
+        if paused and not _is_paused(after):
+            await _pause(client, after)
+        changes.append(Change("deployment", name, outcome, "schedule stays paused" if paused else ""))
+    return ids, changes + await _queue_again(client, ids[DAILY], waiting)
+
+
+async def _read(client: PrefectClient, name: str) -> DeploymentResponse | None:
+    try:
+        return await client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return None
+
+
+def _holds(stored: DeploymentResponse | None, wanted: Deployment) -> bool:
+    return stored is not None and stored_deployment(stored) == wanted
+
+
+def _prefect_deploy() -> None:
+    server = {"PREFECT_API_URL": PREFECT_API_URL.value()}
+    key = {"PREFECT_API_KEY": PREFECT_API_KEY.value()} if PREFECT_API_KEY.value() else {}
+    command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
+    result = subprocess.run(
+        command, cwd=PROJECT, env=os.environ | server | key, capture_output=True, text=True, timeout=DEPLOY_S_MAX
+    )
+    if result.returncode:
+        last = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()][-1:]
+        raise DeployError(f"`prefect deploy --all` failed: {' '.join(last)}; run it by itself to see more")
+
+
+# What deploying would lose
+
+
+def _is_paused(deployment: DeploymentResponse) -> bool:
+    return bool(deployment.schedules) and (deployment.paused or not any(s.active for s in deployment.schedules))
+
+
+async def _pause(client: PrefectClient, deployment: DeploymentResponse) -> None:
+    for schedule in deployment.schedules:
+        await client.update_deployment_schedule(deployment.id, schedule.id, active=False)
+
+
+async def _late_runs(client: PrefectClient, deployment: DeploymentResponse | None) -> list[FlowRun]:
+    """Runs of the schedule whose time has come and that wait for a worker or for their slot."""
+    if deployment is None:
+        return []
+    filters = {
+        "deployment_id": {"any_": [deployment.id]},
+        "state": {"type": {"any_": ["SCHEDULED"]}},
+        "expected_start_time": {"before_": datetime.now(UTC)},
+    }
+    runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter.parse_obj(filters))
+    return [run for run in runs if run.auto_scheduled]
+
+
+async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list[FlowRun]) -> list[Change]:
+    """Creates the runs that deploying has deleted anew, for the same scheduled start."""
+    changes = []
+    for run in waiting:
+        try:
+            await client.read_flow_run(run.id)
+        except ObjectNotFound:
+            await client.create_flow_run_from_deployment(
+                deployment_id,
+                parameters=run.parameters,
+                state=Scheduled(scheduled_time=run.expected_start_time),
+                name=run.name,
+                idempotency_key=f"queued again {run.id}",
+            )
+            changes.append(
+                Change("flow run", f"{run.name} of {run.expected_start_time:%Y-%m-%d %H:%M} UTC", "queued again")
+            )
+    return changes

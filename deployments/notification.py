@@ -1,0 +1,96 @@
+"""The block by which the server itself tells of an alert, chosen by environment variables.
+
+| environment variable | becomes |
+|---|---|
+| `ALERT_SLACK_WEBHOOK_URL` | SlackWebhook block `retail-sales-alerts` |
+| `ALERT_WEBHOOK_URL` | CustomWebhookNotificationBlock of that name: a POST of `{"subject": ..., "body": ...}` |
+| `ALERT_NOTIFICATION_BLOCK` | the block that it names, `<type>/<name>`: Teams, PagerDuty ...; `none` for no block |
+
+With none of them, the block that our automations use already stays.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from prefect import PrefectClient
+from prefect.blocks.core import Block
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
+from prefect.events.actions import SendNotification
+from prefect.events.schemas.automations import Automation
+from prefect.exceptions import ObjectNotFound
+
+from blocks.register import Environment, MissingSettingError, save_block
+from deployments.change import Change, DeployError
+
+BLOCK_NAME = "retail-sales-alerts"
+VARIABLES = ("ALERT_SLACK_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "ALERT_NOTIFICATION_BLOCK")
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A block to save, or the `<type>/<name>` of one that exists; neither: no notification. `keep`: as it is."""
+
+    block: Block | None = None
+    reference: str | None = None
+    keep: bool = False
+
+
+def notification_choice(environment: Environment) -> Choice:
+    """What the environment asks for. Raises MissingSettingError naming the variable that is unusable."""
+    given = {name: value for name in VARIABLES if (value := environment.get(name, "").strip())}
+    if len(given) > 1:
+        raise MissingSettingError(f"{' and '.join(given)} are both set: set one of them")
+    if not given:
+        return Choice(keep=True)
+    [(name, value)] = given.items()
+    if name == "ALERT_NOTIFICATION_BLOCK":
+        return Choice(reference=None if value == NONE else _reference(value))
+    if not value.startswith(("https://", "http://")):
+        raise MissingSettingError(f"{name} is no URL: give it as https://...")
+    if name == "ALERT_SLACK_WEBHOOK_URL":
+        return Choice(SlackWebhook(url=value))
+    message = {"subject": "{{subject}}", "body": "{{body}}"}
+    return Choice(CustomWebhookNotificationBlock(name=BLOCK_NAME, url=value, json_data=message))
+
+
+def _reference(value: str) -> str:
+    slug, _, name = value.partition("/")
+    if not slug or not name:
+        form = "<block type>/<block name>, like ms-teams-webhook/alerts, or as none"
+        raise MissingSettingError(f"ALERT_NOTIFICATION_BLOCK is {value!r}: give it as {form}")
+    return value
+
+
+def save_choice(choice: Choice) -> tuple[Choice, Change | None]:
+    """Saves the block, if there is one to save; answers the choice as a reference."""
+    if choice.block is None:
+        return choice, None
+    reference = f"{choice.block.get_block_type_slug()}/{BLOCK_NAME}"
+    return Choice(reference=reference), Change("block", reference, save_block(choice.block, BLOCK_NAME))
+
+
+async def find_block(client: PrefectClient, choice: Choice, ours: Iterable[Automation]) -> tuple[UUID | None, str]:
+    """The id of the block to notify by, and its reference or `none`. Raises DeployError when there is no such block."""
+    if choice.keep:
+        used = {
+            action.block_document_id for one in ours for action in one.actions if isinstance(action, SendNotification)
+        }
+        for block_id in used:
+            document = await client.read_block_document(block_id)
+            return block_id, f"{document.block_type.slug}/{document.name}"
+    if choice.reference is None:
+        return None, NONE
+    slug, _, name = choice.reference.partition("/")
+    try:
+        document = await client.read_block_document_by_name(name, slug)
+    except ObjectNotFound:
+        raise DeployError(
+            f"block {choice.reference} does not exist: create it in the dashboard, or correct ALERT_NOTIFICATION_BLOCK"
+        ) from None
+    if "notify" not in document.block_schema.capabilities:
+        raise DeployError(
+            f"block {choice.reference} cannot notify: name a notification block in ALERT_NOTIFICATION_BLOCK"
+        )
+    return document.id, choice.reference

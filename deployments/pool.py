@@ -1,0 +1,66 @@
+"""The work pool and its queues: which runs wait for each other."""
+
+from dataclasses import dataclass
+
+from prefect import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import WorkQueue
+from prefect.exceptions import ObjectNotFound
+
+from deployments.change import Change, DeployError
+
+POOL = "retail-sales"
+POOL_TYPE = "process"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of the pool; `limit` is how many of its runs go on side by side, None for any number."""
+
+    name: str
+    limit: int | None
+    priority: int
+    description: str
+
+
+QUEUES = (
+    Queue("ops", None, 1, "Alerts, checks, the watchdog: they never wait behind a load."),
+    Queue("load", 1, 2, "Daily runs and backfills: one load at a time."),
+)
+
+
+async def apply_pool(client: PrefectClient) -> list[Change]:
+    """Creates what is missing of pool and queues, and sets limits and priorities to those above."""
+    changes = [await _apply_pool(client)]
+    existing = {queue.name: queue for queue in await client.read_work_queues(POOL)}
+    return changes + [await _apply_queue(client, queue, existing.get(queue.name)) for queue in QUEUES]
+
+
+async def _apply_pool(client: PrefectClient) -> Change:
+    try:
+        pool = await client.read_work_pool(POOL)
+    except ObjectNotFound:
+        from prefect.workers.process import ProcessWorker
+
+        template = ProcessWorker.get_default_base_job_template()
+        await client.create_work_pool(WorkPoolCreate(name=POOL, type=POOL_TYPE, base_job_template=template))
+        return Change("work pool", POOL, "created")
+    if pool.type != POOL_TYPE:
+        raise DeployError(
+            f"work pool {POOL} is of type {pool.type} and has to be {POOL_TYPE}: "
+            f"delete it with `prefect work-pool delete {POOL}`, then deploy again"
+        )
+    return Change("work pool", POOL, "unchanged", "paused" if pool.is_paused else "")
+
+
+async def _apply_queue(client: PrefectClient, queue: Queue, existing: WorkQueue | None) -> Change:
+    name = f"{POOL}/{queue.name}"
+    wanted = {"description": queue.description, "priority": queue.priority, "concurrency_limit": queue.limit}
+    if existing is None:
+        await client.create_work_queue(queue.name, work_pool_name=POOL, **wanted)
+        return Change("work queue", name, "created")
+    note = "paused" if existing.is_paused else ""
+    if all(getattr(existing, field) == value for field, value in wanted.items()):
+        return Change("work queue", name, "unchanged", note)
+    await client.update_work_queue(existing.id, **wanted)
+    return Change("work queue", name, "updated", note)

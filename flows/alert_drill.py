@@ -1,0 +1,94 @@
+"""Proves the path from a failure to a mail: makes a run fail on purpose and waits for its mail."""
+
+import time
+from datetime import datetime
+from uuid import UUID
+
+from prefect import flow, get_client, get_run_logger
+from prefect.client.schemas import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run as current
+from prefect.states import Completed, Failed, State
+from prefect.utilities.asyncutils import sync_compatible
+
+from tasks.alerts.book import Stage
+from tasks.alerts.compose import DRILL_FLOW, DRILL_PARAMETER
+from tasks.alerts.variable_book import VariableBook
+from tasks.errors import NeedsPersonError
+
+DEPLOYMENT = f"{DRILL_FLOW}/production"
+POLL_S = 2
+
+
+class DrillError(Exception):
+    """Raised on purpose: what it stops is a drill."""
+
+
+def name_of_run() -> str:
+    """Tells the run that fails on purpose from the one that watches it."""
+    return "drill-failure" if (current.parameters or {}).get(DRILL_PARAMETER) else "alert-drill"
+
+
+@flow(name=DRILL_FLOW, flow_run_name=name_of_run)
+def alert_drill(wait_s_max: int = 600, fail: bool = False) -> State:
+    """Proves that a failure is mailed: from a failed run over automation, worker and send-alert to the mail server.
+
+    Starts a second run of itself that fails on purpose. Ends as Completed saying how long its mail took, or as Failed
+    saying where the path ends.
+
+    Args:
+        wait_s_max: Seconds to wait for the failed run, and again for its mail.
+        fail: Fail at once, on purpose. Set by the drill itself.
+    """
+    if fail:
+        raise DrillError("this run fails on purpose, to prove that alerts arrive")
+    failed = start_failure(wait_s_max)
+    if failed.state is None or not failed.state.is_failed():
+        state = failed.state_name
+        return Failed(
+            message=f"{failed.name} is {state} after {wait_s_max} s and should have failed: is a worker alive, and "
+            "does it serve queue ops? See docs/runbook.md#drill"
+        )
+    get_run_logger().info("step=drill run=%s failed on purpose", failed.name)
+    sent_at = wait_for_mail(str(failed.id), wait_s_max)
+    if sent_at is None:
+        return Failed(
+            message=f"no mail within {wait_s_max} s after {failed.name} failed: look at the automations, at the "
+            "runs of send-alert and at the mail server. See docs/runbook.md#drill"
+        )
+    seconds = sent_at.timestamp() - failed.state.timestamp.timestamp()
+    return Completed(message=f"a mail was sent {seconds:.0f} s after the failure")
+
+
+def start_failure(wait_s_max: int) -> FlowRun:
+    """Starts the run that fails, as a run of its own, and waits for its end."""
+    try:
+        started = run_deployment(DEPLOYMENT, parameters={DRILL_PARAMETER: True}, timeout=0, as_subflow=False)
+    except ObjectNotFound as error:
+        raise NeedsPersonError(f"deployment {DEPLOYMENT} is missing: run `make deploy`") from error
+    give_up = time.monotonic() + wait_s_max
+    run = read_flow_run(started.id)
+    while not (run.state and run.state.is_final()) and time.monotonic() < give_up:
+        time.sleep(POLL_S)
+        run = read_flow_run(started.id)
+    return run
+
+
+@sync_compatible
+async def read_flow_run(flow_run_id: UUID) -> FlowRun:
+    """A flow run as the server has it."""
+    async with get_client() as client:
+        return await client.read_flow_run(flow_run_id)
+
+
+def wait_for_mail(flow_run_id: str, wait_s_max: int) -> datetime | None:
+    """When the mail about the run was sent (aware UTC), as the book of alerts says; None when it was not in time."""
+    book, give_up = VariableBook(), time.monotonic() + wait_s_max
+    while True:
+        entry = book.find(f"{flow_run_id} drill")
+        if entry and entry.stage is Stage.SENT:
+            return entry.at
+        if time.monotonic() >= give_up:
+            return None
+        time.sleep(POLL_S)

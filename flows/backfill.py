@@ -1,0 +1,161 @@
+"""Backfill: loads the dates that the ledger lacks, lists as failed, or all of a range; each by the daily run."""
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from typing import Any
+
+from prefect import Task, flow, get_run_logger
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas import FlowRun
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+from prefect.states import State
+
+from blocks import names
+from blocks.variables import read_settings
+from expectations.regions import REGIONS
+from flows.command_line import run
+from flows.daily_sales import daily_sales
+from flows.outcomes import (
+    Outcome,
+    carried_over,
+    ended_state,
+    outcome_of,
+    outcome_table,
+    planned_state,
+    to_carry_over,
+    yielded_state,
+)
+from flows.parameters import BusinessDate, MaxActive, RegionCodes, choose_range
+from flows.queue import find_waiting, queue_behind
+from tasks.batch import choose_regions, day_before
+from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
+from tasks.ledger import read_ledger
+from tasks.stopwatch import Stopwatch
+
+SUBFLOWS_MAX = 10_000
+"""More than a run has; see `number_subflows_anew`."""
+
+
+def name_of_backfill() -> str:
+    """`backfill-2024-01-10-to-2024-01-14`; `backfill-until-2024-01-14` without dates."""
+    parameters = flow_run.parameters or {}
+    if parameters.get("start_date") is None:
+        return f"backfill-until-{day_before(flow_run.scheduled_start_time)}"
+    return f"backfill-{parameters['start_date']}-to-{parameters['end_date']}"
+
+
+@flow(name="backfill", flow_run_name=name_of_backfill)
+def backfill(
+    start_date: BusinessDate = None,
+    end_date: BusinessDate = None,
+    regions: RegionCodes = None,
+    mode: Mode = "missing",
+    max_active: MaxActive = 1,
+    order: Order = "oldest",
+    dry_run: bool = False,
+    not_loaded_before: dict[str, str] | None = None,
+) -> State:
+    """Loads the dates that are lacking, each by a daily run of its own. One that fails does not stop the others.
+
+    Args:
+        start_date: First business date (UTC day), as 2024-01-10 or 20240110. Empty, like end_date: variable first_date,
+            or without one the oldest date that the ledger knows.
+        end_date: Last business date, included. Empty, like start_date: the day before the scheduled start.
+        regions: Region codes to look at: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        mode: missing: what was never loaded, was left out or failed. failed: of these only what was tried before.
+            all: every date and region of the range, again. A date that was empty or rolled back lacks nothing.
+        max_active: Dates that are loaded side by side, 1 to 8; they publish one after the other.
+        order: Which date comes first, the oldest or the newest.
+        dry_run: Lists what would be loaded, and changes nothing.
+        not_loaded_before: Leave it empty. A backfill that makes room for a daily run tells the run that goes on with
+            the rest which dates it could not load, and how they ended.
+
+    Ends as Completed, PartiallyLoaded (a region was left out), Yielded (it made room for a daily run, a new run goes on
+    with the rest) or Failed, with the dates in the message and all of them in the artifact `backfill`.
+    """
+    logger, settings = get_run_logger(), read_settings()
+    asked, yesterday = choose_range(start_date, end_date)
+    first = asked.first if asked else settings.first_date
+    known = read_ledger(first, asked.last if asked else yesterday, names.WAREHOUSE, settings.snowflake_warehouse)
+    days = asked or range_since(first, known, yesterday)
+    wanted_regions = choose_regions(regions, tuple(REGIONS))
+    plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order)
+    logger.info("step=plan days=%s mode=%s dates=%d under_way=%d", days, mode, len(plan.gaps), len(plan.under_way))
+    if dry_run:
+        show_table([], plan)
+        return planned_state(plan, mode)
+
+    before = carried_over(not_loaded_before)
+    loaded, waiting = load_dates(plan.gaps, max_active)
+    outcomes = [*before, *loaded]
+    show_table(outcomes, plan)
+    if waiting is None:
+        return ended_state(outcomes, plan, mode)
+    rest = rest_of(days, plan.gaps[len(loaded)], order)
+    changed = {"start_date": str(rest.first), "end_date": str(rest.last), "not_loaded_before": to_carry_over(outcomes)}
+    queued = queue_behind(flow_run.id, {**flow_run.parameters, **changed})
+    logger.info("step=yield waiting=%s queued=%s days=%s", waiting.name, queued.name, rest)
+    return yielded_state(outcomes, waiting.name, rest, queued.name)
+
+
+def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], FlowRun | None]:
+    """Loads the dates in their order, `max_active` side by side, until a daily run waits.
+
+    Answers the outcomes of those that were begun, all of them ended, and the run that waits.
+    """
+    number_subflows_anew()
+    running: set[Future[Outcome]] = set()
+    begun: list[Future[Outcome]] = []
+    waiting = None
+    with InTurn() if max_active == 1 else ThreadPoolExecutor(max_active, "backfill") as executor:
+        for gap in gaps:
+            if len(running) == max_active:
+                running = wait(running, return_when=FIRST_COMPLETED).not_done
+            if waiting := find_waiting(flow_run.id, daily_sales.name):
+                break
+            begun.append(executor.submit(copy_context().run, load_date, gap))
+            running.add(begun[-1])
+    return [future.result() for future in begun], waiting
+
+
+def load_date(gap: Gap) -> Outcome:
+    """Runs the daily flow for one date; a run that fails is an outcome like any other."""
+    watch, regions = Stopwatch(), None if gap.whole else list(gap.regions)
+    state = daily_sales(date=gap.date.isoformat(), regions=regions, return_state=True)
+    outcome = outcome_of(gap, state, watch.seconds())
+    get_run_logger().info(
+        "step=backfill date=%s regions=%s state=%s seconds=%.1f", gap.date, outcome.regions, state.name, outcome.seconds
+    )
+    return outcome
+
+
+class InTurn(Executor):
+    """Runs each call at once in the caller's own thread, where a signal that ends the flow reaches it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def number_subflows_anew() -> None:
+    """Makes a run that is tried again load its dates.
+
+    Prefect numbers the subflows of a run, and gives the n-th of the second try the end of the n-th of the first one,
+    whatever their dates are.
+    """
+    context = FlowRunContext.get()
+    context.task_run_dynamic_keys[Task(daily_sales.fn).task_key] = context.flow_run.run_count * SUBFLOWS_MAX
+
+
+def show_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> None:
+    """Writes the table of all dates."""
+    create_table_artifact(outcome_table(outcomes, plan), key="backfill", description=f"Backfill of {plan.days}")
+
+
+if __name__ == "__main__":
+    start_date, end_date = [*sys.argv[1:3], None, None][:2]
+    sys.exit(run(backfill, start_date=start_date, end_date=end_date, regions=sys.argv[3:] or None))

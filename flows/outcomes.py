@@ -1,0 +1,129 @@
+"""How the dates of a backfill ended: a row each for the table, and one state for all of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from prefect.states import Completed, Failed, State
+
+from flows.states import PARTIALLY_LOADED, YIELDED
+from tasks.batch import parse_business_date
+from tasks.gaps import BackfillPlan, DateRange, Gap
+from tasks.plan import one_line
+
+DATES_NAMED_MAX = 10
+"""Dates that a state's message names; the table names all."""
+CAUSE_LENGTH_MAX = 160
+NOT_STARTED, UNDER_WAY = "not started", "under way"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one date ended. `state` is the name of its run's final state."""
+
+    date: date
+    regions: str
+    state: str
+    completed: bool
+    message: str
+    seconds: float = 0.0
+
+    @property
+    def fully_loaded(self) -> bool:
+        return self.completed and self.state != PARTIALLY_LOADED
+
+
+def outcome_of(gap: Gap, state: State, seconds: float) -> Outcome:
+    """The outcome of a date's run."""
+    message = one_line(state.message or "", CAUSE_LENGTH_MAX)
+    return Outcome(gap.date, regions_of(gap), state.name, state.is_completed(), message, seconds)
+
+
+def regions_of(gap: Gap) -> str:
+    """`all`, or the codes."""
+    return "all" if gap.whole else " ".join(gap.regions)
+
+
+def to_carry_over(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """What the run that goes on with the rest has to know: the dates that were not fully loaded, and their states."""
+    return {outcome.date.isoformat(): outcome.state for outcome in outcomes if not outcome.fully_loaded}
+
+
+def carried_over(states: Mapping[str, str] | None) -> list[Outcome]:
+    """The outcomes of the run that made room."""
+    message = "in the run before this one made room for a daily run"
+    return [
+        Outcome(parse_business_date(day), "", state, state == PARTIALLY_LOADED, message)
+        for day, state in (states or {}).items()
+    ]
+
+
+def outcome_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> list[dict[str, Any]]:
+    """One row per date: those that ended, then those that were left alone or not begun."""
+    begun = {outcome.date for outcome in outcomes}
+    ended = [
+        {"date": str(o.date), "regions": o.regions, "state": o.state, "message": o.message, "seconds": o.seconds}
+        for o in outcomes
+    ]
+    busy = [_row(gap, UNDER_WAY, "another run loads it just now") for gap in plan.under_way]
+    return ended + busy + [_row(gap, NOT_STARTED, "") for gap in plan.gaps if gap.date not in begun]
+
+
+def _row(gap: Gap, state: str, message: str) -> dict[str, Any]:
+    return {"date": str(gap.date), "regions": regions_of(gap), "state": state, "message": message, "seconds": 0.0}
+
+
+def planned_state(plan: BackfillPlan, mode: str) -> State:
+    """The state of a dry run."""
+    if not plan.gaps:
+        return Completed(message=_nothing(plan, mode) + _left_alone(plan))
+    dates = _named([f"{gap.date} ({regions_of(gap)})" for gap in plan.gaps], separator=", ")
+    return Completed(message=f"dry run: would load {_count(len(plan.gaps))}: {dates}{_left_alone(plan)}")
+
+
+def yielded_state(outcomes: Sequence[Outcome], waiting: str, rest: DateRange, queued: str) -> State:
+    """The state of a run that made room for run `waiting` and queued `rest` of its range as run `queued`."""
+    message = f"made room for {waiting} after {_count(len(outcomes))}: {queued} goes on with {rest}"
+    return Completed(name=YIELDED, message=message + _failed(outcomes) + _partly(outcomes))
+
+
+def ended_state(outcomes: Sequence[Outcome], plan: BackfillPlan, mode: str) -> State:
+    """The state of a run that came to its end: Failed when a date failed, PartiallyLoaded when a region is missing."""
+    if not outcomes:
+        return Completed(message=_nothing(plan, mode) + _left_alone(plan))
+    completed = sum(outcome.completed for outcome in outcomes)
+    what = _count(completed) if completed == len(outcomes) else f"{completed} of {_count(len(outcomes))}"
+    message = f"{what} loaded{_failed(outcomes)}{_partly(outcomes)}{_left_alone(plan)}"
+    if completed < len(outcomes):
+        return Failed(message=f"{message}; artifact backfill shows all")
+    fully = all(outcome.fully_loaded for outcome in outcomes)
+    return Completed(message=message) if fully else Completed(name=PARTIALLY_LOADED, message=message)
+
+
+def _failed(outcomes: Sequence[Outcome]) -> str:
+    failed = [f"{o.date} ({o.state}: {o.message})" for o in outcomes if not o.completed]
+    return f"; failed: {_named(failed)}" if failed else ""
+
+
+def _partly(outcomes: Sequence[Outcome]) -> str:
+    partly = [f"{o.date} ({o.message})" for o in outcomes if o.completed and not o.fully_loaded]
+    return f"; partially loaded: {_named(partly)}" if partly else ""
+
+
+def _left_alone(plan: BackfillPlan) -> str:
+    busy = [f"{gap.date} ({regions_of(gap)})" for gap in plan.under_way]
+    return f"; left alone, because another run loads it just now: {_named(busy, ', ')}" if busy else ""
+
+
+def _nothing(plan: BackfillPlan, mode: str) -> str:
+    return f"nothing to load in mode {mode} from {plan.days}"
+
+
+def _named(texts: Sequence[str], separator: str = "; ") -> str:
+    rest = f"{separator}and {len(texts) - DATES_NAMED_MAX} more" if len(texts) > DATES_NAMED_MAX else ""
+    return separator.join(texts[:DATES_NAMED_MAX]) + rest
+
+
+def _count(dates: int) -> str:
+    return "1 date" if dates == 1 else f"{dates} dates"

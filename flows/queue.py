@@ -1,0 +1,60 @@
+"""A long run makes room: it looks for daily runs that wait in its queue, and queues its own rest behind them."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.schemas import FlowRun
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+)
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.deployments import run_deployment
+
+WAITING_STATES = ["Scheduled", "Late", "Pending"]
+"""Not AwaitingRetry and the like: such a run is in its slot already."""
+WAITING_RUNS_MAX = 50
+
+
+def find_waiting(run_id: str, flow_name: str) -> FlowRun | None:
+    """The first run of the flow that is due and waits in the queue of run `run_id`; None without a queue.
+
+    Runs of other queues do not count: they would not start when this run ends.
+    """
+    with get_client(sync_client=True) as client:
+        own = client.read_flow_run(UUID(run_id))
+        if own.work_queue_id is None:
+            return None
+        waiting = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(name=FlowRunFilterStateName(any_=WAITING_STATES)),
+                expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+            ),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=WAITING_RUNS_MAX,
+        )
+    return next((run for run in waiting if run.work_queue_id == own.work_queue_id), None)
+
+
+def queue_behind(run_id: str, parameters: dict[str, Any]) -> FlowRun:
+    """Queues a run of the deployment of run `run_id`, due now: a queue starts its runs in the order of their due times.
+
+    Asked twice by one run, it answers the same new run.
+    """
+    with get_client(sync_client=True) as client:
+        own = client.read_flow_run(UUID(run_id))
+    return run_deployment(
+        own.deployment_id,
+        parameters=parameters,
+        work_queue_name=own.work_queue_name,
+        timeout=0,
+        as_subflow=False,
+        idempotency_key=f"rest of {run_id}, try {own.run_count}",
+    )

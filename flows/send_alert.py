@@ -1,0 +1,191 @@
+"""Mails an alert, once per date, region and kind, whoever noticed it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from prefect import flow, get_run_logger, task
+from prefect.states import Completed, State
+from prefect_email import EmailServerCredentials, email_send_message
+from pydantic import BeforeValidator
+
+from blocks import names
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import read_variable
+from flows.parameters import BusinessDate
+from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, take
+from tasks.alerts.compose import (
+    TOLD_BY_STATE,
+    AlertKind,
+    AlertRequest,
+    Mail,
+    RunFacts,
+    Subject,
+    as_it_is,
+    compose_mail,
+    find_error,
+    find_subject,
+    slot_name,
+)
+from tasks.alerts.published import is_mended, published_at
+from tasks.alerts.run_facts import read_run
+from tasks.alerts.runbook import find_advice, read_runbook
+from tasks.alerts.smtp import SMTP_TIMEOUT_S
+from tasks.alerts.variable_book import VariableBook
+from tasks.errors import NeedsPersonError
+from tasks.plan import one_line
+from tasks.warehouse import open_session
+
+SEND_RETRY_DELAYS_S = [5, 30, 120]
+"""Together with the sending itself well below the age at which a claim counts as abandoned."""
+
+UNSENT_MAX = 20
+"""How many mails of others one run sends."""
+
+
+def _none_if_empty(value: Any) -> Any:
+    """Automations fill in templates: what an event does not hold arrives as an empty text."""
+    return None if value in ("", "None") else value
+
+
+OptionalDate = Annotated[BusinessDate, BeforeValidator(_none_if_empty)]
+OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+
+@flow(name="send-alert", flow_run_name="send-alert-{kind}")
+def send_alert(
+    kind: AlertKind,
+    flow_run_id: OptionalText = None,
+    date: OptionalDate = None,
+    region: OptionalText = None,
+    message: OptionalText = None,
+) -> State:
+    """Mails what went wrong and what to do next to the addresses of the variable `alert_email_list`.
+
+    Sends each alert once per date, region and kind; a date that was published since then starts anew. Also sends
+    what other runs could not send.
+
+    Args:
+        kind: What was noticed. failed: a run failed or crashed; quality-failed: the quality gate refused a batch;
+            partially-loaded: a region was left out; sla: not published in time; never-started: a scheduled run did
+            not start; anomaly: unusual data; lease-expired: a run died without a word; drill: a trial.
+        flow_run_id: The flow run that it is about; empty when there is none.
+        date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the flow run's own.
+        region: Region code, or several with commas. Empty: the flow run's own, else all.
+        message: What was noticed, in a line. Empty: the message of the flow run's state.
+    """
+    day = None if date is None else str(date)
+    outcome = alert(AlertRequest(kind, flow_run_id, day, region, message))
+    keep_house()
+    return Completed(message=outcome)
+
+
+def alert(request: AlertRequest, slot: str | None = None) -> str:
+    """Sends one alert if it is due; answers in a line what was done. `slot` is that of an alert noticed before."""
+    run = read_run(request.flow_run_id) if request.flow_run_id else None
+    request = as_it_is(request, run)
+    subject = find_subject(request, run)
+    if run and run.is_child and request.kind in TOLD_BY_STATE:
+        return f"no mail: {run.name} is part of another run, whose mail tells of it"
+    book, now = VariableBook(), datetime.now(UTC)
+    slot = slot or slot_name(request, subject, run, now)
+    entry = take(book, new_entry(slot, request, now), now, lambda sent: was_mended(sent, request, subject))
+    if entry is None:
+        return f"no mail: {slot} was mailed before, or is being mailed"
+    try:
+        published, note = ask_ledger(subject) if request.kind == "sla" else ({}, "")
+        if published:
+            book.remove(entry)
+            return f"no mail: {subject.date} has been published meanwhile"
+        deliver(compose(request, subject, run, note))
+    except BaseException:
+        release(book, entry, datetime.now(UTC))
+        raise
+    confirm(book, entry, datetime.now(UTC))
+    return f"mailed: {slot}"
+
+
+def compose(request: AlertRequest, subject: Subject, run: RunFacts | None, note: str) -> Mail:
+    """The mail with the runbook's advice."""
+    advice = find_advice(request.kind, find_error(request, run), read_runbook())
+    return compose_mail(request, subject, run, advice, [note] if note else [])
+
+
+def deliver(mail: Mail) -> None:
+    """Sends the mail over the mail server of block `email-server-credentials/sales-alerts`."""
+    try:
+        server = EmailServerCredentials.load(names.ALERT_MAIL)
+    except ValueError as error:
+        raise NeedsPersonError(
+            f"block email-server-credentials/{names.ALERT_MAIL} is missing: set SMTP_HOST and run `make register`"
+        ) from error
+    send = email_send_message.with_options(
+        name="send-mail",
+        retries=len(SEND_RETRY_DELAYS_S),
+        retry_delay_seconds=SEND_RETRY_DELAYS_S,
+        persist_result=False,
+    )
+    with waits_limited(SMTP_TIMEOUT_S):
+        send(
+            subject=mail.subject,
+            msg="",
+            msg_plain=mail.body,
+            email_server_credentials=server,
+            email_from=read_variable("alert_sender"),
+            email_to=list(read_variable("alert_email_list")),
+        )
+
+
+@contextmanager
+def waits_limited(seconds: float) -> Iterator[None]:
+    """Limits waits on new sockets: the mail block sets no limit of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def ask_ledger(subject: Subject) -> tuple[dict[str, datetime], str]:
+    """When each region of the date was published, and a sentence for the mail when the warehouse does not answer."""
+    if subject.batch_id is None:
+        return {}, ""
+    try:
+        return read_published(subject.batch_id, list(subject.regions)), ""
+    except Exception as error:  # noqa: BLE001 (whatever it is, the alert goes out)
+        return {}, f"The ledger could not be asked whether it has been published meanwhile: {one_line(error)}"
+
+
+@task(name="read-published", persist_result=False)
+def read_published(batch_id: str, regions: list[str]) -> dict[str, datetime]:
+    """When each region of a batch was published last (aware UTC)."""
+    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_warehouse")
+    with open_session(connector, warehouse, f"retail-sales alert {batch_id}") as session:
+        return published_at(session, batch_id, regions)
+
+
+def was_mended(sent: AlertEntry, request: AlertRequest, subject: Subject) -> bool:
+    """Whether the date was published after the alert `sent`, so that what was noticed now is new.
+
+    Never for the run that was told already, nor for an anomaly: the run that shows it publishes.
+    """
+    same_run = request.flow_run_id is not None and request.flow_run_id == sent.request.flow_run_id
+    if same_run or request.kind == "anomaly":
+        return False
+    published, _ = ask_ledger(subject)
+    return bool(published) and is_mended(published, subject.regions, sent.at)
+
+
+def keep_house() -> None:
+    """Sends what others could not send and forgets old entries; a fault in it is logged, the own alert was sent."""
+    book, logger = VariableBook(), get_run_logger()
+    try:
+        for entry in find_unsent(book, datetime.now(UTC))[:UNSENT_MAX]:
+            logger.info("step=send-unsent %s", alert(entry.request, entry.slot))
+        if forgotten := forget_old(book, datetime.now(UTC)):
+            logger.info("step=forget-alerts entries=%d", forgotten)
+    except Exception as error:  # noqa: BLE001 (see above)
+        logger.warning("step=keep-house failed: %s", one_line(error))

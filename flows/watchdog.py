@@ -1,0 +1,146 @@
+"""Looks every five minutes for late dates and dead runs, by the ledger and not by Prefect's word.
+
+As a program (`python -m flows.watchdog`) it needs no Prefect server: warehouse, mail server and addresses come from the
+environment variables that registration reads, it mails by itself, and says when the server does not answer.
+"""
+
+import os
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+
+from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed, Failed, State
+
+from blocks import names
+from blocks.environment import Environment, MissingSettingError
+from blocks.outside import Outside, read_outside
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import BadVariableError, read_variable
+from flows.send_alert import alert, keep_house
+from tasks.alerts.book import AlertBook, AlertEntry, FileBook, forget_old, is_free
+from tasks.alerts.compose import AlertRequest, Subject, hide_values
+from tasks.alerts.published import is_mended, published_at
+from tasks.alerts.variable_book import VariableBook
+from tasks.warehouse import Session, open_session
+from tasks.watch.late_and_dead import WatchSettings
+from tasks.watch.one_pass import Means, Report, watch
+from tasks.watch.postman import OUTAGE_SLOT, Postman, sync_books
+from tasks.watch.runs import forget_missed_passes, server_answers
+
+TAG = "retail-sales watchdog"
+SERVER_TRIES, SERVER_WAIT_S = 3, 5
+"""A server that is started anew is no outage."""
+
+
+@flow(name="watchdog")
+def watchdog() -> State:
+    """Finds dates that are not in production when they should be, and runs that have died: neither a lease in the
+    ledger nor a process. Dead runs are recorded as failed, set to Crashed so that the next load can start, and mailed.
+
+    Ends as Failed when it could not do all of that; the next pass tries again.
+    """
+    fields = {name: read_variable(name) for name in WatchSettings.__dataclass_fields__}
+    settings, logger = WatchSettings(**fields), get_run_logger()
+    if missed := forget_missed_passes(str(flow_run.id)):
+        logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
+    connector = SnowflakeHostConnector.load(names.WAREHOUSE)
+    means = Means(tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True)
+    with open_session(connector, settings.snowflake_warehouse, TAG, logger.warning) as session:
+        report = watch(session, settings, means)
+    for line in report.done:
+        logger.warning("step=watch %s", line)
+    keep_house()
+    return final_state(report)
+
+
+def final_state(report: Report) -> State:
+    """Completed with what was done, or Failed with what could not be done."""
+    if report.problems:
+        return Failed(message=f"could not do everything: {'; '.join(report.problems)}")
+    return Completed(message="; ".join(report.done) or "nothing is late or dead")
+
+
+def told_slots(book: AlertBook) -> list[str]:
+    """The slots of alerts that were mailed or are being mailed."""
+    return [entry.slot for entry in book.entries() if not is_free(entry, utc_now())]
+
+
+# Outside Prefect
+
+
+def watch_outside(outside: Outside) -> Report:
+    """A pass with what the environment names; with the server's help where it answers."""
+    files = FileBook(outside.directory)
+    url = PREFECT_API_URL.value()
+    answers = bool(url) and answers_at_last()
+    note = (f"The Prefect server at {hide_values(url)} does not answer.",) if url and not answers else ()
+    book: AlertBook = files
+    if answers:
+        if outage := files.find(OUTAGE_SLOT):
+            files.remove(outage)
+        book = VariableBook()
+        sync_books(files, book)
+    postman = Postman(
+        book, outside.smtp, outside.variables["alert_sender"], outside.variables["alert_email_list"], answers, note
+    )
+    report = Report()
+    if note:
+        request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation tells of it.")
+        report.attempt("Prefect server", lambda: postman.tell(request, OUTAGE_SLOT))
+    report.attempt("warehouse", lambda: _watch_ledger(outside, postman, report))
+    report.attempt("mails not sent before", lambda: "; ".join(postman.send_unsent()))
+    forget_old(files, utc_now())
+    return report
+
+
+def _watch_ledger(outside: Outside, postman: Postman, report: Report) -> str:
+    settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
+    with open_session(outside.connector, settings.snowflake_warehouse, TAG) as session:
+        asking = replace(postman, is_mended=partial(was_mended_by, session))
+        means = Means(asking.tell, lambda: told_slots(postman.book), postman.asks_prefect)
+        report.add(watch(session, settings, means))
+    return ""
+
+
+def was_mended_by(session: Session, entry: AlertEntry, subject: Subject) -> bool:
+    """Whether the date was published after the alert of `entry`."""
+    if subject.batch_id is None:
+        return False
+    return is_mended(published_at(session, subject.batch_id, subject.regions), subject.regions, entry.at)
+
+
+def answers_at_last() -> bool:
+    """Whether the server answers, asked several times."""
+    for waits in reversed(range(SERVER_TRIES)):
+        if server_answers():
+            return True
+        if waits:
+            time.sleep(SERVER_WAIT_S)
+    return False
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main(environment: Environment) -> int:
+    """Prints what was done; 1 when something could not be done. Cron mails what a program says, so it says little."""
+    try:
+        report = watch_outside(read_outside(environment))
+    except (MissingSettingError, BadVariableError) as error:
+        print(f"watchdog: {error}", file=sys.stderr)
+        return 1
+    for line in report.done:
+        print(line)
+    for line in report.problems:
+        print(f"watchdog: {line}", file=sys.stderr)
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,15 @@
+-- Answers rows and exact money by region and currency of the staged rows that publish put into the fact table and a
+-- newer run has changed since: they need not match any more, and are no difference.
+SELECT STAGED.REGION, STAGED.CURRENCY, COUNT(*), ${staged_money_sums}
+FROM (
+    SELECT ${clean_columns}
+    FROM ${clean_table}
+    EXCEPT
+    SELECT ${clean_columns}
+    FROM ANALYTICS.SALES_FACT
+    WHERE SALE_ID IN (SELECT SALE_ID FROM ${clean_table})
+) AS STAGED
+INNER JOIN ${fates_table} AS FATES ON FATES.REGION = STAGED.REGION AND FATES.SALE_ID = STAGED.SALE_ID
+INNER JOIN ANALYTICS.SALES_FACT AS FACT ON FACT.SALE_ID = STAGED.SALE_ID AND FACT.REGION = STAGED.REGION
+WHERE FATES.FATE IN ('inserted', 'updated', 'unchanged') AND FACT.ETL_RUN_NUMBER > ?
+GROUP BY STAGED.REGION, STAGED.CURRENCY

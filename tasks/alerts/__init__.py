@@ -1,0 +1,1 @@
+"""Alerts: the mail, who sends it, and that each is sent once. What notices a fault stands elsewhere."""

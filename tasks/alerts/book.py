@@ -1,0 +1,208 @@
+"""The book of alerts: one entry per slot, so that an alert is mailed once, whoever noticed it. Pure.
+
+claim   SENDING, with the request, so that a mail whose sender died can be sent by another
+sent    SENT: nobody sends it again until the entry is over or forgotten
+failed  UNSENT: free for the next who notices, and for whoever sends what others could not
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from tasks.alerts.compose import AlertRequest, shorten
+
+CLAIM_AGE_MAX = timedelta(minutes=20)
+"""A claim that is older belongs to a sender that died: sending takes a few minutes at most, with all its retries."""
+
+ENTRY_AGE_MAX = timedelta(days=60)
+
+MESSAGE_LENGTH_MAX = 1000
+"""An entry has to fit into a Prefect variable of 5,000 characters."""
+
+
+class Stage(StrEnum):
+    """How far an alert has come."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    UNSENT = "unsent"
+
+
+@dataclass(frozen=True)
+class AlertEntry:
+    """An alert in the book. `at` is aware UTC; `holder` tells one sender from another; `key` is the book's own."""
+
+    slot: str
+    request: AlertRequest
+    at: datetime
+    holder: str
+    stage: Stage = Stage.SENDING
+    key: str = ""
+
+    def to_text(self) -> str:
+        """JSON text; the message of the request is shortened."""
+        message = self.request.message
+        short = replace(self.request, message=message and shorten(message, MESSAGE_LENGTH_MAX))
+        return json.dumps(
+            {
+                "slot": self.slot,
+                "stage": self.stage,
+                "at": self.at.isoformat(),
+                "holder": self.holder,
+                "request": short.to_json(),
+            }
+        )
+
+    @classmethod
+    def from_text(cls, text: str, key: str) -> "AlertEntry":
+        fields: dict[str, Any] = json.loads(text)
+        return cls(
+            slot=fields["slot"],
+            request=AlertRequest(**fields["request"]),
+            at=datetime.fromisoformat(fields["at"]),
+            holder=fields["holder"],
+            stage=Stage(fields["stage"]),
+            key=key,
+        )
+
+
+class AlertBook(Protocol):
+    """Where entries are kept. `claim` and `remove` are atomic: of several callers one succeeds."""
+
+    def claim(self, entry: AlertEntry) -> bool:
+        """Writes the entry; False when its slot is taken."""
+
+    def find(self, slot: str) -> AlertEntry | None:
+        """The entry of a slot."""
+
+    def remove(self, entry: AlertEntry) -> bool:
+        """Removes exactly that found entry, not one that came after it; False when it is gone already."""
+
+    def rewrite(self, entry: AlertEntry, stage: Stage, at: datetime) -> None:
+        """Says how far the alert of one's own claim has come."""
+
+    def entries(self) -> list[AlertEntry]:
+        """All entries."""
+
+
+def new_entry(slot: str, request: AlertRequest, now: datetime) -> AlertEntry:
+    """A claim of one's own."""
+    return AlertEntry(slot, request, now, holder=str(uuid4()))
+
+
+def take(book: AlertBook, entry: AlertEntry, now: datetime, is_over: Callable[[AlertEntry], bool]) -> AlertEntry | None:
+    """Claims the slot of `entry`; None when its alert was sent or is being sent.
+
+    A failed sending and a dead sender leave the slot free; `is_over` says whether a sent alert's failure has been
+    mended since, so that this is a new one.
+    """
+    if not book.claim(entry):
+        held = book.find(entry.slot)
+        # Our own claim, when the server's answer to it was lost and the client asked again.
+        mine = held is not None and held.holder == entry.holder
+        if held and not mine and not (is_free(held, now) or (held.stage is Stage.SENT and is_over(held))):
+            return None
+        if not mine and ((held and not book.remove(held)) or not book.claim(entry)):
+            return None
+    return book.find(entry.slot)
+
+
+def is_free(entry: AlertEntry, now: datetime) -> bool:
+    """Whether an entry's mail was not sent and nobody is about to send it."""
+    return entry.stage is Stage.UNSENT or (entry.stage is Stage.SENDING and now - entry.at > CLAIM_AGE_MAX)
+
+
+def release(book: AlertBook, entry: AlertEntry, now: datetime) -> None:
+    """Says that the mail could not be sent: the next one who notices, or looks for such mails, sends it."""
+    book.rewrite(entry, Stage.UNSENT, now)
+
+
+def confirm(book: AlertBook, entry: AlertEntry, now: datetime) -> None:
+    """Says that the mail was sent."""
+    book.rewrite(entry, Stage.SENT, now)
+
+
+def find_unsent(book: AlertBook, now: datetime) -> list[AlertEntry]:
+    """What others noticed and could not send."""
+    return [entry for entry in book.entries() if is_free(entry, now)]
+
+
+def forget_old(book: AlertBook, now: datetime) -> int:
+    """Removes entries older than 60 days; answers how many."""
+    return sum(book.remove(entry) for entry in book.entries() if now - entry.at > ENTRY_AGE_MAX)
+
+
+def copy_sent(source: AlertBook, target: AlertBook) -> int:
+    """Writes what was sent from one book into another that lacks it; answers how many."""
+    return sum(target.claim(entry) for entry in source.entries() if entry.stage is Stage.SENT)
+
+
+def plain_name(slot: str) -> str:
+    """A slot as lower-case letters, digits and underscores, which files and Prefect variables take."""
+    return re.sub(r"[^a-z0-9]+", "_", slot.lower()).strip("_")[:200]
+
+
+@dataclass(frozen=True)
+class FileBook:
+    """Entries as files of a directory, for programs that run without a Prefect server."""
+
+    directory: Path
+
+    def claim(self, entry: AlertEntry) -> bool:
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self.directory / f".{entry.holder}"
+        draft.write_text(entry.to_text(), encoding="utf-8")
+        try:
+            # A link fails where a file is, and whoever sees the file sees all of it.
+            os.link(draft, self._file(entry.slot))
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+    def find(self, slot: str) -> AlertEntry | None:
+        return self._read(self._file(slot))
+
+    def remove(self, entry: AlertEntry) -> bool:
+        with self._alone():
+            if self.find(entry.slot) != entry:
+                return False
+            self._file(entry.slot).unlink()
+            return True
+
+    def rewrite(self, entry: AlertEntry, stage: Stage, at: datetime) -> None:
+        with self._alone():
+            held = self.find(entry.slot)
+            if held and held.holder == entry.holder:
+                draft = self.directory / f".{entry.holder}"
+                draft.write_text(replace(entry, stage=stage, at=at).to_text(), encoding="utf-8")
+                draft.replace(self._file(entry.slot))
+
+    def entries(self) -> list[AlertEntry]:
+        found = (self._read(file) for file in sorted(self.directory.glob("*.json")))
+        return [entry for entry in found if entry]
+
+    def _file(self, slot: str) -> Path:
+        return self.directory / f"{plain_name(slot)}.json"
+
+    def _read(self, file: Path) -> AlertEntry | None:
+        try:
+            return AlertEntry.from_text(file.read_text(encoding="utf-8"), file.name)
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self.directory / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,350 @@
+"""Alert: what is asked for, what is known of a run, and the mail made of it. Pure; no personal data leaves here."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from expectations.regions import REGIONS
+from tasks.alerts.runbook import Advice
+from tasks.batch import Batch, day_before, parse_business_date
+
+AlertKind = Literal[
+    "failed",
+    "quality-failed",
+    "partially-loaded",
+    "sla",
+    "never-started",
+    "anomaly",
+    "lease-expired",
+    "server-down",
+    "drill",
+]
+
+DAILY_FLOW = "daily-sales"
+DRILL_FLOW, DRILL_PARAMETER = "alert-drill", "fail"
+"""A run of that flow with that parameter fails on purpose."""
+ALL_REGIONS = "all"
+
+LINE_LENGTH_MAX = 300
+ERROR_LENGTH_MAX = 1000
+SUBJECT_LENGTH_MAX = 180
+TRACE_LINES_MAX = 15
+LOG_LINES_MAX = 20
+CHILDREN_MAX = 40
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A kind of alert: its words in the subject and the first sentence of its mail."""
+
+    subject: str
+    sentence: str
+
+
+ALERTS: Mapping[AlertKind, Alert] = {
+    "failed": Alert("FAILED", "{what} failed or crashed. Only what the ledger lists as PUBLISHED is in production."),
+    "quality-failed": Alert("QUALITY FAILED", "The quality gate refused {what}. Nothing was loaded."),
+    "partially-loaded": Alert("PARTIALLY LOADED", "{what} was published without a region that could not be read."),
+    "sla": Alert("NOT PUBLISHED IN TIME", "{what} is not published, and its time (variable sla_minutes) is over."),
+    "never-started": Alert("NEVER STARTED", "{what} was due and has not started."),
+    "anomaly": Alert("ANOMALY", "{what} shows something unusual. The run goes on; a person should look."),
+    "lease-expired": Alert("RUN DIED", "{what} stopped without a word: its lease in the ledger ran out."),
+    "server-down": Alert("PREFECT SERVER DOWN", "The Prefect server does not answer. No run starts until it does."),
+    "drill": Alert("DRILL", "This is a drill: a run failed on purpose to prove that alerts arrive. Nothing to mend."),
+}
+
+SAME_FAILURE: Mapping[str, str] = {"lease-expired": "failed"}
+"""A run whose lease ran out is set to Crashed by whoever noticed it: that is one failure, not two."""
+
+
+STATES: Mapping[str, AlertKind] = {"QualityFailed": "quality-failed", "PartiallyLoaded": "partially-loaded"}
+"""What a run's own state says of its end."""
+
+TOLD_BY_STATE = frozenset({"failed", "quality-failed", "partially-loaded"})
+"""Alerts of how a run ended."""
+
+
+@dataclass(frozen=True)
+class AlertRequest:
+    """What somebody noticed. `date` is a business date as 2024-01-15, `region` one code or several with commas."""
+
+    kind: AlertKind
+    flow_run_id: str | None = None
+    date: str | None = None
+    region: str | None = None
+    message: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, without what is not given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class FailedTask:
+    """A task run that failed or crashed."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ChildRun:
+    """A run that another one started in itself and that did not end well."""
+
+    name: str
+    date: str | None
+    state: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the Prefect server knows of a flow run. Times are aware UTC; `trace` and `log` are lines, oldest first."""
+
+    id: str
+    flow: str
+    name: str
+    state: str
+    message: str
+    link: str
+    scheduled_at: datetime
+    deployment: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    is_child: bool = False
+    failed_tasks: tuple[FailedTask, ...] = ()
+    children: tuple[ChildRun, ...] = ()
+    trace: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an alert is about. `date` is None for a flow that has no business date; `region` as in the alert's slot."""
+
+    date: date | None
+    region: str
+    what: str
+
+    @property
+    def batch_id(self) -> str | None:
+        return Batch(self.date, ()).batch_id if self.date else None
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The region codes that it is about; all for a whole date."""
+        named = tuple(code for code in REGIONS if code in self.region.split(","))
+        return named or tuple(REGIONS)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A plain text mail."""
+
+    subject: str
+    body: str
+
+
+# What an alert is about
+
+
+def as_it_is(request: AlertRequest, run: RunFacts | None) -> AlertRequest:
+    """The request with the kind that the run's own state names, however it was noticed; a failed drill is a drill."""
+    if run is None or request.kind not in TOLD_BY_STATE:
+        return request
+    on_purpose = run.flow == DRILL_FLOW and run.parameters.get(DRILL_PARAMETER) is True
+    return replace(request, kind="drill" if on_purpose else STATES.get(run.state, request.kind))
+
+
+def find_subject(request: AlertRequest, run: RunFacts | None) -> Subject:
+    """Date and region of what was noticed, the same whoever noticed it: given, else the run's own.
+
+    A flow without a business date (check-setup, backfill) has its name in the place of the region.
+    """
+    day = _given_date(request.date) or (_date_of_run(run) if run else None)
+    if run and run.flow != DAILY_FLOW and request.date is None:
+        return Subject(None, run.flow, f"flow {run.flow}")
+    region = join_regions(_region_codes(request, run))
+    return Subject(day, region, f"the daily run of {day}" if day else "the daily run")
+
+
+def _region_codes(request: AlertRequest, run: RunFacts | None) -> Iterable[str]:
+    if request.region:
+        return re.split(r"[,\s]+", request.region.strip())
+    if run and request.kind == "partially-loaded":
+        return re.findall(r"(\w+) left out: ", run.message)
+    asked = run.parameters.get("regions") if run else None
+    return [str(code) for code in asked] if isinstance(asked, list | tuple) else ()
+
+
+def join_regions(codes: Iterable[str]) -> str:
+    """Region codes in their usual order with commas; `all` for none and for all of them."""
+    given = {code.upper() for code in codes if code and code.lower() != ALL_REGIONS}
+    known = [code for code in REGIONS if code in given]
+    joined = ",".join([*known, *sorted(given.difference(REGIONS))])
+    return ALL_REGIONS if len(known) == len(REGIONS) or not joined else joined
+
+
+def _given_date(value: Any) -> date | None:
+    try:
+        return None if value is None else parse_business_date(value)
+    except ValueError:
+        return None
+
+
+def _date_of_run(run: RunFacts) -> date | None:
+    if run.flow != DAILY_FLOW:
+        return None
+    asked = run.parameters.get("date")
+    return _given_date(asked) if asked is not None else day_before(run.scheduled_at)
+
+
+def slot_name(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:
+    """The name under which the alert is kept: one per date, region and kind.
+
+    Without a business date the day counts on which the run began. A drill has a slot for each of its runs. Anomalies
+    of one date are told apart by the word before the first colon of their message.
+    """
+    kind = SAME_FAILURE.get(request.kind, request.kind)
+    if request.kind == "drill" and run:
+        return f"{run.id} {kind}"
+    day = subject.date or (run.started_at or run.scheduled_at if run else now).astimezone(UTC).date()
+    sort = re.match(r"([\w -]{1,40}):", request.message or "") if kind == "anomaly" else None
+    return " ".join([f"{day:%Y%m%d}", subject.region, kind, *([sort[1]] if sort else [])])
+
+
+# What is told
+
+_CHATTER = re.compile(
+    r"^(\d\d:\d\d:\d\d )?(Created (a new engine|task run|subflow run)|Submitted task run|Executing '|View at "
+    r"|Beginning |Finished in state Completed\(\)|(Running h|H)ook ')"
+)
+"""Lines that Prefect writes around every step and that tell nothing of this run."""
+
+_HIDDEN = (
+    (re.compile(r"://[^\s/@]+@"), "://***@"),
+    (re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+"), "<address>"),
+    (re.compile(r"(?i)\b(password|passwd|secret|token|api_?key)(['\"]?\s*[=:]\s*)(?!<)[^\s,;)]+"), r"\1\2***"),
+    # PostgreSQL puts the values of the row there.
+    (re.compile(r"\b(DETAIL|CONTEXT):.*", re.DOTALL), r"\1: (not shown, may hold values)"),
+    (re.compile(r"\[parameters: .*", re.DOTALL), "[parameters: not shown]"),
+    (
+        re.compile(r"(Failing row contains|invalid value|invalid input syntax for [\w ]+:)\s*[('\"].*"),
+        r"\1 (not shown)",
+    ),
+)
+
+
+def hide_values(text: str) -> str:
+    """The text without e-mail addresses, passwords and values of rows."""
+    for pattern, shown in _HIDDEN:
+        text = pattern.sub(shown, text)
+    return text
+
+
+def shorten(text: str, length_max: int) -> str:
+    """One line of at most `length_max` characters without personal data and secrets."""
+    line = " ".join(hide_values(text).split())
+    return line if len(line) <= length_max else line[: length_max - 3] + "..."
+
+
+def last_lines(texts: Iterable[str], count_max: int) -> list[str]:
+    """The last lines, each of bounded length, indented as they are. Values are hidden per text, over all its lines."""
+    each = [line.rstrip() for text in texts for line in hide_values(text).splitlines() if line.strip()]
+    return [line[:LINE_LENGTH_MAX] for line in each[-count_max:]]
+
+
+def _without_chatter(log: Iterable[str]) -> Iterable[str]:
+    return (line for line in log if not _CHATTER.match(line))
+
+
+# The mail
+
+
+def find_error(request: AlertRequest, run: RunFacts | None) -> str:
+    """What went wrong, in words: what was told, else the run's own message without Prefect's preamble."""
+    text = request.message or (run.message if run else "")
+    return re.sub(r"^(Flow|Task) run encountered an exception\.?:?\s*", "", text)
+
+
+def compose_mail(
+    request: AlertRequest, subject: Subject, run: RunFacts | None, advice: Advice, notes: Sequence[str] = ()
+) -> Mail:
+    """The mail of an alert: what happened, the run, what to do next, then the details; plain text, bounded."""
+    alert = ALERTS[request.kind]
+    error = find_error(request, run)
+    sections = [
+        _capitalized(alert.sentence.format(what=subject.what)),
+        _table({"Error": shorten(error, ERROR_LENGTH_MAX)} if error else {}),
+        *notes,
+        _table(_about(request, subject, run)),
+        _what_to_do(advice, subject, run),
+        _children(run.children if run else ()),
+        _lines("End of the stack trace", last_lines(["\n".join(run.trace if run else ())], TRACE_LINES_MAX)),
+        _lines("Last log lines", last_lines(_without_chatter(run.log if run else ()), LOG_LINES_MAX)),
+    ]
+    return Mail(_title(alert, subject, run, error), "\n\n".join(filter(None, sections)) + "\n")
+
+
+def _capitalized(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _title(alert: Alert, subject: Subject, run: RunFacts | None, error: str) -> str:
+    flow = run.flow if run else DAILY_FLOW
+    region = "" if subject.region in (ALL_REGIONS, flow) else subject.region
+    head = " ".join(filter(None, [alert.subject, flow, str(subject.date or ""), region]))
+    return shorten(f"{head}: {error}" if error else head, SUBJECT_LENGTH_MAX)
+
+
+def _about(request: AlertRequest, subject: Subject, run: RunFacts | None) -> dict[str, str]:
+    about: dict[str, str] = {"Kind": request.kind}
+    if run:
+        about |= {
+            "Flow": run.flow + (f" (deployment {run.deployment})" if run.deployment else ""),
+            "Run": run.name,
+            "State": run.state,
+            "Link": run.link,
+            "Failed task": ", ".join(dict.fromkeys(task.name for task in run.failed_tasks)) or "none",
+            "Scheduled": _moment(run.scheduled_at),
+            "Started": _moment(run.started_at),
+            "Ended": _moment(run.ended_at),
+        }
+    elif request.flow_run_id:
+        about["Run"] = f"{request.flow_run_id} (the Prefect server did not tell more)"
+    if subject.date:
+        about |= {"Date": str(subject.date), "Batch": str(subject.batch_id), "Regions": subject.region}
+    return {name: shorten(value, LINE_LENGTH_MAX) for name, value in about.items()}
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
+
+
+def _what_to_do(advice: Advice, subject: Subject, run: RunFacts | None) -> str:
+    here = [f"DATE={subject.date}"] if subject.date else []
+    here += [f"RUN={run.id}"] if run else []
+    commands = f"\nIn its commands: {' '.join(here)}" if here else ""
+    text = f"\n\n{advice.mend}" if advice.mend else ""
+    return f"What to do next: {advice.title} (docs/runbook.md#{advice.anchor}){commands}{text}"
+
+
+def _children(children: Sequence[ChildRun]) -> str:
+    shown = [
+        f"{child.date or child.name}  {child.state}: {shorten(child.message, LINE_LENGTH_MAX)}"
+        for child in children[:CHILDREN_MAX]
+    ]
+    more = [f"and {len(children) - CHILDREN_MAX} more"] if len(children) > CHILDREN_MAX else []
+    return _lines(f"Runs in it that did not end well ({len(children)})", [*shown, *more])
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    width = max(map(len, rows), default=0)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _lines(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)]) if lines else ""

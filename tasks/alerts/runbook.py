@@ -1,0 +1,105 @@
+"""Which entry of docs/runbook.md an alert points at, and what it says. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import indent
+
+RUNBOOK_FILE = Path(__file__).parents[2] / "docs" / "runbook.md"
+
+MEND_LINES_MAX = 60
+
+BY_ERROR: tuple[tuple[str, str], ...] = (
+    (r"record count \d+ (is below|does not reach)", "Record count 45 is below threshold 100"),
+    (r"NULL share of|is broken by|rejected \d+ of \d+ rows|gave no result|counts as failed", "Quality gate refused"),
+    (r"OutcomeUnknownError|no answer to COMMIT|COMMIT was lost", "OutcomeUnknownError"),
+    (r"PublishRefusedError|law does not hold|does not show the published batch", "PublishRefusedError"),
+    (r"BadVariableError|variable \w+ is ", "Bad variable"),
+    (r"MissingSettingError|block \S+ is missing|Unable to find block", "Block or setting missing"),
+    (r"(?i)no space left|DiskFull|scratch disk of", "Disk full"),
+    (
+        r"(?i)authentication failed|incorrect username or password|JWT token|ExpiredToken|InvalidAccessKeyId"
+        r"|SignatureDoesNotMatch|password has expired|no password supplied",
+        "Expired credentials",
+    ),
+    (r"(?i)AccessDenied|Forbidden|NoSuchBucket|\b403\b|bucket \S+ cannot be reached", "S3 access denied"),
+    (
+        r"(?i)lock_timeout|has locked|waiting for lock|statement reached its statement|000625|000630",
+        "Snowflake statement timeout or lock",
+    ),
+    (r"warehouse \S+ cannot be reached|25000[0-9]|25101[12]", "Warehouse does not answer"),
+    (
+        r"RegionUnfitError|table \S+ is missing|column \S+ is (missing|\w.* does not fit)|cannot be parsed",
+        "RegionUnfitError",
+    ),
+    (
+        r"(?i)left out:|no region could be read|could not connect|connection refused|could not translate host"
+        r"|timeout expired|server closed the connection",
+        "Regional database does not answer",
+    ),
+    (r"TransientError", "TransientError"),
+    (r"NeedsPersonError", "NeedsPersonError"),
+    (r"SalesEtlError", "SalesEtlError"),
+)
+"""The first pattern that an error's text matches decides; the more telling ones come first."""
+
+BY_KIND: Mapping[str, str] = {
+    "failed": "Run failed or crashed",
+    "quality-failed": "Quality gate refused",
+    "partially-loaded": "Partially loaded",
+    "sla": "Not published in time",
+    "never-started": "Never started",
+    "anomaly": "Anomaly",
+    "lease-expired": "Lease expired",
+    "server-down": "Prefect server does not answer",
+    "drill": "Drill",
+}
+
+FROM_ERROR = frozenset({"failed", "quality-failed", "partially-loaded"})
+"""Alerts whose cause says more than their kind."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """An entry of the runbook: its heading, its anchor in docs/runbook.md, and its words on how to mend."""
+
+    title: str
+    anchor: str
+    mend: str = ""
+
+
+def anchor_of(title: str) -> str:
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def find_title(kind: str, error: str) -> str:
+    """The heading of the entry for an alert: the error's own where there is one, else that of the kind."""
+    by_error = next((title for pattern, title in BY_ERROR if re.search(pattern, error)), None)
+    return by_error if by_error and kind in FROM_ERROR else BY_KIND[kind]
+
+
+def read_entries(text: str) -> dict[str, str]:
+    """The text of each entry (`### title`) of the runbook by title."""
+    parts = re.split(r"^#{2,3} (.+)$", text, flags=re.MULTILINE)
+    return {title.strip(): body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def find_advice(kind: str, error: str, runbook: str) -> Advice:
+    """The entry for an alert with its part that begins with **Mend**; no such part when the entry has none."""
+    title = find_title(kind, error)
+    return Advice(title, anchor_of(title), _mend_part(read_entries(runbook).get(title, "")))
+
+
+def _mend_part(entry: str) -> str:
+    mend = re.search(r"^\*\*Mend\*\*[.:]?\s*(.*?)(?=^\*\*|\Z)", entry, re.DOTALL | re.MULTILINE)
+    parts = re.split(r"^```.*\n", mend[1].strip() + "\n", flags=re.MULTILINE) if mend else []
+    # Text and commands take turns.
+    shown = [indent(part, "    ") if number % 2 else part for number, part in enumerate(parts)]
+    return "\n".join("".join(shown).strip().splitlines()[:MEND_LINES_MAX])
+
+
+def read_runbook() -> str:
+    """The runbook's text; nothing where the program runs without its documentation."""
+    return RUNBOOK_FILE.read_text(encoding="utf-8") if RUNBOOK_FILE.exists() else ""

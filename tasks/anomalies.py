@@ -1,0 +1,106 @@
+"""Anomalies: what is loaded all the same, but a person should look at. Each region's go out as one event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+
+from prefect import get_run_logger, task
+from prefect.events import emit_event
+
+from blocks.snowflake import SnowflakeHostConnector
+from tasks.batch import Batch
+from tasks.errors import SalesEtlError
+from tasks.extract import Extracted
+from tasks.publish import Publication
+from tasks.statements import render
+from tasks.warehouse import Session, open_session
+
+EVENT = "retail-sales.anomaly"
+WEEKDAYS_JUDGED_BY = 4
+WEEKS_BACK_MAX = 8
+"""Weeks in which those weekdays are looked for: some may be missing or closed."""
+USUAL_SHARE_MIN, USUAL_SHARE_MAX = 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """Something unusual about one region. `what` is `cross-region`, `new-column` or `row-count`."""
+
+    region: str
+    what: str
+    message: str
+
+
+def find_anomalies(
+    present: Sequence[Extracted], publication: Publication, usual: Mapping[str, Sequence[int]]
+) -> tuple[Anomaly, ...]:
+    """Cross-region keys, new source columns, and unusual row counts of the regions that were read.
+
+    `usual` are the rows extracted on the same weekdays before, per region.
+    """
+    collided = {published.region: published.cross_region.rows for published in publication.regions}
+    found = []
+    for extracted in present:
+        region, rows = extracted.region, extracted.read.rows
+        if keys := collided.get(region, 0):
+            found.append(Anomaly(region, "cross-region", f"{keys} sales carry a sale_id of another region"))
+        if extracted.new_columns:
+            columns = ", ".join(f"{column.name} ({column.declared_type})" for column in extracted.new_columns)
+            found.append(Anomaly(region, "new-column", f"new columns in the source: {columns}"))
+        if message := _unusual_count(rows, usual.get(region, ())):
+            found.append(Anomaly(region, "row-count", message))
+    return tuple(found)
+
+
+def _unusual_count(rows: int, usual: Sequence[int]) -> str | None:
+    """Judged by `WEEKDAYS_JUDGED_BY` counts or not at all."""
+    if len(usual) < WEEKDAYS_JUDGED_BY:
+        return None
+    middle = median(usual)
+    if USUAL_SHARE_MIN * middle <= rows <= USUAL_SHARE_MAX * middle:
+        return None
+    word = "below half" if rows < middle else "above twice"
+    return f"{rows} rows, {word} the median {middle:g} of its last {len(usual)} same weekdays"
+
+
+def usual_rows(session: Session, batch: Batch) -> dict[str, tuple[int, ...]]:
+    """Rows extracted per region on the last `WEEKDAYS_JUDGED_BY` same weekdays before the batch that were published."""
+    weeks = range(1, WEEKS_BACK_MAX + 1)
+    before = [Batch(batch.date - timedelta(weeks=week), ()).batch_id for week in weeks]
+    places = ", ".join("?" for _ in before)
+    counts: dict[str, tuple[int, ...]] = {}
+    for region, rows in session.query(render("ledger/rows_of_batches", places=places), before):
+        counts[region] = (*counts.get(region, ()), int(rows))[:WEEKDAYS_JUDGED_BY]
+    return counts
+
+
+@task(name="announce-anomalies")
+def announce_anomalies(
+    batch: Batch, present: list[Extracted], publication: Publication, connector_block: str, warehouse: str
+) -> tuple[Anomaly, ...]:
+    """Emits an event per region that has anomalies. Raises nothing: what is published stays so."""
+    logger, usual = get_run_logger(), {}
+    try:
+        connector = SnowflakeHostConnector.load(connector_block)
+        with open_session(connector, warehouse, f"retail-sales anomalies {batch.batch_id}") as session:
+            usual = usual_rows(session, batch)
+    except SalesEtlError as error:
+        logger.warning("step=anomalies row counts are not judged: %s", error)
+    found = find_anomalies(present, publication, usual)
+    for region in {anomaly.region: None for anomaly in found}:
+        _emit(batch, region, [anomaly for anomaly in found if anomaly.region == region])
+    for anomaly in found:
+        logger.warning("step=anomalies region=%s %s", anomaly.region, anomaly.message)
+    return found
+
+
+def _emit(batch: Batch, region: str, anomalies: Sequence[Anomaly]) -> None:
+    resource = {"prefect.resource.id": f"retail-sales.region.{region}", "prefect.resource.name": region}
+    payload = {
+        "date": batch.date.isoformat(),
+        "region": region,
+        "what": ", ".join(anomaly.what for anomaly in anomalies),
+        "message": "; ".join(anomaly.message for anomaly in anomalies),
+    }
+    emit_event(EVENT, resource, payload=payload)

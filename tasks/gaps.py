@@ -1,0 +1,138 @@
+"""Gaps: which dates and regions a backfill loads, by what the ledger says of them. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from tasks.batch import parse_business_date
+from tasks.errors import NeedsPersonError
+
+Mode = Literal["missing", "failed", "all"]
+Order = Literal["oldest", "newest"]
+
+DAYS_MAX = 3_660
+"""Ten years: a range beyond it is a typo in a year."""
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """What the ledger says of one date and region. `in_production`: PUBLISHED, EMPTY or ROLLED_BACK, or nothing.
+
+    `under_way` when the newest run has neither ended nor outlived its lease.
+    """
+
+    date: date
+    region: str
+    status: str
+    in_production: str | None
+    under_way: bool
+
+    @classmethod
+    def of_row(
+        cls, batch_id: str, region: str, status: str, in_production: str | None, under_way: bool
+    ) -> "LedgerState":
+        return cls(parse_business_date(batch_id), region, status, in_production, under_way)
+
+
+@dataclass(frozen=True)
+class DateRange:
+    """Business dates, both ends included; none when `first` is later than `last`."""
+
+    first: date
+    last: date
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A date and those of its regions that have to be loaded. `whole` when these are all that there are."""
+
+    date: date
+    regions: tuple[str, ...]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class BackfillPlan:
+    """`gaps` in the order in which they are loaded; `under_way` are loaded by somebody else just now."""
+
+    days: DateRange
+    gaps: tuple[Gap, ...]
+    under_way: tuple[Gap, ...]
+
+
+def check_range(start: date | None, end: date | None, yesterday: date) -> DateRange | None:
+    """The range asked for, None when no date is given. Raises ValueError for a range that makes no sense."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        given, lacking = ("start_date", "end_date") if end is None else ("end_date", "start_date")
+        raise ValueError(f"{given} is given without {lacking}: give both, or neither for every gap since first_date")
+    if start > end:
+        raise ValueError(f"start_date {start} is later than end_date {end}: give the earlier one first")
+    if end > yesterday:
+        raise ValueError(f"end_date {end} was not over when the run was due: choose {yesterday} or an earlier day")
+    if (days := (end - start).days + 1) > DAYS_MAX:
+        raise ValueError(f"{start} to {end} are {days} days, {DAYS_MAX} is the most: backfill it in parts")
+    return DateRange(start, end)
+
+
+def range_since(first_date: date | None, known: Iterable[LedgerState], yesterday: date) -> DateRange:
+    """The range from `first_date`, or without one from the oldest date that the ledger knows, to yesterday.
+
+    Raises NeedsPersonError when there is neither.
+    """
+    first = first_date or min((state.date for state in known), default=None)
+    if first is None:
+        raise NeedsPersonError(
+            "variable first_date is empty and the ledger knows no date: set first_date, or give start_date and end_date"
+        )
+    return DateRange(first, yesterday)
+
+
+def plan_backfill(
+    days: DateRange,
+    known: Iterable[LedgerState],
+    asked_regions: Sequence[str],
+    all_regions: Sequence[str],
+    mode: Mode,
+    order: Order,
+) -> BackfillPlan:
+    """The gaps of the range. A date that was rolled back or is empty is none; `mode` "all" takes every date."""
+    states = {(state.date, state.region): state for state in known}
+    gaps, under_way = [], []
+    for day in days if order == "oldest" else reversed(list(days)):
+        wanted = [region for region in asked_regions if is_wanted(states.get((day, region)), mode)]
+        busy = tuple(region for region in wanted if _is_under_way(states, day, region))
+        free = tuple(region for region in wanted if region not in busy)
+        if busy:
+            under_way.append(Gap(day, busy, whole=len(busy) == len(all_regions)))
+        if free:
+            gaps.append(Gap(day, free, whole=len(free) == len(all_regions)))
+    return BackfillPlan(days, tuple(gaps), tuple(under_way))
+
+
+def is_wanted(state: LedgerState | None, mode: Mode) -> bool:
+    """Whether a date and region is loaded in this mode; None stands for one that the ledger does not know."""
+    if mode == "all":
+        return True
+    if state is None:
+        return mode == "missing"
+    # What is not in production and is known was MISSING, FAILED, or begun: an attempt over a published one is no gap.
+    return state.in_production is None
+
+
+def _is_under_way(states: Mapping[tuple[date, str], LedgerState], day: date, region: str) -> bool:
+    state = states.get((day, region))
+    return state is not None and state.under_way
+
+
+def rest_of(days: DateRange, following: Gap, order: Order) -> DateRange:
+    """The part of the range that is left from `following` on; the dates loaded before it lie outside."""
+    return DateRange(following.date, days.last) if order == "oldest" else DateRange(days.first, following.date)

@@ -1,0 +1,134 @@
+"""Checks of the setup: what one is, and how many of them run side by side, each within its time. Pure."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from tasks.alerts.compose import shorten
+from tasks.errors import NeedsPersonError, SalesEtlError
+from tasks.plan import one_line
+
+TIME_LIMIT_S = 45
+CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)
+"""Well below the five minutes by which a row may lie in the future before it is rejected."""
+MESSAGE_LENGTH_MAX = 600
+
+
+class SetupFaultError(NeedsPersonError):
+    """Raised by a check: says what is wrong and how to mend it."""
+
+
+class Outcome(StrEnum):
+    """How a check ended, as its line begins."""
+
+    OK = "ok"
+    BAD = "BAD"
+    NOT_TRIED = "--"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: one line."""
+
+    name: str
+    outcome: Outcome
+    message: str
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome is Outcome.OK
+
+    def __str__(self) -> str:
+        return f"{self.outcome:<4}{self.name}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at.
+
+    `look` answers what is there, or raises: an error of this project speaks for itself, any other is followed by
+    `mend`. A check is not tried when one of those that it `needs` is not ok.
+    """
+
+    name: str
+    look: Callable[[], str]
+    mend: str = "mend it, then check again"
+    needs: tuple[str, ...] = ()
+    time_limit_s: float = TIME_LIMIT_S
+
+
+@dataclass
+class _Look:
+    """A check under way in a thread of its own, which nobody waits for longer than its time."""
+
+    check: Check
+    findings: list[Finding] = field(default_factory=list)
+
+    def start(self) -> threading.Thread:
+        context = copy_context()
+        thread = threading.Thread(target=context.run, args=(self._run,), name=self.check.name, daemon=True)
+        thread.start()
+        return thread
+
+    def _run(self) -> None:
+        self.findings.append(_finding_of(self.check))
+
+
+def run_checks(checks: Sequence[Check]) -> list[Finding]:
+    """The findings in the order of `checks`; those that need nothing of each other run side by side."""
+    findings: dict[str, Finding] = {}
+    while waiting := [check for check in checks if check.name not in findings]:
+        ready = [check for check in waiting if all(name in findings for name in check.needs)]
+        if not ready:
+            raise ValueError(f"check {waiting[0].name} needs {waiting[0].needs}, which is no other check")
+        findings |= {check.name: finding for check in ready if (finding := _not_tried(check, findings))}
+        findings |= {f.name: f for f in _look_at([check for check in ready if check.name not in findings])}
+    return [findings[check.name] for check in checks]
+
+
+def _not_tried(check: Check, findings: Mapping[str, Finding]) -> Finding | None:
+    missing = [name for name in check.needs if not findings[name].ok]
+    return Finding(check.name, Outcome.NOT_TRIED, f"not tried, see {missing[0]}") if missing else None
+
+
+def _look_at(checks: Sequence[Check]) -> list[Finding]:
+    looks = [_Look(check) for check in checks]
+    started = [(look, look.start(), datetime.now()) for look in looks]
+    for look, thread, since in started:
+        spent = (datetime.now() - since).total_seconds()
+        thread.join(max(0.0, look.check.time_limit_s - spent))
+    return [look.findings[0] if look.findings else _too_slow(look.check) for look in looks]
+
+
+def _too_slow(check: Check) -> Finding:
+    return Finding(check.name, Outcome.BAD, f"no answer within {check.time_limit_s:g} s: {check.mend}")
+
+
+def _finding_of(check: Check) -> Finding:
+    try:
+        outcome, message = Outcome.OK, check.look()
+    except SalesEtlError as error:
+        outcome, message = Outcome.BAD, one_line(error, MESSAGE_LENGTH_MAX)
+    except Exception as error:  # noqa: BLE001 (whatever a check meets is what it has to tell)
+        outcome, message = Outcome.BAD, f"{type(error).__name__}: {one_line(error, 300)}: {check.mend}"
+    return Finding(check.name, outcome, shorten(message, MESSAGE_LENGTH_MAX))
+
+
+def compare_clocks(asked_at: datetime, theirs: datetime, answered_at: datetime, whose: str) -> str:
+    """Says by how much the clock of `whose` differs from ours; the way of the question and the answer is granted.
+
+    Raises SetupFaultError beyond CLOCK_DIFFERENCE_MAX. All times aware.
+    """
+    way = (answered_at - asked_at) / 2
+    difference = theirs - (asked_at + way)
+    seconds = difference.total_seconds()
+    if abs(difference) > CLOCK_DIFFERENCE_MAX + way:
+        word = "ahead of" if seconds > 0 else "behind"
+        raise SetupFaultError(
+            f"the clock of {whose} is {abs(seconds):.0f} s {word} this machine's (at most "
+            f"{CLOCK_DIFFERENCE_MAX.total_seconds():.0f} s): let both be set by NTP"
+        )
+    return f"differs by {abs(seconds):.1f} s"

@@ -1,0 +1,210 @@
+"""Checks of the Prefect server: variables, pool and queues, deployments, automations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+import prefect
+from prefect import get_client
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import PrefectClient
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL
+from prefect.utilities.asyncutils import sync_compatible
+
+from blocks import names
+from blocks.variables import DEFINITIONS, read_variable
+from tasks.alerts.compose import hide_values
+from tasks.plan import one_line
+from tasks.setup_checks.check import Check, SetupFaultError
+
+POOL, POOL_TYPE = "retail-sales", "process"
+LOAD, OPS = "load", "ops"
+QUEUES: Mapping[str, int | None] = {LOAD: 1, OPS: None}
+"""Queues of the pool, and how many of their runs may go on side by side (None: any number)."""
+
+AUTOMATION_PREFIX = "retail-sales: "
+AUTOMATIONS = (
+    "run failed or crashed",
+    "quality gate failed",
+    "partially loaded",
+    "not published in time",
+    "never started",
+    "watchdog failed",
+    "anomaly",
+)
+"""What is there with and without a notification block."""
+
+TOKEN_KEY_LENGTH_MIN = 32
+DEPLOY = "run `make deploy`"
+SERVER = "prefect server"
+START = "start the server, or correct PREFECT_API_URL"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment that has to be there, and the queue that it has to sit in."""
+
+    name: str
+    queue: str
+    scheduled: bool = False
+
+
+DEPLOYMENTS = (
+    Deployment("daily-sales/production", LOAD, scheduled=True),
+    Deployment("backfill/production", LOAD),
+    Deployment("check-setup/production", OPS),
+    Deployment("watchdog/production", OPS, scheduled=True),
+    Deployment("send-alert/production", OPS),
+    Deployment("alert-drill/production", OPS, scheduled=True),
+)
+
+
+def prefect_checks() -> list[Check]:
+    """Server, variables, token key, pool, queues, deployments, automations."""
+    after = (SERVER,)
+    return [
+        Check(SERVER, _hello, START),
+        *(Check(f"variable {d.name}", partial(_read, d.name), needs=after) for d in DEFINITIONS),
+        Check("token key", _look_at_token_key, needs=after),
+        Check(f"work pool {POOL}", _look_at_pool, DEPLOY, needs=after),
+        *(
+            Check(f"work queue {queue}", partial(_look_at_queue, queue, limit), DEPLOY, needs=(f"work pool {POOL}",))
+            for queue, limit in QUEUES.items()
+        ),
+        *(Check(f"deployment {d.name}", partial(_look_at_deployment, d), DEPLOY, needs=after) for d in DEPLOYMENTS),
+        Check("automations", _look_for_automations, DEPLOY, needs=after),
+        *(
+            Check(f"automation {name}", partial(_look_at_automation, name), DEPLOY, needs=("automations",))
+            for name in AUTOMATIONS
+        ),
+    ]
+
+
+@sync_compatible
+async def _hello() -> str:
+    url = PREFECT_API_URL.value()
+    if not url:
+        raise SetupFaultError("PREFECT_API_URL is not set: set it to http://<host>:4200/api, or run `make up` first")
+    shown = hide_values(url)
+    try:
+        async with get_client() as client:
+            version = str((await client._client.get("/admin/version")).json())
+    except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError) as error:
+        raise SetupFaultError(
+            f"{shown} does not answer ({one_line(error) or type(error).__name__}): {START}"
+        ) from error
+    if _minor(version) != _minor(prefect.__version__):
+        raise SetupFaultError(
+            f"{shown} runs Prefect {version} and this program {prefect.__version__}: install the same"
+        )
+    return f"{shown} runs Prefect {version}"
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _read(name: str) -> str:
+    read_variable(name)
+    return "understood"
+
+
+def _look_at_token_key() -> str:
+    mend = "set PII_TOKEN_KEY to the key used so far and run `make register`"
+    try:
+        key = Secret.load(names.TOKEN_KEY).get()
+    except ValueError as error:
+        raise SetupFaultError(f"block secret/{names.TOKEN_KEY} is missing or unreadable: {mend}") from error
+    if len(key) < TOKEN_KEY_LENGTH_MIN:
+        raise SetupFaultError(f"the key has fewer than {TOKEN_KEY_LENGTH_MIN} characters: {mend}")
+    return "is there"
+
+
+@sync_compatible
+async def _look_at_pool() -> str:
+    async with get_client() as client:
+        try:
+            pool = await client.read_work_pool(POOL)
+        except ObjectNotFound:
+            raise SetupFaultError(f"work pool {POOL} is missing: {DEPLOY}") from None
+        workers = await client.read_workers_for_work_pool(POOL)
+    if pool.type != POOL_TYPE:
+        raise SetupFaultError(
+            f"is of type {pool.type} and has to be {POOL_TYPE}: `prefect work-pool delete {POOL}`, then {DEPLOY}"
+        )
+    if pool.is_paused:
+        raise SetupFaultError(f"is paused, nothing starts: `prefect work-pool resume {POOL}`")
+    online = sum(worker.status == "ONLINE" for worker in workers)
+    return f"{online} workers online" if online else "no worker online yet: `make worker` starts one"
+
+
+@sync_compatible
+async def _look_at_queue(name: str, limit: int | None) -> str:
+    async with get_client() as client:
+        try:
+            queue = await client.read_work_queue_by_name(name, work_pool_name=POOL)
+        except ObjectNotFound:
+            raise SetupFaultError(f"work queue {name} of pool {POOL} is missing: {DEPLOY}") from None
+    if queue.is_paused:
+        raise SetupFaultError(f"is paused, its runs do not start: `prefect work-queue resume {name} --pool {POOL}`")
+    if queue.concurrency_limit != limit:
+        raise SetupFaultError(f"has the limit {queue.concurrency_limit} and needs {limit}: {DEPLOY}")
+    return "no limit" if limit is None else f"limit {limit}"
+
+
+@sync_compatible
+async def _look_at_deployment(expected: Deployment) -> str:
+    async with get_client() as client:
+        try:
+            found = await client.read_deployment_by_name(expected.name)
+        except ObjectNotFound:
+            raise SetupFaultError(f"deployment {expected.name} is missing: {DEPLOY}") from None
+    if (found.work_pool_name, found.work_queue_name) != (POOL, expected.queue):
+        raise SetupFaultError(
+            f"sits in {found.work_pool_name}/{found.work_queue_name} and belongs to {POOL}/{expected.queue}: {DEPLOY}"
+        )
+    if expected.scheduled and not found.schedules:
+        raise SetupFaultError(f"has no schedule: {DEPLOY}")
+    return describe_schedules(found)
+
+
+def describe_schedules(deployment: Any) -> str:
+    """Its schedules, and whether they are paused."""
+    paused = deployment.paused
+    told = [
+        f"schedule {getattr(one.schedule, 'cron', one.schedule)} {'PAUSED' if paused or not one.active else 'active'}"
+        for one in deployment.schedules
+    ]
+    return ", ".join(told) or "no schedule"
+
+
+async def _read_automations(client: PrefectClient) -> dict[str, Any]:
+    found = await client.read_automations()
+    return {a.name.removeprefix(AUTOMATION_PREFIX): a for a in found if a.name.startswith(AUTOMATION_PREFIX)}
+
+
+@sync_compatible
+async def _look_for_automations() -> str:
+    async with get_client() as client:
+        try:
+            found = await _read_automations(client)
+        except PrefectHTTPStatusError as error:
+            raise SetupFaultError(
+                f"the server answers HTTP {error.response.status_code} for automations: start it with "
+                "PREFECT_EXPERIMENTAL_EVENTS=true"
+            ) from error
+    return f"{len(found)} of this pipeline"
+
+
+@sync_compatible
+async def _look_at_automation(name: str) -> str:
+    async with get_client() as client:
+        found = (await _read_automations(client)).get(name)
+    if found is None:
+        raise SetupFaultError(f"automation {AUTOMATION_PREFIX}{name} is missing: {DEPLOY}")
+    if not found.enabled:
+        raise SetupFaultError(f"is switched off: `prefect automation resume '{AUTOMATION_PREFIX}{name}'`")
+    return "enabled"

@@ -1,0 +1,178 @@
+"""Checks of the regional databases: connection, table, columns, clock, and keys that two regions both use."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from prefect_sqlalchemy import SqlAlchemyConnector
+from sqlalchemy.exc import SQLAlchemyError
+
+from expectations.columns import SOURCE_COLUMNS
+from expectations.regions import REGIONS, Region
+from tasks.extract import open_snapshot
+from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
+from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared, quote_postgres
+
+STATEMENT_TIMEOUT_MS = 20_000
+KEYS_COMPARED = 1000
+"""So many of the newest keys of each region are looked up in the others."""
+
+REACHABLE = "does it run, is its port open to this machine, are address, user and password of the block right"
+
+
+def source_checks() -> list[Check]:
+    """For each region connection, table and clock; then the keys of all of them."""
+    each = [check for region in REGIONS.values() for check in _checks_of(region)]
+    return [*each, Check("sale ids across regions", _compare_keys, "compare sale_id between the databases by hand")]
+
+
+def _checks_of(region: Region) -> Iterator[Check]:
+    name, connection = f"source {region.code}", f"source {region.code} connection"
+    block = f"block sqlalchemy-connector/{region.block}"
+    yield Check(connection, partial(_connect, region), f"check {block} and the database: {REACHABLE}?")
+    yield Check(
+        f"{name} table", partial(_look_at_table, region), f"look at the database of {block}", needs=(connection,)
+    )
+    yield Check(
+        f"{name} clock", partial(_compare_clock, region), f"look at the database of {block}", needs=(connection,)
+    )
+
+
+@contextmanager
+def open_source(region: Region) -> Iterator[Any]:
+    """A psycopg2 cursor in a read-only snapshot of the region's database, whose statements have a limit."""
+    try:
+        connector = SqlAlchemyConnector.load(region.block)
+    except ValueError as error:
+        raise SetupFaultError(
+            f"block sqlalchemy-connector/{region.block} is missing or unreadable: set PG_{region.code}_URL and run "
+            "`make register`"
+        ) from error
+    engine = connector.get_engine(pool_size=1, max_overflow=0)
+    try:
+        with open_snapshot(engine) as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
+            yield cursor
+    finally:
+        engine.dispose()
+
+
+def _connect(region: Region) -> str:
+    with open_source(region) as cursor:
+        cursor.execute("SELECT current_setting('server_version'), current_user")
+        version, user = cursor.fetchone()
+    return f"PostgreSQL {version} as {user}"
+
+
+def _look_at_table(region: Region) -> str:
+    """Declared types, the right to read each column, and that the columns can be read together."""
+    with open_source(region) as cursor:
+        cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
+        new = check_declared(dict(cursor.fetchall()))
+        columns = [column.name for column in SOURCE_COLUMNS]
+        cursor.execute(
+            "SELECT name FROM unnest(%s) AS name WHERE NOT has_column_privilege(%s::regclass, name, 'SELECT')",
+            (columns, SOURCE_TABLE),
+        )
+        if refused := [name for (name,) in cursor.fetchall()]:
+            raise SetupFaultError(
+                f"no right to read {', '.join(refused)}: GRANT SELECT ON {SOURCE_TABLE} TO the block's user"
+            )
+        cursor.execute(f"SELECT {', '.join(map(quote_postgres, columns))} FROM {SOURCE_TABLE} LIMIT 1")
+    more = f"; beyond the contract: {', '.join(column.name for column in new)}" if new else ""
+    return f"{len(columns)} columns can be read{more}"
+
+
+def _compare_clock(region: Region) -> str:
+    with open_source(region) as cursor:
+        asked_at = datetime.now(UTC)
+        cursor.execute("SELECT clock_timestamp()")
+        (theirs,) = cursor.fetchone()
+        answered_at = datetime.now(UTC)
+    return compare_clocks(asked_at, theirs, answered_at, f"the database of {region.code}")
+
+
+# Keys
+
+
+def _compare_keys() -> str:
+    """Compares the regions that share one numbering: those whose keys get no prefix."""
+    compared = [region for region in REGIONS.values() if not region.prefix_keys]
+    newest: dict[str, list[str]] = {}
+    for region in compared:
+        with _unless_unreachable(), open_source(region) as cursor:
+            newest[region.code] = read_newest_keys(cursor)
+    shared: dict[str, list[str]] = {}
+    for code in newest:
+        others = {other: keys for other, keys in newest.items() if other != code}
+        with open_source(REGIONS[code]) as cursor:
+            shared[code] = find_keys(cursor, [key for keys in others.values() for key in keys])
+    return describe_overlap(newest, shared, [region.code for region in compared if region.code not in newest])
+
+
+@contextmanager
+def _unless_unreachable() -> Iterator[None]:
+    """A region that cannot be read is told in a line of its own."""
+    try:
+        yield
+    except (SQLAlchemyError, SetupFaultError):
+        pass
+    except Exception as error:
+        if getattr(error, "pgcode", "") not in ("42P01", "42703", "42501", None):
+            raise
+
+
+def read_newest_keys(cursor: Any) -> list[str]:
+    """The keys of the rows that changed last, as text."""
+    cursor.execute(
+        f"SELECT sale_id::text FROM {SOURCE_TABLE} WHERE sale_id IS NOT NULL "
+        "ORDER BY updated_at DESC NULLS LAST LIMIT %s",
+        (KEYS_COMPARED,),
+    )
+    return [key for (key,) in cursor.fetchall()]
+
+
+def find_keys(cursor: Any, keys: Sequence[str]) -> list[str]:
+    """Those of `keys` that the table holds. Compared in the column's own type, so that its index serves."""
+    cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
+    kind = dict(cursor.fetchall()).get("sale_id", "text")
+    fitting = [key for key in keys if kind not in _WHOLE or (key.isascii() and key.isdecimal())]
+    compared = "sale_id" if kind in _COMPARED_AS_THEY_ARE else "sale_id::text"
+    array = f"{kind}[]" if kind in _COMPARED_AS_THEY_ARE else "text[]"
+    cursor.execute(
+        f"SELECT DISTINCT sale_id::text FROM {SOURCE_TABLE} WHERE {compared} = ANY(%s::{array}) LIMIT %s",
+        (fitting, KEYS_COMPARED),
+    )
+    return [key for (key,) in cursor.fetchall()]
+
+
+_WHOLE = ("smallint", "integer", "bigint", "numeric")
+_COMPARED_AS_THEY_ARE = ("bigint", "numeric", "text", "character varying")
+
+
+def describe_overlap(
+    newest: Mapping[str, Sequence[str]], shared: Mapping[str, Iterable[str]], left_out: Sequence[str]
+) -> str:
+    """Says what was compared. Raises SetupFaultError naming the regions and an example when keys are shared.
+
+    `shared` has, per region, keys of the others that it holds too.
+    """
+    pairs = {
+        (code, other): sorted(set(keys) & set(newest[other]))
+        for code, keys in shared.items()
+        for other in newest
+        if other != code
+    }
+    overlapping = {pair: keys for pair, keys in pairs.items() if keys}
+    if overlapping:
+        (code, other), keys = max(overlapping.items(), key=lambda item: len(item[1]))
+        regions = sorted({region for pair in overlapping for region in pair}, key=list(newest).index)
+        raise SetupFaultError(
+            f"{', '.join(regions)} use the same sale_id: {len(keys)} of the {len(newest[other])} newest of {other} "
+            f"stand in {code} too, e.g. {keys[0]}. If the databases number by themselves, set prefix_keys = true for "
+            "them in expectations/regions.toml; if not, correct the sources"
+        )
+    missing = f"; not compared: {', '.join(left_out)}" if left_out else ""
+    return f"none of the {KEYS_COMPARED} newest of {', '.join(newest) or 'no region'} stands in another region{missing}"

@@ -1,0 +1,205 @@
+"""Checks of the warehouse: connection, tables and views with the contract's columns, stage, rights, clock."""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from blocks import names
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import read_variable
+from tasks.errors import SalesEtlError
+from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
+from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
+from tasks.statements import render, text_literal
+from tasks.warehouse import Session, open_session
+
+WAREHOUSE_VARIABLE = "variable snowflake_warehouse"
+CONNECTION = "warehouse connection"
+TAG = "retail-sales check-setup"
+
+SETUP = "run `python -m flows.setup_warehouse` with a role that may create it"
+MEND_CONNECTION = (
+    f"check blocks snowflake-host-connector/{names.WAREHOUSE} and snowflake-credentials/{names.WAREHOUSE_CREDENTIALS}"
+)
+
+VIEWS = {"ETL_BATCHES_LATEST": "ETL_BATCHES", "ETL_BATCHES_IN_PRODUCTION": "ETL_BATCHES"}
+"""Views and the tables whose columns they show."""
+
+WRITES: Mapping[str, tuple[str, ...]] = {
+    "SALES_FACT": ("INSERT", "UPDATE"),
+    "SALES_REJECTED": ("INSERT", "UPDATE", "DELETE"),
+    "ETL_BATCHES": ("INSERT",),
+    "ETL_LOCK": ("UPDATE",),
+}
+"""What publish does with each table."""
+
+_TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ANALYTICS\.(\w+) \(\n(.*?)\n\)", re.DOTALL)
+_COLUMN = re.compile(r"^ {4}(\w+) (\w+(?:\(\d+,\d+\))?)", re.MULTILINE)
+
+
+def warehouse_checks() -> list[Check]:
+    """Connection first; everything else needs it."""
+    tables = declared_tables(render("setup/02_tables"))
+    shown = tables | {view: tables[table] for view, table in VIEWS.items()}
+    after = (CONNECTION,)
+    return [
+        Check(CONNECTION, _connect, MEND_CONNECTION, needs=(WAREHOUSE_VARIABLE,), time_limit_s=120),
+        Check("warehouse clock", _compare_clock, needs=after),
+        *(
+            Check(f"{'view' if name in VIEWS else 'table'} {name}", partial(_look_at_table, name, columns), needs=after)
+            for name, columns in shown.items()
+        ),
+        *(
+            Check(
+                f"rights on {table}",
+                partial(_try_writes, table, verbs, next(iter(tables[table]))),
+                needs=(f"table {table}",),
+            )
+            for table, verbs in WRITES.items()
+        ),
+        Check("run numbers", _take_number, needs=after),
+        Check("right to create in STAGING", _create, needs=after),
+        Check("stage SALES_STAGE", _look_at_stage, needs=(CONNECTION, BUCKET_VARIABLE)),
+        Check(
+            "copy from stage",
+            _copy,
+            needs=("stage SALES_STAGE", "right to create in STAGING", "bucket rights"),
+            time_limit_s=120,
+        ),
+    ]
+
+
+def declared_tables(script: str) -> dict[str, dict[str, str]]:
+    """The columns and types of each table that the set-up script creates."""
+    return {name: dict(_COLUMN.findall(columns)) for name, columns in _TABLE.findall(script)}
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    try:
+        connector = SnowflakeHostConnector.load(names.WAREHOUSE)
+    except ValueError as error:
+        raise SetupFaultError(
+            f"block snowflake-host-connector/{names.WAREHOUSE} is missing or unreadable: set SNOWFLAKE_ACCOUNT and "
+            "the others, run `make register`"
+        ) from error
+    with open_session(connector, read_variable("snowflake_warehouse"), TAG) as session:
+        yield session
+
+
+def _connect() -> str:
+    name = read_variable("snowflake_warehouse")
+    with _session() as session:
+        _say_how_to_mend(session, f"USE WAREHOUSE {name}", f"create warehouse {name}, or GRANT USAGE on it to the role")
+    return f"uses {name}"
+
+
+def _say_how_to_mend(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:
+    try:
+        return session.query(statement)
+    except SalesEtlError as error:
+        raise SetupFaultError(f"{error}: {mend}") from error
+
+
+def _compare_clock() -> str:
+    with _session() as session:
+        asked_at = datetime.now(UTC)
+        ((theirs,),) = session.query("SELECT CURRENT_TIMESTAMP()")
+        answered_at = datetime.now(UTC)
+    return compare_clocks(asked_at, theirs, answered_at, "the warehouse")
+
+
+def _look_at_table(name: str, expected: Mapping[str, str]) -> str:
+    with _session() as session:
+        rows = _say_how_to_mend(session, f"DESCRIBE TABLE ANALYTICS.{name}", SETUP)
+    return compare_columns(name, expected, {str(row[0]): str(row[1]) for row in rows})
+
+
+def compare_columns(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """Says how many columns are as expected. Raises SetupFaultError naming the first that is missing or differs."""
+    for column, kind in expected.items():
+        if column not in found:
+            raise SetupFaultError(f"column {name}.{column} is missing: add it as {kind}, or drop {name} and {SETUP}")
+        if _compared(found[column]) != _compared(kind):
+            raise SetupFaultError(
+                f"column {name}.{column} is {found[column]} and has to be {kind}: change it, or drop {name} and {SETUP}"
+            )
+    return f"{len(expected)} columns"
+
+
+def _compared(kind: str) -> str:
+    """Lengths of texts and digits of seconds may be larger than asked for."""
+    base = kind.upper().partition("(")[0]
+    return kind.upper().replace(" ", "") if base == "NUMBER" else {"TEXT": "VARCHAR"}.get(base, base)
+
+
+def _try_writes(table: str, verbs: tuple[str, ...], column: str) -> str:
+    """Statements that touch no row: the right to run them is asked for before."""
+    statements = {
+        "INSERT": f"INSERT INTO ANALYTICS.{table} SELECT * FROM ANALYTICS.{table} WHERE FALSE",
+        "UPDATE": f"UPDATE ANALYTICS.{table} SET {column} = {column} WHERE FALSE",
+        "DELETE": f"DELETE FROM ANALYTICS.{table} WHERE FALSE",
+    }
+    with _session() as session:
+        for verb in verbs:
+            mend = f"GRANT {', '.join(verbs)} ON TABLE ANALYTICS.{table} to the role, or {SETUP}"
+            _say_how_to_mend(session, statements[verb], mend)
+    return ", ".join(verbs)
+
+
+def _take_number() -> str:
+    with _session() as session:
+        ((number,),) = _say_how_to_mend(session, "SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL", SETUP)
+    return f"{number} taken, and not used"
+
+
+def _create() -> str:
+    with _session() as session, _probe_table(session):
+        return "a table was made and dropped"
+
+
+@contextmanager
+def _probe_table(session: Session) -> Iterator[str]:
+    table = f"STAGING.PROBE_{uuid4().hex.upper()}"
+    mend = f"GRANT ALL ON SCHEMA STAGING to the role, or {SETUP}"
+    _say_how_to_mend(session, f"CREATE TRANSIENT TABLE {table} (N NUMBER(18,0))", mend)
+    try:
+        yield table
+    finally:
+        session.query(f"DROP TABLE IF EXISTS {table}")
+
+
+def _look_at_stage() -> str:
+    expected = f"s3://{read_variable('s3_staging_bucket')}/"
+    with _session() as session:
+        rows = _say_how_to_mend(session, "SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING", SETUP)
+    urls = [str(row[4]) for row in rows]
+    if not urls:
+        raise SetupFaultError(f"stage STAGING.SALES_STAGE is missing: {SETUP}")
+    if urls[0] != expected:
+        raise SetupFaultError(f"stage STAGING.SALES_STAGE points at {urls[0]} and not at {expected}: {SETUP}")
+    return expected
+
+
+def _copy() -> str:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"N": pa.array([7], pa.int64())}), buffer)
+    mend = "let the stage read the bucket: a storage integration, or keys; see docs of flows/setup_warehouse.py"
+    with (
+        probe_file(buffer.getvalue(), "probe.parquet") as (_, _, key),
+        _session() as session,
+        _probe_table(session) as table,
+    ):
+        path, _, file = key.rpartition("/")
+        _say_how_to_mend(session, render("load/copy_files", table=table, path=path, files=text_literal(file)), mend)
+        rows = session.query(f"SELECT N FROM {table}")
+    if [int(n) for (n,) in rows] != [7]:
+        raise SetupFaultError(f"COPY of one row from the stage brought {len(rows)} rows: {mend}")
+    return "one row was copied"

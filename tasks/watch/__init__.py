@@ -1,0 +1,1 @@
+"""The watchdog's pass: which dates are late and which runs have died, and what is done about them."""

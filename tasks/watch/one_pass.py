@@ -1,0 +1,83 @@
+"""One pass of the watchdog: looks at the ledger and at Prefect, ends what is dead, tells what is late."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from tasks.alerts.compose import AlertRequest
+from tasks.plan import one_line
+from tasks.warehouse import Session
+from tasks.watch.late_and_dead import (
+    Death,
+    WatchSettings,
+    due_dates,
+    find_deaths,
+    left_alone,
+    read_leases,
+    read_unpublished,
+    record_death,
+    sla_alerts,
+)
+from tasks.watch.runs import crash_run, read_families
+
+
+@dataclass
+class Report:
+    """What a pass did, a line for each, and what it could not do."""
+
+    done: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, other: "Report") -> None:
+        self.done += other.done
+        self.problems += other.problems
+
+    def attempt(self, what: str, act: Callable[[], str]) -> None:
+        """Does one thing; that it fails stops no other. What answers nothing is not told."""
+        try:
+            if answer := act():
+                self.done.append(f"{what}: {answer}")
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other things are done)
+            self.problems.append(f"{what}: {one_line(error)}")
+
+
+@dataclass(frozen=True)
+class Means:
+    """How a pass tells people, the slots of what was told, and whether Prefect can be asked."""
+
+    tell: Callable[[AlertRequest], str]
+    told_slots: Callable[[], list[str]]
+    asks_prefect: bool
+
+
+def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
+    """Ends dead runs and tells of them, then of late dates."""
+    report, leases = Report(), read_leases(session)
+    expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
+    families = read_families(expired) if means.asks_prefect else []
+    deaths = find_deaths(leases, families, datetime.now(UTC), settings.lease_minutes)
+    for death in deaths:
+        _end(session, death, means, report)
+    for run in left_alone(leases, families, deaths):
+        report.done.append(f"{run.name}: its lease is over and its process runs, left alone")
+    ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
+    unpublished = read_unpublished(session, due_dates(now, settings))
+    for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
+        report.attempt(f"{alert.date} is late", partial(means.tell, alert))
+    return report
+
+
+def _end(session: Session, death: Death, means: Means, report: Report) -> None:
+    """The ledger last: a pass that is cut short is repeated by the next one, and a mail is sent once."""
+    for flow_run_id in death.crash:
+        report.attempt(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
+    if alert := death.alert:
+        report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.tell, alert))
+    if death.record:
+        report.attempt("ledger", lambda: f"FAILED for {', '.join(record_death(session, death)) or 'none'}")
+
+
+def _crash(flow_run_id: str, cause: str) -> str:
+    crash_run(flow_run_id, cause)
+    return "set to Crashed"

@@ -1,0 +1,129 @@
+"""What the Prefect server knows of runs that may be dead, and setting them to Crashed."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import httpx
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas import FlowRun
+from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter, WorkQueueFilter
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Crashed
+from prefect.utilities.asyncutils import sync_compatible
+
+from tasks.setup_checks.prefect_server import LOAD, POOL
+from tasks.watch.late_and_dead import Family, WatchedRun
+from tasks.watch.processes import find_process
+
+ANSWER_S_MAX = 10
+RUNS_READ_MAX = 200
+GENERATIONS_MAX = 5
+ACTIVE = (StateType.PENDING, StateType.RUNNING)
+"""The states of a queue's runs that count against its limit."""
+
+
+@sync_compatible
+async def server_answers() -> bool:
+    """Whether the server of PREFECT_API_URL answers; False when none is set."""
+    if not PREFECT_API_URL.value():
+        return False
+    try:
+        async with get_client(httpx_settings={"timeout": ANSWER_S_MAX}) as client:
+            await client.hello()
+    except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError):
+        return False
+    return True
+
+
+@sync_compatible
+async def read_families(flow_run_ids: Iterable[str]) -> list[Family]:
+    """The runs that hold a slot of queue `load`, and those of the given ids that the server knows, with their kin."""
+    async with get_client() as client:
+        roots = {run.id: run for run in await _read_active_loads(client)}
+        for flow_run_id in flow_run_ids:
+            root = await _read_root(client, flow_run_id)
+            if root is not None:
+                roots[root.id] = root
+        return [await _read_family(client, root) for root in roots.values()]
+
+
+async def _read_active_loads(client: PrefectClient) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": ACTIVE}}}),
+        work_pool_filter=WorkPoolFilter.parse_obj({"name": {"any_": [POOL]}}),
+        work_queue_filter=WorkQueueFilter.parse_obj({"name": {"any_": [LOAD]}}),
+        limit=RUNS_READ_MAX,
+    )
+
+
+async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:
+    try:
+        run = await client.read_flow_run(UUID(flow_run_id))
+    except (ObjectNotFound, ValueError):
+        return None
+    for _ in range(GENERATIONS_MAX):
+        if run.parent_task_run_id is None:
+            break
+        try:
+            parent = await client.read_task_run(run.parent_task_run_id)
+            run = await client.read_flow_run(parent.flow_run_id)
+        except ObjectNotFound:
+            break
+    return run
+
+
+async def _read_family(client: PrefectClient, root: FlowRun) -> Family:
+    children = await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.parse_obj({"parent_flow_run_id": {"any_": [root.id]}}), limit=RUNS_READ_MAX
+    )
+    return Family(_watched(root), tuple(_watched(child) for child in children))
+
+
+def _watched(run: FlowRun) -> WatchedRun:
+    since = run.state.timestamp if run.state else run.created
+    return WatchedRun(
+        id=str(run.id),
+        name=run.name,
+        state=run.state_name or "",
+        is_active=run.state_type in ACTIVE,
+        since=datetime.fromtimestamp(since.timestamp(), UTC),
+        process=find_process(run.infrastructure_pid, str(run.id)),
+    )
+
+
+@sync_compatible
+async def crash_run(flow_run_id: str, cause: str) -> None:
+    """Sets a run to Crashed, which frees its slot; the server leaves alone what has ended meanwhile."""
+    async with get_client() as client:
+        await client.set_flow_run_state(UUID(flow_run_id), Crashed(message=f"set by the watchdog: {cause}"))
+
+
+@sync_compatible
+async def forget_missed_passes(flow_run_id: str) -> int:
+    """Deletes the scheduled runs of the same deployment that are due and wait; answers how many.
+
+    After a night without a worker they would all start at once, and each would find what the first one found.
+    """
+    async with get_client() as client:
+        own = await client.read_flow_run(UUID(flow_run_id))
+        if own.deployment_id is None:
+            return 0
+        missed = FlowRunFilter.parse_obj(
+            {
+                "deployment_id": {"any_": [own.deployment_id]},
+                "state": {"type": {"any_": [StateType.SCHEDULED]}},
+                "expected_start_time": {"before_": datetime.now(UTC)},
+            }
+        )
+        runs = [
+            run
+            for run in await client.read_flow_runs(flow_run_filter=missed, limit=RUNS_READ_MAX)
+            if run.auto_scheduled
+        ]
+        for run in runs:
+            await client.delete_flow_run(run.id)
+    return len(runs)

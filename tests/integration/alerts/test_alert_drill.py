@@ -1,0 +1,114 @@
+"""The drill proves the whole path: a run fails, an automation sees it, send-alert runs, the mail arrives."""
+
+import mailbox
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas import FlowRun
+from prefect.deployments import run_deployment
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+from prefect.utilities.asyncutils import sync_compatible
+
+from local.environment import CHECKOUT, state_dir
+from tests.integration.conftest import World
+
+START_S_MAX = 60
+DRILL_S_MAX = 180
+
+SERVE = """
+from prefect import serve
+from flows.alert_drill import alert_drill
+from flows.send_alert import send_alert
+serve(alert_drill.to_deployment("production"), send_alert.to_deployment("production"), pause_on_shutdown=False)
+"""
+
+
+@sync_compatible
+async def deployment_id(name: str) -> UUID | None:
+    async with get_client() as client:
+        try:
+            return UUID(str((await client.read_deployment_by_name(name)).id))
+        except ObjectNotFound:
+            return None
+
+
+@sync_compatible
+async def add_automation(planned: AutomationCore) -> UUID:
+    async with get_client() as client:
+        return UUID(str(await client.create_automation(planned)))
+
+
+@sync_compatible
+async def remove(automation: UUID | None, *deployments: UUID) -> None:
+    async with get_client() as client:
+        if automation:
+            await client.delete_automation(automation)
+        for deployment in deployments:
+            await client.delete_deployment(deployment)
+
+
+@pytest.fixture
+def served(world: World) -> Iterator[tuple[UUID, UUID]]:
+    """The drill and send-alert, served by a process of their own; answers the ids of their deployments."""
+    process = subprocess.Popen([sys.executable, "-c", SERVE], cwd=CHECKOUT)
+    give_up = time.monotonic() + START_S_MAX
+    ids: list[UUID] = []
+    while len(ids) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.5)
+        found = [deployment_id(name) for name in ("alert-drill/production", "send-alert/production")]
+        ids = [found_id for found_id in found if found_id]
+    yield ids[0], ids[1]
+    process.terminate()
+    process.wait(START_S_MAX)
+    remove(None, *ids)
+
+
+def drill(wait_s_max: int) -> FlowRun:
+    parameters = {"wait_s_max": wait_s_max}
+    return run_deployment("alert-drill/production", parameters=parameters, timeout=DRILL_S_MAX, poll_interval=1)
+
+
+def test_the_drill_proves_the_path_from_a_failure_to_a_mail(world: World, served: tuple[UUID, UUID]) -> None:
+    drill_id, send_id = served
+    trigger = EventTrigger(
+        posture=Posture.Reactive,
+        expect={"prefect.flow-run.Failed"},
+        match=ResourceSpecification.parse_obj({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification.parse_obj(
+            {"prefect.resource.role": "deployment", "prefect.resource.id": f"prefect.deployment.{drill_id}"}
+        ),
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=timedelta(0),
+    )
+    parameters = {"kind": "failed", "flow_run_id": "{{ event.resource.id.split('.')[-1] }}"}
+    action = RunDeployment(source="selected", deployment_id=send_id, parameters=parameters)
+    automation = add_automation(AutomationCore(name="drill", trigger=trigger, actions=[action]))
+    mailbox.Maildir(state_dir() / "mail").clear()
+    try:
+        run = drill(120)
+    finally:
+        remove(automation)
+    assert run.state is not None
+    assert run.state_name == "Completed", run.state.message
+    assert str(run.state.message).startswith("a mail was sent ")
+    (mail,) = mailbox.Maildir(state_dir() / "mail")
+    assert str(mail["Subject"]).startswith("DRILL alert-drill")
+
+
+def test_a_path_that_is_broken_fails_the_drill(world: World, served: tuple[UUID, UUID]) -> None:
+    run = drill(15)
+    assert run.state is not None
+    assert run.state.is_failed()
+    assert "no mail within 15 s after drill-failure failed" in str(run.state.message)

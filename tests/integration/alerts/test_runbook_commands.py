@@ -1,0 +1,66 @@
+"""The recovery commands of the runbook do what they are for."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prefect.variables import Variable
+
+from flows.setup_warehouse import setup_warehouse
+from local.environment import CHECKOUT
+from tasks.alerts.book import new_entry
+from tasks.alerts.compose import AlertRequest
+from tasks.alerts.variable_book import VariableBook
+from tests.integration.conftest import World
+from tests.runbook import COVERED, STACK, read_commands
+
+COMMAND_S_MAX = 120
+
+COMMANDS = [command for command in read_commands() if COVERED.get(command.text) == STACK]
+
+
+@pytest.fixture(scope="module")
+def run_id(world: World) -> str:
+    """The id of some flow run."""
+    return str(setup_warehouse(return_state=True).state_details.flow_run_id)
+
+
+@pytest.fixture
+def _as_found(world: World) -> Iterator[None]:
+    """Puts back the variables that a command changes, and gives one an alert to delete."""
+    request = AlertRequest("failed", None, "2024-01-15")
+    book = VariableBook()
+    book.claim(new_entry("20240115 all failed", request, datetime.now(UTC)))
+    changed = ("max_rejected_percentage", "max_null_percentage", "min_record_count", "closed_days", "extra_columns")
+    with ExitStack() as stack:
+        for name in changed:
+            stack.enter_context(world.variable(name, Variable.get(name).value))
+        yield
+    if entry := book.find("20240115 all failed"):
+        book.remove(entry)
+
+
+@pytest.mark.usefixtures("_as_found")
+@pytest.mark.parametrize("command", [c.text for c in COMMANDS if c.language == "sh"])
+def test_a_command_of_the_shell(world: World, run_id: str, command: str) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, **world.environment, "PATH": path, "RUN": run_id, "DATE": "2024-01-15"}
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=COMMAND_S_MAX
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    if command.startswith("python -m blocks.variables"):
+        name, value = done.stdout.removeprefix("variable ").strip().split(" = ", 1)
+        assert repr(Variable.get(name).value) == value
+    if command.startswith("prefect variable delete"):
+        assert VariableBook().find("20240115 all failed") is None
+
+
+@pytest.mark.parametrize("statement", [c.text for c in COMMANDS if c.language == "sql"])
+def test_a_statement_of_the_warehouse(world: World, statement: str) -> None:
+    assert world.sql(statement) == []

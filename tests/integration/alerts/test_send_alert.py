@@ -1,0 +1,280 @@
+"""A failure becomes one mail, in a real mail server, with what a person needs to mend it."""
+
+import mailbox
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from datetime import UTC, date, datetime
+from email.message import Message
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect import flow, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.states import State
+from prefect.utilities.asyncutils import sync_compatible
+from prefect.variables import Variable
+from prefect_email import EmailServerCredentials
+
+from blocks import names
+from blocks.register import mail_blocks, warehouse_blocks
+from blocks.smtp import read_smtp_settings
+from flows import send_alert as module
+from flows.daily_sales import daily_sales
+from flows.send_alert import send_alert
+from local.environment import CHECKOUT, state_dir
+from tasks.alerts.book import Stage, confirm, copy_sent, forget_old, new_entry, release, take
+from tasks.alerts.compose import AlertRequest, Mail
+from tasks.alerts.smtp import send_mail
+from tasks.alerts.variable_book import VariableBook
+from tests.integration.conftest import World
+
+LOGS_S_MAX = 30
+PROGRAM_S_MAX = 60
+
+
+@pytest.fixture(autouse=True)
+def _no_mails_before(world: World) -> None:
+    """Each test begins with an empty mailbox and an empty book."""
+    box = mailbox.Maildir(state_dir() / "mail")
+    box.clear()
+    book = VariableBook()
+    for entry in book.entries():
+        book.remove(entry)
+
+
+def mails() -> list[Message]:
+    return list(mailbox.Maildir(state_dir() / "mail"))
+
+
+def body_of(mail: Message) -> str:
+    (part,) = [part for part in mail.walk() if not part.is_multipart()]
+    assert part.get_content_type() == "text/plain"
+    payload = part.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode()
+
+
+def subjects() -> list[str]:
+    return sorted(" ".join(str(mail["Subject"]).split()) for mail in mails())
+
+
+def told(kind: Any, **parameters: Any) -> State:
+    state = send_alert(kind, **parameters, return_state=True)
+    assert isinstance(state, State)
+    return state
+
+
+@sync_compatible
+async def wait_for_logs(flow_run_id: str, text: str) -> None:
+    which = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run_id]))
+    give_up = time.monotonic() + LOGS_S_MAX
+    async with get_client() as client:
+        while not any(text in log.message for log in await client.read_logs(which, limit=200)):
+            assert time.monotonic() < give_up, f"no {text!r} in the logs of {flow_run_id}"
+            time.sleep(0.2)
+
+
+def failed_run(world: World, day: date) -> str:
+    """A daily run that fails because a variable is bad; answers its id when its logs have arrived."""
+    with world.variable("min_record_count", "many"), temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
+        state = daily_sales(date=str(day), return_state=True)
+    flow_run_id = str(state.state_details.flow_run_id)
+    wait_for_logs(flow_run_id, "Finished in state Failed")
+    return flow_run_id
+
+
+def test_the_mail_of_a_failed_run_holds_what_a_person_needs(world: World, day: date) -> None:
+    run = failed_run(world, day)
+    with world.variable("alert_email_list", "a@example.com, b@example.com"):
+        assert told("failed", flow_run_id=run).message == f"mailed: {day:%Y%m%d} all failed"
+    (mail,) = mails()
+    assert (mail["From"], mail["To"]) == ("retail-sales@example.com", "a@example.com, b@example.com")
+    assert subjects() == [
+        f"FAILED daily-sales {day}: BadVariableError: variable min_record_count is 'many': expected a whole number, 0 "
+        "or more, like 100"
+    ]
+    body = body_of(mail)
+    for line in (
+        f"The daily run of {day} failed or crashed.",
+        f"Run          daily-sales-{day}\n",
+        f"/flow-runs/flow-run/{run}\n",
+        f"Date         {day}\n",
+        f"Batch        {day:%Y%m%d}\n",
+        "What to do next: Bad variable (docs/runbook.md#bad-variable)\n",
+        f"In its commands: DATE={day} RUN={run}\n",
+        "    python -m blocks.variables max_null_percentage 5.0\n",
+        "End of the stack trace:\n",
+        "\n  blocks.variables.BadVariableError: variable min_record_count is 'many'",
+        "Last log lines:\n",
+        " Finished in state Failed(",
+    ):
+        assert line in body
+    assert world.environment["PREFECT_UI_URL"] in body
+
+
+def test_a_failed_task_and_its_run_are_told_once_whoever_notices(world: World, day: date) -> None:
+    world.fill(day, rows=10)
+    run = str(world.run(day).state.state_details.flow_run_id)
+    for kind in ("quality-failed", "failed"):
+        told(kind, flow_run_id=run)
+    told("quality-failed", date=str(day))
+    assert subjects() == [
+        f"QUALITY FAILED daily-sales {day}: nothing was loaded for {day}: record count 40 is below threshold 100"
+    ]
+    told("sla", date=str(day))
+    told("sla", flow_run_id=run)
+    assert len(mails()) == 2
+
+
+def test_a_run_that_died_is_one_failure(world: World, day: date) -> None:
+    told("lease-expired", date=str(day), message="lease ran out at 06:15 UTC")
+    told("failed", date=str(day), message="Crashed")
+    assert subjects() == [f"RUN DIED daily-sales {day}: lease ran out at 06:15 UTC"]
+
+
+def test_two_who_notice_at_once_send_one_mail(world: World, day: date) -> None:
+    program = f"from flows.send_alert import send_alert; send_alert('failed', date='{day}')"
+    runs = [subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT) for _ in range(2)]
+    assert [run.wait(PROGRAM_S_MAX) for run in runs] == [0, 0]
+    assert len(mails()) == 1
+
+
+def test_a_failure_after_the_date_was_published_is_told_again(world: World, day: date) -> None:
+    some_run = failed_run(world, day)
+    told("failed", flow_run_id=some_run, message="first")
+    told("anomaly", date=str(day), message="first")
+    world.fill(day)
+    assert world.run(day).state.is_completed()
+    told("failed", flow_run_id=some_run, message="the same run")
+    told("anomaly", date=str(day), message="of the run that published")
+    told("failed", date=str(day), message="second")
+    told("failed", date=str(day), message="third")
+    assert subjects() == [
+        f"ANOMALY daily-sales {day}: first",
+        f"FAILED daily-sales {day}: first",
+        f"FAILED daily-sales {day}: second",
+    ]
+
+
+@contextmanager
+def mail_server_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(module, "SEND_RETRY_DELAYS_S", [0])
+    EmailServerCredentials(smtp_server="127.0.0.1", smtp_port=1, smtp_type="INSECURE", password="unused").save(
+        names.ALERT_MAIL, overwrite=True
+    )
+    try:
+        yield
+    finally:
+        for name, (block,) in mail_blocks(world.environment).items():
+            block.save(name, overwrite=True)
+
+
+def test_a_mail_that_could_not_be_sent_goes_with_the_next(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server_gone(world, monkeypatch):
+        state = told("failed", date=str(day), message="while the mail server was gone")
+    assert state.is_failed()
+    assert mails() == []
+    (entry,) = VariableBook().entries()
+    assert entry.stage is Stage.UNSENT
+    told("anomaly", date=str(day), region="EUROPE", message="row count: few")
+    assert subjects() == [
+        f"ANOMALY daily-sales {day} EUROPE: row count: few",
+        f"FAILED daily-sales {day}: while the mail server was gone",
+    ]
+    assert {entry.stage for entry in VariableBook().entries()} == {Stage.SENT}
+
+
+def test_no_reminder_for_a_date_that_was_published_meanwhile(world: World, day: date) -> None:
+    world.fill(day)
+    world.run(day)
+    assert told("sla", date=str(day)).message == f"no mail: {day} has been published meanwhile"
+    assert mails() == []
+    assert VariableBook().entries() == []
+
+
+def test_the_reminder_goes_out_when_the_warehouse_does_not_answer(world: World, day: date) -> None:
+    gone = {**world.environment, "SNOWFLAKE_HOST": "127.0.0.1", "SNOWFLAKE_PORT": "1"}
+    _, connector = warehouse_blocks(gone)
+    connector.save(names.WAREHOUSE, overwrite=True)
+    try:
+        told("sla", date=str(day))
+    finally:
+        _, connector = warehouse_blocks(world.environment)
+        connector.save(names.WAREHOUSE, overwrite=True)
+    (mail,) = mails()
+    assert "The ledger could not be asked whether it has been published meanwhile: warehouse 127.0.0.1" in body_of(mail)
+
+
+def test_bad_dates_of_a_backfill_are_told_in_its_mail(world: World, day: date) -> None:
+    children: list[str] = []
+
+    @flow(name="backfill")
+    def backfill() -> State:
+        states = [daily_sales(date=f"{day:%Y-%m}-{number:02}", return_state=True) for number in (1, 2)]
+        children.extend(str(state.state_details.flow_run_id) for state in states)
+        return states[0]
+
+    with world.variable("min_record_count", "many"):
+        parent = str(backfill(return_state=True).state_details.flow_run_id)
+    assert "is part of another run" in str(told("failed", flow_run_id=children[0]).message)
+    told("failed", flow_run_id=parent)
+    (mail,) = mails()
+    assert str(mail["Subject"]).startswith("FAILED backfill")
+    body = body_of(mail)
+    assert "Runs in it that did not end well (2):" in body
+    assert all(f"\n  {day:%Y-%m}-{number:02}  Failed: " in body for number in (1, 2))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param({"flow_run_id": "no-id", "date": "", "region": ""}, id="templates-that-found-nothing"),
+        pytest.param({"flow_run_id": str(uuid4())}, id="run-deleted"),
+    ],
+)
+def test_an_odd_request_is_mailed_all_the_same(world: World, parameters: dict[str, str]) -> None:
+    assert told("failed", message="something", **parameters).is_completed()
+    assert subjects() == ["FAILED daily-sales: something"]
+
+
+def test_the_book_of_the_server_is_one_book_for_all(world: World) -> None:
+    now, book = datetime.now(UTC), VariableBook()
+    request = AlertRequest("failed", None, "2024-01-15")
+
+    def claim() -> bool:
+        return take(book, new_entry("slot", request, now), now, lambda _: False) is not None
+
+    def claims_that_succeed() -> int:
+        with ThreadPoolExecutor(8) as pool:
+            # Prefect's settings go with the context.
+            calls = [pool.submit(copy_context().run, claim) for _ in range(24)]
+        return sum(call.result() for call in calls)
+
+    assert claims_that_succeed() == 1
+    entry = book.find("slot")
+    assert entry is not None
+    release(book, entry, now)
+    assert claims_that_succeed() == 1
+    again = book.find("slot")
+    assert again is not None
+    assert not book.remove(entry)
+    confirm(book, again, now)
+    assert copy_sent(book, book) == 0
+    assert Variable.get("alert_slot") is not None
+    assert (forget_old(book, now), forget_old(book, datetime(2999, 1, 1, tzinfo=UTC))) == (0, 1)
+
+
+def test_a_program_without_prefect_mails_over_the_same_server(world: World) -> None:
+    settings = read_smtp_settings(world.environment)
+    assert settings is not None
+    send_mail(settings, Mail("NEVER STARTED", "body\n"), "etl@example.com", ["a@example.com"])
+    assert subjects() == ["NEVER STARTED"]

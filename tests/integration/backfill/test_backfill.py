@@ -1,0 +1,192 @@
+"""What the ledger lacks is found and loaded; what it does not lack is left alone."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from prefect.client.schemas import StateType
+from prefect.states import AwaitingRetry, Cancelled
+
+from expectations.regions import REGIONS
+from flows.backfill import backfill
+from tasks.attempt import Attempt
+from tasks.batch import Batch
+from tasks.ledger import Entry, record, start_attempt
+from tests.integration.backfill.harness import (
+    WAIT_S_MAX,
+    execute,
+    queue_with_one_slot,
+    read,
+    running,
+    set_state,
+    table,
+    wait_for_child,
+)
+from tests.integration.conftest import World, good_sale
+
+OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
+
+
+def days_from(first: date, number: int) -> list[date]:
+    return [first + timedelta(days=n) for n in range(number)]
+
+
+def rows_of(world: World, days: Iterable[date]) -> dict[str, int]:
+    """Rows per date in the fact table."""
+    batches = ", ".join(f"'{day:%Y%m%d}'" for day in days)
+    return dict(
+        world.sql(
+            f"SELECT ETL_BATCH_ID, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID IN ({batches}) GROUP BY 1 ORDER BY 1"
+        )
+    )
+
+
+def test_after_an_outage_of_five_days_one_call_without_dates_loads_all_five(world: World) -> None:
+    today = datetime.now(UTC).date()
+    days = days_from(today - timedelta(days=5), 5)
+    for day in days:
+        world.fill(day, rows=30)
+    with world.variable("first_date", str(days[0])):
+        state = backfill(max_active=2, return_state=True)
+        assert (state.name, state.message) == ("Completed", "5 dates loaded")
+        assert rows_of(world, days) == {f"{day:%Y%m%d}": 120 for day in days}
+        assert [(row["date"], row["regions"], row["state"]) for row in table()] == [
+            (str(day), "all", "Completed") for day in days
+        ]
+
+        again = backfill(return_state=True)
+    assert again.message == f"nothing to load in mode missing from {days[0]} to {days[-1]}"
+
+
+def enter(
+    world: World, day: date, *statuses: str, regions: tuple[str, ...] = tuple(REGIONS), lease: int = 15
+) -> Attempt:
+    """An attempt in the ledger that went through the statuses."""
+    with world.session() as session:
+        attempt = start_attempt(session, Batch(day, regions), str(uuid.uuid4()), lease_minutes=lease)
+        for status in statuses:
+            record(session, attempt, [Entry(region, status, {"EXTRACTED": 40}) for region in regions])  # type: ignore[arg-type]
+    return attempt
+
+
+def would_load(first: date, last: date, mode: str) -> list[tuple[str, str, str]]:
+    state = backfill(start_date=str(first), end_date=str(last), mode=mode, dry_run=True, return_state=True)
+    assert state.is_completed()
+    return [(row["date"], row["regions"], row["state"]) for row in table()]
+
+
+def test_a_dry_run_shows_what_each_mode_takes_and_changes_nothing(world: World, day: date) -> None:
+    published, empty, rolled_back, failed, left_out, under_way, died = days = days_from(day, 7)
+    enter(world, published, "PUBLISHED")
+    enter(world, published, "FAILED")
+    enter(world, empty, "EMPTY")
+    enter(world, rolled_back, "PUBLISHED", "ROLLED_BACK")
+    enter(world, failed, "FAILED", regions=OTHERS)
+    enter(world, left_out, "PUBLISHED", regions=OTHERS)
+    enter(world, left_out, "MISSING", regions=("EUROPE",))
+    alive, dead = enter(world, under_way), enter(world, died, lease=-1)
+    entries = world.sql("SELECT COUNT(*) FROM ETL_BATCHES")
+
+    busy = (str(under_way), "all", "under way")
+    assert would_load(day, days[-1], "missing") == [
+        busy,
+        (str(failed), "all", "not started"),
+        (str(left_out), "EUROPE", "not started"),
+        (str(died), "all", "not started"),
+    ]
+    assert would_load(day, days[-1], "failed") == [
+        busy,
+        (str(failed), " ".join(region for region in REGIONS if region in OTHERS), "not started"),
+        (str(left_out), "EUROPE", "not started"),
+        (str(died), "all", "not started"),
+    ]
+    assert would_load(day, days[-1], "all") == [
+        busy,
+        *((str(other), "all", "not started") for other in days if other != under_way),
+    ]
+    assert world.sql("SELECT COUNT(*) FROM ETL_BATCHES") == entries
+    with world.session() as session:
+        for attempt in (alive, dead):
+            record(session, attempt, [Entry(region, "FAILED") for region in REGIONS])  # type: ignore[arg-type]
+
+
+def test_a_missing_region_is_healed_and_a_failing_date_stops_no_other(world: World, day: date) -> None:
+    healed, too_few, good = days = days_from(day, 3)
+    world.fill(healed, rows=40, regions=OTHERS)
+    assert world.run(healed).state.name == "PartiallyLoaded"
+    before = written_by(world, healed)
+    world.fill(healed, rows=40, regions=("EUROPE",))
+    world.insert("EUROPE", good_sale("EUROPE", too_few) | {"sale_id": f"alone-{too_few}"})
+    world.fill(good, rows=40)
+
+    with queue_with_one_slot() as queue:
+        run = queue.add_backfill(start_date=str(day), end_date=int(f"{good:%Y%m%d}"))
+        state = execute(run)
+        assert state.is_failed()
+        assert state.message.startswith(f"2 of 3 dates loaded; failed: {too_few} (QualityFailed: nothing was loaded")
+        assert [(row["regions"], row["state"]) for row in table()] == [
+            ("EUROPE", "Completed"),
+            ("all", "QualityFailed"),
+            ("all", "Completed"),
+        ]
+        assert rows_of(world, days) == {f"{healed:%Y%m%d}": 160, f"{good:%Y%m%d}": 160}
+        after = written_by(world, healed)
+        assert {region: after[region] for region in OTHERS} == before
+
+        # Tried again from the dashboard: the same run begins anew.
+        world.fill(too_few, rows=40)
+        set_state(run, AwaitingRetry())
+        state = execute(run)
+        assert (state.name, state.message) == ("Completed", "1 date loaded")
+        assert rows_of(world, [too_few]) == {f"{too_few:%Y%m%d}": 161}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "last_line"),
+    [
+        pytest.param(["2024-01-10"], "start_date is given without end_date: give both, or neither", id="half-a-range"),
+        pytest.param(["2024-01-14", "2024-01-10"], "start_date 2024-01-14 is later than end_date", id="reversed"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_at_its_end(world: World, arguments: list[str], last_line: str) -> None:
+    command = [sys.executable, "-m", "flows.backfill", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S_MAX)
+    assert ended.returncode == 1
+    assert last_line in ended.stderr.splitlines()[-1]
+
+
+def written_by(world: World, day: date) -> dict[str, Any]:
+    """The run that wrote each region's rows of a date."""
+    return dict(
+        world.sql(
+            "SELECT REGION, MIN(ETL_RUN_NUMBER) || '-' || MAX(ETL_RUN_NUMBER) FROM SALES_FACT WHERE ETL_BATCH_ID = ? "
+            "GROUP BY 1",
+            (f"{day:%Y%m%d}",),
+        )
+    )
+
+
+def test_a_waiting_daily_run_is_let_through_and_the_rest_goes_on_behind_it(world: World, day: date) -> None:
+    no_rows, good = days_from(day, 2)
+    world.fill(good, rows=40)
+    with queue_with_one_slot() as queue:
+        run = queue.add_backfill(start_date=str(no_rows), end_date=str(good), mode="all")
+        with running(run):
+            wait_for_child(run)
+            daily = queue.add_daily()
+        state = read(run).state
+        assert (state.type, state.name) == (StateType.COMPLETED, "Yielded")
+        assert f"goes on with {good} to {good}; failed: {no_rows} (" in state.message
+
+        assert [waiting.id for waiting in queue.next_runs()] == [daily.id]
+        set_state(daily, Cancelled())
+        (rest,) = queue.next_runs()
+        assert rest.parameters["mode"] == "all"
+        state = execute(rest)
+        assert state.is_failed()
+        assert state.message.startswith(f"1 of 2 dates loaded; failed: {no_rows} (")
+        assert rows_of(world, [no_rows, good]) == {f"{good:%Y%m%d}": 160}

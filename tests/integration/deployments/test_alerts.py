@@ -1,0 +1,148 @@
+"""What the server notices and tells by itself. No worker is alive: runs go on in processes of their own."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date, timedelta
+from uuid import UUID
+
+import pytest
+from prefect import get_client
+from prefect.events import emit_event
+
+from deployments.automations import TERMINAL, Limits, apply_automations, planned_automations
+from expectations.regions import REGIONS
+from tests.integration.conftest import World
+from tests.integration.deployments.conftest import Operator, automations_enabled, side_by_side, wait_for
+
+DAILY = "daily-sales/production"
+USUAL = Limits(sla=timedelta(minutes=120))
+SHORT = Limits(sla=timedelta(seconds=20), never_started=timedelta(seconds=10))
+EMPTY_DAY, LOST_REGION_DAY = date(2018, 3, 5), date(2018, 3, 6)
+
+
+def apply_limits(operator: Operator, limits: Limits) -> None:
+    """Applies the automations with these limits, over the same notification block and deployments."""
+    ids = {deployment: UUID(operator.deployment(deployment)["id"]) for deployment in operator.deployments()}
+    block = operator.api.get("/block_types/slug/custom-webhook/block_documents/name/retail-sales-alerts").json()
+    planned = planned_automations(ids, UUID(block["id"]), operator.environment["PREFECT_UI_URL"], limits)
+
+    async def on_the_server() -> None:
+        async with get_client() as client:
+            await apply_automations(client, planned)
+
+    with automations_enabled():
+        asyncio.run(on_the_server())
+
+
+@pytest.fixture(scope="module")
+def told(operator: Operator, world: World) -> Iterator[dict[str, str]]:
+    """Runs that ended in each way, by what is wrong with them; all alerts about them have arrived."""
+    world.fill(LOST_REGION_DAY, regions=tuple(REGIONS)[:3])
+    dates = {"no rows": EMPTY_DAY, "a region without rows": LOST_REGION_DAY, "a day to come": date(2999, 12, 31)}
+    ids = {wrong: operator.start(DAILY, "-p", f"date={day}") for wrong, day in dates.items()}
+    side_by_side(*(lambda flow_run_id=flow_run_id: operator.execute(flow_run_id) for flow_run_id in ids.values()))
+    emit_anomaly(ids["a region without rows"])
+    wait_for(lambda: len(operator.alert_runs()) == 4, "four runs of send-alert")
+    wait_for(lambda: all(operator.sink.about(run) for run in ids.values()), "a notification about each run")
+    wait_for(lambda: any("anomaly" in m["subject"] for m in operator.sink.messages), "a notification of the anomaly")
+    yield ids
+    operator.forget_alert_runs()
+
+
+@pytest.fixture(scope="module")
+def overdue(operator: Operator, told: dict[str, str]) -> Iterator[str]:
+    """A run that nobody starts, after runs that ended in time under every name; its alerts have arrived."""
+    apply_limits(operator, SHORT)
+    for name in TERMINAL:
+        operator.report_end(DAILY, name)
+    waiting = operator.start(DAILY)
+    wait_for(lambda: len(operator.sink.about(waiting)) == 2, "never started, and not published in time")
+    kinds = {"never-started", "sla"}
+    wait_for(lambda: kinds <= {run["kind"] for run in operator.alert_runs()}, "a run of send-alert for each")
+    yield waiting
+    operator.api.delete(f"/flow_runs/{waiting}")
+    operator.forget_alert_runs()
+    apply_limits(operator, USUAL)
+
+
+def emit_anomaly(flow_run_id: str) -> None:
+    event = {
+        "event": "retail-sales.anomaly",
+        "resource": {"prefect.resource.id": "retail-sales.region.EUROPE"},
+        "related": [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}", "prefect.resource.role": "flow-run"}],
+        "payload": {"date": "2018-03-06", "region": "EUROPE", "what": "row_count", "message": "half the rows"},
+    }
+    with automations_enabled():
+        emit_event(**event)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "subject", "body"),
+    [
+        pytest.param(
+            "no rows",
+            "retail-sales: daily-sales-2018-03-05: the quality gate refused the batch",
+            "Run: daily-sales daily-sales-2018-03-05\nState: QualityFailed\n"
+            "Message: nothing was loaded for 2018-03-05: record count 0 is below threshold 100",
+            id="quality-failed",
+        ),
+        pytest.param(
+            "a region without rows",
+            "retail-sales: daily-sales-2018-03-06: a region was left out",
+            "Run: daily-sales daily-sales-2018-03-06\nState: PartiallyLoaded\nMessage: ASIA_PACIFIC",
+            id="partially-loaded",
+        ),
+    ],
+)
+def test_the_notification_says_run_state_message_and_link(
+    operator: Operator, told: dict[str, str], wrong: str, subject: str, body: str
+) -> None:
+    assert [message["subject"] for message in operator.sink.about(told[wrong])] == [subject], operator.sink.messages
+    [message] = operator.sink.about(told[wrong])
+    assert message["body"].startswith(body)
+    link = f"{operator.environment['PREFECT_UI_URL']}/flow-runs/flow-run/{told[wrong]}"
+    assert message["body"].splitlines()[-1] == link
+
+
+def test_a_failed_run_is_told_with_its_cause(operator: Operator, told: dict[str, str]) -> None:
+    [message] = operator.sink.about(told["a day to come"])
+    assert message["subject"].endswith(" Failed")
+    assert "date 2999-12-31 is in the future" in message["body"]
+
+
+def test_an_anomaly_is_told_with_date_and_region(operator: Operator, told: dict[str, str]) -> None:
+    [message] = [m for m in operator.sink.messages if "anomaly" in m["subject"]]
+    assert message["subject"] == "retail-sales: anomaly in EUROPE on 2018-03-06"
+    assert "What: row_count\nMessage: half the rows" in message["body"]
+
+
+def test_each_alert_starts_send_alert_once_with_its_kind_and_run(operator: Operator, told: dict[str, str]) -> None:
+    assert operator.alert_runs() == [
+        {
+            "kind": "anomaly",
+            "flow_run_id": told["a region without rows"],
+            "date": "2018-03-06",
+            "region": "EUROPE",
+            "message": "half the rows",
+        },
+        {"kind": "failed", "flow_run_id": told["a day to come"]},
+        {"kind": "partially-loaded", "flow_run_id": told["a region without rows"]},
+        {"kind": "quality-failed", "flow_run_id": told["no rows"]},
+    ]
+
+
+def test_a_run_that_nobody_starts_is_told_after_its_start_and_when_its_data_are_due(
+    operator: Operator, overdue: str
+) -> None:
+    subjects = [message["subject"] for message in operator.sink.about(overdue)]
+    assert [" did not start" in subjects[0], "not published in time" in subjects[1]] == [True, True], subjects
+    assert [run for run in operator.alert_runs() if run["flow_run_id"] == overdue] == [
+        {"kind": "never-started", "flow_run_id": overdue},
+        {"kind": "sla", "flow_run_id": overdue},
+    ]
+
+
+def test_a_run_that_ended_under_whatever_name_is_not_overdue(operator: Operator, overdue: str) -> None:
+    late = ("did not start", "not published in time")
+    about_time = [message for message in operator.sink.messages if any(text in message["subject"] for text in late)]
+    assert [message for message in about_time if overdue not in message["body"]] == []

@@ -1,0 +1,73 @@
+"""Applying again: nothing twice, what is gone is removed, what an operator has set stays."""
+
+import subprocess
+import sys
+
+import pytest
+
+from deployments.pool import QUEUES
+from local.environment import CHECKOUT
+from tests.integration.deployments.conftest import Operator
+
+DAILY = "daily-sales/production"
+FOREIGN = "somebody else's"
+GONE = "retail-sales: gone from the code"
+AUTOMATION = {
+    "trigger": {"posture": "Reactive", "expect": ["nothing"], "within": 0},
+    "actions": [{"type": "do-nothing"}],
+}
+
+
+@pytest.fixture(scope="module")
+def again(operator: Operator) -> list[str]:
+    """The lines of a second application, after people and an older version of the code have left their traces."""
+    for name in (FOREIGN, GONE):
+        operator.api.post("/automations/", json={"name": name, **AUTOMATION}).raise_for_status()
+    load = operator.filter("work_pools/retail-sales/queues")
+    [queue] = [queue for queue in load if queue["name"] == "load"]
+    operator.api.patch("/work_pools/retail-sales/queues/load", json={"concurrency_limit": 5, "name": queue["name"]})
+    deployment = operator.deployment(DAILY)["id"]
+    operator.api.patch(f"/deployments/{deployment}", json={"description": "changed by hand"}).raise_for_status()
+    return operator.apply()
+
+
+def test_what_differs_is_updated_and_what_is_gone_is_removed(again: list[str]) -> None:
+    assert [line for line in again[1:] if ": unchanged" not in line and not line.startswith("notification by")] == [
+        "work queue retail-sales/load: updated",
+        "deployment daily-sales/production: updated (schedule stays paused)",
+        f"automation {GONE}: removed",
+    ]
+
+
+def test_nothing_is_there_twice(operator: Operator, again: list[str]) -> None:
+    told = {line.removeprefix("automation ").rpartition(":")[0] for line in again if line.startswith("automation ")}
+    names = [automation["name"] for automation in operator.filter("automations")]
+    assert sorted(names) == sorted({*told - {GONE}, FOREIGN})
+    assert len(operator.filter("deployments")) == len([line for line in again if line.startswith("deployment ")])
+
+
+def test_queues_have_their_limits(operator: Operator, again: list[str]) -> None:
+    queues = {queue["name"]: queue for queue in operator.filter("work_pools/retail-sales/queues")}
+    assert {queue.name: queue.limit for queue in QUEUES} == {
+        name: queues[name]["concurrency_limit"] for name in ("ops", "load")
+    }
+
+
+def test_a_paused_schedule_stays_paused(operator: Operator, again: list[str]) -> None:
+    assert [schedule["active"] for schedule in operator.deployment(DAILY)["schedules"]] == [False]
+
+
+def test_a_server_that_does_not_answer_is_named_in_one_line(operator: Operator) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "deployments.apply"],
+        env=operator.environment | {"PREFECT_API_URL": "http://127.0.0.1:9/api"},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        "deploy: no Prefect server answers at PREFECT_API_URL=http://127.0.0.1:9/api (ConnectError): "
+        "start it, or correct the address\n"
+    )

@@ -1,0 +1,138 @@
+"""Processes killed in the middle of a load: it is noticed and told, and the next load starts without a person."""
+
+import json
+import mailbox
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from flows.watchdog import main as watch_outside
+from local import stack
+from local.environment import CHECKOUT, state_dir
+from tests.integration.conftest import World, stop
+from tests.integration.deployments.conftest import Operator, wait_for
+
+DAILY, WATCHDOG = "daily-sales/production", "watchdog/production"
+
+
+@contextmanager
+def worker_process(operator: Operator) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker in a process group of its own, so that it and its flows can be killed together."""
+    prefect = Path(sys.executable).with_name("prefect")
+    command = [str(prefect), "worker", "start", "--pool", "retail-sales", "--type", "process"]
+    with (operator.directory / "killed-worker.log").open("a") as log:
+        process = subprocess.Popen(
+            command, env=operator.environment, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                stop(process)
+
+
+@contextmanager
+def held_in_extract(world: World, operator: Operator, day: date) -> Iterator[str]:
+    """A daily run that cannot read a region until the body ends."""
+    holder = world.source("EUROPE")
+    holder.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")
+    try:
+        flow_run_id = operator.start(DAILY, "-p", f"date={day}")
+        begun = "SELECT COUNT(*) FROM ETL_BATCHES WHERE FLOW_RUN_ID = ? AND STATUS = 'STARTED'"
+        wait_for(lambda: world.sql(begun, (flow_run_id,)) == [(4,)], f"run {flow_run_id} in the ledger")
+        yield flow_run_id
+    finally:
+        holder.rollback()
+        holder.close()
+
+
+def kill_flow(operator: Operator, flow_run_id: str) -> None:
+    _, _, pid = operator.flow_run(flow_run_id)["infrastructure_pid"].rpartition(":")
+    os.kill(int(pid), signal.SIGKILL)
+
+
+def subjects() -> list[str]:
+    """The subjects of all mails so far."""
+    return [" ".join(str(mail["Subject"]).split()) for mail in mailbox.Maildir(state_dir() / "mail")]
+
+
+def told(day: date, what: str) -> int:
+    """How many mails say this about the day."""
+    return sum(str(day) in subject and what in subject for subject in subjects())
+
+
+def assert_next_load_completes(operator: Operator, day: date) -> None:
+    assert operator.finished(operator.start(DAILY, "-p", f"date={day}"))["state_name"] == "Completed"
+
+
+def end_lease(world: World, flow_run_id: str) -> None:
+    """Lets the time pass that a lease lasts."""
+    world.sql(
+        "UPDATE ETL_BATCHES SET LEASE_UNTIL = DATEADD('minute', -1, CURRENT_TIMESTAMP()) WHERE FLOW_RUN_ID = ?",
+        (flow_run_id,),
+    )
+
+
+@pytest.fixture
+def filled(world: World, day: date) -> date:
+    """A business date with sales."""
+    world.fill(day)
+    return day
+
+
+def test_a_killed_flow_is_crashed_by_its_worker_and_told(world: World, operator: Operator, filled: date) -> None:
+    with worker_process(operator):
+        with held_in_extract(world, operator, filled) as flow_run_id:
+            kill_flow(operator, flow_run_id)
+            assert operator.finished(flow_run_id)["state_name"] == "Crashed"
+        wait_for(lambda: told(filled, "FAILED") == 1, "the mail about the crash")
+        assert_next_load_completes(operator, filled)
+    assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
+
+
+def test_a_flow_killed_with_its_worker_is_found_by_the_watchdog_when_its_lease_is_over(
+    world: World, operator: Operator, filled: date
+) -> None:
+    with worker_process(operator) as worker, held_in_extract(world, operator, filled) as killed:
+        worker.kill()
+        kill_flow(operator, killed)
+        worker.wait()
+    assert operator.flow_run(killed)["state_name"] == "Running", "nobody is left who could say otherwise"
+    with worker_process(operator):
+        waiting = operator.start(DAILY, "-p", f"date={filled}")
+        assert operator.finished(operator.start(WATCHDOG))["state_type"] in ("COMPLETED", "FAILED")
+        assert operator.flow_run(killed)["state_name"] == "Running", "its lease is not over"
+
+        end_lease(world, killed)
+        operator.finished(operator.start(WATCHDOG))
+        assert operator.flow_run(killed)["state_name"] == "Crashed"
+        assert operator.finished(waiting)["state_name"] == "Completed", "the slot was free again"
+        wait_for(lambda: told(filled, "") >= 1, "the mail about the dead run")
+    assert ("FAILED",) in world.sql("SELECT DISTINCT STATUS FROM ETL_BATCHES WHERE FLOW_RUN_ID = ?", (killed,))
+    assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
+
+
+def test_a_killed_server_is_told_from_outside_and_loads_go_on_when_it_is_back(
+    world: World, operator: Operator, filled: date, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WATCHDOG_DIR", str(tmp_path))
+    with worker_process(operator):
+        with held_in_extract(world, operator, filled) as flow_run_id:
+            os.kill(json.loads((state_dir() / "run" / "prefect.pid").read_text())["pid"], signal.SIGKILL)
+            before = len(subjects())
+            watch_outside(os.environ)
+            assert any("server" in subject.lower() for subject in subjects()[before:]), subjects()[before:]
+            stack.up()
+        # A flow that could not report its end is found like one that was killed with its worker.
+        end_lease(world, flow_run_id)
+        operator.finished(operator.start(WATCHDOG))
+        operator.finished(flow_run_id)
+        assert_next_load_completes(operator, filled)
+    assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}

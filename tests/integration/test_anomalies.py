@@ -1,0 +1,44 @@
+"""An anomaly that a daily run saw goes out as an event that automations can tell."""
+
+import time
+from datetime import date
+from typing import Any
+
+import httpx
+from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
+
+from tests.integration.conftest import World
+
+WAIT_S_MAX = 60
+
+
+def anomalies_of(world: World, day: date) -> list[dict[str, Any]]:
+    """The events about a date on the server, waited for: they arrive on their own way."""
+    asked = {"filter": {"event": {"name": ["retail-sales.anomaly"]}}}
+    give_up = time.monotonic() + WAIT_S_MAX
+    while time.monotonic() < give_up:
+        answer = httpx.post(f"{world.environment['PREFECT_API_URL']}/events/filter", json=asked, timeout=30)
+        found = [event for event in answer.json()["events"] if event["payload"]["date"] == str(day)]
+        if found:
+            return found
+        time.sleep(0.5)
+    return []
+
+
+def test_a_new_column_is_loaded_all_the_same_reported_and_told_with_its_run(world: World, day: date) -> None:
+    world.fill(day)
+    world.change("EUROPE", "ALTER TABLE sales_transactions ADD COLUMN loyalty_tier text")
+    try:
+        with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
+            run = world.run(day)
+    finally:
+        world.change("EUROPE", "ALTER TABLE sales_transactions DROP COLUMN loyalty_tier")
+    assert run.state.name == "Completed"
+    assert run.report is not None
+    assert "EUROPE: new columns in the source: loyalty_tier (text)" in run.report.anomalies
+
+    (event,) = [event for event in anomalies_of(world, day) if event["payload"]["region"] == "EUROPE"]
+    assert event["resource"]["prefect.resource.id"] == "retail-sales.region.EUROPE"
+    assert "new columns in the source: loyalty_tier (text)" in event["payload"]["message"]
+    related = {resource["prefect.resource.role"]: resource["prefect.resource.id"] for resource in event["related"]}
+    assert related["flow-run"] == f"prefect.flow-run.{run.report.flow_run_id}"

@@ -1,0 +1,190 @@
+"""A region whose table is declared in other ways: what its database can write exactly is read, on a real PostgreSQL."""
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import AsIs
+from sqlalchemy import create_engine
+
+from expectations.columns import SOURCE_COLUMNS
+from expectations.regions import REGIONS
+from expectations.rules import Origin
+from tasks.arrow_files import read_table
+from tasks.batch import Window
+from tasks.errors import RegionUnfitError
+from tasks.extract import Extracted, read_region
+from tasks.source import DECLARED_COLUMNS
+from tasks.transform import Separated, separate
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import KEY
+
+DAY = date(2024, 1, 1)
+SCHEMA = "declared_otherwise"
+
+
+@dataclass(frozen=True)
+class Table:
+    """An empty sales_transactions in a schema of its own, which the pipeline finds by its search path."""
+
+    url: str
+
+    def change(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        connection = psycopg2.connect(self.url, options=f"-csearch_path={SCHEMA}")
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+        connection.close()
+
+    def insert(self, **cells: Any) -> None:
+        row = good_sale("EUROPE", DAY) | cells
+        columns, places = ", ".join(row), ", ".join(["%s"] * len(row))
+        self.change(f"INSERT INTO sales_transactions ({columns}) VALUES ({places})", tuple(row.values()))
+
+    def declared(self) -> dict[str, str]:
+        """Types as the pipeline sees them."""
+        connection = psycopg2.connect(self.url, options=f"-csearch_path={SCHEMA}")
+        with connection, connection.cursor() as cursor:
+            cursor.execute(DECLARED_COLUMNS, ("sales_transactions",))
+            types = dict(cursor.fetchall())
+        connection.close()
+        return types
+
+    def read(self, directory: Path) -> Extracted:
+        url = self.url.replace("postgresql://", "postgresql+psycopg2://")
+        engine = create_engine(url, connect_args={"options": f"-csearch_path={SCHEMA}"})
+        try:
+            return read_region(engine, "EUROPE", Window.of_day(DAY), directory, KEY, {}, lambda line: None)
+        finally:
+            engine.dispose()
+
+    def separated(self, directory: Path) -> Separated:
+        extracted = self.read(directory)
+        return separate(read_table(extracted.path), Origin(REGIONS["EUROPE"], extracted.snapshot_at))
+
+
+@pytest.fixture
+def table(world: World) -> Iterator[Table]:
+    world.change("EUROPE", f"CREATE SCHEMA {SCHEMA}")
+    try:
+        world.change("EUROPE", f"CREATE TABLE {SCHEMA}.sales_transactions (LIKE public.sales_transactions)")
+        yield Table(world.environment["PG_EUROPE_OWNER_URL"])
+    finally:
+        world.change("EUROPE", f"DROP SCHEMA {SCHEMA} CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("declared", "least", "rule"),
+    [
+        pytest.param("smallint", -(2**15), "quantity_not_positive", id="int2"),
+        pytest.param("integer", -(2**31), "quantity_not_positive", id="int4"),
+        pytest.param("bigint", -(2**63), "unreadable_quantity", id="int8"),
+    ],
+)
+def test_the_smallest_integer_rejects_its_row_and_not_the_region(
+    table: Table, tmp_path: Path, declared: str, least: int, rule: str
+) -> None:
+    table.change(f"ALTER TABLE sales_transactions ALTER quantity TYPE {declared}")
+    table.insert(sale_id="good")
+    table.insert(sale_id="least", quantity=least)
+    rows = table.separated(tmp_path)
+    assert rows.clean["sale_id"].to_pylist() == ["good"]
+    assert rows.rejected["sale_id"].to_pylist() == ["least"]
+    assert rows.rejected["quantity"].to_pylist() == [str(least)]
+    assert rule in [broken.rule for broken in rows.broken]
+
+
+@pytest.mark.parametrize("column", ["unit_price", "discount_amount", "tax_amount", "total_amount"])
+@pytest.mark.parametrize(("declared", "least"), [("smallint", -(2**15)), ("integer", -(2**31)), ("bigint", -(2**63))])
+def test_the_smallest_integer_as_an_amount_rejects_its_row(
+    table: Table, tmp_path: Path, column: str, declared: str, least: int
+) -> None:
+    table.change(f"ALTER TABLE sales_transactions ALTER {column} TYPE {declared}")
+    table.insert(**{column: least})
+    rows = table.separated(tmp_path)
+    assert (rows.clean.num_rows, rows.rejected.num_rows) == (0, 1)
+    (written,) = rows.rejected[column].to_pylist()
+    assert int(written.partition(".")[0]) == least
+
+
+def test_a_cell_that_a_view_cannot_convert_is_not_told(table: Table, tmp_path: Path) -> None:
+    table.insert(sale_id="1", customer_email="find.me@example.com")
+    columns = ", ".join(
+        "customer_email::numeric AS unit_price" if c.name == "unit_price" else c.name for c in SOURCE_COLUMNS
+    )
+    table.change("ALTER TABLE sales_transactions RENAME TO stored")
+    table.change(f"CREATE VIEW sales_transactions AS SELECT {columns} FROM stored")
+    with pytest.raises(RegionUnfitError) as caught:
+        table.read(tmp_path)
+    assert "failed with InvalidTextRepresentation (SQLSTATE 22P02)" in str(caught.value)
+    assert "find.me" not in "".join(traceback.format_exception(caught.value))
+
+
+DOMAINS = {
+    "sale_id": "text",
+    "sale_date": "timestamptz",
+    "quantity": "smallint",
+    "unit_price": "numeric(10,4)",
+    "total_amount": "numeric(12,2)",
+    "currency": "character(3)",
+    "updated_at": "timestamptz(3)",
+}
+
+
+def test_domains_over_fitting_types_and_enums_as_text_are_read_like_their_values(table: Table, tmp_path: Path) -> None:
+    for name, base in DOMAINS.items():
+        table.change(f"CREATE DOMAIN of_{name} AS {base}")
+        table.change(f"CREATE DOMAIN own_{name} AS of_{name} CHECK (VALUE IS NOT NULL)")
+        table.change("ALTER TABLE sales_transactions ALTER %s TYPE %s", (AsIs(name), AsIs(f"own_{name}")))
+    table.change("CREATE TYPE payment AS ENUM ('cash', 'card')")
+    table.change("ALTER TABLE sales_transactions ALTER payment_method TYPE payment USING payment_method::payment")
+    table.insert(sale_id="1", unit_price="1.5000")
+    table.insert(sale_id="2", quantity=-(2**15), payment_method="card")
+    rows = table.separated(tmp_path)
+    (clean,), (rejected,) = rows.clean.to_pylist(), rows.rejected.to_pylist()
+    good = good_sale("EUROPE", DAY)
+    assert {name: clean[name] for name in ("sale_id", "sale_date", "quantity", "currency", "payment_method")} == {
+        "sale_id": "1",
+        "sale_date": good["sale_date"],
+        "quantity": 2,
+        "currency": "USD",
+        "payment_method": "cash",
+    }
+    assert (str(clean["unit_price"]), str(clean["total_amount"])) == ("1.500000", "3.00")
+    assert (rejected["sale_id"], rejected["quantity"], rejected["payment_method"]) == ("2", "-32768", "card")
+
+
+def test_types_are_named_without_length_digits_domain_or_enum(table: Table) -> None:
+    table.change("CREATE DOMAIN price AS numeric(10,4)")
+    table.change("CREATE DOMAIN price_of_shop AS price")
+    table.change("CREATE TYPE payment AS ENUM ('cash')")
+    table.change(
+        "ALTER TABLE sales_transactions ADD a price_of_shop, ADD b payment, ADD c varchar(9), ADD d char(3), "
+        "ADD e timestamptz(3), ADD f text[]"
+    )
+    assert list(table.declared().items())[-6:] == [
+        ("a", "numeric"),
+        ("b", "enum"),
+        ("c", "character varying"),
+        ("d", "character"),
+        ("e", "timestamp with time zone"),
+        ("f", "text[]"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "make_type", "named"),
+    [
+        pytest.param("unit_price", "CREATE DOMAIN t AS double precision", "double precision", id="domain-over-float"),
+        pytest.param("quantity", "CREATE TYPE t AS ENUM ('1')", "enum", id="enum-as-number"),
+    ],
+)
+def test_what_does_not_fit_is_named(table: Table, tmp_path: Path, column: str, make_type: str, named: str) -> None:
+    table.change(make_type)
+    table.change(f"ALTER TABLE sales_transactions ALTER {column} TYPE t USING NULL")
+    with pytest.raises(RegionUnfitError, match=f"column sales_transactions.{column} is {named}, which does not fit"):
+        table.read(tmp_path)

@@ -1,0 +1,59 @@
+"""The project deployed on the stack's Prefect server, and an empty mailbox."""
+
+import mailbox
+import os
+from collections.abc import Iterator
+from email.message import Message
+
+import pytest
+from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
+
+from deployments.apply import apply
+from expectations.regions import REGIONS
+from local.environment import state_dir
+from tasks.alerts.variable_book import VariableBook
+from tests.integration.conftest import World
+
+_NOT_OF_THE_SAMPLE = "DELETE FROM sales_transactions WHERE updated_at IS NULL OR updated_at >= '2018-01-03'"
+
+
+@pytest.fixture(scope="session")
+def deployed(world: World) -> Iterator[World]:
+    """Pool, queues, deployments and automations are there; in the sources, only the year that the stack brings."""
+    with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
+        apply(os.environ, lambda _: None)
+        for region in REGIONS:
+            # Other tests leave sales in several regions on purpose.
+            world.change(
+                region, "DELETE FROM sales_transactions WHERE updated_at IS NULL OR updated_at >= '2018-01-03'"
+            )
+        yield world
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_told_before(world: World) -> None:
+    forget_what_was_told()
+
+
+def forget_what_was_told() -> None:
+    """An empty mailbox and an empty book of alerts."""
+    mailbox.Maildir(state_dir() / "mail").clear()
+    book = VariableBook()
+    for entry in book.entries():
+        book.remove(entry)
+
+
+def subjects() -> list[str]:
+    """The subjects of the mails that have arrived, in order of their text."""
+    return sorted(" ".join(str(mail["Subject"]).split()) for mail in mails())
+
+
+def mails() -> list[Message]:
+    return list(mailbox.Maildir(state_dir() / "mail"))
+
+
+def body_of(mail: Message) -> str:
+    (part,) = [part for part in mail.walk() if not part.is_multipart()]
+    payload = part.get_payload(decode=True)
+    assert isinstance(payload, bytes)
+    return payload.decode()

@@ -1,0 +1,240 @@
+"""The watchdog on the real stack: a dead run is ended and told once, a living one left alone, a late date told."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import get_client, task
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Pending, Running, State
+from prefect.utilities.asyncutils import sync_compatible
+
+from blocks.outside import read_outside
+from expectations.regions import REGIONS
+from flows import watchdog as module
+from flows.watchdog import watch_outside, watchdog
+from tasks.batch import Batch
+from tasks.ledger import Entry, Status, record, start_attempt
+from tasks.watch.late_and_dead import WatchSettings, due_dates
+from tasks.watch.runs import forget_missed_passes
+from tests.integration.conftest import World
+from tests.integration.watch.conftest import body_of, forget_what_was_told, mails, subjects
+
+DAILY, BACKFILL = "daily-sales/production", "backfill/production"
+OVER, LIVE = -1, 15
+"""Minutes of a lease that is over, and of one that is not."""
+NOBODY = 2**22 + 1
+"""No process has this number: it is above the kernel's largest."""
+DEAD, ALIVE, RENEWING, CHILD = (date(2021, 3, day) for day in (1, 2, 3, 4))
+NO_DATES = "2999-01-01"
+
+
+@task
+def child_of_a_backfill() -> None: ...
+
+
+@sync_compatible
+async def add_run(deployment: str, day: date | None, pid: int | None, state: State[Any]) -> str:
+    """A run of a deployment as a worker would have left it; `pid` on this machine."""
+    async with get_client() as client:
+        parameters = {"date": str(day)} if day else {}
+        found = await client.read_deployment_by_name(deployment)
+        run = await client.create_flow_run_from_deployment(found.id, parameters=parameters)
+        if pid is not None:
+            await client.update_flow_run(run.id, infrastructure_pid=f"{socket.gethostname()}:{pid}")
+        await client.set_flow_run_state(run.id, state, force=True)
+    return str(run.id)
+
+
+@sync_compatible
+async def add_child(parent: str, day: date) -> str:
+    """A running daily run inside another run."""
+    from flows.daily_sales import daily_sales
+
+    async with get_client() as client:
+        link = await client.create_task_run(child_of_a_backfill, parent, dynamic_key="child")
+        run = await client.create_flow_run(
+            daily_sales, parameters={"date": str(day)}, parent_task_run_id=link.id, state=Running()
+        )
+    return str(run.id)
+
+
+@sync_compatible
+async def state_of(flow_run_id: str) -> str:
+    async with get_client() as client:
+        return str((await client.read_flow_run(flow_run_id)).state_name)
+
+
+def begin(world: World, day: date, flow_run_id: str, lease_minutes: int) -> None:
+    with world.session() as session:
+        start_attempt(session, Batch(day, tuple(REGIONS)), flow_run_id, lease_minutes)
+
+
+def batch_of(day: date) -> str:
+    return Batch(day, ()).batch_id
+
+
+def all_regions(status: str) -> dict[str, str]:
+    return dict.fromkeys(REGIONS, status)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Runs by what is the matter with them, and how the first pass ended."""
+
+    runs: dict[str, str]
+    state: State[Any]
+    subjects: list[str]
+
+
+@pytest.fixture(scope="module")
+def scene(deployed: World) -> Iterator[Scene]:
+    runs = {
+        "dead": add_run(DAILY, DEAD, NOBODY, Running()),
+        "number given to another": add_run(DAILY, None, os.getpid(), Running()),
+        "alive without renewals": add_run(DAILY, ALIVE, None, Pending()),
+        "renewing": add_run(DAILY, RENEWING, NOBODY, Running()),
+        "about to start": add_run(DAILY, None, None, Pending()),
+        "backfill": add_run(BACKFILL, None, NOBODY, Running()),
+    }
+    runs["child"] = add_child(runs["backfill"], CHILD)
+    begin(deployed, DEAD, runs["dead"], OVER)
+    begin(deployed, ALIVE, runs["alive without renewals"], OVER)
+    begin(deployed, RENEWING, runs["renewing"], LIVE)
+    begin(deployed, CHILD, runs["child"], OVER)
+    environment = os.environ | {"PREFECT__FLOW_RUN_ID": runs["alive without renewals"]}
+    process = subprocess.Popen(["sleep", "300"], env=environment)
+    try:
+        set_pid(runs["alive without renewals"], process.pid)
+        with deployed.variable("first_date", NO_DATES):
+            state = watchdog(return_state=True)
+            yield Scene(runs, state, subjects())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@sync_compatible
+async def set_pid(flow_run_id: str, pid: int) -> None:
+    async with get_client() as client:
+        await client.update_flow_run(flow_run_id, infrastructure_pid=f"{socket.gethostname()}:{pid}")
+        await client.set_flow_run_state(flow_run_id, Running(), force=True)
+
+
+@pytest.mark.parametrize("what", ["dead", "number given to another", "backfill", "child"])
+def test_a_dead_run_is_crashed_so_that_its_slot_is_free(scene: Scene, what: str) -> None:
+    assert state_of(scene.runs[what]) == "Crashed"
+
+
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [("alive without renewals", "Running"), ("renewing", "Running"), ("about to start", "Pending")],
+)
+def test_a_living_run_is_left_alone(scene: Scene, what: str, state: str) -> None:
+    assert state_of(scene.runs[what]) == state
+
+
+def test_the_ledger_knows_the_dead(deployed: World, scene: Scene) -> None:
+    assert [deployed.ledger(batch_of(day)) for day in (DEAD, ALIVE, RENEWING, CHILD)] == [
+        all_regions(status) for status in ("FAILED", "STARTED", "STARTED", "FAILED")
+    ]
+    ((cause,),) = deployed.sql(
+        "SELECT DISTINCT CAUSE FROM ETL_BATCHES WHERE BATCH_ID = ? AND STATUS = 'FAILED'", (batch_of(DEAD),)
+    )
+    assert cause.startswith("its lease in the ledger expired at 20")
+    assert cause.endswith("; no process of it is left")
+
+
+def test_each_death_is_one_mail_and_a_second_pass_tells_and_changes_nothing(deployed: World, scene: Scene) -> None:
+    assert scene.state.name == "Completed", scene.state.message
+    assert [" ".join(subject.split()[:3]) for subject in scene.subjects] == [
+        "RUN DIED backfill:",
+        "RUN DIED daily-sales",
+        "RUN DIED daily-sales",
+    ]
+    (told,) = [body_of(mail) for mail in mails() if str(DEAD) in str(mail["Subject"])]
+    assert "State        Crashed" in told
+    assert "docs/runbook.md#lease-expired" in told
+    state = watchdog(return_state=True)
+    assert state.message.endswith("its lease is over and its process runs, left alone")
+    assert ";" not in state.message
+    assert len(subjects()) == 3
+
+
+def late_days(count: int) -> list[date]:
+    """The newest dates whose time is over, oldest first."""
+    return due_dates(datetime.now(UTC), WatchSettings("", 120, 15, date(2000, 1, 1)))[-count:]
+
+
+def test_a_late_date_is_told_once_and_not_what_was_empty_or_left_out(deployed: World) -> None:
+    left_out, empty, late = late_days(3)
+    with deployed.session() as session:
+        for day, status in ((empty, Status.EMPTY), (left_out, Status.MISSING)):
+            attempt = start_attempt(session, Batch(day, tuple(REGIONS)), f"of {day}", LIVE)
+            record(session, attempt, [Entry(region, status) for region in REGIONS])
+    forget_what_was_told()
+    with deployed.variable("first_date", str(left_out)):
+        for _ in range(2):
+            assert watchdog(return_state=True).name == "Completed"
+            assert [subject.split(":")[0] for subject in subjects()] == [f"NOT PUBLISHED IN TIME daily-sales {late}"]
+
+
+def test_without_a_server_it_mails_by_itself_and_says_so_once(
+    deployed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SERVER_WAIT_S", 0)
+    day = date(2021, 4, 1)
+    begin(deployed, day, "00000000-0000-0000-0000-000000000001", OVER)
+    outside = read_outside(os.environ | {"WATCHDOG_DIR": str(tmp_path / "told"), "FIRST_DATE": NO_DATES})
+    forget_what_was_told()
+    with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        for _ in range(2):
+            assert watch_outside(outside).problems == []
+    told = subjects()
+    assert told[0].startswith("PREFECT SERVER DOWN")
+    assert f"RUN DIED daily-sales {day}" in "\n".join(told)
+    assert all("http://127.0.0.1:9/api does not answer" in body_of(mail) for mail in mails())
+    assert deployed.ledger(batch_of(day)) == all_regions("FAILED")
+    watch_outside(outside)
+    assert subjects() == told, "the server's return makes nothing news"
+    with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        watch_outside(outside)
+    assert len(subjects()) == len(told) + 1, "another outage is told anew"
+
+
+def test_the_program_says_what_is_missing_in_one_line() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "SMTP_HOST"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "flows.watchdog"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (1, "watchdog: SMTP_HOST is not set: give it as the mail server of alerts\n")
+
+
+def test_passes_that_were_missed_are_not_made_up_for(deployed: World) -> None:
+    own = add_run("watchdog/production", None, None, Running())
+    schedule_last_hour("watchdog/production")
+    assert forget_missed_passes(own) >= 11
+    assert forget_missed_passes(own) == 0
+    assert state_of(own) == "Running"
+
+
+@sync_compatible
+async def schedule_last_hour(deployment: str) -> None:
+    """What the server's scheduler would have done an hour ago."""
+    now = datetime.now(UTC)
+    times = {"start_time": str(now - timedelta(hours=1)), "end_time": str(now)}
+    async with get_client() as client:
+        found = await client.read_deployment_by_name(deployment)
+        await client._client.post(f"/deployments/{found.id}/schedule", json=times)

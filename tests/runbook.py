@@ -1,0 +1,86 @@
+"""The commands of docs/runbook.md, and where each of them is run."""
+
+import re
+from dataclasses import dataclass
+
+from tasks.alerts.runbook import RUNBOOK_FILE
+
+DEPLOYED = "deployed"
+"""Needs deployments, or work pool and queues: run where those are tested, with a worker."""
+
+SNOWFLAKE = "snowflake"
+"""Statements that the local stand-in for Snowflake does not have; taken from Snowflake's reference."""
+
+STACK = "stack"
+"""Run by tests/integration/alerts/test_runbook_commands.py."""
+
+_DAY = "prefect deployment run 'daily-sales/production' -p date=$DATE"
+_DAYS = "prefect deployment run 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
+
+COVERED = {
+    "export DATE=2024-01-15": STACK,
+    "export RUN=00000000-0000-0000-0000-000000000000": STACK,
+    "prefect flow-run logs $RUN": STACK,
+    "prefect flow-run inspect $RUN": STACK,
+    "prefect flow-run ls --limit 20": STACK,
+    "prefect flow-run ls --flow-name send-alert --limit 5": STACK,
+    "prefect flow-run cancel $RUN": DEPLOYED,
+    "prefect variable ls": STACK,
+    "prefect variable delete alert_20240115_all_failed": STACK,
+    "prefect automation ls": STACK,
+    "prefect block ls": STACK,
+    "python -m blocks.register": STACK,
+    "python -m blocks.variables max_rejected_percentage 8.0": STACK,
+    "python -m blocks.variables max_rejected_percentage 5.0": STACK,
+    "python -m blocks.variables max_null_percentage 5.0": STACK,
+    "python -m blocks.variables min_record_count 40": STACK,
+    """python -m blocks.variables closed_days '{"EUROPE": ["2024-12-25"]}'""": STACK,
+    """python -m blocks.variables extra_columns '{"loyalty_tier": "plain"}'""": STACK,
+    'df -h "${TMPDIR:-/tmp}"': STACK,
+    _DAY: DEPLOYED,
+    f"{_DAY} -p 'regions=[\"EUROPE\"]'": DEPLOYED,
+    f"{_DAYS} -p dry_run=true": DEPLOYED,
+    _DAYS: DEPLOYED,
+    "prefect deployment run 'backfill/production'": DEPLOYED,
+    "prefect deployment run 'check-setup/production'": DEPLOYED,
+    "prefect deployment run 'alert-drill/production'": DEPLOYED,
+    "prefect deployment run 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": DEPLOYED,
+    "prefect deployment schedule ls 'daily-sales/production'": DEPLOYED,
+    "prefect deployment schedule pause 'daily-sales/production' $SCHEDULE": DEPLOYED,
+    "prefect deployment schedule resume 'daily-sales/production' $SCHEDULE": DEPLOYED,
+    "prefect work-queue pause load --pool retail-sales": DEPLOYED,
+    "prefect work-queue resume load --pool retail-sales": DEPLOYED,
+    "prefect work-queue ls --pool retail-sales": DEPLOYED,
+    "prefect work-pool inspect retail-sales": DEPLOYED,
+    "prefect worker start --pool retail-sales": DEPLOYED,
+    "SELECT REGION, STATUS, RUN_NUMBER, RECORDED_AT, CAUSE FROM ANALYTICS.ETL_BATCHES "
+    "WHERE BATCH_ID = '20240115' ORDER BY RECORDED_AT": STACK,
+    "SELECT REGION, STATUS, RUN_NUMBER FROM ANALYTICS.ETL_BATCHES "
+    "WHERE BATCH_ID = '20240115' AND STATUS = 'PUBLISHED'": STACK,
+    "SELECT REGION_CODE, RULES, COUNT(*) FROM ANALYTICS.SALES_REJECTED "
+    "WHERE ETL_BATCH_ID = '20240115' GROUP BY REGION_CODE, RULES": STACK,
+    "SHOW LOCKS IN ACCOUNT": SNOWFLAKE,
+    "SHOW TRANSACTIONS IN ACCOUNT": SNOWFLAKE,
+    "SELECT SYSTEM$ABORT_TRANSACTION(1705302000000000000)": SNOWFLAKE,
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the runbook; `language` is sh or sql."""
+
+    language: str
+    text: str
+
+
+def read_commands() -> list[Command]:
+    """Every command of a fenced block, in the order of the page, each once."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", RUNBOOK_FILE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found = [Command(language, text) for language, block in blocks for text in _split(language, block)]
+    return list(dict.fromkeys(found))
+
+
+def _split(language: str, block: str) -> list[str]:
+    if language == "sql":
+        return [" ".join(statement.split()) for statement in block.split(";") if statement.strip()]
+    return [line for line in block.replace("\\\n", "").splitlines() if line.strip()]

@@ -1,0 +1,121 @@
+"""How a backfill ends: one state that names what went wrong, and a table of all dates."""
+
+from datetime import date, timedelta
+
+import pytest
+from prefect.client.schemas import StateType
+from prefect.states import Completed, Failed
+
+from flows.outcomes import (
+    DATES_NAMED_MAX,
+    Outcome,
+    carried_over,
+    ended_state,
+    outcome_of,
+    outcome_table,
+    planned_state,
+    to_carry_over,
+    yielded_state,
+)
+from tasks.gaps import BackfillPlan, DateRange, Gap
+
+FIRST = date(2024, 1, 10)
+
+
+def day(n: int) -> date:
+    return FIRST + timedelta(days=n)
+
+
+def gap(n: int, *regions: str) -> Gap:
+    return Gap(day(n), regions or ("US_EAST", "EUROPE"), whole=not regions)
+
+
+def planned(*gaps: Gap, under_way: tuple[Gap, ...] = ()) -> BackfillPlan:
+    return BackfillPlan(DateRange(FIRST, day(4)), gaps, under_way)
+
+
+GOOD = outcome_of(gap(0), Completed(message="2024-01-10: 180 clean rows of 2 regions"), 7.5)
+PARTLY = outcome_of(gap(1), Completed(name="PartiallyLoaded", message="EUROPE left out: refused"), 6.0)
+BAD = outcome_of(gap(2), Failed(name="QualityFailed", message="record count 45 is below threshold 100"), 5.0)
+PLAN = planned(gap(0), gap(1), gap(2))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "kind", "name", "message"),
+    [
+        pytest.param([GOOD], StateType.COMPLETED, "Completed", "1 date loaded", id="all-loaded"),
+        pytest.param([], StateType.COMPLETED, "Completed", "nothing to load in mode missing", id="no-gaps"),
+        pytest.param(
+            [GOOD, PARTLY],
+            StateType.COMPLETED,
+            "PartiallyLoaded",
+            "2 dates loaded; partially loaded: 2024-01-11 (EUROPE left out: refused)",
+            id="partially",
+        ),
+        pytest.param(
+            [GOOD, PARTLY, BAD],
+            StateType.FAILED,
+            "Failed",
+            "2 of 3 dates loaded; failed: 2024-01-12 (QualityFailed: record count 45 is below threshold 100); "
+            "partially loaded: 2024-01-11 (EUROPE left out: refused); artifact backfill shows all",
+            id="one-failed",
+        ),
+    ],
+)
+def test_the_final_state_names_what_went_wrong(
+    outcomes: list[Outcome], kind: StateType, name: str, message: str
+) -> None:
+    ended = ended_state(outcomes, PLAN, "missing")
+    assert (ended.type, ended.name) == (kind, name)
+    assert ended.message.startswith(message)
+
+
+def test_dates_that_another_run_loads_are_named() -> None:
+    message = ended_state([GOOD], planned(gap(0), under_way=(gap(3, "EUROPE"),)), "missing").message
+    assert message == "1 date loaded; left alone, because another run loads it just now: 2024-01-13 (EUROPE)"
+
+
+def test_the_message_is_bounded_and_the_table_is_not() -> None:
+    endless = Failed(message="no route to host " * 200)
+    outcomes = [outcome_of(gap(n), endless, 1.0) for n in range(40)]
+    plan = planned(*(gap(n) for n in range(40)))
+    message = ended_state(outcomes, plan, "missing").message
+    assert f"and {40 - DATES_NAMED_MAX} more" in message
+    assert len(message) < 2_500
+    assert len(outcome_table(outcomes, plan)) == 40
+
+
+def test_a_dry_run_lists_dates_and_regions() -> None:
+    dry = planned_state(planned(gap(0), gap(1, "EUROPE")), "missing")
+    assert dry.is_completed()
+    assert dry.message == "dry run: would load 2 dates: 2024-01-10 (all), 2024-01-11 (EUROPE)"
+    assert planned_state(planned(), "failed").message == "nothing to load in mode failed from 2024-01-10 to 2024-01-14"
+
+
+def test_a_run_that_makes_room_says_for_which_and_who_goes_on() -> None:
+    made_room = yielded_state([GOOD, BAD], "daily-sales-2024-01-15", DateRange(day(3), day(4)), "wise-owl")
+    assert (made_room.type, made_room.name) == (StateType.COMPLETED, "Yielded")
+    assert made_room.message == (
+        "made room for daily-sales-2024-01-15 after 2 dates: wise-owl goes on with 2024-01-13 to 2024-01-14; "
+        "failed: 2024-01-12 (QualityFailed: record count 45 is below threshold 100)"
+    )
+
+
+def test_what_was_not_loaded_before_making_room_is_not_forgotten() -> None:
+    carried = to_carry_over([GOOD, PARTLY, BAD])
+    assert carried == {"2024-01-11": "PartiallyLoaded", "2024-01-12": "QualityFailed"}
+    ended = ended_state([*carried_over(carried), GOOD], PLAN, "missing")
+    assert ended.is_failed()
+    assert "2024-01-12 (QualityFailed: " in ended.message
+    assert "partially loaded: 2024-01-11" in ended.message
+    assert carried_over(None) == []
+
+
+def test_the_table_shows_every_date() -> None:
+    table = outcome_table([GOOD], planned(gap(0), gap(1, "EUROPE"), under_way=(gap(3),)))
+    assert [(row["date"], row["regions"], row["state"], row["seconds"]) for row in table] == [
+        ("2024-01-10", "all", "Completed", 7.5),
+        ("2024-01-13", "all", "under way", 0.0),
+        ("2024-01-11", "EUROPE", "not started", 0.0),
+    ]
+    assert all(list(row) == ["date", "regions", "state", "message", "seconds"] for row in table)

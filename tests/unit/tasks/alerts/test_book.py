@@ -1,0 +1,142 @@
+"""An alert is mailed once, whoever noticed it; one that could not be mailed is not lost."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.alerts.book import (
+    CLAIM_AGE_MAX,
+    ENTRY_AGE_MAX,
+    AlertEntry,
+    FileBook,
+    Stage,
+    confirm,
+    copy_sent,
+    find_unsent,
+    forget_old,
+    new_entry,
+    plain_name,
+    release,
+    take,
+)
+from tasks.alerts.compose import AlertRequest
+
+NOW = datetime(2024, 1, 16, 8, tzinfo=UTC)
+SLOT = "20240115 all failed"
+REQUEST = AlertRequest("failed", "run", "2024-01-15", None, "it failed")
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> FileBook:
+    return FileBook(tmp_path / "alerts")
+
+
+def never(entry: AlertEntry) -> bool:
+    return False
+
+
+def taken(book: FileBook, at: datetime = NOW, is_over: Callable[[AlertEntry], bool] = never) -> AlertEntry | None:
+    return take(book, new_entry(SLOT, REQUEST, at), at, is_over)
+
+
+def test_who_comes_second_does_not_send(book: FileBook) -> None:
+    entry = taken(book)
+    assert entry is not None
+    assert taken(book) is None
+    confirm(book, entry, NOW)
+    assert taken(book) is None
+    assert book.entries() == [AlertEntry(SLOT, REQUEST, NOW, entry.holder, Stage.SENT, entry.key)]
+
+
+def test_of_many_at_once_one_sends(book: FileBook) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        taken_by = [entry for entry in pool.map(lambda _: taken(book), range(64)) if entry]
+    assert len(taken_by) == 1
+
+
+def test_a_mail_that_could_not_be_sent_is_free_for_the_next(book: FileBook) -> None:
+    entry = taken(book)
+    assert entry is not None
+    release(book, entry, NOW)
+    assert [unsent.request for unsent in find_unsent(book, NOW)] == [REQUEST]
+    with ThreadPoolExecutor(16) as pool:
+        assert len([entry for entry in pool.map(lambda _: taken(book), range(64)) if entry]) == 1
+
+
+def test_a_sender_that_died_is_replaced(book: FileBook) -> None:
+    assert taken(book)
+    later = NOW + CLAIM_AGE_MAX
+    assert taken(book, later) is None
+    assert find_unsent(book, later) == []
+    later += timedelta(seconds=1)
+    assert len(find_unsent(book, later)) == 1
+    assert taken(book, later)
+    assert find_unsent(book, later) == []
+
+
+def test_a_claim_whose_answer_was_lost_is_still_ones_own(book: FileBook) -> None:
+    entry = new_entry(SLOT, REQUEST, NOW)
+    assert book.claim(entry)
+    mine = take(book, entry, NOW, never)
+    assert mine is not None
+    assert mine.holder == entry.holder
+
+
+def test_a_failure_after_the_first_was_mended_is_told_again(book: FileBook) -> None:
+    entry = taken(book)
+    assert entry is not None
+    confirm(book, entry, NOW)
+    assert taken(book, NOW, lambda sent: sent.at < NOW) is None
+    assert taken(book, NOW, lambda sent: sent.at <= NOW)
+
+
+def test_an_entry_that_came_later_is_not_removed_for_an_older_one(book: FileBook) -> None:
+    old = taken(book)
+    assert old is not None
+    assert book.remove(old)
+    assert not book.remove(old)
+    assert taken(book)
+    assert not book.remove(old)
+    assert book.find(SLOT)
+
+
+def test_entries_are_forgotten_after_sixty_days(book: FileBook) -> None:
+    taken(book)
+    assert forget_old(book, NOW + ENTRY_AGE_MAX) == 0
+    assert forget_old(book, NOW + ENTRY_AGE_MAX + timedelta(seconds=1)) == 1
+    assert book.entries() == []
+
+
+def test_what_was_sent_without_a_server_is_not_sent_again_with_it(book: FileBook, tmp_path: Path) -> None:
+    entry = taken(book)
+    assert entry is not None
+    other = FileBook(tmp_path / "other")
+    assert copy_sent(book, other) == 0
+    confirm(book, entry, NOW)
+    assert (copy_sent(book, other), copy_sent(book, other)) == (1, 0)
+    assert taken(other) is None
+
+
+def test_an_entry_fits_into_a_variable_and_comes_back_as_it_was() -> None:
+    request = AlertRequest("anomaly", "r" * 36, "2024-01-15", "EUROPE", 'ä"\n' * 10_000)
+    entry = new_entry(SLOT, request, NOW)
+    text = entry.to_text()
+    assert len(text) <= 5_000
+    again = AlertEntry.from_text(text, "key")
+    assert (again.slot, again.at, again.holder, again.stage) == (SLOT, NOW, entry.holder, Stage.SENDING)
+    assert AlertEntry.from_text(again.to_text(), "key") == again
+
+
+@pytest.mark.parametrize(
+    ("slot", "name"),
+    [
+        pytest.param("20240115 US_EAST,EUROPE failed", "20240115_us_east_europe_failed", id="regions"),
+        pytest.param("../../etc ü", "etc", id="odd"),
+        pytest.param("x" * 300, "x" * 200, id="long"),
+    ],
+)
+def test_a_slot_becomes_a_plain_name(slot: str, name: str) -> None:
+    assert plain_name(slot) == name

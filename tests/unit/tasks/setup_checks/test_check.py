@@ -1,0 +1,63 @@
+"""Checks are told in one line each, whatever they meet and however long they take."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from expectations.tables import CLEAN_COLUMNS
+from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
+from tasks.setup_checks.sources import describe_overlap
+from tasks.setup_checks.warehouse import compare_columns, declared_tables
+from tasks.statements import render
+
+NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)
+
+
+def fail() -> str:
+    raise RuntimeError("mail ann@example.com, password=hunter2\nsecond line")
+
+
+def test_a_failing_check_stops_no_other_and_tells_no_secret() -> None:
+    bad, rests, ok = run_checks(
+        [Check("bad", fail, "mend it"), Check("rests", lambda: "", needs=("bad",)), Check("ok", lambda: "here")]
+    )
+    assert str(bad) == "BAD bad: RuntimeError: mail <address>, password=*** second line: mend it"
+    assert str(rests) == "--  rests: not tried, see bad"
+    assert str(ok) == "ok  ok: here"
+
+
+def test_a_check_that_does_not_answer_is_not_waited_for() -> None:
+    never = threading.Event()
+    (slow,) = run_checks([Check("slow", lambda: str(never.wait()), "look at it", time_limit_s=0.05)])
+    assert (slow.outcome, slow.message) == (Outcome.BAD, "no answer within 0.05 s: look at it")
+
+
+@pytest.mark.parametrize("seconds", [61, -61])
+def test_clocks_a_minute_apart_are_wrong(seconds: int) -> None:
+    with pytest.raises(SetupFaultError, match="NTP"):
+        compare_clocks(NOON, NOON + timedelta(seconds=seconds), NOON, "the warehouse")
+    answered_at = NOON + timedelta(minutes=1)
+    between = NOON + timedelta(seconds=30 + seconds)
+    assert compare_clocks(NOON, between, answered_at, "the warehouse"), "a slow answer is granted"
+
+
+def test_the_columns_of_the_set_up_script_are_known() -> None:
+    tables = declared_tables(render("setup/02_tables"))
+    assert set(tables) == {"SALES_FACT", "SALES_REJECTED", "ETL_BATCHES", "ETL_LOCK"}
+    contract = {column.stored_name.upper(): column.snowflake_type.partition("(6)")[0] for column in CLEAN_COLUMNS}
+    assert contract.items() <= tables["SALES_FACT"].items()
+
+
+@pytest.mark.parametrize("found", [{}, {"N": "NUMBER(12,2)"}], ids=["missing", "other-digits"])
+def test_a_column_that_differs_is_named(found: dict[str, str]) -> None:
+    with pytest.raises(SetupFaultError, match="column T.N"):
+        compare_columns("T", {"N": "NUMBER(18,0)"}, found)
+    assert compare_columns("T", {"N": "NUMBER(18,0)", "V": "VARCHAR"}, {"N": "NUMBER(18,0)", "V": "VARCHAR(9)"})
+
+
+def test_shared_keys_name_both_regions_and_an_example() -> None:
+    newest = {"US_EAST": ["1", "2"], "EUROPE": ["2", "3"]}
+    with pytest.raises(SetupFaultError, match=r"US_EAST, EUROPE .* e\.g\. 2\. .*prefix_keys"):
+        describe_overlap(newest, {"US_EAST": ["2"], "EUROPE": []}, [])
+    assert "not compared: EUROPE" in describe_overlap({"US_EAST": []}, {"US_EAST": []}, ["EUROPE"])

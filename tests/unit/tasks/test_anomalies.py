@@ -1,0 +1,41 @@
+"""What is unusual about a region, and what is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from tasks.anomalies import Anomaly, find_anomalies
+from tests.unit.findings import extracted, publication, published
+
+
+def found(rows: int = 100, usual: tuple[int, ...] = (), cross_region: int = 0) -> tuple[Anomaly, ...]:
+    europe = replace(extracted("EUROPE", rows), new_columns=())
+    return find_anomalies([europe], publication(published("EUROPE", 1, cross_region)), {"EUROPE": usual})
+
+
+def test_a_usual_day_has_none() -> None:
+    assert found(usual=(90, 110, 100, 95)) == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param(49, "49 rows, below half the median 100 of its last 4 same weekdays", id="below-half"),
+        pytest.param(50, None, id="half"),
+        pytest.param(200, None, id="twice"),
+        pytest.param(201, "201 rows, above twice the median 100 of its last 4 same weekdays", id="above-twice"),
+    ],
+)
+def test_a_row_count_is_judged_by_the_same_weekdays(rows: int, message: str | None) -> None:
+    expected = (Anomaly("EUROPE", "row-count", message),) if message else ()
+    assert found(rows, usual=(80, 100, 100, 1000)) == expected
+
+
+def test_fewer_than_four_weekdays_judge_nothing() -> None:
+    assert found(rows=1, usual=(100, 100, 100)) == ()
+
+
+def test_keys_of_other_regions_and_new_columns_are_named() -> None:
+    assert found(cross_region=3) == (Anomaly("EUROPE", "cross-region", "3 sales carry a sale_id of another region"),)
+    (new_column,) = find_anomalies([extracted("EUROPE", 100)], publication(), {})
+    assert (new_column.what, new_column.message) == ("new-column", "new columns in the source: tier (text)")

@@ -1,0 +1,110 @@
+"""Which runs are dead and which dates are late."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tasks.watch.late_and_dead import (
+    Death,
+    Family,
+    Lease,
+    WatchedRun,
+    WatchSettings,
+    due_dates,
+    find_deaths,
+    left_alone,
+    sla_alerts,
+)
+from tasks.watch.processes import Process, find_process
+
+NOW = datetime(2024, 1, 16, 9, tzinfo=UTC)
+LONG_AGO, JUST_NOW = NOW - timedelta(hours=3), NOW - timedelta(minutes=1)
+
+
+def run_of(process: Process, since: datetime = LONG_AGO, state: str = "Running") -> Family:
+    return Family(WatchedRun("run", "daily", state, state in ("Running", "Pending"), since, process))
+
+
+def lease_of(is_live: bool, run: str = "run") -> dict[str, Lease]:
+    return {run: Lease(run, "20240115", NOW, is_live, ("EUROPE",))}
+
+
+def deaths_of(family: Family, leases: dict[str, Lease]) -> list[Death]:
+    return find_deaths(leases, [family], NOW, 15)
+
+
+@pytest.mark.parametrize(
+    ("family", "leases", "crashed", "recorded"),
+    [
+        pytest.param(run_of(Process.GONE), lease_of(False), ("run",), ("run",), id="no-process-and-lease-over"),
+        pytest.param(run_of(Process.GONE), {}, ("run",), (), id="died-before-it-began"),
+        pytest.param(run_of(Process.ELSEWHERE), lease_of(False), ("run",), ("run",), id="elsewhere-and-lease-over"),
+        pytest.param(run_of(Process.ELSEWHERE), {}, ("run",), (), id="elsewhere-without-a-word-for-long"),
+        pytest.param(run_of(Process.GONE, state="Crashed"), lease_of(False), (), ("run",), id="crashed-already"),
+        pytest.param(run_of(Process.GONE, state="Scheduled"), lease_of(False), (), ("run",), id="waits-to-run-again"),
+    ],
+)
+def test_a_dead_run_is_ended(
+    family: Family, leases: dict[str, Lease], crashed: tuple[str, ...], recorded: tuple[str, ...]
+) -> None:
+    (death,) = deaths_of(family, leases)
+    assert (death.crash, death.record) == (crashed, recorded)
+
+
+@pytest.mark.parametrize(
+    ("family", "leases"),
+    [
+        pytest.param(run_of(Process.RUNS), lease_of(False), id="process-runs-renewals-fail"),
+        pytest.param(run_of(Process.GONE), lease_of(True), id="lease-lives"),
+        pytest.param(run_of(Process.RUNS), {}, id="not-begun-yet"),
+        pytest.param(run_of(Process.ELSEWHERE, JUST_NOW), {}, id="elsewhere-just-started"),
+    ],
+)
+def test_a_living_run_is_left_alone(family: Family, leases: dict[str, Lease]) -> None:
+    assert deaths_of(family, leases) == []
+
+
+def test_one_whose_renewals_do_not_arrive_is_named() -> None:
+    family = run_of(Process.RUNS)
+    assert left_alone(lease_of(False), [family], []) == [family.root]
+
+
+def test_a_child_lives_as_long_as_its_parents_process() -> None:
+    child = WatchedRun("child", "daily", "Running", True, LONG_AGO)
+    for process, crashed in ((Process.RUNS, []), (Process.GONE, [("run", "child")])):
+        family = Family(run_of(process).root, (child,))
+        deaths = find_deaths(lease_of(False, "child"), [family], NOW, 15)
+        assert [death.crash for death in deaths] == crashed
+
+
+def test_without_prefect_the_lease_decides() -> None:
+    (death,) = find_deaths(lease_of(False), [], NOW, 15)
+    assert (death.crash, death.record) == ((), ("run",))
+    assert death.alert is not None
+    assert (death.alert.date, death.alert.region) == ("2024-01-15", "EUROPE")
+
+
+@pytest.mark.parametrize(
+    ("now", "first_date", "expected"),
+    [
+        pytest.param(datetime(2024, 1, 16, 7, 59, tzinfo=UTC), None, [date(2024, 1, 14)], id="not-due-yet"),
+        pytest.param(datetime(2024, 1, 16, 8, 0, tzinfo=UTC), None, [date(2024, 1, 15)], id="due"),
+        pytest.param(NOW, date(2024, 1, 14), [date(2024, 1, 14), date(2024, 1, 15)], id="since-the-first-date"),
+        pytest.param(NOW, date(2024, 2, 1), [], id="before-the-first-date"),
+    ],
+)
+def test_a_date_is_due_two_hours_after_its_scheduled_start(
+    now: datetime, first_date: date | None, expected: list[date]
+) -> None:
+    assert due_dates(now, WatchSettings("ETL_WH", 120, 15, first_date)) == expected
+
+
+def test_a_late_date_that_was_told_is_not_told_again_for_fewer_regions() -> None:
+    unpublished = {date(2024, 1, 14): ["EUROPE"], date(2024, 1, 15): ["EUROPE"]}
+    (alert,) = sla_alerts(unpublished, ["20240114 all sla", "20240115 all failed"])
+    assert (alert.date, alert.region) == ("2024-01-15", "EUROPE")
+
+
+def test_a_process_on_another_machine_is_not_judged() -> None:
+    assert find_process("some-other-host:1", "run") is Process.ELSEWHERE
+    assert find_process(None, "run") is Process.ELSEWHERE
