@@ -1,7 +1,7 @@
-"""Load and publish: COPY the manifest's files, then show them in the fact table in ONE transaction, or not at all."""
+"""Publish: shows a staged batch in the fact table in ONE transaction, or not at all, and knows which of the two."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,39 +10,27 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
-from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, SalesEtlError, TransientError
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.extract import Extracted
+from tasks.law import TALLIED_FATES, Published, check_law, count_fates, judge_rejected
 from tasks.ledger import Entry, Status, record, statuses_of_run
-from tasks.quality import BATCH, Check, rejected_share
-from tasks.stage import FileKind, Manifest, StagedFile
-from tasks.statements import StagingTables, render, snapshots_query, text_literal
+from tasks.load import drop_staging_tables, load_files
+from tasks.quality import Check
+from tasks.stage import Manifest
+from tasks.statements import StagingTables, render, snapshots_query
 from tasks.stopwatch import Stopwatch, said_when_slow
-from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import Transformed
 from tasks.warehouse import Say, Session, open_session
 
-COPY_FILES_MAX = 1000
-"""Snowflake's limit of file names in one COPY."""
+PUBLISH_TRIES_MAX = 3
+"""Transactions that one publish begins, when a lock, a conflict or a lost answer ends one."""
+PUBLISH_RETRY_S_MAX = 1800
+"""Seconds after the first transaction's begin in which another may begin."""
 LOCK_WAIT_SAID_S = 10
 LOCK_WAIT_LINE = (
     "step=publish waiting for the publish lock, another publish holds it; one whose client was killed loses it after "
     "5 minutes"
 )
-
-TALLIED_FATES = ("inserted", "updated", "unchanged", "superseded")
-CROSS_REGION = "cross_region"
-
-
-@dataclass(frozen=True)
-class Published:
-    """One region's clean rows by fate; each is a Tally of the staged rows."""
-
-    region: str
-    inserted: Tally
-    updated: Tally
-    unchanged: Tally
-    superseded: Tally
-    cross_region: Tally
 
 
 @dataclass(frozen=True)
@@ -57,71 +45,39 @@ class Publication:
     seconds_publish: float
 
 
-def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> None:
-    """Creates the attempt's tables and copies the manifest's files into them.
+@dataclass(frozen=True)
+class Staged:
+    """All that a publish needs to know of a batch. `left_out` are the entries of regions without rows."""
 
-    Raises NeedsPersonError when a file arrived with other rows than the manifest says.
-    """
-    session.run_script(render("load/create_staging_tables", **vars(tables)))
-    targets: dict[FileKind, str] = {"clean": tables.clean_table, "rejected": tables.rejected_table}
-    for kind, table in targets.items():
-        files = manifest.files_of(kind)
-        for start in range(0, len(files), COPY_FILES_MAX):
-            _copy(session, manifest.attempt.staging_prefix, files[start : start + COPY_FILES_MAX], table)
+    manifest: Manifest
+    extracts: Sequence[Extracted]
+    transformed: Sequence[Transformed]
+    left_out: Sequence[Entry]
+    thresholds: Thresholds
 
-
-def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) -> None:
-    names = ", ".join(text_literal(file.name) for file in files)
-    answer = session.query(render("load/copy_files", table=table, path=path, files=names))
-    loaded = {row[0]: int(row[3]) for row in answer}
-    for file in files:
-        rows = sum(count for name, count in loaded.items() if name.endswith(file.name))
-        if rows != file.rows:
-            raise NeedsPersonError(f"COPY of {path}/{file.name} loaded {rows} rows, the manifest says {file.rows}")
+    @property
+    def attempt(self) -> Attempt:
+        return self.manifest.attempt
 
 
-def publish_manifest(
-    session: Session,
-    manifest: Manifest,
-    extracts: Sequence[Extracted],
-    transformed: Sequence[Transformed],
-    left_out: Sequence[Entry],
-    thresholds: Thresholds,
-    open_again: Callable[[], AbstractContextManager[Session]],
-    say: Say,
-) -> Publication:
+OpenSession = Callable[[], AbstractContextManager[Session]]
+
+
+def publish_manifest(session: Session, staged: Staged, open_again: OpenSession, say: Say) -> Publication:
     """Loads the files, then publishes them in one transaction together with the ledger's entries.
 
-    `left_out` are the entries of regions without rows (MISSING, EMPTY). When the answer to COMMIT is lost, a session
-    from `open_again` asks the ledger. `say` hears of a wait for the lock. Raises PublishRefusedError when the law does
-    not hold, TransientError or NeedsPersonError for what else stands against it: nothing was published then, and the
-    staging tables are dropped. Raises OutcomeUnknownError when nobody can tell.
+    What cannot be settled in `session` is settled in another one from `open_again`; `say` hears of waits and tries.
+    Raises PublishRefusedError when the law does not hold, TransientError or NeedsPersonError for what else stands
+    against it: nothing was published then, and the staging tables are dropped. Raises OutcomeUnknownError when nobody
+    can tell.
     """
-    watch, attempt = Stopwatch(), manifest.attempt
-    tables = attempt.staging_tables
+    watch, tables = Stopwatch(), staged.attempt.staging_tables
     with _dropped_on_failure(session, tables):
-        load_files(session, manifest, tables)
-        seconds_load, watch = watch.seconds(), Stopwatch()
-        try:
-            with session.transaction():
-                with said_when_slow(say, LOCK_WAIT_LINE, LOCK_WAIT_SAID_S):
-                    session.query(render("publish/lock"), [attempt.run_number])
-                overtaken = _leave_out_overtaken(session, attempt, tables)
-                alive = [region for region in transformed if region.region not in overtaken]
-                regions = _publish_rows(session, manifest, alive, tables)
-                _check_law(session, tables, regions, alive, extracts)
-                if refused := _judge_rejected(regions, alive, extracts, thresholds):
-                    raise _TooManyRejectedError(refused)
-                seconds = {"load": seconds_load, "publish": watch.seconds()}
-                entries = [*_entries(regions, alive, extracts, seconds), *_overtaken_entries(overtaken), *left_out]
-                record(session, attempt, entries)
-        except _TooManyRejectedError as error:
+        load_files(session, staged.manifest, tables)
+        publication = publish_until_known(session, staged, watch.seconds(), open_again, say)
+        if publication.refused:
             drop_staging_tables(session, tables)
-            return Publication((), (), error.check, seconds_load, watch.seconds())
-        except OutcomeUnknownError as error:
-            if not ask_ledger(open_again, attempt):
-                raise NeedsPersonError("COMMIT was lost and did not take place") from error
-    return Publication(regions, overtaken, None, seconds_load, watch.seconds())
+        return publication
 
 
 @contextmanager
@@ -134,17 +90,68 @@ def _dropped_on_failure(session: Session, tables: StagingTables) -> Iterator[Non
         raise type(error)(f"nothing was published: {error}; run the date again") from error
 
 
-def drop_staging_tables(session: Session, tables: StagingTables) -> None:
-    """Drops the tables of one attempt."""
-    session.run_script(render("load/drop_staging_tables", **vars(tables)))
-
-
 class _TooManyRejectedError(Exception):
     """Leaves the transaction so that it is rolled back; an answer, not a failure."""
 
     def __init__(self, check: Check) -> None:
         super().__init__(check.message)
         self.check = check
+
+
+def publish_until_known(
+    session: Session, staged: Staged, seconds_load: float, open_again: OpenSession, say: Say
+) -> Publication:
+    """Begins transactions until it is known how one ended: never twice without the ledger's word on the one before.
+
+    The lock comes first, so that a COMMIT that is still under way has ended when the ledger answers.
+    """
+    watch, unsure = Stopwatch(), None
+    for number in range(1, PUBLISH_TRIES_MAX + 1):
+        publication = None
+        try:
+            with open_again() if number > 1 else nullcontext(session) as trying, trying.transaction():
+                _take_lock(trying, staged.attempt, say)
+                if unsure and statuses_of_run(trying, staged.attempt.run_number):
+                    return unsure
+                unsure = None
+                publication = _publish_locked(trying, staged, seconds_load)
+            return publication  # noqa: RET504 (known by its name when COMMIT gives no answer)
+        except _TooManyRejectedError as error:
+            return Publication((), (), error.check, seconds_load, watch.seconds())
+        except SalesEtlError as error:
+            if isinstance(error, OutcomeUnknownError):
+                unsure = publication or unsure
+            may_pass = isinstance(error, TransientError | OutcomeUnknownError)
+            if may_pass and number < PUBLISH_TRIES_MAX and watch.seconds() < PUBLISH_RETRY_S_MAX:
+                say(f"step=publish try {number} of {PUBLISH_TRIES_MAX}: {error}; the ledger is asked before the next")
+                continue
+            if unsure is None:
+                raise
+            raise OutcomeUnknownError(
+                f"no answer to COMMIT: look for run {staged.attempt.run_number} in ANALYTICS.ETL_BATCHES before the "
+                f"date is run again ({error})"
+            ) from error
+    raise AssertionError("the last try returns or raises")
+
+
+def _take_lock(session: Session, attempt: Attempt, say: Say) -> None:
+    with said_when_slow(say, LOCK_WAIT_LINE, LOCK_WAIT_SAID_S):
+        session.query(render("publish/lock"), [attempt.run_number])
+
+
+def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Publication:
+    """Everything between the lock and COMMIT."""
+    watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
+    overtaken = _leave_out_overtaken(session, attempt, tables)
+    alive = [region for region in staged.transformed if region.region not in overtaken]
+    regions = _publish_rows(session, staged.manifest, [region.region for region in alive])
+    check_law(session, tables, attempt.run_number, regions, alive, staged.extracts)
+    if refused := judge_rejected(regions, alive, staged.extracts, staged.thresholds):
+        raise _TooManyRejectedError(refused)
+    seconds = {"load": seconds_load, "publish": watch.seconds()}
+    entries = _entries(regions, alive, staged.extracts, seconds)
+    record(session, attempt, [*entries, *_overtaken_entries(overtaken), *staged.left_out])
+    return Publication(regions, overtaken, None, seconds_load, watch.seconds())
 
 
 def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTables) -> tuple[str, ...]:
@@ -156,66 +163,21 @@ def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTabl
     return overtaken
 
 
-def _publish_rows(
-    session: Session, manifest: Manifest, alive: Sequence[Transformed], tables: StagingTables
-) -> tuple[Published, ...]:
-    if not alive:
+def _publish_rows(session: Session, manifest: Manifest, regions: Sequence[str]) -> tuple[Published, ...]:
+    if not regions:
         return ()
-    attempt = manifest.attempt
+    attempt, tables = manifest.attempt, manifest.attempt.staging_tables
     names = vars(tables) | {"snapshots": snapshots_query(manifest.snapshots)}
     session.query(render("publish/insert_fates", **names))
     session.query(render("publish/insert_cross_region", **names))
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number])
-    for region in alive:
-        replaced = [attempt.batch_id, region.region, attempt.run_number]
-        session.query(render("publish/delete_replaced_rejected"), replaced)
+    for region in regions:
+        session.query(render("publish/delete_replaced_rejected"), [attempt.batch_id, region, attempt.run_number])
+    session.query(render("publish/insert_undo", **names), [attempt.run_number, attempt.batch_id])
     merge = render("publish/merge_sales_fact", **names, batch_id=attempt.batch_id, run_number=str(attempt.run_number))
     session.query(merge)
     session.query(render("publish/close_rejected"))
-    counted = tallies_of_rows(session.query(render("publish/count_staged", **names)), keys=2)
-    return tuple(_published(region.region, counted) for region in alive)
-
-
-def _published(region: str, tallies: Mapping[tuple[str, ...], Tally]) -> Published:
-    by_fate = {fate: tallies.get((region, fate), Tally()) for fate in (*TALLIED_FATES, CROSS_REGION)}
-    return Published(region, **by_fate)
-
-
-def _check_law(
-    session: Session,
-    tables: StagingTables,
-    regions: Sequence[Published],
-    alive: Sequence[Transformed],
-    extracts: Sequence[Extracted],
-) -> None:
-    """The conservation law, before COMMIT: what the source counted is what the fates and the table add up to."""
-    if not alive:
-        return
-    in_table = tallies_of_rows(session.query(render("publish/count_fact", **vars(tables))), keys=2)
-    sources = {extracted.region: extracted.source for extracted in extracts}
-    for published, transformed in zip(regions, alive, strict=True):
-        region = published.region
-        for fate in ("inserted", "updated", "unchanged"):
-            _demand(f"{region} {fate}", getattr(published, fate), in_table.get((region, fate), Tally()))
-        fates = add_up(getattr(published, fate) for fate in (*TALLIED_FATES, CROSS_REGION))
-        _demand(f"{region} staged", transformed.clean, fates)
-        _demand(f"{region} source", sources[region], fates + transformed.duplicates + transformed.rejected)
-
-
-def _demand(what: str, expected: Tally, found: Tally) -> None:
-    if differences := expected.differences(found):
-        raise PublishRefusedError(f"the law does not hold for {what}: {'; '.join(differences)}")
-
-
-def _judge_rejected(
-    regions: Sequence[Published], alive: Sequence[Transformed], extracts: Sequence[Extracted], thresholds: Thresholds
-) -> Check | None:
-    """The first failed check of the share of rejected rows, cross-region keys included."""
-    read = {extracted.region: extracted.read.rows for extracted in extracts}
-    rejected = {p.region: p.cross_region.rows + t.rejected.rows for p, t in zip(regions, alive, strict=True)}
-    shares = [rejected_share(region, rows, read[region], thresholds) for region, rows in rejected.items()]
-    shares.append(rejected_share(BATCH, sum(rejected.values()), sum(read[region] for region in rejected), thresholds))
-    return next((check for check in shares if not check.passed), None)
+    return count_fates(session, tables, regions)
 
 
 def _entries(
@@ -233,7 +195,7 @@ def _entries(
                 "EXTRACTED": by_region[published.region].source.rows,
                 "REJECTED": transformed.rejected.rows + published.cross_region.rows,
                 "DUPLICATES": transformed.duplicates.rows,
-                **{fate.upper(): getattr(published, fate).rows for fate in TALLIED_FATES},
+                **{fate.upper(): published.of(fate).rows for fate in TALLIED_FATES},
             },
             money=by_region[published.region].source,
             seconds={
@@ -251,25 +213,6 @@ def _overtaken_entries(overtaken: Iterable[str]) -> list[Entry]:
     return [Entry(region, Status.OVERTAKEN, cause=cause) for region in overtaken]
 
 
-def ask_ledger(open_again: Callable[[], AbstractContextManager[Session]], attempt: Attempt) -> bool:
-    """Whether the attempt was committed. Raises OutcomeUnknownError when nobody can be asked."""
-    try:
-        with open_again() as session:
-            return was_committed(session, attempt)
-    except SalesEtlError as error:
-        raise OutcomeUnknownError(
-            f"no answer to COMMIT, and the ledger cannot be asked: look for run {attempt.run_number} in "
-            f"ANALYTICS.ETL_BATCHES before the date is run again ({error})"
-        ) from error
-
-
-def was_committed(session: Session, attempt: Attempt) -> bool:
-    """Whether a publish whose COMMIT gave no answer took place. Waits for the lock, so that it cannot land later."""
-    with session.transaction():
-        session.query(render("publish/lock"), [attempt.run_number])
-        return bool(statuses_of_run(session, attempt.run_number))
-
-
 @task(name="publish")
 def publish(
     manifest: Manifest,
@@ -285,10 +228,9 @@ def publish(
     tag = f"retail-sales publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
     logger = get_run_logger()
     open_again = partial(open_session, connector, warehouse, tag, logger.warning)
+    staged = Staged(manifest, extracts, transformed, left_out, thresholds)
     with open_again() as session:
-        publication = publish_manifest(
-            session, manifest, extracts, transformed, left_out, thresholds, open_again, logger.info
-        )
+        publication = publish_manifest(session, staged, open_again, logger.info)
     logger.info(
         "step=publish regions=%d load_seconds=%.1f publish_seconds=%.1f",
         len(publication.regions),

@@ -12,9 +12,10 @@ from tasks.anomalies import Anomaly
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import Extracted
+from tasks.law import TALLIED_FATES, Published
 from tasks.ledger import Entry
 from tasks.plan import Plan
-from tasks.publish import TALLIED_FATES, Publication, Published
+from tasks.publish import Publication
 from tasks.quality import Verdict
 from tasks.stage import StagedRegion
 from tasks.tally import Tally

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from expectations.columns import SOURCE_COLUMNS, Column, Kind
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
-from tasks.tally import MONEY_COLUMNS
+from tasks.tally import TALLIED_COLUMNS
 
 SOURCE_TABLE = "sales_transactions"
 
@@ -137,16 +137,29 @@ def copy_statement(window: Window, extra_columns: Iterable[str]) -> str:
 
 
 def tally_statement(window: Window) -> str:
-    """Rows and money of the window by currency, counted by the database itself, apart from the COPY.
+    """Rows and totals of the window by currency, counted by the database itself, apart from the COPY.
 
-    Answers currency, rows and, for each money column, its sum and the number of cells that have an amount.
+    Answers currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
-    money = [column for column in SOURCE_COLUMNS if column.name in MONEY_COLUMNS]
-    sums = [
-        f"{how}({quote_postgres(column.name)}) FILTER (WHERE NOT {unreadable(column)})"
-        for column in money
-        for how in ("sum", "count")
+    totals = [
+        f"sum({_number(column)}){_readable(column)}, count({quote_postgres(column.name)}){_readable(column)}"
+        for column in TALLIED_COLUMNS
     ]
-    return (
-        f"SELECT currency::text, count(*), {', '.join(sums)} FROM {SOURCE_TABLE} WHERE {in_window(window)} GROUP BY 1"
-    )
+    columns = ",\n  ".join(["currency::text", "count(*)", *totals])
+    return f"SELECT\n  {columns}\nFROM {SOURCE_TABLE}\nWHERE {in_window(window)}\nGROUP BY 1"
+
+
+def _number(column: Column) -> str:
+    """What a cell adds to its column's total, as `tasks/tally.py` has it."""
+    name = quote_postgres(column.name)
+    match column.kind:
+        case "text":
+            return f"char_length({name}::text)"
+        case "timestamp":
+            return f"extract(epoch FROM {name}) * 1000000"
+        case _:
+            return name
+
+
+def _readable(column: Column) -> str:
+    return "" if column.kind == "text" else f" FILTER (WHERE NOT {unreadable(column)})"

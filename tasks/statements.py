@@ -9,10 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
-from expectations.columns import Column, Role
+from expectations.columns import Column, Kind, Role
 from expectations.regions import REGIONS, Region
 from expectations.tables import CLEAN_COLUMNS, REJECTED_SOURCE_COLUMNS
-from tasks.tally import MONEY_COLUMNS
+from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
+
+_DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 
@@ -48,17 +50,28 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
     )
 
 
-def money_sums(prefix: str = "") -> str:
-    """Exact sum and number of amounts of each money column; without the cast a stand-in may add floats."""
-    return ", ".join(
-        f"SUM({prefix}{column.upper()}::NUMBER(38,2)), COUNT({prefix}{column.upper()})" for column in MONEY_COLUMNS
+def tally_sums(prefix: str = "") -> str:
+    """Exact sum and number of values of each tallied column; without the cast a stand-in may add floats."""
+    return ",\n    ".join(
+        f"SUM({number_in_snowflake(column, prefix)}::NUMBER(38,{_DECIMALS.get(column.kind, 0)})), "
+        f"COUNT({prefix}{column.name.upper()})"
+        for column in TALLIED_COLUMNS
     )
 
 
-def _definition(column: Column) -> str:
-    required = "" if column.nullable else " NOT NULL"
+def _rejected_money_sums() -> str:
+    """Exact sum and number of amounts of the money columns as text; what was unreadable is not written like this."""
+    amounts = [
+        f"CASE WHEN REGEXP_LIKE({name}, '-?[0-9]{{1,10}}[.][0-9]{{2}}') THEN {name}::NUMBER(38,2) END"
+        for name in (column.upper() for column in MONEY_COLUMNS)
+    ]
+    return ",\n    ".join(f"SUM({amount}), COUNT({amount})" for amount in amounts)
+
+
+def _definition(column: Column, required: bool = True) -> str:
+    required_text = " NOT NULL" if required and not column.nullable else ""
     comment = text_literal(column.description)
-    return f"{column.stored_name.upper()} {column.snowflake_type}{required} COMMENT {comment}"
+    return f"{column.stored_name.upper()} {column.snowflake_type}{required_text} COMMENT {comment}"
 
 
 def _rejected_definitions() -> str:
@@ -94,10 +107,18 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
 
 
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
+_ATTRIBUTE_NAMES = tuple(c.stored_name for c in CLEAN_COLUMNS if c.role not in (Role.KEY, Role.REGION))
+"""All columns of a sale but those that name it."""
 
 _COLUMN_LISTS = {
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
     "rejected_column_definitions": _rejected_definitions(),
+    "undo_column_definitions": ",\n    ".join(
+        _definition(column, required=column.role in (Role.KEY, Role.REGION)) for column in CLEAN_COLUMNS
+    ),
+    "attribute_columns": _names(_ATTRIBUTE_NAMES),
+    "fact_attribute_columns": _names(_ATTRIBUTE_NAMES, "FACT."),
+    "rejected_money_sums": _rejected_money_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
@@ -107,9 +128,9 @@ _COLUMN_LISTS = {
     "no_column_differs": "\n            AND ".join(
         f"FACT.{name.upper()} IS NOT DISTINCT FROM STAGED.{name.upper()}" for name in _CLEAN_NAMES
     ),
-    "money_sums": money_sums(),
-    "staged_money_sums": money_sums("STAGED."),
-    "fact_money_sums": money_sums("FACT."),
+    "tally_sums": tally_sums(),
+    "staged_tally_sums": tally_sums("STAGED."),
+    "fact_tally_sums": tally_sums("FACT."),
     "null_percentages": ",\n    ".join(
         f"100 * COUNT_IF({column.stored_name.upper()} IS NULL) / COUNT(*) AS {column.stored_name.upper()}"
         for column in CLEAN_COLUMNS

@@ -1,4 +1,4 @@
-"""Counting rows and money exactly, so that two sides of a step can be compared. Pure."""
+"""Counting rows, money and control totals exactly, so that two sides of a step can be compared. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,11 +6,26 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from expectations.columns import SOURCE_COLUMNS, Role
+from expectations.columns import SOURCE_COLUMNS, Column, Role
 
 MONEY_COLUMNS = tuple(column.name for column in SOURCE_COLUMNS if column.role is Role.MONEY)
-"""The amounts whose totals are carried from source to table."""
+"""The amounts whose totals people read."""
+
+TALLIED_COLUMNS = tuple(
+    sorted(
+        (
+            c
+            for c in SOURCE_COLUMNS
+            if not c.personal and c.role not in (Role.KEY, Role.REGION) and c.name != "currency"
+        ),
+        key=lambda column: column.role is not Role.MONEY,
+    )
+)
+"""The columns whose totals are carried from source to table, money first: those that no step changes. A text counts as
+its number of characters, a time as its microseconds since 1970: control totals, which show a swapped column or a
+shifted clock."""
 
 NO_CURRENCY = "(none)"
 """Names a NULL currency in totals."""
@@ -18,7 +33,7 @@ NO_CURRENCY = "(none)"
 
 @dataclass(frozen=True)
 class Amount:
-    """The exact total of one money column in one currency, and how many cells had no amount (NULL or unreadable)."""
+    """The exact total of one column in one currency, and how many cells had no value (NULL or unreadable)."""
 
     total: Decimal = Decimal("0.00")
     absent: int = 0
@@ -29,7 +44,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Tally:
-    """Rows, and the exact totals of the money columns per currency; totals are never added across currencies.
+    """Rows, and the exact totals of TALLIED_COLUMNS per currency; totals are never added across currencies.
 
     `amounts` maps (currency, column) to its Amount. Two tallies are equal when every count and total is.
     """
@@ -46,6 +61,10 @@ class Tally:
         """What remains when the rows counted by `other` are taken away."""
         return self + Tally(-other.rows, {c: Amount(-a.total, -a.absent) for c, a in other.amounts.items()})
 
+    def money(self) -> "Tally":
+        """The rows and the money, without the control totals."""
+        return Tally(self.rows, {cell: amount for cell, amount in self.amounts.items() if cell[1] in MONEY_COLUMNS})
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tally) and (self.rows, self._nonzero()) == (other.rows, other._nonzero())
 
@@ -58,17 +77,19 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         """Plain types for JSON; totals as text, so that no reader turns them into floats."""
         money: dict[str, dict[str, Any]] = {}
+        controls: dict[str, dict[str, Any]] = {}
         for (currency, column), amount in sorted(self.amounts.items()):
-            cell: dict[str, Any] = {"total": str(amount.total)}
-            money.setdefault(currency, {})[column] = cell | ({"absent": amount.absent} if amount.absent else {})
-        return {"rows": self.rows, "money": money}
+            cell = {"total": str(amount.total)} | ({"absent": amount.absent} if amount.absent else {})
+            (money if column in MONEY_COLUMNS else controls).setdefault(currency, {})[column] = cell
+        return {"rows": self.rows, "money": money, "controls": controls}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Tally":
         """The inverse of `to_json`."""
         amounts = {
             (currency, column): Amount(Decimal(cell["total"]), cell.get("absent", 0))
-            for currency, columns in value["money"].items()
+            for totals in (value["money"], value["controls"])
+            for currency, columns in totals.items()
             for column, cell in columns.items()
         }
         return cls(value["rows"], amounts)
@@ -82,7 +103,7 @@ class Tally:
             if left.total != right.total:
                 lines.append(f"{column} {currency} {left.total} against {right.total}")
             if left.absent != right.absent:
-                lines.append(f"{column} {currency} without amount {left.absent} against {right.absent}")
+                lines.append(f"{column} {currency} without value {left.absent} against {right.absent}")
         return lines
 
 
@@ -92,27 +113,47 @@ def add_up(tallies: Iterable[Tally]) -> Tally:
 
 
 def tally_of_table(table: pa.Table | pa.RecordBatch) -> Tally:
-    """Counts a table with the money columns (decimal128) and `currency` (text)."""
-    table = pa.table({name: table[name] for name in ("currency", *MONEY_COLUMNS)})
-    wanted: list[tuple[str, str]] = [(column, how) for column in MONEY_COLUMNS for how in ("sum", "count")]
-    counted = table.group_by("currency").aggregate([*wanted, ([], "count_all")])
+    """Counts a table with the columns of EXTRACTED_SCHEMA or CLEAN_SCHEMA."""
+    names = [column.name for column in TALLIED_COLUMNS]
+    numbers = pa.table({"currency": table["currency"], **{c.name: _as_number(table[c.name]) for c in TALLIED_COLUMNS}})
+    wanted: list[tuple[str, str]] = [(name, how) for name in names for how in ("sum", "count")]
+    counted = numbers.group_by("currency").aggregate([*wanted, ([], "count_all")])
     return tally_of_groups(
-        (row["currency"], row["count_all"], [(row[f"{c}_sum"], row[f"{c}_count"]) for c in MONEY_COLUMNS])
+        (row["currency"], row["count_all"], [(row[f"{name}_sum"], row[f"{name}_count"]) for name in names])
         for row in counted.to_pylist()
     )
 
 
-def cells_of(row: Sequence[Any]) -> list[tuple[Decimal | None, int]]:
-    """The (sum, number of amounts) pairs of a query's row, one per money column."""
-    return [(row[2 * i], int(row[2 * i + 1])) for i in range(len(MONEY_COLUMNS))]
+def _as_number(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """What a cell adds to its column's total, as decimals, because sums of int64 wrap around."""
+    if pa.types.is_decimal(cells.type):
+        return cells
+    whole = pc.utf8_length(cells) if pa.types.is_string(cells.type) else cells.cast(pa.int64())
+    return whole.cast(pa.decimal128(19, 0)) if pa.types.is_int64(whole.type) else whole
+
+
+def number_in_snowflake(column: Column, prefix: str = "") -> str:
+    """The SQL of `_as_number` for a column of a warehouse table."""
+    name = prefix + column.name.upper()
+    match column.kind:
+        case "text":
+            return f"LENGTH({name})"
+        case "timestamp":
+            return f"DATE_PART(EPOCH_MICROSECOND, {name})"
+        case _:
+            return name
 
 
 def tallies_of_rows(rows: Iterable[Sequence[Any]], keys: int) -> dict[tuple[str, ...], Tally]:
-    """Tallies by the first `keys` values of rows (keys..., currency, rows, sum and count per money column)."""
+    """Tallies by the first `keys` values of rows (keys..., currency, rows, sum and number of values per column).
+
+    The columns are TALLIED_COLUMNS, or the first of them.
+    """
     tallies: dict[tuple[str, ...], Tally] = {}
     for row in rows:
         key, (currency, count), cells = tuple(row[:keys]), row[keys : keys + 2], row[keys + 2 :]
-        tallies[key] = tallies.get(key, Tally()) + tally_of_groups([(currency, int(count), cells_of(cells))])
+        pairs = [(total, int(values)) for total, values in zip(cells[::2], cells[1::2], strict=True)]
+        tallies[key] = tallies.get(key, Tally()) + tally_of_groups([(currency, int(count), pairs)])
     return tallies
 
 
@@ -123,14 +164,15 @@ def currency_name(currency: str | None) -> str:
     return f'"{currency}"' if currency.strip('"') == NO_CURRENCY else currency
 
 
-def tally_of_groups(groups: Iterable[tuple[str | None, int, list[tuple[Decimal | None, int]]]]) -> Tally:
-    """Tally of rows grouped by currency: (currency, rows, [(sum, number of amounts) per money column])."""
+def tally_of_groups(groups: Iterable[tuple[str | None, int, list[tuple[Decimal | int | None, int]]]]) -> Tally:
+    """Tally of rows grouped by currency: (currency, rows, [(sum, number of values) per tallied column])."""
+    names = [column.name for column in TALLIED_COLUMNS]
     return add_up(
         Tally(
             rows,
             {
-                (currency_name(currency), column): Amount(total or Decimal("0.00"), rows - amounts)
-                for column, (total, amounts) in zip(MONEY_COLUMNS, cells, strict=True)
+                (currency_name(currency), name): Amount(Decimal(total or "0.00"), rows - values)
+                for name, (total, values) in zip(names, cells, strict=False)
             },
         )
         for currency, rows, cells in groups

@@ -7,7 +7,8 @@ from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.errors import NeedsPersonError
-from tasks.publish import Publication, drop_staging_tables
+from tasks.load import drop_staging_tables
+from tasks.publish import Publication
 from tasks.retries import RETRIES
 from tasks.stage import Manifest
 from tasks.statements import render

@@ -10,6 +10,20 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
 )
 COMMENT = 'One row per sale of all regions: the newest valid version';
 
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
+    UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
+    UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
+    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before',
+    UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
+    ${undo_column_definitions},
+    ETL_BATCH_ID VARCHAR COMMENT 'Batch that had written the version before',
+    ETL_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that had written the version before',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'When the source of the version before was read (UTC)',
+    ETL_INSERTED_AT TIMESTAMP_TZ(6) COMMENT 'When the sale first came into SALES_FACT (UTC)',
+    ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)'
+)
+COMMENT = 'What each publish changed in SALES_FACT: one row per inserted or updated sale, as it was before';
+
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     ${rejected_column_definitions},
     ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
@@ -36,7 +50,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     UPDATED NUMBER(18,0) COMMENT 'Sales that got a newer version',
     UNCHANGED NUMBER(18,0) COMMENT 'Sales that stood in the table just so',
     SUPERSEDED NUMBER(18,0) COMMENT 'Versions older than the one in the table',
-    MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, as JSON text',
+    MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, control totals included, as JSON text',
     SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
     CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED and OVERTAKEN',
     CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract'

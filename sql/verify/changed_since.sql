@@ -1,6 +1,6 @@
 -- Answers rows and exact money by region and currency of the staged rows that publish put into the fact table and a
 -- newer run has changed since: they need not match any more, and are no difference.
-SELECT STAGED.REGION, STAGED.CURRENCY, COUNT(*), ${staged_money_sums}
+SELECT STAGED.REGION, STAGED.CURRENCY, COUNT(*), ${staged_tally_sums}
 FROM (
     SELECT ${clean_columns}
     FROM ${clean_table}

@@ -1,6 +1,6 @@
 -- Answers rows and exact money by region and currency of the staged rows that stand in the fact table in every column.
 -- Written otherwise than the counts inside publish: a set intersection, which knows neither fates nor batch ids.
-SELECT REGION, CURRENCY, COUNT(*), ${money_sums}
+SELECT REGION, CURRENCY, COUNT(*), ${tally_sums}
 FROM (
     SELECT ${clean_columns}
     FROM ${clean_table}

@@ -34,6 +34,7 @@ VIEWS = {"ETL_BATCHES_LATEST": "ETL_BATCHES", "ETL_BATCHES_IN_PRODUCTION": "ETL_
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE"),
+    "SALES_FACT_UNDO": ("INSERT",),
     "SALES_REJECTED": ("INSERT", "UPDATE", "DELETE"),
     "ETL_BATCHES": ("INSERT",),
     "ETL_LOCK": ("UPDATE",),

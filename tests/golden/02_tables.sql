@@ -31,6 +31,41 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
 )
 COMMENT = 'One row per sale of all regions: the newest valid version';
 
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
+    UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
+    UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
+    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before',
+    UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
+    SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
+    SALE_DATE TIMESTAMP_TZ(6) COMMENT 'When the sale happened (UTC).',
+    STORE_ID VARCHAR COMMENT 'Store that sold.',
+    CUSTOMER_ID VARCHAR COMMENT 'Customer who bought.',
+    CUSTOMER_EMAIL_TOKEN VARCHAR COMMENT 'Customer''s e-mail address.',
+    PRODUCT_ID VARCHAR COMMENT 'Product sold.',
+    PRODUCT_CATEGORY VARCHAR COMMENT 'Category of the product.',
+    QUANTITY NUMBER(18,0) COMMENT 'Units sold; millilitres for fuel.',
+    UNIT_PRICE NUMBER(18,6) COMMENT 'Gross price of one unit in `currency`; may be below a cent.',
+    DISCOUNT_AMOUNT NUMBER(12,2) COMMENT 'Discount in `currency`.',
+    TAX_AMOUNT NUMBER(12,2) COMMENT 'Tax contained in the total, in `currency`.',
+    TOTAL_AMOUNT NUMBER(12,2) COMMENT 'Gross amount in `currency`: before discount, tax included.',
+    CURRENCY VARCHAR COMMENT 'ISO 4217 code of the amounts.',
+    PAYMENT_METHOD VARCHAR COMMENT 'How the customer paid.',
+    REGION VARCHAR NOT NULL COMMENT 'Region as the source spells it; its code in the fact table.',
+    UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the row last changed at the source (UTC).',
+    EXTRA_ATTRIBUTES VARCHAR COMMENT 'Source columns beyond the contract that the variable `extra_columns` names, as JSON text.',
+    NET_AMOUNT NUMBER(12,2) COMMENT 'total_amount - discount_amount.',
+    GROSS_PROFIT NUMBER(12,2) COMMENT 'net_amount - tax_amount.',
+    SALE_YEAR NUMBER(4,0) COMMENT 'Year of sale_date (UTC).',
+    SALE_MONTH NUMBER(4,0) COMMENT 'Month of sale_date (UTC), 1 to 12.',
+    SALE_DAY NUMBER(4,0) COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
+    ETL_BATCH_ID VARCHAR COMMENT 'Batch that had written the version before',
+    ETL_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that had written the version before',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'When the source of the version before was read (UTC)',
+    ETL_INSERTED_AT TIMESTAMP_TZ(6) COMMENT 'When the sale first came into SALES_FACT (UTC)',
+    ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)'
+)
+COMMENT = 'What each publish changed in SALES_FACT: one row per inserted or updated sale, as it was before';
+
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',
     SALE_KEY VARCHAR COMMENT 'Business key as the fact table would have it',
@@ -77,7 +112,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     UPDATED NUMBER(18,0) COMMENT 'Sales that got a newer version',
     UNCHANGED NUMBER(18,0) COMMENT 'Sales that stood in the table just so',
     SUPERSEDED NUMBER(18,0) COMMENT 'Versions older than the one in the table',
-    MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, as JSON text',
+    MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, control totals included, as JSON text',
     SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
     CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED and OVERTAKEN',
     CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract'

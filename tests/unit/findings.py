@@ -8,9 +8,10 @@ from pathlib import Path
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import Extracted
+from tasks.law import Published
 from tasks.ledger import Entry, Status
 from tasks.plan import Plan
-from tasks.publish import Publication, Published
+from tasks.publish import Publication
 from tasks.quality import Check, Verdict
 from tasks.report import Findings
 from tasks.source import NewColumn

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,25 +13,16 @@ from expectations.thresholds import Thresholds
 from tasks.arrow_files import read_table
 from tasks.attempt import Attempt
 from tasks.batch import Batch
-from tasks.extract import Extracted, read_region
-from tasks.ledger import Entry, start_attempt
-from tasks.publish import Publication, publish_manifest
+from tasks.extract import read_region
+from tasks.ledger import start_attempt
+from tasks.publish import Publication, Staged, publish_manifest
 from tasks.stage import Manifest, load_bucket, stage_table
-from tasks.transform import Transformed, transform_region
+from tasks.transform import transform_region
 from tasks.verify import Verification, compare, refuse_differences
 from tests.integration.conftest import World
 
 TOLERANT = Thresholds(max_rejected_percentage=Decimal(100))
 KEY = b"a key of tests, long enough for all"
-
-
-@dataclass(frozen=True)
-class Staged:
-    """An attempt that is ready to publish."""
-
-    manifest: Manifest
-    extracts: list[Extracted]
-    transformed: list[Transformed]
 
 
 def begin(world: World, day: date, *regions: str) -> Attempt:
@@ -53,17 +43,13 @@ def stage_attempt(world: World, attempt: Attempt, day: date, scratch: Path) -> S
         for kind, path in (("clean", transformed[-1].clean_path), ("rejected", transformed[-1].rejected_path)):
             files += stage_table(read_table(path), kind, region, attempt.staging_prefix, scratch, bucket)  # type: ignore[arg-type]
     manifest = Manifest(attempt, {e.region: e.snapshot_at for e in extracts}, tuple(files))
-    return Staged(manifest, extracts, transformed)
+    return Staged(manifest, extracts, transformed, (), TOLERANT)
 
 
-def publish_staged(
-    world: World, staged: Staged, thresholds: Thresholds = TOLERANT, left_out: tuple[Entry, ...] = ()
-) -> tuple[Publication, Verification | None]:
+def publish_staged(world: World, staged: Staged) -> tuple[Publication, Verification | None]:
     """Publishes and takes the second look."""
     with world.session() as session:
-        publication = publish_manifest(
-            session, staged.manifest, staged.extracts, staged.transformed, left_out, thresholds, world.session, print
-        )
+        publication = publish_manifest(session, staged, world.session, print)
         if publication.refused:
             return publication, None
         verification = compare(session, staged.manifest, publication)

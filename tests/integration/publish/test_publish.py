@@ -13,14 +13,15 @@ from tasks.anomalies import usual_rows
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.ledger import Entry, Status, record, record_failure, sweep_staging
-from tasks.publish import load_files, publish_manifest
+from tasks.load import load_files
+from tasks.publish import Staged, publish_manifest
 from tasks.stage import Manifest
 from tasks.statements import source_key
 from tasks.tally import Amount, Tally
 from tasks.verify import compare
 from tasks.warehouse import Row
 from tests.integration.conftest import World, good_sale
-from tests.integration.publish.harness import TOLERANT, Staged, begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
 
 
 def at(day: date, hour: int) -> datetime:
@@ -142,7 +143,7 @@ def test_too_many_cross_region_keys_roll_everything_back(world: World, day: date
                 region, sale(region, f"clash-{day}-{number if number < 5 else region + str(number)}", at(day, 9))
             )
     staged = stage_attempt(world, begin(world, day, "EUROPE", "US_WEST"), day, tmp_path)
-    publication, _ = publish_staged(world, staged, Thresholds())
+    publication, _ = publish_staged(world, replace(staged, thresholds=Thresholds()))
     assert publication.refused is not None
     assert "rejected 5 of 10 rows (50.00 %) is above threshold 5.0 %" in publication.refused.message
     assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
@@ -327,9 +328,7 @@ def test_the_second_look_takes_what_a_newer_run_has_changed_for_no_difference(
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)), sale("EUROPE", other, at(day, 9)))
     first = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
     with world.session() as session:
-        publication = publish_manifest(
-            session, first.manifest, first.extracts, first.transformed, (), TOLERANT, world.session, print
-        )
+        publication = publish_manifest(session, first, world.session, print)
         world.change(
             "EUROPE",
             "UPDATE sales_transactions SET total_amount = 4, updated_at = %s WHERE sale_id = %s",

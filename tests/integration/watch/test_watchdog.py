@@ -237,4 +237,7 @@ async def schedule_last_hour(deployment: str) -> None:
     times = {"start_time": str(now - timedelta(hours=1)), "end_time": str(now)}
     async with get_client() as client:
         found = await client.read_deployment_by_name(deployment)
+        (schedule,) = found.schedules
+        await client.update_deployment_schedule(found.id, schedule.id, active=True)  # other tests pause it
         await client._client.post(f"/deployments/{found.id}/schedule", json=times)
+        await client.update_deployment_schedule(found.id, schedule.id, active=schedule.active)

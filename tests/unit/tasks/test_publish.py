@@ -1,10 +1,11 @@
-"""Publish when the answer to COMMIT is lost: the ledger is asked, and what nobody knows stays unknown.
+"""Publish when a lock, a conflict or a lost answer ends its transaction: the ledger is asked, nothing is sent blindly.
 
 What publishing does to the tables stands in tests/integration/publish, where there is a warehouse.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
@@ -13,20 +14,30 @@ import snowflake.connector.errors as snowflake_errors
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
-from tasks.publish import Publication, publish_manifest
+from tasks.ledger import Entry, Status
+from tasks.publish import PUBLISH_TRIES_MAX, Publication, Staged, publish_manifest
 from tasks.stage import Manifest
 from tasks.warehouse import Session
 
 MANIFEST = Manifest(Attempt(42, "flow-run", "20240115", ("EUROPE",)), {}, ())
+STAGED = Staged(MANIFEST, [], [], [Entry("EUROPE", Status.EMPTY)], Thresholds())
+
+LOST = snowflake_errors.OperationalError(msg="connection lost")
+LOCKED = snowflake_errors.ProgrammingError(msg="lock wait", errno=625)
+REFUSED = snowflake_errors.ProgrammingError(msg="insufficient privileges", errno=3001)
+
+Failing = dict[str, snowflake_errors.Error]
+"""Beginnings of statements and how they fail."""
 
 
+@dataclass
 class FakeConnection:
-    """Answers the ledger's question with `ledger` and loses the connection at COMMIT when `loses_commit`."""
+    """Answers the ledger's question with `ledger`; fails the statements that begin like a key of `failing`."""
 
-    def __init__(self, ledger: list[tuple[str, str]], loses_commit: bool = False) -> None:
-        self.ledger, self.loses_commit = ledger, loses_commit
-        self.answer: list[tuple[str, str]] = []
-        self.statements: list[str] = []
+    failing: Failing = field(default_factory=dict)
+    ledger: list[tuple[str, str]] = field(default_factory=list)
+    answer: list[tuple[str, str]] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
 
     def cursor(self) -> "FakeConnection":
         return self
@@ -37,43 +48,101 @@ class FakeConnection:
     def __exit__(self, *_: object) -> None: ...
 
     def execute(self, statement: str, values: Any) -> None:
-        self.statements.append(statement)
-        self.answer = self.ledger if "SELECT REGION, STATUS" in statement else []
-        if statement == "COMMIT" and self.loses_commit:
-            raise snowflake_errors.OperationalError(msg="connection lost")
+        bare = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
+        self.statements.append(bare)
+        self.answer = self.ledger if bare.startswith("SELECT REGION, STATUS") else []
+        for beginning, error in self.failing.items():
+            if bare.startswith(beginning):
+                raise error
 
     def fetchall(self) -> list[tuple[str, str]]:
         return self.answer
 
     def execute_string(self, script: str, remove_comments: bool) -> list[Any]:
+        self.statements.append(script)
         return []
 
+    def wrote_ledger(self) -> bool:
+        return any(statement.startswith("INSERT INTO ANALYTICS.ETL_BATCHES") for statement in self.statements)
 
-def published_with(asking: FakeConnection | SalesEtlError) -> Publication:
-    """Publishes over a connection that loses COMMIT; `asking` is the next connection, or why there is none."""
+
+def publish_over(first: FakeConnection, *next_ones: FakeConnection | SalesEtlError) -> Publication:
+    """Publishes over `first`; each further session is the next one, or why there is none."""
+    to_open = iter(next_ones)
 
     @contextmanager
     def open_again() -> Iterator[Session]:
-        if isinstance(asking, SalesEtlError):
-            raise asking
-        yield Session(cast(Any, asking))
+        match next(to_open):
+            case FakeConnection() as connection:
+                yield Session(cast(Any, connection))
+            case error:
+                raise error
 
-    session = Session(cast(Any, FakeConnection([], loses_commit=True)))
-    return publish_manifest(session, MANIFEST, [], [], [], Thresholds(), open_again, print)
+    publication = publish_manifest(Session(cast(Any, first)), STAGED, open_again, print)
+    assert next(to_open, None) is None, "fewer sessions were opened than expected"
+    return publication
+
+
+LOSES_COMMIT: Failing = {"COMMIT": LOST}
 
 
 def test_a_lost_commit_that_the_ledger_knows_is_a_publication() -> None:
-    asking = FakeConnection([("EUROPE", "PUBLISHED")])
-    assert published_with(asking).refused is None
-    assert "UPDATE ANALYTICS.ETL_LOCK" in asking.statements[1], "the lock first, so that it cannot land later"
+    asking = FakeConnection(ledger=[("EUROPE", "EMPTY")])
+    assert publish_over(FakeConnection(LOSES_COMMIT), asking).refused is None
+    assert asking.statements[1].startswith("UPDATE ANALYTICS.ETL_LOCK"), "so that the COMMIT cannot land later"
+    assert not asking.wrote_ledger()
 
 
-def test_a_lost_commit_that_the_ledger_does_not_know_did_not_take_place() -> None:
-    with pytest.raises(NeedsPersonError, match="COMMIT was lost and did not take place; run the date again"):
-        published_with(FakeConnection([]))
+def test_a_lost_commit_that_the_ledger_does_not_know_is_published_by_another_transaction() -> None:
+    asking = FakeConnection()
+    publish_over(FakeConnection(LOSES_COMMIT), asking)
+    assert asking.wrote_ledger()
+    assert asking.statements[-1] == "COMMIT"
 
 
-def test_a_lost_commit_stays_unknown_while_nobody_can_be_asked() -> None:
-    """Not the error of the second connection: that one says that a retry may help, or that nothing was published."""
-    with pytest.raises(OutcomeUnknownError):
-        published_with(TransientError("warehouse account cannot be reached"))
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param([TransientError("cannot be reached")] * 2, id="no-session"),
+        pytest.param([FakeConnection({"UPDATE ANALYTICS.ETL_LOCK": LOCKED})] * 2, id="lock-not-given"),
+        pytest.param([FakeConnection({"SELECT REGION, STATUS": LOST})] * 2, id="ledger-does-not-answer"),
+        pytest.param([FakeConnection(LOSES_COMMIT)] * 2, id="every-answer-lost"),
+        pytest.param([NeedsPersonError("password expired")], id="no-permission-to-ask"),
+        pytest.param([FakeConnection({"SELECT REGION, STATUS": REFUSED})], id="ledger-refuses"),
+    ],
+)
+def test_a_lost_commit_stays_unknown_while_nobody_can_be_asked(lost: list[FakeConnection | SalesEtlError]) -> None:
+    """Not the error of the later session: that one says that a retry may help, or that nothing was published."""
+    first = FakeConnection(LOSES_COMMIT)
+    with pytest.raises(OutcomeUnknownError, match="look for run 42 in ANALYTICS.ETL_BATCHES before the date is run"):
+        publish_over(first, *lost)
+    assert not any("DROP" in statement for statement in first.statements), "nothing is cleaned up before it is known"
+
+
+def test_a_lost_answer_is_known_again_when_a_later_session_reaches_the_ledger() -> None:
+    asking = FakeConnection(ledger=[("EUROPE", "EMPTY")])
+    publish_over(FakeConnection(LOSES_COMMIT), TransientError("cannot be reached"), asking)
+    assert not asking.wrote_ledger()
+
+
+@pytest.mark.parametrize("beginning", ["UPDATE ANALYTICS.ETL_LOCK", "SELECT DISTINCT REGION", "INSERT INTO ANALYTICS"])
+def test_a_lock_wait_or_conflict_is_tried_again(beginning: str) -> None:
+    second = FakeConnection()
+    first = FakeConnection({beginning: LOCKED})
+    publish_over(first, second)
+    assert "ROLLBACK" in first.statements
+    assert second.wrote_ledger()
+
+
+def test_tries_have_an_end_and_then_nothing_was_published() -> None:
+    waiting: Failing = {"UPDATE ANALYTICS.ETL_LOCK": LOCKED}
+    first, *others = [FakeConnection(waiting) for _ in range(PUBLISH_TRIES_MAX)]
+    with pytest.raises(TransientError, match="^nothing was published: .*lock wait; run the date again"):
+        publish_over(first, *others)
+    assert all("ROLLBACK" in connection.statements for connection in others)
+    assert any("DROP" in statement for statement in first.statements)
+
+
+def test_what_needs_a_person_is_not_tried_again() -> None:
+    with pytest.raises(NeedsPersonError, match="^nothing was published: .*insufficient privileges; run the date again"):
+        publish_over(FakeConnection({"INSERT INTO ANALYTICS.ETL_BATCHES": REFUSED}))

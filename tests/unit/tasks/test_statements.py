@@ -9,8 +9,8 @@ import pytest
 
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
-from tasks.statements import SQL_DIRECTORY, StagingTables, money_sums, render, snapshots_query, source_key, text_literal
-from tasks.tally import MONEY_COLUMNS
+from tasks.statements import SQL_DIRECTORY, StagingTables, render, snapshots_query, source_key, tally_sums, text_literal
+from tasks.tally import TALLIED_COLUMNS
 from tests.unit.golden import assert_golden
 
 PROJECT = SQL_DIRECTORY.parent
@@ -49,6 +49,8 @@ SHOWN = [
     "publish/insert_fates",
     "publish/insert_rejected",
     "publish/merge_sales_fact",
+    "publish/insert_undo",
+    "publish/count_rejected",
     "setup/02_tables",
     "verify/matching_rows",
     "checks/null_percentages",
@@ -120,10 +122,12 @@ def test_every_clean_column_takes_part_in_comparing_and_in_updating() -> None:
         assert f"    {name} = STAGED.{name}," in merge
 
 
-def test_money_is_added_exactly_and_its_cells_counted() -> None:
-    sums = money_sums("STAGED.")
-    assert sums.startswith("SUM(STAGED.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(STAGED.DISCOUNT_AMOUNT), ")
-    assert sums.count("SUM(") == sums.count("COUNT(") == len(MONEY_COLUMNS)
+def test_totals_are_added_exactly_and_their_cells_counted() -> None:
+    sums = tally_sums("STAGED.")
+    assert sums.startswith("SUM(STAGED.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(STAGED.DISCOUNT_AMOUNT),")
+    assert "SUM(STAGED.UNIT_PRICE::NUMBER(38,6))" in sums
+    assert "SUM(LENGTH(STAGED.STORE_ID)::NUMBER(38,0)), COUNT(STAGED.STORE_ID)" in sums
+    assert sums.count("SUM(") == sums.count("COUNT(") == len(TALLIED_COLUMNS)
 
 
 def test_a_cross_region_row_keeps_the_fraction_of_its_seconds() -> None:

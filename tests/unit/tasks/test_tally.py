@@ -1,8 +1,11 @@
 """Exact counting: money to the cent, per currency, NULL apart from empty text."""
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.tally import (
-    MONEY_COLUMNS,
     NO_CURRENCY,
+    TALLIED_COLUMNS,
     Amount,
     Tally,
     add_up,
@@ -36,7 +39,11 @@ tallies = st.builds(
     Tally,
     st.integers(min_value=0, max_value=100),
     st.dictionaries(
-        st.tuples(st.sampled_from(["EUR", "USD", "", NO_CURRENCY]), st.sampled_from(MONEY_COLUMNS)), amounts
+        st.tuples(
+            st.sampled_from(["EUR", "USD", "", NO_CURRENCY]),
+            st.sampled_from([column.name for column in TALLIED_COLUMNS]),
+        ),
+        amounts,
     ),
 )
 
@@ -110,6 +117,7 @@ def test_json_holds_money_as_text_with_its_cents() -> None:
     assert euros("2200.00", rows=1000).to_json() == {
         "rows": 1000,
         "money": {"EUR": {"total_amount": {"total": "2200.00"}}},
+        "controls": {},
     }
     assert euros("0.00", absent=2).to_json()["money"]["EUR"]["total_amount"] == {"total": "0.00", "absent": 2}
 
@@ -120,7 +128,7 @@ def test_json_holds_money_as_text_with_its_cents() -> None:
         pytest.param(euros("2.00"), [], id="equal"),
         pytest.param(euros("2.00", rows=2), ["rows 1 against 2"], id="rows"),
         pytest.param(euros("2.01"), ["total_amount EUR 2.00 against 2.01"], id="a-cent"),
-        pytest.param(euros("2.00", absent=1), ["total_amount EUR without amount 0 against 1"], id="absent"),
+        pytest.param(euros("2.00", absent=1), ["total_amount EUR without value 0 against 1"], id="absent"),
         pytest.param(
             Tally(1, {("USD", "total_amount"): Amount(Decimal("2.00"))}),
             ["total_amount EUR 2.00 against 0.00", "total_amount USD 0.00 against 2.00"],
@@ -144,23 +152,40 @@ def test_a_tally_is_equal_to_nothing_else() -> None:
     assert Tally() != {}
 
 
+Cell = tuple[Decimal | int | None, int]
+
+
+def counted(row: Mapping[str, Any]) -> list[Cell]:
+    """What a database answers for one row: sum and number of values of each tallied column."""
+    return [(_number(row[column.name]), int(row[column.name] is not None)) for column in TALLIED_COLUMNS]
+
+
+def _number(cell: Any) -> Decimal | int | None:
+    match cell:
+        case datetime():
+            return (cell - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        case str():
+            return len(cell)
+        case _:
+            return cell
+
+
 def test_groups_counted_by_a_database_are_the_same_as_the_table() -> None:
-    table = extracted_table(sale(currency=None, total_amount=None), sale(), sale(currency="USD"))
-    groups: list[tuple[str | None, int, list[tuple[Decimal | None, int]]]] = [
-        (None, 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (None, 0)]),
-        ("EUR", 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (Decimal("2.00"), 1)]),
-        ("USD", 1, [(Decimal("0.10"), 1), (Decimal("0.13"), 1), (Decimal("2.00"), 1)]),
-    ]
+    table = extracted_table(
+        sale(currency=None, total_amount=None, product_category=None), sale(store_id="Zürich 🛒"), sale(currency="USD")
+    )
+    groups = [(row["currency"], 1, counted(row)) for row in table.to_pylist()]
     for order in permutations(groups):
         assert tally_of_groups(order) == tally_of_table(table)
 
 
 def test_rows_of_a_query_are_tallied_by_their_first_keys() -> None:
     cells = [Decimal("0.10"), 1, Decimal("0.13"), 1]
+    others = [1, 1] * (len(TALLIED_COLUMNS) - 3)
     rows = [
-        ("EUROPE", "inserted", "EUR", 1, *cells, Decimal("2.00"), 1),
-        ("EUROPE", "inserted", "USD", 1, *cells, Decimal("3.00"), 1),
-        ("EUROPE", "updated", None, 2, None, 0, None, 0, None, 0),
+        ("EUROPE", "inserted", "EUR", 1, *cells, Decimal("2.00"), 1, *others),
+        ("EUROPE", "inserted", "USD", 1, *cells, Decimal("3.00"), 1, *others),
+        ("EUROPE", "updated", None, 2, *[None, 0] * len(TALLIED_COLUMNS)),
     ]
     tallied = tallies_of_rows(rows, keys=2)
     assert tallied.keys() == {("EUROPE", "inserted"), ("EUROPE", "updated")}
@@ -168,3 +193,28 @@ def test_rows_of_a_query_are_tallied_by_their_first_keys() -> None:
     assert tallied["EUROPE", "inserted"].amounts["USD", "total_amount"] == Amount(Decimal("3.00"))
     assert tallied["EUROPE", "updated"].amounts[NO_CURRENCY, "tax_amount"] == Amount(absent=2)
     assert tallies_of_rows([], keys=2) == {}
+
+
+NOON = datetime(2024, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        pytest.param({"sale_date": NOON + timedelta(hours=1)}, "sale_date", id="a-shifted-clock"),
+        pytest.param({"updated_at": NOON + timedelta(microseconds=1)}, "updated_at", id="a-microsecond"),
+        pytest.param({"store_id": "4242", "customer_id": "7"}, "store_id", id="swapped-columns"),
+        pytest.param({"quantity": 3}, "quantity", id="a-quantity"),
+        pytest.param({"unit_price": "1.500001"}, "unit_price", id="a-float-price"),
+        pytest.param({"product_category": ""}, "product_category", id="empty-for-null"),
+    ],
+)
+def test_control_totals_show_what_money_does_not(changes: dict[str, Any], column: str) -> None:
+    plain = {"sale_date": NOON, "updated_at": NOON, "store_id": "7", "customer_id": "4242", "product_category": None}
+    right, wrong = (tally_of_table(extracted_table(sale(**(plain | more)))) for more in ({}, changes))
+    assert any(line.startswith(column) for line in right.differences(wrong))
+
+
+def test_sums_of_whole_numbers_do_not_wrap_around() -> None:
+    tally = tally_of_table(extracted_table(*sales(20, quantity=10**18 - 1)))
+    assert tally.amounts["EUR", "quantity"].total == 20 * (10**18 - 1)

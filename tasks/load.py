@@ -1,0 +1,39 @@
+"""Load: COPY the manifest's files into tables of this attempt alone. What is shown in the fact table is publish's."""
+
+from collections.abc import Sequence
+
+from tasks.errors import NeedsPersonError
+from tasks.stage import FileKind, Manifest, StagedFile
+from tasks.statements import StagingTables, render, text_literal
+from tasks.warehouse import Session
+
+COPY_FILES_MAX = 1000
+"""Snowflake's limit of file names in one COPY."""
+
+
+def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> None:
+    """Creates the attempt's tables and copies the manifest's files into them.
+
+    Raises NeedsPersonError when a file arrived with other rows than the manifest says.
+    """
+    session.run_script(render("load/create_staging_tables", **vars(tables)))
+    targets: dict[FileKind, str] = {"clean": tables.clean_table, "rejected": tables.rejected_table}
+    for kind, table in targets.items():
+        files = manifest.files_of(kind)
+        for start in range(0, len(files), COPY_FILES_MAX):
+            _copy(session, manifest.attempt.staging_prefix, files[start : start + COPY_FILES_MAX], table)
+
+
+def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) -> None:
+    names = ", ".join(text_literal(file.name) for file in files)
+    answer = session.query(render("load/copy_files", table=table, path=path, files=names))
+    loaded = {row[0]: int(row[3]) for row in answer}
+    for file in files:
+        rows = sum(count for name, count in loaded.items() if name.endswith(file.name))
+        if rows != file.rows:
+            raise NeedsPersonError(f"COPY of {path}/{file.name} loaded {rows} rows, the manifest says {file.rows}")
+
+
+def drop_staging_tables(session: Session, tables: StagingTables) -> None:
+    """Drops the tables of one attempt."""
+    session.run_script(render("load/drop_staging_tables", **vars(tables)))
