@@ -1,0 +1,320 @@
+"""Snowflake's SQL in DuckDB: statements rewritten before they run, values as Snowflake sends them, errors named after.
+
+What belongs here: functions of a statement, a value or an error alone. Nothing here knows a session.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from fakesnow import arrow, copy_into, cursor, dialect, info_schema, rowtype, transforms
+from snowflake.connector.errors import OperationalError, ProgrammingError
+from sqlglot import Expr, exp
+from sqlglot.errors import TokenError
+
+LEADING_COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+STATEMENTS_IT_LACKS = (
+    # What an administrator sets up; the stand-in has no compute, no accounts and no rights to give.
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?WAREHOUSE\b",
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?ROLE\b",
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?USER\b",
+    r"(GRANT|REVOKE)\b",
+    r"USE\s+(WAREHOUSE|ROLE|SECONDARY\s+ROLES)\b",
+    # Cost control: nothing costs anything here.
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?RESOURCE\s+MONITOR\b",
+    # The stand-in reaches S3 with credentials of its own.
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?STORAGE\s+INTEGRATION\b",
+    # Masking shows a column by role, and there are no roles.
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?MASKING\s+POLICY\b",
+    r"ALTER\s+(TABLE|VIEW)\s+\S+\s+(MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+(SET|UNSET)\s+MASKING\s+POLICY\b",
+    # Governance tags classify columns for people; no query reads them.
+    r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?TAG\b",
+    r"ALTER\s+(TABLE|VIEW)\s+\S+\s+((MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+)?(SET|UNSET)\s+TAG\b",
+    # DuckDB orders rows as they come, and there is no history to travel to.
+    r"ALTER\s+TABLE\s+\S+\s+CLUSTER\s+BY\b",
+    r"ALTER\s+(TABLE|SCHEMA|DATABASE)\s+\S+\s+SET\s+(DATA_RETENTION_TIME_IN_DAYS|CHANGE_TRACKING)\b",
+    # Every session is in UTC, has no query history to tag, no statement clock and no client to miss.
+    r"ALTER\s+SESSION\s+SET\s+TIMEZONE\s*=\s*'(Etc/)?UTC'",
+    r"ALTER\s+SESSION\s+(SET|UNSET)\s+(QUERY_TAG|STATEMENT_TIMEOUT_IN_SECONDS|STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"
+    r"|ABORT_DETACHED_QUERY|USE_CACHED_RESULT|WEEK_START|WEEK_OF_YEAR_POLICY|TIMESTAMP_TYPE_MAPPING"
+    r"|TIMESTAMP_OUTPUT_FORMAT)\b",
+    # What it does anyway; the other values are not implemented.
+    r"ALTER\s+SESSION\s+SET\s+TRANSACTION_ABORT_ON_ERROR\s*=\s*FALSE\b",
+    r"ALTER\s+SESSION\s+SET\s+ERROR_ON_NONDETERMINISTIC_MERGE\s*=\s*TRUE\b",
+)
+"""Accepted by every session and ignored, each group for the reason given."""
+_LACKED = re.compile(LEADING_COMMENTS + f"(?:{'|'.join(STATEMENTS_IT_LACKS)})", re.IGNORECASE | re.DOTALL)
+_LOCK_TIMEOUT = re.compile(
+    LEADING_COMMENTS + r"ALTER\s+SESSION\s+(?:SET\s+LOCK_TIMEOUT\s*=\s*(\d+)|UNSET\s+LOCK_TIMEOUT\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DDL = re.compile(
+    LEADING_COMMENTS + r"(?:CREATE|ALTER(?!\s+SESSION)|DROP|UNDROP|COMMENT|GRANT|REVOKE)\b", re.IGNORECASE | re.DOTALL
+)
+_VOLATILE = re.compile(r"\b(?:NEXTVAL|RANDOM|UUID|GEN_RANDOM_UUID)\(", re.IGNORECASE)
+
+LOCK_TIMEOUT_S = 43_200
+"""Snowflake's own default for LOCK_TIMEOUT."""
+CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.TruncateTable)
+"""Statements that change rows."""
+SYNTAX_ERROR = (1003, "42000")
+ERRORS: tuple[tuple[str, int, str], ...] = (
+    (r"^Parser Error", *SYNTAX_ERROR),
+    (r"^Catalog Error: .*Function with name .* does not exist", 2140, "42601"),
+    (r"^Catalog Error: .*already exists", 2002, "42710"),
+    (r"^Catalog Error: .*does not exist", 2003, "42S02"),
+    (r"^Binder Error: Ambiguous reference to column", 2028, "42601"),
+    (r"^Binder Error: .*must appear in the GROUP BY clause", 979, "42601"),
+    (r"^Binder Error: .*has \d+ columns but \d+ values", 2020, "42601"),
+    (r"^Binder Error: .*(not found in FROM clause|Referenced table|not have a column)", 904, "42000"),
+    (r"cannot affect the same target row more than once", 100090, "42P18"),
+    (r"NOT NULL constraint failed", 100072, "22000"),
+    (r"Division by zero", 100051, "22012"),
+    (r"^TransactionContext Error: Current transaction is aborted", 90232, "25000"),
+    (r"[Cc]onflict", 625, "57014"),
+    (r"No such file|No files found|FileNotFoundError", 91016, "22000"),
+    (r"^Conversion Error: (invalid timestamp|timestamp field)", 100035, "22007"),
+    (r"^Conversion Error: (invalid date|date field)", 100040, "22007"),
+    (r"^Conversion Error: .* to BOOL", 100037, "22018"),
+    (r"out of range|^Out of Range Error|Could not cast value .* to DECIMAL", 100046, "22003"),
+    (r"^(Conversion|Invalid Input) Error", 100038, "22018"),
+)
+"""DuckDB's message to Snowflake's error number and SQL state; the first that matches counts."""
+INTERNAL_ERROR = (603, "XX000")
+TIME_FORMATS = (
+    ("YYYY", "%Y"),
+    ("MM", "%m"),
+    ("DD", "%d"),
+    ("HH24", "%H"),
+    ("MI", "%M"),
+    ("SS", "%S"),
+    ("FF6", "%f"),
+)
+"""Snowflake's elements of a time format to DuckDB's."""
+SUCCESS = "SELECT 'Statement executed successfully.' AS status"
+
+
+# Statements, before they run
+
+
+def is_ddl(command: str) -> bool:
+    """Whether Snowflake commits the open transaction before the statement, those that are ignored here included."""
+    return bool(_DDL.match(command))
+
+
+def lock_timeout_in(command: str) -> int | None:
+    """The LOCK_TIMEOUT in seconds that a statement sets, if it is such a statement."""
+    setting = _LOCK_TIMEOUT.match(command)
+    return int(setting[1] or LOCK_TIMEOUT_S) if setting else None
+
+
+def parse(command: str) -> Expr:
+    """Parse a statement of Snowflake's, as the stand-in is to understand it."""
+    if _LACKED.match(command) or _LOCK_TIMEOUT.match(command):
+        return transforms.SUCCESS_NOP.copy()
+    try:
+        statement = dialect.parse_one(command)
+    except TokenError as error:
+        errno, sqlstate = SYNTAX_ERROR
+        raise ProgrammingError(msg=f"SQL compilation error: {error}", errno=errno, sqlstate=sqlstate) from None
+    if isinstance(statement, exp.Block):
+        raise ProgrammingError(msg="More than one statement in a request.", errno=8, sqlstate="0A000")
+    if isinstance(statement, exp.Alter) and any(isinstance(action, exp.AddConstraint) for action in statement.actions):
+        return transforms.SUCCESS_NOP.copy()  # a key, which Snowflake records and does not enforce
+    if isinstance(statement, (exp.Create, exp.Alter)) and statement.kind == "TABLE":
+        _drop_keys(statement)
+    if isinstance(statement, exp.Update):
+        _unqualify(assignment.this for assignment in statement.expressions)
+    for text in list(statement.find_all(exp.ToChar)):
+        if text.args.get("format"):
+            text.replace(_strftime(text))
+    for sequence in statement.find_all(exp.SequenceProperties):
+        sequence.set("options", None)  # ORDER or NOORDER: DuckDB's are always in order
+    for option in list(statement.find_all(exp.CopyParameter)):
+        _understand(option)
+    return statement
+
+
+def _understand(option: exp.CopyParameter) -> None:
+    """A COPY option as fakesnow is to read it."""
+    name, value = option.name.upper(), option.expression
+    if name == "MATCH_BY_COLUMN_NAME" and isinstance(value, exp.Literal):
+        option.set("expression", exp.var(value.name))  # Snowflake takes it quoted, too
+    elif name in ("FORCE", "PURGE") and str(value).upper() == "FALSE":
+        option.pop()  # fakesnow takes the bare word for TRUE
+
+
+def target_of(change: Expr) -> exp.Table:
+    """The table whose rows a statement changes."""
+    target = change.expressions[0] if isinstance(change, exp.TruncateTable) else change.this
+    table = target.find(exp.Table)
+    assert table is not None, change
+    return table
+
+
+def fix_time(change: Expr) -> None:
+    """The time of the statement instead of its transaction's, and the same when the statement is made again."""
+    now = exp.Literal.string(datetime.now(UTC).isoformat())
+    for clock in list(change.find_all(exp.CurrentTimestamp)):
+        clock.replace(exp.cast(now, "TIMESTAMP" if clock.args.get("sysdate") else "TIMESTAMPTZ", dialect="duckdb"))
+
+
+def is_repeatable(change: Expr) -> bool:
+    """Whether a statement gives the same rows when it is made again on the same data."""
+    return not _VOLATILE.search(change.sql(dialect="duckdb"))
+
+
+def _strftime(text: exp.ToChar) -> exp.Anonymous:
+    """TO_VARCHAR of a time with a format, which the stand-in alone would leave out."""
+    written = text.args["format"].name
+    for snowflake, duckdb_format in TIME_FORMATS:
+        written = written.replace(snowflake, duckdb_format)
+    return exp.Anonymous(this="STRFTIME", expressions=[text.this.copy(), exp.Literal.string(written)])
+
+
+def _unqualify(columns: Iterable[Expr]) -> None:
+    """DuckDB takes no table name before a column that is written."""
+    for column in columns:
+        column.set("table", None)
+
+
+def _drop_keys(statement: exp.Create | exp.Alter) -> None:
+    """Snowflake records keys and enforces none of them, except that the columns of a primary key are NOT NULL."""
+    key_columns = {
+        part.name.upper() for key in statement.find_all(exp.PrimaryKey) for part in key.find_all(exp.Identifier)
+    }
+    for table_key in list(statement.find_all(exp.Constraint, exp.PrimaryKey, exp.ForeignKey)):
+        table_key.pop()
+    for unenforced in list(statement.find_all(exp.UniqueColumnConstraint, exp.Reference)):
+        (unenforced.parent if isinstance(unenforced.parent, exp.ColumnConstraint) else unenforced).pop()
+    for column_key in list(statement.find_all(exp.PrimaryKeyColumnConstraint)):
+        if isinstance(statement, exp.Create):
+            column_key.replace(exp.NotNullColumnConstraint())
+        elif column_key.parent:
+            column_key.parent.pop()  # DuckDB adds no column with a constraint
+    for column in statement.find_all(exp.ColumnDef):
+        if column.name.upper() in key_columns and not column.find(exp.NotNullColumnConstraint):
+            column.append("constraints", exp.ColumnConstraint(kind=exp.NotNullColumnConstraint()))
+
+
+def keep_decimals(expression: Expr) -> Expr:
+    """Name an aggregate's column as Snowflake does, and leave its argument alone.
+
+    fakesnow casts the argument to DOUBLE so that text can be summed, and with it every sum of money is inexact.
+    """
+    if isinstance(expression, (exp.Sum, exp.Avg, exp.Count)) and isinstance(expression.parent, exp.Select):
+        return exp.alias_(expression, expression.sql(dialect="snowflake").upper(), quoted=True)
+    return expression
+
+
+def exact_numbers(from_binding: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """Bound numbers with decimals, which fakesnow takes for integers or text."""
+
+    def read(binding: dict[str, Any]) -> Any:
+        if binding["value"] is None:
+            return None
+        if binding["type"] == "FIXED":
+            return (Decimal if "." in binding["value"] else int)(binding["value"])
+        return float(binding["value"]) if binding["type"] == "REAL" else from_binding(binding)
+
+    return read
+
+
+def with_nulls(to_struct: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Timestamps as Snowflake sends them, where NULL stays NULL: fakesnow's arrives as 1970-01-01."""
+
+    def convert(timestamps: Any) -> Any:
+        if isinstance(timestamps, pa.ChunkedArray):
+            timestamps = timestamps.combine_chunks()
+        struct = to_struct(pc.fill_null(timestamps, pa.scalar(0, timestamps.type)))
+        return pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type), mask=timestamps.is_null())
+
+    return convert
+
+
+def with_temporary_tables(describe: Callable[..., Any]) -> Callable[..., Any]:
+    """The columns of the table that COPY loads: fakesnow looks for it among the permanent ones only."""
+
+    def columns(table: exp.Table, duck_conn: duckdb.DuckDBPyConnection, *current: str | None) -> Any:
+        temporary = "SELECT 1 FROM duckdb_tables() WHERE temporary AND table_name = ?"
+        if not table.db and duck_conn.execute(temporary, [table.name]).fetchone():
+            current = ("temp", "main")
+        return describe(table, duck_conn, *current)
+
+    return columns
+
+
+def in_own_transaction(
+    make_sql: Callable[..., str], connect: Callable[[], duckdb.DuckDBPyConnection]
+) -> Callable[..., str]:
+    """Record metadata apart from the session's transaction, as DuckDB writes to one database per transaction."""
+
+    def record(catalog: str, schema: str, table: str, value: Any) -> str:
+        if value is not None:
+            escaped = value.replace("'", "''") if isinstance(value, str) else value
+            with connect() as apart:
+                apart.execute(make_sql(catalog, schema, table, escaped))
+        return "SELECT 1"
+
+    return record
+
+
+def mend_fakesnow(server: Any) -> None:
+    """Put our functions in the place of those of fakesnow that differ too much from Snowflake."""
+
+    def connect() -> duckdb.DuckDBPyConnection:
+        connection: duckdb.DuckDBPyConnection = server.shared_fs.duck_conn.cursor()
+        return connection
+
+    server.parse_one = cursor.parse_one = parse
+    server.from_binding = exact_numbers(server.from_binding)
+    transforms.numeric_agg_implicit_cast = keep_decimals
+    copy_into._describe_table = with_temporary_tables(copy_into._describe_table)
+    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)  # type: ignore[assignment]
+    info_schema.insert_table_comment_sql = in_own_transaction(info_schema.insert_table_comment_sql, connect)
+    info_schema.insert_text_lengths_sql = in_own_transaction(info_schema.insert_text_lengths_sql, connect)
+    rowtype.duckdb_to_sf_type |= {"TINYINT": "fixed", "SMALLINT": "fixed", "UINTEGER": "fixed", "FLOAT": "real"}
+
+
+# MERGE
+
+
+def actions_of(merge: exp.Merge) -> set[str]:
+    """What a MERGE may do: INSERT, UPDATE, DELETE."""
+    thens = [when.args["then"] for when in merge.args["whens"].expressions]
+    return {then.key.upper() if isinstance(then, (exp.Insert, exp.Update)) else then.name.upper() for then in thens}
+
+
+def merge_in_duckdb(merge: exp.Merge) -> exp.Merge:
+    """DuckDB's MERGE, which says per row what it did."""
+    for when in merge.args["whens"].expressions:
+        then = when.args["then"]
+        if isinstance(then, exp.Update):
+            _unqualify(assignment.this for assignment in then.expressions)
+        elif isinstance(then, exp.Insert) and then.this:
+            _unqualify(then.this.expressions)
+    merge.set("returning", exp.Returning(expressions=[exp.column("merge_action")]))
+    return merge
+
+
+# Errors
+
+
+def as_snowflake(error: Exception) -> ProgrammingError | OperationalError:
+    """The error that Snowflake's connector knows; what has no equivalent becomes Snowflake's internal error."""
+    named = isinstance(error, (ProgrammingError, OperationalError))
+    cause = error.__cause__ if named else error
+    text = str(cause) if isinstance(cause, duckdb.Error) else f"{type(cause).__name__}: {cause}"
+    message = text.split("\n\nLINE")[0]
+    for pattern, errno, sqlstate in ERRORS if cause else ():
+        if re.search(pattern, message):
+            return ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate)
+    if isinstance(error, (ProgrammingError, OperationalError)):
+        return error
+    errno, sqlstate = INTERNAL_ERROR
+    return ProgrammingError(msg=message, errno=errno, sqlstate=sqlstate)
