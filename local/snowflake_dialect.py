@@ -73,10 +73,10 @@ ERRORS: tuple[tuple[str, int, str], ...] = (
     (r"^Binder Error: .*has \d+ columns but \d+ values", 2020, "42601"),
     (r"^Binder Error: .*(not found in FROM clause|Referenced table|not have a column)", 904, "42000"),
     (r"cannot affect the same target row more than once", 100090, "42P18"),
-    (r"NOT NULL constraint failed", 100072, "22000"),
-    (r"Division by zero", 100051, "22012"),
+    (r"^Constraint Error: NOT NULL constraint failed", 100072, "22000"),
+    (r"^Invalid Input Error: Division by zero", 100051, "22012"),
     (r"^TransactionContext Error: Current transaction is aborted", 90232, "25000"),
-    (r"[Cc]onflict", 625, "57014"),
+    (r"^TransactionContext Error: .*[Cc]onflict", 625, "57014"),
     (r"No such file|No files found|FileNotFoundError", 91016, "22000"),
     (r"^Conversion Error: (invalid timestamp|timestamp field)", 100035, "22007"),
     (r"^Conversion Error: (invalid date|date field)", 100040, "22007"),
@@ -96,7 +96,6 @@ TIME_FORMATS = (
     ("FF6", "%f"),
 )
 """Snowflake's elements of a time format to DuckDB's."""
-SUCCESS = "SELECT 'Statement executed successfully.' AS status"
 
 
 # Statements, before they run
