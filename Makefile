@@ -48,8 +48,8 @@ register: install ## register blocks and variables of the local stack: MIN_RECOR
 deploy: install ## bring the Prefect server to what this project says: blocks, pool, deployments, automations
 	@$(WITH_SERVER); $(BIN)/python -m deployments.apply
 
-worker: install ## start a worker here that runs what is due
-	@$(WITH_SERVER); exec $(BIN)/prefect worker start --pool retail-sales --type process --limit 10
+worker: install ## keep a worker here that runs what is due
+	@$(WITH_SERVER); PREFECT=$(BIN)/prefect exec sh deployments/worker.sh
 
 check: install ## try every connection, permission and setting: a line each, ok or how to mend it
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup

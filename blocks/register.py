@@ -43,6 +43,7 @@ from blocks.variables import DEFINITIONS, BadVariableError, VariableDefinition, 
 from expectations.regions import REGIONS
 
 TOKEN_KEY_LENGTH_MIN = 32
+CANNOT_BEGIN = "Failed to reach API"
 
 
 class NoPrefectServerError(Exception):
@@ -222,8 +223,10 @@ def speaking_to_prefect() -> Iterator[None]:
         answer = f"it answers {error.response.status_code} {error.response.reason_phrase}"
         step = "look at its log, and check PREFECT_API_KEY and that PREFECT_API_URL ends as your server's does"
         raise NoPrefectServerError(f"{_server()}: {answer}: {step}") from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        # ValueError: an answer that is no JSON, or not Prefect's.
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RuntimeError) as error:
+        # ValueError: an answer that is no JSON, or not Prefect's. RuntimeError: what a flow raises that cannot begin.
+        if isinstance(error, RuntimeError) and CANNOT_BEGIN not in str(error):
+            raise
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         step = (
             "start that server (the local stack: `make up`), or correct PREFECT_API_URL, like http://127.0.0.1:4200/api"

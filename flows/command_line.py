@@ -5,9 +5,16 @@ from typing import Any
 
 from prefect import Flow
 
+from blocks.register import NoPrefectServerError, speaking_to_prefect
+
 
 def run(flow: Flow[Any, Any], **parameters: Any) -> int:
-    """0 when the run ended as Completed, under any name; 1 when it failed, a refused parameter included."""
-    state = flow(**parameters, return_state=True)
+    """0 when the run ended as Completed, under any name; 1 when it failed or could not begin."""
+    try:
+        with speaking_to_prefect():
+            state = flow(**parameters, return_state=True)
+    except NoPrefectServerError as error:
+        print(f"{flow.name}: {error}", file=sys.stderr)
+        return 1
     print(f"{state.name}: {state.message or 'done'}", file=sys.stdout if state.is_completed() else sys.stderr)
     return 0 if state.is_completed() else 1

@@ -16,8 +16,8 @@ LOCK_TIMEOUT_S = 480
 """The locks of a killed client last for 5 minutes: who waits longer waits for somebody alive."""
 RESEND_DELAYS_S = (1, 2, 4, 8, 16, 16, 16, 16)
 """Seconds between the tries of a request that got no answer. Snowflake knows a request by its id: none runs twice."""
-LOST_CODES = range(250_000, 252_000)
-"""The connector's own errors of network and session, told apart from those that the warehouse answers."""
+LOST_CODES = frozenset({*range(250_000, 252_000), 390_111, 390_112, 390_114})
+"""The connector's own errors of network and session, and the warehouse's word that it has ended the session."""
 
 Row = tuple[Any, ...]
 Say = Callable[[str], None]
@@ -105,7 +105,7 @@ def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> 
         raise kind(
             f"warehouse {where} cannot be reached or refuses user {connector.credentials.user}: check blocks "
             f"snowflake-host-connector and snowflake-credentials, and the network ({' '.join(str(error).split())})"
-        ) from error
+        ) from None  # the connector's chain of causes is hundreds of lines that say no more
 
 
 def _say_nothing(line: str) -> None: ...

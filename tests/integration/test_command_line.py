@@ -1,5 +1,6 @@
 """`python -m flows.daily_sales` ends in one line and an exit code."""
 
+import os
 import subprocess
 import sys
 
@@ -25,3 +26,14 @@ def test_its_end_is_one_line_and_an_exit_code(world: World, arguments: list[str]
     end = (ended.stdout if code == 0 else ended.stderr).splitlines()[-4:]
     assert any(last_line in line for line in end)
     assert not any(line.startswith("Traceback") for line in end)
+
+
+def test_without_a_server_it_ends_in_one_line_that_says_so(world: World) -> None:
+    command = [sys.executable, "-m", "flows.daily_sales", "2017-12-24", "EUROPE"]
+    nowhere = os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=nowhere)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "daily-sales: PREFECT_API_URL is 'http://127.0.0.1:9/api': no Prefect server answers"
+    )
+    assert len(ended.stderr.splitlines()) == 1
