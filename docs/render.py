@@ -8,6 +8,7 @@ from expectations.regions import REGIONS
 from expectations.rules import CROSS_REGION_RULE, RULES
 from expectations.tables import CLEAN_COLUMNS
 from tasks.source import FITTING_TYPES
+from tests.integration.publish.bugs import BUGS
 
 DIRECTORY = Path(__file__).parent
 
@@ -73,7 +74,54 @@ def rules_page() -> str:
     )
 
 
-PAGES = {"columns.md": columns_page, "rules.md": rules_page}
+def law_page() -> str:
+    """docs/law.md: the conservation law, who counts each side, and the bugs that were put in to try it."""
+    sides = [
+        ("source: rows and totals", "the source database, by SQL in the snapshot that is read", "extract"),
+        ("duplicates", "transform; each key must be kept once, in its newest version", "transform"),
+        ("rows per file, and in all", "the manifest against COPY's answer and the staging tables", "load"),
+        ("inserted, updated, unchanged", "staged rows by fate against the fact table by key, totals included", "law"),
+        ("superseded", "staged rows against the keys of which the fact table holds a version that is not older", "law"),
+        ("updated, the other way", "undo log against the fact table: what replaced a version is not older", "law"),
+        ("cross-region", "staged rows against the keys that another region owns, or two bring and none owns", "law"),
+        (
+            "rejected",
+            "transform's rows, money and broken rules against the run's rows in `SALES_REJECTED`, each cell",
+            "law",
+        ),
+        ("undo log", "the fact table before the MERGE against `SALES_FACT_UNDO`, totals included", "law"),
+        (
+            "everything else",
+            "both whole tables after the lock and before COMMIT: only what the batch brings may differ",
+            "law",
+        ),
+        ("each sale once", "no `sale_id` of the batch stands twice, whatever the region", "law"),
+        ("ledger", "the run's entries, read back, against all the above", "law"),
+        ("every column", "staged rows against the fact table as sets, which knows no fates", "second look"),
+    ]
+    bugs = [(bug.name, str(bug.guard), f"`{bug.says}`") for bug in BUGS]
+    return "\n".join(
+        [
+            "# The conservation law\n",
+            "Every row that was read has one fate, per region and batch, by count and by exact total:\n",
+            "    source = inserted + updated + unchanged + superseded + duplicates + rejected\n",
+            "Totals are kept per currency, NULL and unreadable amounts counted apart: money, and control totals that people do",
+            "not read. A text counts as its number of characters, a time as its microseconds. The law is asked inside the publish",
+            "transaction, after everything is written and before COMMIT. When it does not hold, all is rolled back and the error",
+            "names region, side and both figures: `the law does not hold for EUROPE superseded: rows 2 against 1`.\n",
+            "## Who counts each side\n",
+            "No side takes the other's word.\n",
+            table(["side", "counted by", "asked in"], sides),
+            "## What it catches\n",
+            "Made from `tests/integration/publish/bugs.py` by `make docs`. `tests/integration/publish/test_law.py` puts each bug",
+            "in alone, over a batch with rows of every fate, and asks for these words in the error; N is the number of all rows.",
+            "Whatever is caught before COMMIT leaves fact table, rejected rows and undo log as they were.\n",
+            table(["bug", "what caught it", "it says"], bugs),
+        ]
+    )
+
+
+PAGES = {"columns.md": columns_page, "rules.md": rules_page, "law.md": law_page}
 
 
 if __name__ == "__main__":

@@ -3,25 +3,35 @@
     source = inserted + updated + unchanged + superseded + duplicates + rejected
 
 The source was counted by its database, the fates and the tables are counted here by the warehouse: no side takes the
-other's word.
+other's word. What is outside the batch stays, what gave way is kept, and the ledger says the same: docs/law.md.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
+from tasks.attempt import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
-from tasks.statements import StagingTables, render
+from tasks.statements import StagingTables, render, snapshots_query
 from tasks.tally import Tally, add_up, tallies_of_rows
-from tasks.transform import Transformed
+from tasks.transform import RULE_SEPARATOR, Transformed
 from tasks.warehouse import Session
 
 WRITTEN_FATES = ("inserted", "updated")
 TALLIED_FATES = (*WRITTEN_FATES, "unchanged", "superseded")
 IN_TABLE_FATES = (*WRITTEN_FATES, "unchanged")
 CROSS_REGION = "cross_region"
+GIVING_WAY = ("superseded", CROSS_REGION, "updated")
+"""Fates in which one version gives way to another that the tables show."""
+
+Tallies = Mapping[tuple[str, ...], Tally]
+"""By region and fate, or by region and broken rules."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,41 @@ class Published:
         return tally
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it; `of_keys` are the rows
+    of SALES_FACT that have the batch's keys."""
+
+    fact: int
+    of_run: int
+    misnamed: int
+    rejected: int
+    replaceable: int
+    of_keys: Tallies
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The tables' side of the law, asked after all was written. `gave_way` and `lost` are numbers of rows."""
+
+    after: Standing
+    undo: Tallies
+    rejected: Tallies
+    gave_way: Mapping[tuple[str, str], int]
+    lost: Mapping[str, int]
+    repeated_keys: int
+
+
+def count_standing(session: Session, attempt: Attempt, regions: Sequence[str]) -> Standing:
+    """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
+    run = [attempt.run_number, attempt.batch_id]
+    statement = render("publish/count_rows", places=", ".join("?" * len(regions)))
+    (counts,) = session.query(statement, [attempt.run_number, *run, *run, *regions])
+    fact, of_run, misnamed, rejected, replaceable = (int(count) for count in counts)
+    of_keys = tallies_of_rows(session.query(render("publish/count_fact", **vars(attempt.staging_tables))), keys=2)
+    return Standing(fact, of_run, misnamed, rejected, replaceable, of_keys)
+
+
 def count_fates(session: Session, tables: StagingTables, regions: Sequence[str]) -> tuple[Published, ...]:
     """The staged clean rows of each region by fate."""
     counted = tallies_of_rows(session.query(render("publish/count_staged", **vars(tables))), keys=2)
@@ -49,42 +94,128 @@ def count_fates(session: Session, tables: StagingTables, regions: Sequence[str])
 
 def check_law(
     session: Session,
-    tables: StagingTables,
-    run_number: int,
+    attempt: Attempt,
+    snapshots: Mapping[str, datetime],
+    before: Standing,
     regions: Sequence[Published],
     transformed: Sequence[Transformed],
     extracts: Sequence[Extracted],
 ) -> None:
     """Raises PublishRefusedError naming region, fate and figures when the law does not hold.
 
-    `regions` and `transformed` are of the same regions, in the same order.
+    `before` is what the tables held before the first write. `regions` and `transformed` are of the same regions, in
+    the same order.
     """
-    if not regions:
-        return
-    in_table = tallies_of_rows(session.query(render("publish/count_fact", **vars(tables))), keys=2)
-    can_undo = _counts(session.query(render("publish/count_undo"), [run_number]))
-    rejected = tallies_of_rows(session.query(render("publish/count_rejected"), [run_number]), keys=1)
+    found = _ask_tables(session, attempt, snapshots, [published.region for published in regions])
     sources = {extracted.region: extracted.source for extracted in extracts}
     for published, of_region in zip(regions, transformed, strict=True):
-        region = published.region
-        for fate in IN_TABLE_FATES:
-            _demand(f"{region} {fate}", published.of(fate), in_table.get((region, fate), Tally()))
-        for fate in WRITTEN_FATES:
-            _demand(f"{region} undo of {fate}", Tally(published.of(fate).rows), can_undo.get((region, fate), Tally()))
-        all_rejected = of_region.rejected + published.cross_region
-        _demand(f"{region} rejected", all_rejected.money(), rejected.get((region,), Tally()))
+        _check_sales(published, before, found)
+        _check_rejected(published, of_region, found)
         fates = add_up(published.of(fate) for fate in (*TALLIED_FATES, CROSS_REGION))
-        _demand(f"{region} staged", of_region.clean, fates)
-        _demand(f"{region} source", sources[region], fates + of_region.duplicates + of_region.rejected)
+        _demand(f"{published.region} staged", of_region.clean, fates)
+        read = fates + of_region.duplicates + of_region.rejected
+        _demand(f"{published.region} source", sources[published.region], read)
+    _check_whole_tables(before, found, regions, transformed)
 
 
-def _counts(rows: Sequence[Sequence[object]]) -> Mapping[tuple[str, str], Tally]:
-    return {(str(region), str(fate)): Tally(int(str(count))) for region, fate, count in rows}
+def _ask_tables(
+    session: Session, attempt: Attempt, snapshots: Mapping[str, datetime], regions: Sequence[str]
+) -> _Found:
+    run, names = [attempt.run_number], vars(attempt.staging_tables)
+    versions = session.query(render("publish/count_versions", **names, snapshots=snapshots_query(snapshots)), run)
+    lost = session.query(render("publish/count_lost_rejected", **names), run)
+    ((repeated_keys,),) = session.query(render("verify/repeated_keys", **names))
+    return _Found(
+        after=count_standing(session, attempt, regions),
+        undo=tallies_of_rows(session.query(render("publish/count_undo"), run), keys=2),
+        rejected=tallies_of_rows(session.query(render("publish/count_rejected"), run), keys=2),
+        gave_way={(region, fate): int(rows) for region, fate, rows in versions},
+        lost={region: int(rows) for region, rows in lost},
+        repeated_keys=int(repeated_keys),
+    )
+
+
+def _check_sales(published: Published, before: Standing, found: _Found) -> None:
+    region = published.region
+    for fate in IN_TABLE_FATES:
+        _demand(f"{region} {fate}", published.of(fate), found.after.of_keys.get((region, fate), Tally()))
+    for fate in GIVING_WAY:
+        _demand_rows(f"{region} {fate}", published.of(fate).rows, found.gave_way.get((region, fate), 0))
+    new, replaced = (found.undo.get((region, fate), Tally()) for fate in WRITTEN_FATES)
+    _demand_rows(f"{region} undo of inserted", published.inserted.rows, new.rows)
+    _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
+
+
+def _check_rejected(published: Published, of_region: Transformed, found: _Found) -> None:
+    region = published.region
+    in_table = {rules: tally for (code, rules), tally in found.rejected.items() if code == region}
+    _demand(f"{region} rejected", (of_region.rejected + published.cross_region).money(), add_up(in_table.values()))
+    _demand_rows(f"{region} rejected with other cells", 0, found.lost.get(region, 0))
+    broken = Counter({rule.rule: rule.rows for rule in of_region.broken})
+    broken[CROSS_REGION_RULE] += published.cross_region.rows
+    told = count_rules((rules, tally.rows) for rules, tally in in_table.items())
+    for rule in sorted(broken | told):
+        _demand_rows(f"{region} rejected for {rule}", broken[rule], told[rule])
+
+
+def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
+    """How many rows broke each rule; `rows` are the rules that rows broke together, and how many did."""
+    told: Counter[str] = Counter()
+    for rules, count in rows:
+        told.update(dict.fromkeys(rules.split(RULE_SEPARATOR), count))
+    return told
+
+
+def _check_whole_tables(
+    before: Standing, found: _Found, regions: Sequence[Published], transformed: Sequence[Transformed]
+) -> None:
+    inserted, written = _rows(regions, "inserted"), _rows(regions, *WRITTEN_FATES)
+    rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, CROSS_REGION)
+    _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
+    _demand_rows("SALES_FACT of the run", written, found.after.of_run)
+    _demand_rows("SALES_FACT of the run under another batch", 0, found.after.misnamed)
+    _demand_rows("sale_ids that stand twice", 0, found.repeated_keys)
+    _demand_rows("SALES_FACT_UNDO", written, add_up(found.undo.values()).rows)
+    _demand_rows("SALES_REJECTED", before.rejected - before.replaceable + rejected, found.after.rejected)
+    _demand_rows("SALES_REJECTED of older runs", 0, found.after.replaceable)
+
+
+def _rows(regions: Sequence[Published], *fates: str) -> int:
+    return sum(published.of(fate).rows for published in regions for fate in fates)
+
+
+def check_ledger(
+    session: Session,
+    attempt: Attempt,
+    regions: Sequence[Published],
+    transformed: Sequence[Transformed],
+    extracts: Sequence[Extracted],
+) -> None:
+    """Raises PublishRefusedError when the ledger's entries of the run do not say what the law has found."""
+    entries = {row[0]: row[1:] for row in session.query(render("ledger/published_entries"), [attempt.run_number])}
+    sources = {extracted.region: extracted.source for extracted in extracts}
+    _demand_rows("the ledger", len(regions), len(entries))
+    for published, of_region in zip(regions, transformed, strict=True):
+        source = sources[published.region]
+        expected = {
+            "extracted": source.rows,
+            "rejected": of_region.rejected.rows + published.cross_region.rows,
+            "duplicates": of_region.duplicates.rows,
+            **{fate: published.of(fate).rows for fate in TALLIED_FATES},
+        }
+        *counts, money = entries[published.region]
+        for (name, rows), told in zip(expected.items(), counts, strict=True):
+            _demand_rows(f"{published.region} {name} in the ledger", rows, int(told))
+        _demand(f"{published.region} money in the ledger", source, Tally.from_json(json.loads(money)))
 
 
 def _demand(what: str, expected: Tally, found: Tally) -> None:
     if differences := expected.differences(found):
         raise PublishRefusedError(f"the law does not hold for {what}: {'; '.join(differences)}")
+
+
+def _demand_rows(what: str, expected: int, found: int) -> None:
+    _demand(what, Tally(expected), Tally(found))
 
 
 def judge_rejected(

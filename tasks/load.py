@@ -14,7 +14,7 @@ COPY_FILES_MAX = 1000
 def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> None:
     """Creates the attempt's tables and copies the manifest's files into them.
 
-    Raises NeedsPersonError when a file arrived with other rows than the manifest says.
+    Raises NeedsPersonError when a file, or a table, got other rows than the manifest says.
     """
     session.run_script(render("load/create_staging_tables", **vars(tables)))
     targets: dict[FileKind, str] = {"clean": tables.clean_table, "rejected": tables.rejected_table}
@@ -22,6 +22,8 @@ def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> N
         files = manifest.files_of(kind)
         for start in range(0, len(files), COPY_FILES_MAX):
             _copy(session, manifest.attempt.staging_prefix, files[start : start + COPY_FILES_MAX], table)
+        if files:
+            _require_rows(session, table, sum(file.rows for file in files))
 
 
 def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) -> None:
@@ -32,6 +34,12 @@ def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) 
         rows = sum(count for name, count in loaded.items() if name.endswith(file.name))
         if rows != file.rows:
             raise NeedsPersonError(f"COPY of {path}/{file.name} loaded {rows} rows, the manifest says {file.rows}")
+
+
+def _require_rows(session: Session, table: str, expected: int) -> None:
+    ((rows,),) = session.query(f"SELECT COUNT(*) FROM {table}")
+    if rows != expected:
+        raise NeedsPersonError(f"{table} holds {rows} rows after COPY, the manifest says {expected}")
 
 
 def drop_staging_tables(session: Session, tables: StagingTables) -> None:

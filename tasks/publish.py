@@ -12,7 +12,16 @@ from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.extract import Extracted
-from tasks.law import TALLIED_FATES, Published, check_law, count_fates, judge_rejected
+from tasks.law import (
+    TALLIED_FATES,
+    Published,
+    Standing,
+    check_law,
+    check_ledger,
+    count_fates,
+    count_standing,
+    judge_rejected,
+)
 from tasks.ledger import Entry, Status, record, statuses_of_run
 from tasks.load import drop_staging_tables, load_files
 from tasks.quality import Check
@@ -144,13 +153,18 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
     overtaken = _leave_out_overtaken(session, attempt, tables)
     alive = [region for region in staged.transformed if region.region not in overtaken]
-    regions = _publish_rows(session, staged.manifest, [region.region for region in alive])
-    check_law(session, tables, attempt.run_number, regions, alive, staged.extracts)
+    codes = [region.region for region in alive]
+    regions: tuple[Published, ...] = ()
+    if codes:
+        before = _decide_fates(session, staged.manifest, codes)
+        regions = _publish_rows(session, staged.manifest, codes)
+        check_law(session, attempt, staged.manifest.snapshots, before, regions, alive, staged.extracts)
     if refused := judge_rejected(regions, alive, staged.extracts, staged.thresholds):
         raise _TooManyRejectedError(refused)
     seconds = {"load": seconds_load, "publish": watch.seconds()}
     entries = _entries(regions, alive, staged.extracts, seconds)
     record(session, attempt, [*entries, *_overtaken_entries(overtaken), *staged.left_out])
+    check_ledger(session, attempt, regions, alive, staged.extracts)
     return Publication(regions, overtaken, None, seconds_load, watch.seconds())
 
 
@@ -163,12 +177,16 @@ def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTabl
     return overtaken
 
 
+def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
+    """What the tables hold when the fates are known and nothing is written that readers will see."""
+    names = vars(manifest.attempt.staging_tables) | {"snapshots": snapshots_query(manifest.snapshots)}
+    session.query(render("publish/insert_fates", **names))
+    return count_standing(session, manifest.attempt, regions)
+
+
 def _publish_rows(session: Session, manifest: Manifest, regions: Sequence[str]) -> tuple[Published, ...]:
-    if not regions:
-        return ()
     attempt, tables = manifest.attempt, manifest.attempt.staging_tables
     names = vars(tables) | {"snapshots": snapshots_query(manifest.snapshots)}
-    session.query(render("publish/insert_fates", **names))
     session.query(render("publish/insert_cross_region", **names))
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number])
     for region in regions:

@@ -22,6 +22,8 @@ from tasks.tally import Tally, tally_of_table
 
 RULE_SEPARATOR = " "
 
+VERSION_COLUMNS = ["sale_id", "updated_at"]
+
 EXAMPLE_KEYS_MAX = 10
 """Keys that a report names for each broken rule."""
 
@@ -66,16 +68,18 @@ class Separated:
 def separate(table: pa.Table, origin: Origin) -> Separated:
     """Clean, rejected and duplicate rows of `table` (EXTRACTED_SCHEMA). Rules come before dedupe.
 
-    Of several valid versions of a key the newest stays: by `updated_at`, then by a hash of the row.
+    Of several valid versions of a key the newest stays: by `updated_at`, then by a hash of the row. Raises
+    NeedsPersonError when another one did.
     """
     frame = to_frame(table)
     broken = broken_rules(frame, origin)
     is_rejected = broken.any(axis=1).to_numpy()
     is_older = np.zeros(len(frame), dtype=bool)
     is_older[~is_rejected] = older_versions(frame[~is_rejected])
-    rejected = table.filter(pa.array(is_rejected))
+    rejected, kept = table.filter(pa.array(is_rejected)), table.filter(pa.array(~is_rejected & ~is_older))
+    require_newest(table.select(VERSION_COLUMNS).filter(pa.array(~is_rejected)), kept, origin.region.code)
     return Separated(
-        clean=clean_rows(table.filter(pa.array(~is_rejected & ~is_older)), origin),
+        clean=clean_rows(kept, origin),
         rejected=rejected_rows(rejected, broken[is_rejected], origin),
         rejected_tally=tally_of_table(rejected),
         duplicates=tally_of_table(table.filter(pa.array(is_older))),
@@ -108,6 +112,20 @@ def older_versions(frame: pd.DataFrame) -> np.ndarray:
     ).sort_values(["sale_id", "updated_at", "row_hash"], kind="stable")
     older = ordered.index[ordered["sale_id"].duplicated(keep="last")]
     return frame.index.isin(older)
+
+
+def require_newest(valid: pa.Table, kept: pa.Table, region: str) -> None:
+    """Raises NeedsPersonError unless `kept` has each key of `valid` once, in its newest version.
+
+    Of `valid` only VERSION_COLUMNS are read: what `older_versions` decided is counted here in another way.
+    """
+    newest = valid.group_by("sale_id").aggregate([("updated_at", "max")]).select(["sale_id", "updated_at_max"])
+    newest = newest.rename_columns(VERSION_COLUMNS)
+    lost = newest.join(kept.select(VERSION_COLUMNS), VERSION_COLUMNS, join_type="left anti").num_rows
+    if lost or kept.num_rows != newest.num_rows:
+        raise NeedsPersonError(
+            f"{region}: {kept.num_rows} rows are kept for {newest.num_rows} sales, {lost} lost their newest version"
+        )
 
 
 def row_hash(cells: tuple[object, ...]) -> str:

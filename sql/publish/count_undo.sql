@@ -1,5 +1,5 @@
--- Answers how many sales the run says it can undo, by region and fate.
-SELECT REGION, UNDO_FATE, COUNT(*)
+-- Answers rows and exact money that the run says it can restore, by region, fate and currency; new sales have no money.
+SELECT REGION, UNDO_FATE, CURRENCY, COUNT(*), ${tally_sums}
 FROM ANALYTICS.SALES_FACT_UNDO
 WHERE UNDO_RUN_NUMBER = ?
-GROUP BY REGION, UNDO_FATE
+GROUP BY REGION, UNDO_FATE, CURRENCY

@@ -1,5 +1,6 @@
 -- Answers rows and exact money that the fact table now holds for the batch's keys, by region, fate and currency: the
--- other side of the law. Joins by key, never by batch id, so that a row written elsewhere cannot hide.
+-- other side of the law. Asked before the MERGE, too: what it replaces must stand in the undo log. Joins by key, never by
+-- batch id, so that a row written elsewhere cannot hide.
 SELECT FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), SUM(FACT.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(FACT.DISCOUNT_AMOUNT),
     SUM(FACT.TAX_AMOUNT::NUMBER(38,2)), COUNT(FACT.TAX_AMOUNT),
     SUM(FACT.TOTAL_AMOUNT::NUMBER(38,2)), COUNT(FACT.TOTAL_AMOUNT),

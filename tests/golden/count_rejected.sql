@@ -1,8 +1,8 @@
--- Answers rows and exact money of the run's rejected rows by region and currency: their part of the law. By run number,
--- because a row without a key has nothing else to be found by.
-SELECT REGION_CODE, CURRENCY, COUNT(*), SUM(CASE WHEN REGEXP_LIKE(DISCOUNT_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN DISCOUNT_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(DISCOUNT_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN DISCOUNT_AMOUNT::NUMBER(38,2) END),
+-- Answers rows and exact money of the run's rejected rows by region, broken rules and currency: their part of the law. By
+-- run number, because a row without a key has nothing else to be found by.
+SELECT REGION_CODE, RULES, CURRENCY, COUNT(*), SUM(CASE WHEN REGEXP_LIKE(DISCOUNT_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN DISCOUNT_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(DISCOUNT_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN DISCOUNT_AMOUNT::NUMBER(38,2) END),
     SUM(CASE WHEN REGEXP_LIKE(TAX_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TAX_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(TAX_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TAX_AMOUNT::NUMBER(38,2) END),
     SUM(CASE WHEN REGEXP_LIKE(TOTAL_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TOTAL_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(TOTAL_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TOTAL_AMOUNT::NUMBER(38,2) END)
 FROM ANALYTICS.SALES_REJECTED
 WHERE ETL_RUN_NUMBER = ?
-GROUP BY REGION_CODE, CURRENCY
+GROUP BY REGION_CODE, RULES, CURRENCY

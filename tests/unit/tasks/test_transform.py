@@ -16,7 +16,7 @@ from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
 from tasks.arrow_files import read_table
 from tasks.errors import NeedsPersonError
 from tasks.tally import Tally, tally_of_table
-from tasks.transform import BrokenRule, Separated, separate, transform_region
+from tasks.transform import BrokenRule, Separated, require_newest, separate, transform_region
 from tests.unit.sales import ORIGIN, SOLD_AT, Row, extract_of, extracted_table, minutes, sale, sales, unreadable
 
 PREFIXED = replace(ORIGIN, region=replace(ORIGIN.region, prefix_keys=True))
@@ -289,3 +289,26 @@ def test_rows_that_are_not_those_that_were_read_stop_the_region(tmp_path: Path) 
         NeedsPersonError, match="EUROPE: extracted rows are not clean .*total_amount EUR 2.01 against 2.00"
     ):
         transform_region(replace(extract, read=other), tmp_path)
+
+
+OLD, NEW = sale(updated_at=SOLD_AT), sale(updated_at=SOLD_AT + minutes(1))
+OTHER = sale(sale_id="2")
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        pytest.param([NEW, OTHER], None, id="the-newest"),
+        pytest.param([OLD, OTHER], "2 rows are kept for 2 sales, 1 lost their newest version", id="the-oldest"),
+        pytest.param([OLD, NEW, OTHER], "3 rows are kept for 2 sales, 0 lost", id="every-version"),
+        pytest.param([OTHER], "1 rows are kept for 2 sales, 1 lost", id="no-version"),
+        pytest.param([], "0 rows are kept for 2 sales, 2 lost", id="nothing"),
+    ],
+)
+def test_of_each_sale_the_newest_version_is_kept_or_the_region_stops(kept: list[Row], message: str | None) -> None:
+    valid = extracted_table(OLD, NEW, OTHER)
+    if message is None:
+        require_newest(valid, extracted_table(*kept), "EUROPE")
+        return
+    with pytest.raises(NeedsPersonError, match=f"^EUROPE: {message}"):
+        require_newest(valid, extracted_table(*kept), "EUROPE")

@@ -1,0 +1,127 @@
+"""The law over answers made by hand: what holds, and in which words each side that does not is named.
+
+What the statements answer, and which bugs the law catches, stands in tests/integration/publish/test_law.py.
+"""
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from tasks import law
+from tasks.attempt import Attempt
+from tasks.errors import PublishRefusedError
+from tasks.law import Standing, check_law, check_ledger, count_rules
+from tasks.tally import Tally
+from tasks.transform import BrokenRule, Transformed
+from tasks.warehouse import Session
+from tests.unit.findings import extracted, transformed
+from tests.unit.sales import SNAPSHOT
+
+ATTEMPT = Attempt(42, "flow-run", "20240115", ("EUROPE",))
+Answers = dict[str, list[tuple[Any, ...]]]
+
+BEFORE = Standing(fact=100, of_run=0, misnamed=0, rejected=10, replaceable=1, of_keys={("EUROPE", "updated"): Tally(2)})
+PUBLISHED = law.Published("EUROPE", Tally(3), Tally(2), Tally(4), Tally(1), Tally(1))
+SOURCE = Tally(14)
+
+HOLDS: Answers = {
+    "publish/count_rows": [(103, 5, 0, 12, 0)],
+    "publish/count_fact": [("EUROPE", fate, "EUR", rows) for fate, rows in (("inserted", 3), ("updated", 2))]
+    + [("EUROPE", "unchanged", "EUR", 4)],
+    "publish/count_undo": [("EUROPE", "inserted", None, 3), ("EUROPE", "updated", "EUR", 2)],
+    "publish/count_rejected": [
+        ("EUROPE", "quantity_not_positive missing_total_amount", "EUR", 1),
+        ("EUROPE", "quantity_not_positive", "USD", 1),
+        ("EUROPE", "cross_region_sale_id", "EUR", 1),
+    ],
+    "publish/count_versions": [("EUROPE", "superseded", 1), ("EUROPE", "cross_region", 1), ("EUROPE", "updated", 2)],
+    "publish/count_lost_rejected": [],
+    "verify/repeated_keys": [(0,)],
+    "ledger/published_entries": [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(SOURCE.to_json()))],
+}
+"""What the tables answer when the law holds."""
+
+
+class AnsweringSession:
+    """Answers each statement, named by its file."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+
+    def query(self, name: str, values: object = ()) -> list[tuple[Any, ...]]:
+        return self.answers[name]
+
+
+@pytest.fixture(autouse=True)
+def _statements_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(law, "render", lambda name, **values: name)
+
+
+def outcome() -> Transformed:
+    broken = (BrokenRule("quantity_not_positive", 2, ("1", "2")), BrokenRule("missing_total_amount", 1, ("1",)))
+    made = transformed("EUROPE", 0)
+    counts = {"clean": Tally(11), "rejected": Tally(2), "duplicates": Tally(1), "broken": broken}
+    return Transformed(**(vars(made) | counts))
+
+
+def ask(answers: Answers) -> None:
+    """The law and the ledger's check, over these answers and HOLDS."""
+    session = cast(Session, AnsweringSession(HOLDS | answers))
+    read = extracted("EUROPE", 14)
+    extracts = [type(read)(**(vars(read) | {"source": SOURCE}))]
+    check_law(session, ATTEMPT, {"EUROPE": SNAPSHOT}, BEFORE, [PUBLISHED], [outcome()], extracts)
+    check_ledger(session, ATTEMPT, [PUBLISHED], [outcome()], extracts)
+
+
+def test_a_law_that_holds_says_nothing() -> None:
+    ask({})
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "message"),
+    [
+        ("publish/count_rows", [(102, 5, 0, 12, 0)], "SALES_FACT: rows 103 against 102"),
+        ("publish/count_rows", [(103, 6, 0, 12, 0)], "SALES_FACT of the run: rows 5 against 6"),
+        ("publish/count_rows", [(103, 5, 5, 12, 0)], "SALES_FACT of the run under another batch: rows 0 against 5"),
+        ("publish/count_rows", [(103, 5, 0, 11, 0)], "SALES_REJECTED: rows 12 against 11"),
+        ("publish/count_rows", [(103, 5, 0, 12, 1)], "SALES_REJECTED of older runs: rows 0 against 1"),
+        ("publish/count_fact", HOLDS["publish/count_fact"][1:], "EUROPE inserted: rows 3 against 0"),
+        ("publish/count_undo", HOLDS["publish/count_undo"][1:], "EUROPE undo of inserted: rows 3 against 0"),
+        ("publish/count_undo", HOLDS["publish/count_undo"][:1], "EUROPE undo of updated: rows 2 against 0"),
+        (
+            "publish/count_undo",
+            [*HOLDS["publish/count_undo"], ("US_EAST", "updated", "USD", 1)],
+            "SALES_FACT_UNDO: rows 5 against 6",
+        ),
+        ("publish/count_versions", HOLDS["publish/count_versions"][1:], "EUROPE superseded: rows 1 against 0"),
+        ("publish/count_versions", HOLDS["publish/count_versions"][:2], "EUROPE updated: rows 2 against 0"),
+        ("publish/count_rejected", HOLDS["publish/count_rejected"][1:], "EUROPE rejected: rows 3 against 2"),
+        (
+            "publish/count_rejected",
+            [("EUROPE", "quantity_not_positive", "EUR", 2), ("EUROPE", "cross_region_sale_id", "EUR", 1)],
+            "EUROPE rejected for missing_total_amount: rows 1 against 0",
+        ),
+        ("publish/count_lost_rejected", [("EUROPE", 1)], "EUROPE rejected with other cells: rows 0 against 1"),
+        ("verify/repeated_keys", [(2,)], "sale_ids that stand twice: rows 0 against 2"),
+        ("ledger/published_entries", [], "the ledger: rows 1 against 0"),
+        (
+            "ledger/published_entries",
+            [("EUROPE", 14, 3, 1, 2, 3, 4, 1, json.dumps(SOURCE.to_json()))],
+            "EUROPE inserted in the ledger: rows 3 against 2",
+        ),
+        (
+            "ledger/published_entries",
+            [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(Tally(13).to_json()))],
+            "EUROPE money in the ledger: rows 14 against 13",
+        ),
+    ],
+)
+def test_a_side_that_differs_is_named_with_both_figures(name: str, answer: Any, message: str) -> None:
+    with pytest.raises(PublishRefusedError, match=f"^the law does not hold for {message}$"):
+        ask({name: answer})
+
+
+def test_a_row_counts_for_each_rule_that_it_broke() -> None:
+    told = count_rules([("late bad", 2), ("bad", 3), ("late", 0)])
+    assert dict(told) == {"late": 2, "bad": 5}
