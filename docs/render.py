@@ -66,10 +66,8 @@ def rules_page() -> str:
             table(["rule", "the row is rejected because"], rows),
             "## What a rejected row keeps\n",
             "All its columns as text, as PostgreSQL writes them in UTC; personal data as tokens. A cell that cannot be held",
-            "in its type stands as the source has it. Two things are not the source's own text:\n",
-            "- A number has the decimals of the contract: 1.5000 of a `numeric(10,4)` price stands as 1.500000.",
-            f"- A row that broke `{CROSS_REGION_RULE}` was clean until the warehouse compared its key: its `REGION` is the",
-            "  region's code, whatever way the source had spelled it.\n",
+            "in its type stands as the source has it. One thing is not the source's own text: a number has the decimals of the",
+            "contract, 1.5000 of a `numeric(10,4)` price stands as 1.500000.\n",
         ]
     )
 

@@ -15,7 +15,11 @@ EXTRA_ATTRIBUTES = Column(
 CLEAN_COLUMNS = (*SOURCE_COLUMNS, EXTRA_ATTRIBUTES, *DERIVED_COLUMNS)
 """Columns of a sale in the fact table, without the load's own columns."""
 
-CLEAN_SCHEMA = pa.schema([column.arrow_field for column in CLEAN_COLUMNS])
+SOURCE_REGION = "source_region"
+
+CLEAN_SCHEMA = pa.schema([*(column.arrow_field for column in CLEAN_COLUMNS), (SOURCE_REGION, pa.string())])
+"""A clean row on its way: a sale, and `region` as its source had spelled it, for the case that the row is rejected in
+the warehouse."""
 
 REJECTED_SOURCE_COLUMNS = tuple(column.stored_name for column in (*SOURCE_COLUMNS, EXTRA_ATTRIBUTES))
 """Columns of a rejected row that hold the source's own text; personal data as tokens."""

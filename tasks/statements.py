@@ -11,7 +11,7 @@ from string import Template
 
 from expectations.columns import Column, Kind, Role
 from expectations.regions import REGIONS, Region
-from expectations.tables import CLEAN_COLUMNS, REJECTED_SOURCE_COLUMNS
+from expectations.tables import CLEAN_COLUMNS, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
 _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
@@ -96,6 +96,8 @@ def _as_text(column: Column) -> str:
     name = f"STAGED.{column.stored_name.upper()}"
     if column.role is Role.KEY:
         return source_key(name, REGIONS.values())
+    if column.role is Role.REGION:
+        return f"STAGED.{SOURCE_REGION.upper()}"
     if column.kind == "timestamp":
         # As PostgreSQL writes it: a fraction only where there is one, without trailing zeros.
         return f"REGEXP_REPLACE(TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS.FF6'), '[.]?0+$', '') || '+00'"

@@ -13,7 +13,7 @@ from prefect import get_run_logger, task
 
 from expectations.regions import REGIONS, Region
 from expectations.rules import Origin, broken_rules
-from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS
+from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
 from tasks.arrow_files import read_table, to_frame, write_table
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
@@ -137,6 +137,7 @@ def clean_rows(table: pa.Table, origin: Origin) -> pa.Table:
     """The rows in CLEAN_SCHEMA: region code, key prefix where the region asks for one, derived columns."""
     code = origin.region.code
     frame = to_frame(table.drop_columns(["unreadable"]))
+    frame[SOURCE_REGION] = frame["region"]
     frame["region"] = pd.Series(code, index=frame.index, dtype=pd.ArrowDtype(pa.string()))
     frame["sale_id"] = pd.arrays.ArrowExtensionArray(business_keys(table["sale_id"], origin.region))
     frame["net_amount"] = frame["total_amount"] - frame["discount_amount"]

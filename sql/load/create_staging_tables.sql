@@ -1,6 +1,7 @@
 -- Guarantees: three empty tables of this attempt alone. DDL, so it runs before the publish transaction.
 CREATE TRANSIENT TABLE ${clean_table} (
-    ${clean_column_definitions}
+    ${clean_column_definitions},
+    SOURCE_REGION VARCHAR NOT NULL
 );
 
 CREATE TRANSIENT TABLE ${rejected_table} (

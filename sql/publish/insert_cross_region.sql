@@ -1,5 +1,4 @@
 -- Guarantees: rows whose key belongs to another region are kept among the rejected rows, cells as text.
--- A clean row does not know how its source spelled the region, so REGION is the code (docs/rules.md).
 INSERT INTO ${rejected_table} (REGION_CODE, SALE_KEY, RULES, VERSION_AT, ${rejected_source_columns})
 SELECT STAGED.REGION, STAGED.SALE_ID, 'cross_region_sale_id', STAGED.UPDATED_AT, ${clean_columns_as_text}
 FROM ${clean_table} AS STAGED

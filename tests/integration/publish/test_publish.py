@@ -109,10 +109,10 @@ def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(world: Wor
     }
     assert fact(world, key) == [("EUROPE", "3.00", f"{day:%Y%m%d}")]
     assert rejected(world, key) == [("OPEN", "cross_region_sale_id", f"{day:%Y%m%d}")]
-    ((sold, updated, total),) = world.sql(
-        "SELECT SALE_DATE, UPDATED_AT, TOTAL_AMOUNT FROM SALES_REJECTED WHERE SALE_KEY = ?", (key,)
+    (cells,) = world.sql(
+        "SELECT SALE_DATE, UPDATED_AT, TOTAL_AMOUNT, REGION FROM SALES_REJECTED WHERE SALE_KEY = ?", (key,)
     )
-    assert (sold, updated, total) == (f"{day} 09:00:00.5+00", f"{day} 23:00:00+00", "4.00")
+    assert cells == (f"{day} 09:00:00.5+00", f"{day} 23:00:00+00", "4.00", REGIONS["US_WEST"].name)
 
 
 def test_the_prefix_of_a_rejected_key_is_taken_off_where_its_region_asks_for_one(world: World) -> None:
