@@ -194,7 +194,9 @@ def _anomaly(ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None)
     )
     run_id = "{{ event.resource_in_role['flow-run'].id.split('.')[-1] }}"
     body = [f"Date: {date}", f"Region: {region}", "What: {{ event.payload.what }}", f"Message: {message}"]
-    parameters = {"kind": "anomaly", "flow_run_id": run_id, "date": date, "region": region, "message": message}
+    # send-alert tells the sorts of anomalies apart by the word before the first colon.
+    told = "{{ event.payload.what }}: {{ event.payload.message }}"
+    parameters = {"kind": "anomaly", "flow_run_id": run_id, "date": date, "region": region, "message": told}
     return AutomationCore(
         name=PREFIX + "anomaly",
         description="A daily run saw something unusual in the data; they are loaded all the same.",

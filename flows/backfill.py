@@ -30,6 +30,7 @@ from flows.outcomes import (
 )
 from flows.parameters import BusinessDate, MaxActive, RegionCodes, choose_range
 from flows.queue import find_waiting, queue_behind
+from flows.run_hooks import name_of_waiting
 from tasks.batch import choose_regions, day_before
 from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
 from tasks.ledger import read_ledger
@@ -44,7 +45,11 @@ def name_of_backfill() -> str:
     parameters = flow_run.parameters or {}
     if parameters.get("start_date") is None:
         return f"backfill-until-{day_before(flow_run.scheduled_start_time)}"
-    return f"backfill-{parameters['start_date']}-to-{parameters['end_date']}"
+    return _name_by_range(parameters["start_date"], parameters["end_date"])
+
+
+def _name_by_range(first: Any, last: Any) -> str:
+    return f"backfill-{first}-to-{last}"
 
 
 @flow(name="backfill", flow_run_name=name_of_backfill)
@@ -96,9 +101,10 @@ def backfill(
         return ended_state(outcomes, plan, mode)
     rest = rest_of(days, plan.gaps[len(loaded)], order)
     changed = {"start_date": str(rest.first), "end_date": str(rest.last), "not_loaded_before": to_carry_over(outcomes)}
-    queued = queue_behind(flow_run.id, {**flow_run.parameters, **changed})
-    logger.info("step=yield waiting=%s queued=%s days=%s", waiting.name, queued.name, rest)
-    return yielded_state(outcomes, waiting.name, rest, queued.name)
+    queued = queue_behind(flow_run.id, _name_by_range(rest.first, rest.last), {**flow_run.parameters, **changed})
+    waiting_name = name_of_waiting(waiting)
+    logger.info("step=yield waiting=%s queued=%s days=%s", waiting_name, queued.id, rest)
+    return yielded_state(outcomes, waiting_name, rest, f"{queued.name} (run {queued.id})")
 
 
 def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], FlowRun | None]:

@@ -43,15 +43,16 @@ def find_waiting(run_id: str, flow_name: str) -> FlowRun | None:
     return next((run for run in waiting if run.work_queue_id == own.work_queue_id), None)
 
 
-def queue_behind(run_id: str, parameters: dict[str, Any]) -> FlowRun:
+def queue_behind(run_id: str, name: str, parameters: dict[str, Any]) -> FlowRun:
     """Queues a run of the deployment of run `run_id`, due now: a queue starts its runs in the order of their due times.
 
-    Asked twice by one run, it answers the same new run.
+    The run is called `name`. Asked twice by one run, it answers the same new run.
     """
     with get_client(sync_client=True) as client:
         own = client.read_flow_run(UUID(run_id))
     return run_deployment(
         own.deployment_id,
+        flow_run_name=name,
         parameters=parameters,
         work_queue_name=own.work_queue_name,
         timeout=0,

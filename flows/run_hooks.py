@@ -24,6 +24,15 @@ def name_of_run() -> str:
     return f"daily-sales-{day}"
 
 
+def name_of_waiting(run: FlowRun) -> str:
+    """What a daily run will be called: until it begins, Prefect gives it a name that tells nothing."""
+    date, due = (run.parameters or {}).get("date"), run.expected_start_time or run.created
+    try:
+        return f"daily-sales-{day_before(due) if date is None else parse_business_date(date)}"
+    except ValueError:
+        return f"the daily run due at {due:%Y-%m-%d %H:%M} UTC"
+
+
 def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
     """Records FAILED for every region of the run that the ledger does not know the end of."""
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)

@@ -1,4 +1,4 @@
-"""Mails an alert, once per date, region and kind, whoever noticed it."""
+"""Mails an alert, once per date, region and kind, or per run and kind, whoever noticed it."""
 
 import socket
 from collections.abc import Iterator
@@ -64,8 +64,8 @@ def send_alert(
 ) -> State:
     """Mails what went wrong and what to do next to the addresses of the variable `alert_email_list`.
 
-    Sends each alert once per date, region and kind; a date that was published since then starts anew. Also sends
-    what other runs could not send.
+    Sends each alert once per date, region and kind, or per run and kind where there is no business date; a date that
+    was published since then starts anew. Also sends what other runs could not send.
 
     Args:
         kind: What was noticed. failed: a run failed or crashed; quality-failed: the quality gate refused a batch;
@@ -74,7 +74,8 @@ def send_alert(
         flow_run_id: The flow run that it is about; empty when there is none.
         date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the flow run's own.
         region: Region code, or several with commas. Empty: the flow run's own, else all.
-        message: What was noticed, in a line. Empty: the message of the flow run's state.
+        message: What was noticed, in a line; an anomaly begins with its sort, as "row-count: 49 rows". Empty: the
+            message of the flow run's state.
     """
     day = None if date is None else str(date)
     outcome = alert(AlertRequest(kind, flow_run_id, day, region, message))

@@ -1,4 +1,4 @@
-"""Anomalies: what is loaded all the same, but a person should look at. Each region's go out as one event."""
+"""Anomalies: what is loaded all the same, but a person should look at. Each goes out as an event."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def usual_rows(session: Session, batch: Batch) -> dict[str, tuple[int, ...]]:
 def announce_anomalies(
     batch: Batch, present: list[Extracted], publication: Publication, connector_block: str, warehouse: str
 ) -> tuple[Anomaly, ...]:
-    """Emits an event per region that has anomalies. Raises nothing: what is published stays so."""
+    """Emits an event for each anomaly. Raises nothing: what is published stays so."""
     logger, usual = get_run_logger(), {}
     try:
         connector = SnowflakeHostConnector.load(connector_block)
@@ -88,19 +88,22 @@ def announce_anomalies(
     except SalesEtlError as error:
         logger.warning("step=anomalies row counts are not judged: %s", error)
     found = find_anomalies(present, publication, usual)
-    for region in {anomaly.region: None for anomaly in found}:
-        _emit(batch, region, [anomaly for anomaly in found if anomaly.region == region])
     for anomaly in found:
+        emit_anomaly(batch, anomaly)
         logger.warning("step=anomalies region=%s %s", anomaly.region, anomaly.message)
     return found
 
 
-def _emit(batch: Batch, region: str, anomalies: Sequence[Anomaly]) -> None:
-    resource = {"prefect.resource.id": f"retail-sales.region.{region}", "prefect.resource.name": region}
+def emit_anomaly(batch: Batch, anomaly: Anomaly) -> None:
+    """The event that automations tell of."""
+    resource = {
+        "prefect.resource.id": f"retail-sales.region.{anomaly.region}",
+        "prefect.resource.name": anomaly.region,
+    }
     payload = {
         "date": batch.date.isoformat(),
-        "region": region,
-        "what": ", ".join(anomaly.what for anomaly in anomalies),
-        "message": "; ".join(anomaly.message for anomaly in anomalies),
+        "region": anomaly.region,
+        "what": anomaly.what,
+        "message": anomaly.message,
     }
     emit_event(EVENT, resource, payload=payload)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any, Literal
 
 from expectations.regions import REGIONS
@@ -23,9 +24,15 @@ AlertKind = Literal[
 ]
 
 DAILY_FLOW = "daily-sales"
+WATCHDOG_FLOW = "watchdog"
 DRILL_FLOW, DRILL_PARAMETER = "alert-drill", "fail"
 """A run of that flow with that parameter fails on purpose."""
+CARRIED_PARAMETER = "not_loaded_before"
+"""A backfill's dates that the run before it could not load."""
 ALL_REGIONS = "all"
+
+NEW_COLUMN = "new-column"
+"""The sort of anomaly that stays until somebody acts: it is told once, not once for each date."""
 
 LINE_LENGTH_MAX = 300
 ERROR_LENGTH_MAX = 1000
@@ -33,6 +40,9 @@ SUBJECT_LENGTH_MAX = 180
 TRACE_LINES_MAX = 15
 LOG_LINES_MAX = 20
 CHILDREN_MAX = 40
+DATES_MAX = 20
+SLOT_COLUMNS_LENGTH_MAX = 120
+"""Columns that a slot names; the others it holds as a hash."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ ALERTS: Mapping[AlertKind, Alert] = {
 SAME_FAILURE: Mapping[str, str] = {"lease-expired": "failed"}
 """A run whose lease ran out is set to Crashed by whoever noticed it: that is one failure, not two."""
 
+
+SAID_ONCE = "The same in other dates of its backfill is not mailed again: the report of each run names what it saw."
 
 STATES: Mapping[str, AlertKind] = {"QualityFailed": "quality-failed", "PartiallyLoaded": "partially-loaded"}
 """What a run's own state says of its end."""
@@ -101,7 +113,10 @@ class ChildRun:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the Prefect server knows of a flow run. Times are aware UTC; `trace` and `log` are lines, oldest first."""
+    """What the Prefect server knows of a flow run. Times are aware UTC; `trace` and `log` are lines, oldest first.
+
+    `root_id` is the run that a child was started in, at the top; None for a run of its own.
+    """
 
     id: str
     flow: str
@@ -115,6 +130,7 @@ class RunFacts:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     is_child: bool = False
+    root_id: str | None = None
     failed_tasks: tuple[FailedTask, ...] = ()
     children: tuple[ChildRun, ...] = ()
     trace: tuple[str, ...] = ()
@@ -203,17 +219,45 @@ def _date_of_run(run: RunFacts) -> date | None:
 
 
 def slot_name(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:
-    """The name under which the alert is kept: one per date, region and kind.
+    """The name under which the alert is kept: one per date, region and kind; without a business date, per run and kind.
 
-    Without a business date the day counts on which the run began. A drill has a slot for each of its runs. Anomalies
-    of one date are told apart by the word before the first colon of their message.
+    The watchdog, which fails every five minutes, and what names no run have a slot a day.
     """
+    if request.kind == "anomaly":
+        return _slot_of_anomaly(request, subject, run, now)
     kind = SAME_FAILURE.get(request.kind, request.kind)
-    if request.kind == "drill" and run:
-        return f"{run.id} {kind}"
+    flow_run_id = (run.root_id or run.id) if run else request.flow_run_id
+    is_watchdog = run is not None and run.flow == WATCHDOG_FLOW
+    if flow_run_id and not is_watchdog and (subject.date is None or request.kind == "drill"):
+        return f"{flow_run_id} {kind}"
+    return f"{_day(subject, run, now)} {subject.region} {kind}"
+
+
+def _slot_of_anomaly(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:
+    """One per region and sort (the word before the first colon of the message) of a date, or of a whole backfill.
+
+    New columns have one per region and names.
+    """
+    named = re.match(r"([\w -]{1,40}): *", request.message or "")
+    sort = [named[1]] if named else []
+    if named and sort == [NEW_COLUMN]:
+        return f"{subject.region} anomaly {NEW_COLUMN} {_column_names(str(request.message)[named.end() :])}"
+    whose = run.root_id if run and run.root_id else _day(subject, run, now)
+    return " ".join([whose, subject.region, "anomaly", *sort])
+
+
+def _column_names(message: str) -> str:
+    """The names in `new columns in the source: tier (text), weight (numeric(12,2))`, of bounded length."""
+    names = re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", message.partition(": ")[2] or message)
+    if len(names) <= SLOT_COLUMNS_LENGTH_MAX:
+        return names
+    return f"{names[:SLOT_COLUMNS_LENGTH_MAX]} {sha256(names.encode()).hexdigest()[:12]}"
+
+
+def _day(subject: Subject, run: RunFacts | None, now: datetime) -> str:
+    """The business date, else the day on which the run began."""
     day = subject.date or (run.started_at or run.scheduled_at if run else now).astimezone(UTC).date()
-    sort = re.match(r"([\w -]{1,40}):", request.message or "") if kind == "anomaly" else None
-    return " ".join([f"{day:%Y%m%d}", subject.region, kind, *([sort[1]] if sort else [])])
+    return f"{day:%Y%m%d}"
 
 
 # What is told
@@ -280,6 +324,7 @@ def compose_mail(
         _capitalized(alert.sentence.format(what=subject.what)),
         _table({"Error": shorten(error, ERROR_LENGTH_MAX)} if error else {}),
         *notes,
+        SAID_ONCE if request.kind == "anomaly" and run and run.root_id else "",
         _table(_about(request, subject, run)),
         _what_to_do(advice, subject, run),
         _children(run.children if run else ()),
@@ -325,11 +370,23 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _what_to_do(advice: Advice, subject: Subject, run: RunFacts | None) -> str:
-    here = [f"DATE={subject.date}"] if subject.date else []
-    here += [f"RUN={run.id}"] if run else []
+    dates = [str(subject.date)] if subject.date else _dates_within(run)
+    here = [f"DATE={day}" for day in dates[:1]] + ([f"RUN={run.id}"] if run else [])
     commands = f"\nIn its commands: {' '.join(here)}" if here else ""
+    if others := dates[1:]:
+        more = f" and {len(others) - DATES_MAX} more" if len(others) > DATES_MAX else ""
+        commands += f"\nThe same for the other dates: {' '.join(others[:DATES_MAX])}{more}"
     text = f"\n\n{advice.mend}" if advice.mend else ""
     return f"What to do next: {advice.title} (docs/runbook.md#{advice.anchor}){commands}{text}"
+
+
+def _dates_within(run: RunFacts | None) -> list[str]:
+    """The dates that did not end well within a backfill, and in those that it goes on for; oldest first."""
+    if run is None:
+        return []
+    before = run.parameters.get(CARRIED_PARAMETER)
+    told = [*(child.date for child in run.children), *(before if isinstance(before, Mapping) else ())]
+    return sorted({str(day) for value in told if (day := _given_date(value))})
 
 
 def _children(children: Sequence[ChildRun]) -> str:

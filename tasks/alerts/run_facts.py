@@ -30,6 +30,7 @@ from tasks.alerts.compose import ChildRun, FailedTask, RunFacts
 
 BAD_STATES = (StateType.FAILED, StateType.CRASHED)
 CHILDREN_READ_MAX = 200
+GENERATIONS_MAX = 5
 INFO_LEVEL, ERROR_LEVEL = 20, 40
 TRACE_SEARCH_MAX = 20
 """How many of the last error lines are looked through for a stack trace."""
@@ -52,6 +53,7 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
             return None
         children = await _read_bad_children(client, run)
         ids = [run.id, *(child.id for child in children)]
+        is_child = run.parent_task_run_id is not None
         return RunFacts(
             id=str(run.id),
             flow=(await client.read_flow(run.flow_id)).name,
@@ -64,12 +66,26 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
             parameters=dict(run.parameters or {}),
             started_at=run.start_time and _utc(run.start_time),
             ended_at=run.end_time and _utc(run.end_time),
-            is_child=run.parent_task_run_id is not None,
+            is_child=is_child,
+            root_id=str((await find_root(client, run)).id) if is_child else None,
             failed_tasks=tuple(await _read_failed_tasks(client, ids)),
             children=tuple(_child(child) for child in children),
             trace=tuple(await _read_trace(client, ids)),
             log=tuple(await _read_log(client, ids)),
         )
+
+
+async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:
+    """The run at the top: the one that started it, or that one's, and so on, as far as the server knows them."""
+    for _ in range(GENERATIONS_MAX):
+        if run.parent_task_run_id is None:
+            break
+        try:
+            parent = await client.read_task_run(run.parent_task_run_id)
+            run = await client.read_flow_run(parent.flow_run_id)
+        except ObjectNotFound:
+            break
+    return run
 
 
 def _utc(moment: datetime) -> datetime:

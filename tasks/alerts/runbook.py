@@ -12,7 +12,13 @@ MEND_LINES_MAX = 60
 
 BY_ERROR: tuple[tuple[str, str], ...] = (
     (r"record count \d+ (is below|does not reach)", "Record count 45 is below threshold 100"),
-    (r"NULL share of|is broken by|rejected \d+ of \d+ rows|gave no result|counts as failed", "Quality gate refused"),
+    (r"SetupNotReadyError|\d+ of \d+ checks are BAD", "SetupNotReadyError"),
+    (r"NoPrefectServerError", "NoPrefectServerError"),
+    (r"DeployError", "DeployError"),
+    (
+        r"QualityFailedError|NULL share of|is broken by|rejected \d+ of \d+ rows|gave no result|counts as failed",
+        "Quality gate failed",
+    ),
     (r"OutcomeUnknownError|no answer to COMMIT|COMMIT was lost", "OutcomeUnknownError"),
     (r"PublishRefusedError|law does not hold|does not show the published batch", "PublishRefusedError"),
     (r"BadVariableError|variable \w+ is ", "Bad variable"),
@@ -38,6 +44,9 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
         r"|timeout expired|server closed the connection",
         "Regional database does not answer",
     ),
+    (r"could not do everything", "Watchdog failed"),
+    (r"SetupFaultError", "SetupFaultError"),
+    (r"DrillError", "Drill"),
     (r"TransientError", "TransientError"),
     (r"NeedsPersonError", "NeedsPersonError"),
     (r"SalesEtlError", "SalesEtlError"),
@@ -46,7 +55,7 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
 
 BY_KIND: Mapping[str, str] = {
     "failed": "Run failed or crashed",
-    "quality-failed": "Quality gate refused",
+    "quality-failed": "Quality gate failed",
     "partially-loaded": "Partially loaded",
     "sla": "Not published in time",
     "never-started": "Never started",

@@ -15,13 +15,13 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
+from tasks.alerts.run_facts import find_root
 from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import find_process
 
 ANSWER_S_MAX = 10
 RUNS_READ_MAX = 200
-GENERATIONS_MAX = 5
 ACTIVE = (StateType.PENDING, StateType.RUNNING)
 """The states of a queue's runs that count against its limit."""
 
@@ -65,15 +65,7 @@ async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:
         run = await client.read_flow_run(UUID(flow_run_id))
     except (ObjectNotFound, ValueError):
         return None
-    for _ in range(GENERATIONS_MAX):
-        if run.parent_task_run_id is None:
-            break
-        try:
-            parent = await client.read_task_run(run.parent_task_run_id)
-            run = await client.read_flow_run(parent.flow_run_id)
-        except ObjectNotFound:
-            break
-    return run
+    return await find_root(client, run)
 
 
 async def _read_family(client: PrefectClient, root: FlowRun) -> Family:

@@ -180,12 +180,16 @@ def test_a_waiting_daily_run_is_let_through_and_the_rest_goes_on_behind_it(world
             daily = queue.add_daily()
         state = read(run).state
         assert (state.type, state.name) == (StateType.COMPLETED, "Yielded")
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        assert state.message.startswith(f"made room for daily-sales-{yesterday} after 1 date: ")
         assert f"goes on with {good} to {good}; failed: {no_rows} (" in state.message
 
         assert [waiting.id for waiting in queue.next_runs()] == [daily.id]
         set_state(daily, Cancelled())
         (rest,) = queue.next_runs()
         assert rest.parameters["mode"] == "all"
+        assert f": backfill-{good}-to-{good} (run {rest.id}) goes on" in state.message
+        assert rest.name == f"backfill-{good}-to-{good}"
         state = execute(rest)
         assert state.is_failed()
         assert state.message.startswith(f"1 of 2 dates loaded; failed: {no_rows} (")

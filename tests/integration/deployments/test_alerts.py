@@ -70,7 +70,7 @@ def emit_anomaly(flow_run_id: str) -> None:
         "event": "retail-sales.anomaly",
         "resource": {"prefect.resource.id": "retail-sales.region.EUROPE"},
         "related": [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}", "prefect.resource.role": "flow-run"}],
-        "payload": {"date": "2018-03-06", "region": "EUROPE", "what": "row_count", "message": "half the rows"},
+        "payload": {"date": "2018-03-06", "region": "EUROPE", "what": "row-count", "message": "half the rows"},
     }
     with automations_enabled():
         emit_event(**event)
@@ -113,7 +113,7 @@ def test_a_failed_run_is_told_with_its_cause(operator: Operator, told: dict[str,
 def test_an_anomaly_is_told_with_date_and_region(operator: Operator, told: dict[str, str]) -> None:
     [message] = [m for m in operator.sink.messages if "anomaly" in m["subject"]]
     assert message["subject"] == "retail-sales: anomaly in EUROPE on 2018-03-06"
-    assert "What: row_count\nMessage: half the rows" in message["body"]
+    assert "What: row-count\nMessage: half the rows" in message["body"]
 
 
 def test_each_alert_starts_send_alert_once_with_its_kind_and_run(operator: Operator, told: dict[str, str]) -> None:
@@ -123,7 +123,7 @@ def test_each_alert_starts_send_alert_once_with_its_kind_and_run(operator: Opera
             "flow_run_id": told["a region without rows"],
             "date": "2018-03-06",
             "region": "EUROPE",
-            "message": "half the rows",
+            "message": "row-count: half the rows",
         },
         {"kind": "failed", "flow_run_id": told["a day to come"]},
         {"kind": "partially-loaded", "flow_run_id": told["a region without rows"]},

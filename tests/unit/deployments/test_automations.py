@@ -66,6 +66,11 @@ def test_no_run_is_told_twice_for_one_end() -> None:
     assert len(seen) == len(set(seen))
 
 
+def test_a_backfill_that_makes_room_is_not_told_so_that_its_last_run_tells_all_dates_once() -> None:
+    told_at_its_end = [watch for watch in watches(Limits(timedelta(hours=2))) if not watch.after]
+    assert [watch.name for watch in told_at_its_end if states.YIELDED in watch.expect] == []
+
+
 def test_a_failure_of_send_alert_does_not_start_send_alert() -> None:
     about_itself = [
         automation for automation in planned() if str(IDS[SEND_ALERT]) in json.dumps(as_json(automation)["trigger"])

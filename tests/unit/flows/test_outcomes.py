@@ -93,10 +93,12 @@ def test_a_dry_run_lists_dates_and_regions() -> None:
 
 
 def test_a_run_that_makes_room_says_for_which_and_who_goes_on() -> None:
-    made_room = yielded_state([GOOD, BAD], "daily-sales-2024-01-15", DateRange(day(3), day(4)), "wise-owl")
+    queued = "backfill-2024-01-13-to-2024-01-14 (run 3f0c8d9e)"
+    made_room = yielded_state([GOOD, BAD], "daily-sales-2024-01-15", DateRange(day(3), day(4)), queued)
     assert (made_room.type, made_room.name) == (StateType.COMPLETED, "Yielded")
     assert made_room.message == (
-        "made room for daily-sales-2024-01-15 after 2 dates: wise-owl goes on with 2024-01-13 to 2024-01-14; "
+        "made room for daily-sales-2024-01-15 after 2 dates: backfill-2024-01-13-to-2024-01-14 (run 3f0c8d9e) goes on "
+        "with 2024-01-13 to 2024-01-14; "
         "failed: 2024-01-12 (QualityFailed: record count 45 is below threshold 100)"
     )
 
@@ -108,6 +110,7 @@ def test_what_was_not_loaded_before_making_room_is_not_forgotten() -> None:
     assert ended.is_failed()
     assert "2024-01-12 (QualityFailed: " in ended.message
     assert "partially loaded: 2024-01-11" in ended.message
+    assert to_carry_over([*carried_over(carried), GOOD]) == carried, "the next run of the chain hands it on"
     assert carried_over(None) == []
 
 

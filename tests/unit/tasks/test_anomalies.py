@@ -1,10 +1,14 @@
 """What is unusual about a region, and what is not."""
 
 from dataclasses import replace
+from datetime import date
+from typing import Any
 
 import pytest
 
-from tasks.anomalies import Anomaly, find_anomalies
+from tasks import anomalies
+from tasks.anomalies import Anomaly, emit_anomaly, find_anomalies
+from tasks.batch import Batch
 from tests.unit.findings import extracted, publication, published
 
 
@@ -39,3 +43,20 @@ def test_keys_of_other_regions_and_new_columns_are_named() -> None:
     assert found(cross_region=3) == (Anomaly("EUROPE", "cross-region", "3 sales carry a sale_id of another region"),)
     (new_column,) = find_anomalies([extracted("EUROPE", 100)], publication(), {})
     assert (new_column.what, new_column.message) == ("new-column", "new columns in the source: tier (text)")
+
+
+def test_each_anomaly_is_an_event_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    emitted: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(anomalies, "emit_event", lambda *event, **content: emitted.append((*event, content)))
+    batch = Batch(date(2024, 1, 15), ("EUROPE",))
+    for what in ("new-column", "row-count"):
+        emit_anomaly(batch, Anomaly("EUROPE", what, f"message of {what}"))
+    resource = {"prefect.resource.id": "retail-sales.region.EUROPE", "prefect.resource.name": "EUROPE"}
+    assert emitted == [
+        (
+            "retail-sales.anomaly",
+            resource,
+            {"payload": {"date": "2024-01-15", "region": "EUROPE", "what": what, "message": f"message of {what}"}},
+        )
+        for what in ("new-column", "row-count")
+    ]

@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tasks.alerts.book import plain_name
 from tasks.alerts.compose import (
     ALERTS,
     CHILDREN_MAX,
@@ -26,6 +27,8 @@ from tasks.alerts.runbook import Advice
 
 SIX = datetime(2024, 1, 16, 6, tzinfo=UTC)
 RUN_ID = "3f0c8d9e-0000-4000-8000-000000000001"
+ROOT_ID = "3f0c8d9e-0000-4000-8000-000000000002"
+NEW_COLUMNS = "new columns in the source: loyalty_tier (text), weight (numeric(12,2))"
 ADVICE = Advice("Run failed or crashed", "run-failed-or-crashed", "Do this.\n\n    prefect version")
 ERROR = "NeedsPersonError: COPY of a.parquet loaded 1 rows, the manifest says 2"
 
@@ -117,6 +120,37 @@ def test_thirty_bad_dates_of_a_backfill_are_one_mail() -> None:
     assert "Runs in it that did not end well (30):" in mail.body
     assert all(f"  {day}  Failed: bad {day}\n" in mail.body for day in days)
     assert mail.body.startswith("Flow backfill failed or crashed.")
+
+
+@pytest.mark.parametrize(
+    ("run", "commands"),
+    [
+        pytest.param(run_of("backfill"), f"RUN={RUN_ID}", id="no-date-known"),
+        pytest.param(
+            run_of("backfill", children=(ChildRun("daily-sales-2017-12-25", "2017-12-25", "QualityFailed", "few"),)),
+            f"DATE=2017-12-25 RUN={RUN_ID}",
+            id="date-of-the-child",
+        ),
+        pytest.param(
+            run_of(
+                "backfill",
+                parameters={"not_loaded_before": {"2017-12-24": "Failed"}},
+                children=tuple(ChildRun("child", day, "Failed", "few") for day in ("20171226", "2017-12-25", None)),
+            ),
+            f"DATE=2017-12-24 RUN={RUN_ID}\nThe same for the other dates: 2017-12-25 2017-12-26",
+            id="dates-of-the-runs-before-too",
+        ),
+    ],
+)
+def test_a_backfills_mail_gives_the_dates_for_the_commands(run: RunFacts, commands: str) -> None:
+    assert f"In its commands: {commands}\n\nDo this." in mail_of(AlertRequest("failed", RUN_ID), run).body
+
+
+def test_an_anomaly_of_a_backfill_says_that_it_stands_for_others() -> None:
+    request = AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows")
+    alone, one_of_many = run_of(), run_of(is_child=True, root_id=ROOT_ID)
+    told = "The same in other dates of its backfill is not mailed again"
+    assert (told in mail_of(request, alone).body, told in mail_of(request, one_of_many).body) == (False, True)
 
 
 def test_everything_is_bounded() -> None:
@@ -215,20 +249,62 @@ def test_a_value_of_several_lines_does_not_leave_either() -> None:
         pytest.param(
             AlertRequest("failed", RUN_ID),
             run_of("check-setup"),
-            "20240116 check-setup failed",
-            id="flow-without-a-date",
+            f"{RUN_ID} failed",
+            id="each-run-without-a-date",
+        ),
+        pytest.param(
+            AlertRequest("partially-loaded", RUN_ID),
+            run_of("backfill", message="3 dates loaded"),
+            f"{RUN_ID} partially-loaded",
+            id="each-backfill",
+        ),
+        pytest.param(
+            AlertRequest("lease-expired", RUN_ID),
+            run_of("backfill"),
+            f"{RUN_ID} failed",
+            id="lease-of-a-backfill-is-its-failure",
         ),
         pytest.param(
             AlertRequest("failed", RUN_ID),
             run_of(parameters={"date": "tomorrow"}),
-            "20240116 all failed",
+            f"{RUN_ID} failed",
             id="date-not-understood",
         ),
         pytest.param(
-            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", "new column: tier"),
+            AlertRequest("lease-expired", RUN_ID),
+            run_of(parameters={"date": "tomorrow"}, is_child=True, root_id=ROOT_ID),
+            f"{ROOT_ID} failed",
+            id="child-without-a-date",
+        ),
+        pytest.param(
+            AlertRequest("lease-expired", RUN_ID), None, f"{RUN_ID} failed", id="run-that-the-server-does-not-know"
+        ),
+        pytest.param(
+            AlertRequest("failed", RUN_ID), run_of("watchdog"), "20240116 watchdog failed", id="watchdog-once-a-day"
+        ),
+        pytest.param(
+            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", "row-count: 49 rows, below half the median 100"),
             run_of(),
-            "20240115 EUROPE anomaly new column",
+            "20240115 EUROPE anomaly row-count",
             id="anomalies-are-told-apart",
+        ),
+        pytest.param(
+            AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows, below half the median 100"),
+            run_of(is_child=True, root_id=ROOT_ID),
+            f"{ROOT_ID} EUROPE anomaly row-count",
+            id="anomalies-of-a-backfill-are-one",
+        ),
+        pytest.param(
+            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", f"new-column: {NEW_COLUMNS}"),
+            run_of(),
+            "EUROPE anomaly new-column loyalty_tier, weight",
+            id="new-columns-whatever-the-date",
+        ),
+        pytest.param(
+            AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", f"new-column: {NEW_COLUMNS}"),
+            run_of(is_child=True, root_id=ROOT_ID),
+            "EUROPE anomaly new-column loyalty_tier, weight",
+            id="new-columns-whoever-noticed",
         ),
         pytest.param(AlertRequest("drill", RUN_ID), run_of("alert-drill"), f"{RUN_ID} drill", id="each-drill"),
         pytest.param(AlertRequest("anomaly"), None, "20240120 all anomaly", id="nothing-known"),
@@ -239,6 +315,21 @@ def test_one_slot_per_date_region_and_kind_whoever_noticed(
 ) -> None:
     now = datetime(2024, 1, 20, tzinfo=UTC)
     assert slot_name(request_, find_subject(request_, run), run, now) == slot
+
+
+def slot_of_new_columns(count: int) -> str:
+    columns = ", ".join(f"column_{number} (text)" for number in range(count))
+    request = AlertRequest(
+        "anomaly", RUN_ID, "2024-01-15", "EUROPE", f"new-column: new columns in the source: {columns}"
+    )
+    return slot_name(request, find_subject(request, run_of()), run_of(), SIX)
+
+
+def test_many_new_columns_are_told_apart_by_a_name_of_bounded_length() -> None:
+    names = {plain_name(slot_of_new_columns(count)) for count in range(1, 1000)}
+    assert len(names) == 999
+    assert max(map(len, names)) <= 200
+    assert len(slot_of_new_columns(1000)) < 200
 
 
 @pytest.mark.parametrize(

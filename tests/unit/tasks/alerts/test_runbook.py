@@ -2,36 +2,75 @@
 
 import inspect
 import re
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from tasks import errors
+from blocks.variables import DEFINITIONS
+from deployments.automations import PREFIX, SEND_ALERT, Limits, planned_automations, watches
 from tasks.alerts.compose import ALERTS
 from tasks.alerts.runbook import BY_ERROR, BY_KIND, anchor_of, find_advice, find_title, read_entries, read_runbook
 from tests.runbook import COVERED, read_commands
 
-ENTRIES = read_entries(read_runbook())
-ERROR_CLASSES = [
-    name
-    for name, value in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(value, errors.SalesEtlError) and value.__module__ == errors.__name__
-]
+PROJECT = Path(__file__).parents[4]
+PRODUCT = ("flows", "tasks", "blocks", "deployments", "expectations")
+ENTRIES = {title: text for title, text in read_entries(read_runbook()).items() if text}
+"""Without the headings that only hold others."""
 
 
-@pytest.mark.parametrize("title", sorted({*BY_KIND.values(), *(title for _, title in BY_ERROR), *ERROR_CLASSES}))
-def test_every_alert_and_error_has_an_entry(title: str) -> None:
-    assert title in ENTRIES
+def product_errors() -> list[str]:
+    """The names of all exceptions that the product defines; those with an underscore never leave their module."""
+    files = [file for folder in PRODUCT for file in sorted((PROJECT / folder).rglob("*.py"))]
+    modules = [import_module(".".join(file.relative_to(PROJECT).with_suffix("").parts)) for file in files]
+    return sorted(
+        name
+        for module in modules
+        for name, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, BaseException) and value.__module__ == module.__name__ and not name.startswith("_")
+    )
+
+
+def automation_names() -> list[str]:
+    limits = Limits(timedelta(hours=2))
+    deployments = {SEND_ALERT, *(name for watch in watches(limits) for name in watch.deployments)}
+    ids = dict.fromkeys(deployments, UUID(int=0))
+    return [one.name.removeprefix(PREFIX) for one in planned_automations(ids, UUID(int=1), None, limits)]
+
+
+@pytest.mark.parametrize("title", ENTRIES)
+def test_an_entry_says_what_it_means_how_to_see_more_how_to_mend_it_and_how_to_make_sure(title: str) -> None:
     parts = re.findall(r"^\*\*(.+?)\*\*:", ENTRIES[title], re.MULTILINE)
-    assert [part for part in parts if part != "See more"] == ["Means", "Mend", "Make sure"]
-    assert find_advice("failed", "", read_runbook()).mend
+    assert parts == ["Means", "See more", "Mend", "Make sure"]
+
+
+@pytest.mark.parametrize("title", sorted({*BY_KIND.values(), *(title for _, title in BY_ERROR)}))
+def test_every_title_that_a_mail_points_at_is_an_entry(title: str) -> None:
+    assert title in ENTRIES
+
+
+@pytest.mark.parametrize("name", product_errors())
+def test_every_error_class_leads_to_an_entry_that_names_it(name: str) -> None:
+    title = find_title("failed", f"{name}: x")
+    assert name == title or f"`{name}`" in ENTRIES[title]
+
+
+@pytest.mark.parametrize("name", automation_names())
+def test_every_automation_has_an_entry_of_its_name(name: str) -> None:
+    assert name.capitalize() in ENTRIES
 
 
 def test_every_kind_of_alert_is_in_the_table() -> None:
     assert BY_KIND.keys() == ALERTS.keys()
 
 
-def test_every_error_class_leads_to_its_own_entry() -> None:
-    assert {name: find_title("failed", f"{name}: x") for name in ERROR_CLASSES} == {n: n for n in ERROR_CLASSES}
+@pytest.mark.parametrize("title", ENTRIES)
+def test_a_limit_that_an_entry_changes_is_set_back(title: str) -> None:
+    defaults = {definition.name: definition.default for definition in DEFINITIONS}
+    values = dict(re.findall(r"^python -m blocks\.variables (m\w+) (\S+)$", ENTRIES[title], re.MULTILINE))
+    assert values == {name: defaults[name] for name in values}, "the last one of each name counts"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +85,7 @@ def test_every_error_class_leads_to_its_own_entry() -> None:
         pytest.param(
             "quality-failed",
             "EUROPE: NULL share of sale_id is 6.00 %, threshold 5.0",
-            "Quality gate refused",
+            "Quality gate failed",
             id="nulls",
         ),
         pytest.param(
@@ -128,6 +167,8 @@ def test_every_error_class_leads_to_its_own_entry() -> None:
         pytest.param(
             "failed", "PublishRefusedError: the law does not hold for EUROPE", "PublishRefusedError", id="law"
         ),
+        pytest.param("failed", "2 of 40 checks are BAD: clock of the warehouse", "SetupNotReadyError", id="setup"),
+        pytest.param("failed", "could not do everything: ledger: it is odd", "Watchdog failed", id="watchdog"),
         pytest.param("failed", "KeyError: 'x'", "Run failed or crashed", id="unknown"),
         pytest.param(
             "sla", "record count 45 is below threshold 100", "Not published in time", id="a-reminder-has-its-own"
