@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
+from expectations.rules import CROSS_REGION_RULE
 from tasks.errors import SalesEtlError
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
@@ -22,6 +23,7 @@ from tasks.warehouse import Session, open_session
 
 WAREHOUSE_VARIABLE = "variable snowflake_warehouse"
 CONNECTION = "warehouse connection"
+COLLISIONS = "sale ids across regions, as loaded"
 TAG = "retail-sales check-setup"
 
 SETUP = "run `python -m flows.setup_warehouse` with a role that may create it"
@@ -65,6 +67,7 @@ def warehouse_checks() -> list[Check]:
             )
             for table, verbs in WRITES.items()
         ),
+        Check(COLLISIONS, _count_collisions, "look at SALES_REJECTED", needs=("table SALES_REJECTED",)),
         Check("run numbers", _take_number, needs=after),
         Check("right to create in STAGING", _create, needs=after),
         Check("stage SALES_STAGE", _look_at_stage, needs=(CONNECTION, BUCKET_VARIABLE)),
@@ -100,6 +103,23 @@ def _connect() -> str:
     with _session() as session:
         _say_how_to_mend(session, f"USE WAREHOUSE {name}", f"create warehouse {name}, or GRANT USAGE on it to the role")
     return f"uses {name}"
+
+
+def _count_collisions() -> str:
+    """The databases are compared by their newest keys alone; what loads have met since is known here."""
+    with _session() as session:
+        statement = (
+            "SELECT COUNT(*), MIN(REGION_CODE), MIN(SALE_KEY) FROM ANALYTICS.SALES_REJECTED "
+            f"WHERE STATUS = 'OPEN' AND CONTAINS(RULES, {text_literal(CROSS_REGION_RULE)})"
+        )
+        ((rows, region, key),) = session.query(statement)
+    if rows:
+        raise SetupFaultError(
+            f"{rows} rows were rejected because another region owns their sale_id, {key} of {region} among them: "
+            "correct them at the source, or set prefix_keys = true in expectations/regions.toml for databases that "
+            "number by themselves"
+        )
+    return "none rejected"
 
 
 def _say_how_to_mend(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:

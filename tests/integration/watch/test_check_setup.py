@@ -168,6 +168,14 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DES
 """
 
 
+_COLLIDED = """
+INSERT INTO SALES_REJECTED (
+    REGION_CODE, SALE_KEY, RULES, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, STATUS, FIRST_SEEN_AT
+)
+SELECT 'EUROPE', 'collided-1', 'cross_region_sale_id', '20171223', 1, CURRENT_TIMESTAMP(), 'OPEN', CURRENT_TIMESTAMP()
+"""
+
+
 def _owner(world: World, region: str) -> Callable[[str], None]:
     return lambda statement: world.change(region, statement)
 
@@ -218,10 +226,11 @@ def lacking(deployed: World) -> State:
         add(
             changed(
                 deployed.sql,
-                "ALTER TABLE ANALYTICS.SALES_REJECTED RENAME TO ANALYTICS.ASIDE",
-                "ALTER TABLE ANALYTICS.ASIDE RENAME TO ANALYTICS.SALES_REJECTED",
+                "ALTER TABLE ANALYTICS.SALES_FACT_UNDO RENAME TO ANALYTICS.ASIDE",
+                "ALTER TABLE ANALYTICS.ASIDE RENAME TO ANALYTICS.SALES_FACT_UNDO",
             )
         )
+        add(changed(deployed.sql, _COLLIDED, "DELETE FROM SALES_REJECTED WHERE SALE_KEY = 'collided-1'"))
         for region in ("US_EAST", "EUROPE"):
             deployed.insert(region, good_sale(region) | {"sale_id": "shared-1"})
             faults.callback(deployed.change, region, "DELETE FROM sales_transactions WHERE sale_id = 'shared-1'")
@@ -248,7 +257,8 @@ LACKING = {
     "automation never started": ("is switched off", "prefect automation resume 'retail-sales: never started'"),
     "bucket": ("Not Found", "check that the bucket exists"),
     "stage SALES_STAGE": ("points at s3://retail-sales-staging/", "run `python -m flows.setup_warehouse`"),
-    "table SALES_REJECTED": ("does not exist", "run `python -m flows.setup_warehouse`"),
+    "sale ids across regions, as loaded": ("1 rows were rejected", "collided-1 of EUROPE among them"),
+    "table SALES_FACT_UNDO": ("does not exist", "run `python -m flows.setup_warehouse`"),
     "sale ids across regions": ("US_EAST, EUROPE use the same sale_id", "set prefix_keys = true"),
     "source ASIA_PACIFIC table": ("table sales_transactions is missing", "create it, or grant"),
 }
