@@ -18,9 +18,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, te
 from prefect.states import State
 from prefect.variables import Variable
 
-from blocks import names
-from blocks.register import register
-from blocks.snowflake import SnowflakeHostConnector
+from blocks.register import register, warehouse_blocks
 from expectations.regions import REGIONS
 from flows.daily_sales import daily_sales
 from flows.setup_warehouse import setup_warehouse
@@ -97,8 +95,9 @@ class World:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of the warehouse."""
-        with open_session(SnowflakeHostConnector.load(names.WAREHOUSE), "ETL_WH", "test") as session:
+        """A session of the warehouse; by the environment, because loading a block takes longer than a statement."""
+        _, connector = warehouse_blocks(self.environment)
+        with open_session(connector, "ETL_WH", "test") as session:
             yield session
 
     def sql(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
@@ -169,7 +168,7 @@ def world() -> Iterator[World]:
     directory.chmod(0o711)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
-        patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "5")
+        patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "2")
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             # From a shell that has read another stack's environment.
             patch.delenv(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from blocks import names
+from blocks.register import storage_blocks
 from expectations.thresholds import Thresholds
 from tasks.arrow_files import read_table
 from tasks.attempt import Attempt
@@ -16,7 +16,7 @@ from tasks.batch import Batch
 from tasks.extract import read_region
 from tasks.ledger import start_attempt
 from tasks.publish import Publication, Staged, publish_manifest
-from tasks.stage import Manifest, load_bucket, stage_table
+from tasks.stage import Manifest, stage_table
 from tasks.transform import transform_region
 from tasks.verify import Verification, compare, refuse_differences
 from tests.integration.conftest import World
@@ -32,7 +32,7 @@ def begin(world: World, day: date, *regions: str) -> Attempt:
 
 def stage_attempt(world: World, attempt: Attempt, day: date, scratch: Path) -> Staged:
     """Reads, cleans and stages the attempt's regions."""
-    bucket = load_bucket(names.STAGING_BUCKET, world.environment["S3_STAGING_BUCKET"])
+    _, bucket = storage_blocks(world.environment)
     extracts, transformed, files = [], [], []
     for region in attempt.regions:
         url = world.environment[f"PG_{region}_URL"].replace("postgresql://", "postgresql+psycopg2://")

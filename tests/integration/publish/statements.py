@@ -1,0 +1,96 @@
+"""The statements of a publish, one by one: their names in order, and a session that stops before each."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+from snowflake.connector.util_text import split_statements
+
+from blocks.register import warehouse_blocks
+from tasks.statements import SQL_DIRECTORY
+from tasks.warehouse import Row, Session, open_session
+
+_FILES = {
+    file.read_text(encoding="utf-8").splitlines()[0]: f"{file.parent.name}/{file.stem}"
+    for file in SQL_DIRECTORY.glob("*/*.sql")
+}
+"""The files of `sql/` by their header line."""
+
+LOAD = (
+    "CREATE TRANSIENT TABLE STAGING.CLEAN",
+    "CREATE TRANSIENT TABLE STAGING.REJECTED",
+    "CREATE TRANSIENT TABLE STAGING.FATES",
+    "load/copy_files",
+    "SELECT COUNT(*) FROM STAGING.CLEAN",
+    "load/copy_files #2",
+    "SELECT COUNT(*) FROM STAGING.REJECTED",
+)
+TRANSACTION = (
+    "BEGIN TRANSACTION",
+    "publish/lock",
+    "publish/overtaken",
+    "publish/insert_fates",
+    "publish/count_rows",
+    "publish/count_fact",
+    "publish/insert_cross_region",
+    "publish/insert_rejected",
+    "publish/delete_replaced_rejected",
+    "publish/delete_replaced_rejected #2",
+    "publish/insert_undo",
+    "publish/merge_sales_fact",
+    "publish/close_rejected",
+    "publish/count_staged",
+    "publish/count_versions",
+    "publish/count_lost_rejected",
+    "verify/repeated_keys",
+    "publish/count_rows #2",
+    "publish/count_fact #2",
+    "publish/count_undo",
+    "publish/count_rejected",
+    "ledger/insert_entry",
+    "ledger/insert_entry #2",
+    "ledger/published_entries",
+    "COMMIT",
+)
+STATEMENTS = LOAD + TRANSACTION
+"""What a publish of two regions sends, in order."""
+
+
+def name_of(statement: str, before: Sequence[str]) -> str:
+    """The file of a statement, or its first line without the run number; `#2` behind one that was sent `before`."""
+    first_line = statement.strip().splitlines()[0]
+    name = _FILES.get(first_line) or re.sub(r"_\d{6}\b", "", first_line.removesuffix(" ("))
+    times = sum(other.partition(" #")[0] == name for other in before) + 1
+    return f"{name} #{times}" if times > 1 else name
+
+
+class Stepping(Session):
+    """A session that calls `before` with the name of each statement before it sends it."""
+
+    def __init__(self, session: Session, before: Callable[[str], None]) -> None:
+        super().__init__(session._connection, session._where)
+        self._before = before
+        self.sent: list[str] = []
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        self.sent.append(name_of(statement, self.sent))
+        self._before(self.sent[-1])
+        return super().query(statement, values)
+
+    def run_script(self, script: str) -> None:
+        for statement, _ in split_statements(StringIO(script), remove_comments=True):
+            if statement:
+                self.query(statement)
+
+
+@contextmanager
+def stepping_session(
+    environment: dict[str, str], before: Callable[[str], None], port: int | None = None
+) -> Iterator[Stepping]:
+    """Opens a stepping session by environment variables alone, so that a process without Prefect can."""
+    _, connector = warehouse_blocks(environment)
+    connector.port = port or connector.port
+    with open_session(connector, "ETL_WH", "test") as session:
+        yield Stepping(session, before)

@@ -1,0 +1,146 @@
+"""Publishes at the same time: the table is as if one had run after the other, and readers see whole batches only."""
+
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.publish import Publication, Staged
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
+
+ROWS = 20
+TRIALS = [2] * 8 + [3] * 4 + [4, 5, 6, 7, 8]
+"""Publishes side by side in each trial; three more trials are whole flows."""
+WHOLE_FLOWS = [2, 2, 3]
+FLOW_S_MAX = 300
+
+
+def side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The answers of calls that all begin when the last one is ready."""
+    ready = threading.Barrier(len(calls))
+
+    def call_when_ready(call: Callable[[], Any]) -> Any:
+        ready.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        # Prefect finds its server in the context.
+        futures = [pool.submit(copy_context().run, call_when_ready, call) for call in calls]
+        return [future.result() for future in futures]
+
+
+def fill(world: World, day: date, region: str = "EUROPE") -> None:
+    world.insert(region, *(good_sale(region, day) | {"sale_id": f"{number}-{day}"} for number in range(ROWS)))
+
+
+def amounts(world: World, day: date) -> list[tuple[Any, ...]]:
+    """How many sales of the day stand in the table with each amount."""
+    return world.sql(
+        "SELECT TOTAL_AMOUNT::VARCHAR, COUNT(*), COUNT(DISTINCT SALE_ID) FROM SALES_FACT WHERE SALE_ID LIKE ? "
+        "GROUP BY 1 ORDER BY 1",
+        (f"%-{day}",),
+    )
+
+
+def assert_as_if_one_had_run(world: World, day: date) -> None:
+    """Each sale stands once, one run inserted all of them, and every attempt has an end that is no failure."""
+    batch_id = f"{day:%Y%m%d}"
+    assert amounts(world, day) == [("3.00", ROWS, ROWS)]
+    ended = world.sql(
+        "SELECT RUN_NUMBER, STATUS, INSERTED, UPDATED, UNCHANGED FROM ETL_BATCHES "
+        "WHERE BATCH_ID = ? AND REGION = 'EUROPE' AND STATUS NOT IN ('STARTED', 'RENEWED') ORDER BY INSERTED DESC",
+        (batch_id,),
+    )
+    published = [figures for _, status, *figures in ended if status == "PUBLISHED"]
+    assert published == [[ROWS, 0, 0], *([[0, 0, ROWS]] * (len(published) - 1))]
+    assert {status for _, status, *_ in ended} <= {"PUBLISHED", "OVERTAKEN"}
+    started = world.sql("SELECT COUNT(DISTINCT RUN_NUMBER) FROM ETL_BATCHES WHERE BATCH_ID = ?", (batch_id,))
+    assert started == [(len(ended),)]
+    (shown,) = world.sql("SELECT STATUS, RUN_NUMBER FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", (batch_id,))
+    assert shown == ("PUBLISHED", max(run for run, status, *_ in ended if status == "PUBLISHED"))
+    undo = world.sql("SELECT COUNT(*) FROM SALES_FACT_UNDO WHERE UNDO_BATCH_ID = ?", (batch_id,))
+    assert undo == [(ROWS,)]
+
+
+@pytest.mark.parametrize(("trial", "publishes"), enumerate(TRIALS))
+def test_publishes_of_one_date_at_once(world: World, day: date, tmp_path: Path, trial: int, publishes: int) -> None:
+    fill(world, day)
+    staged = [stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path) for _ in range(publishes)]
+    # The numbers are in the order of staging; who comes first under the lock should not be.
+    random.Random(trial).shuffle(staged)
+    ended: list[tuple[Publication, Any]] = side_by_side([publisher(world, attempt) for attempt in staged])
+    assert all(bool(publication.regions) != bool(publication.overtaken) for publication, _ in ended)
+    assert_as_if_one_had_run(world, day)
+
+
+def publisher(world: World, staged: Staged) -> Callable[[], Any]:
+    return lambda: publish_staged(world, staged)
+
+
+@pytest.mark.parametrize("flows", WHOLE_FLOWS)
+def test_whole_flows_of_one_date_at_once(world: World, day: date, flows: int) -> None:
+    fill(world, day)
+    command = [sys.executable, "-m", "flows.daily_sales", str(day), "EUROPE"]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(flows)
+    ]
+    ends = [process.communicate(timeout=FLOW_S_MAX)[0].splitlines()[-1] for process in processes]
+    assert all(end.startswith(("Completed: ", "Overtaken: ")) for end in ends), ends
+    assert_as_if_one_had_run(world, day)
+
+
+def test_two_dates_at_once_are_both_published(world: World, day: date, tmp_path: Path) -> None:
+    days = [day, day + timedelta(days=1)]
+    for each in days:
+        fill(world, each)
+    staged = [stage_attempt(world, begin(world, each, "EUROPE"), each, tmp_path) for each in days]
+    side_by_side([publisher(world, attempt) for attempt in staged])
+    for each in days:
+        assert_as_if_one_had_run(world, each)
+
+
+@contextmanager
+def polled(world: World, day: date) -> Iterator[list[list[tuple[Any, ...]]]]:
+    """What a reader sees who asks all the while, from before the body to after it."""
+    seen: list[list[tuple[Any, ...]]] = [amounts(world, day)]
+    done = threading.Event()
+
+    def poll() -> None:
+        while not done.is_set():
+            seen.append(amounts(world, day))
+
+    with ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(copy_context().run, poll)
+        try:
+            yield seen
+        finally:
+            done.set()
+        polling.result()
+    seen.append(amounts(world, day))
+
+
+def test_a_reader_only_ever_sees_whole_batches(world: World, day: date, tmp_path: Path) -> None:
+    fill(world, day)
+    with polled(world, day) as seen:
+        load(world, day, tmp_path, "EUROPE")
+        world.change(
+            "EUROPE",
+            "UPDATE sales_transactions SET total_amount = 4, updated_at = updated_at + interval '1 hour' "
+            "WHERE sale_id LIKE %s",
+            (f"%-{day}",),
+        )
+        load(world, day, tmp_path, "EUROPE")
+    nothing: list[tuple[Any, ...]] = []
+    distinct = [now for number, now in enumerate(seen) if number == 0 or now != seen[number - 1]]
+    assert distinct == [nothing, [("3.00", ROWS, ROWS)], [("4.00", ROWS, ROWS)]]
+    assert len(seen) > 10

@@ -1,0 +1,117 @@
+"""Why publish locks first. Under READ COMMITTED another commit may come between two statements of a transaction.
+
+The stand-in reads a snapshot and so hides that. A double of the session shows it: each statement is committed at once
+and sees what was committed before it, while the lock is held in a real transaction until the end.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import publish as publish_steps
+from tasks.publish import Staged, publish_manifest
+from tasks.warehouse import Row, Session
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
+
+LOCK, MERGE = "UPDATE ANALYTICS.ETL_LOCK", "MERGE INTO ANALYTICS.SALES_FACT"
+WAITS_S = 3
+"""How long the other publish is watched: it waits for the lock, or has long ended where there is none."""
+ENDS_S_MAX = 60
+
+
+class ReadCommitted(Session):
+    """Every statement sees what others have committed before it; only the lock is kept until the end."""
+
+    def __init__(self, session: Session, holder: Session, before_merge: Callable[[], None]) -> None:
+        super().__init__(session._connection, session._where)
+        self._holder = holder
+        self._before_merge = before_merge
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._holder.transaction():
+            yield
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        if LOCK in statement:
+            return self._holder.query(statement, values)
+        if MERGE in statement:
+            self._before_merge()
+        return super().query(statement, values)
+
+
+@dataclass(frozen=True)
+class Race:
+    """A sale in three versions: while one publish of the second is between undo log and MERGE, another run publishes
+    the third."""
+
+    world: World
+    key: str
+    second: Staged
+    third: Staged
+
+    def run(self) -> bool:
+        """Publishes both; answers whether the third came in between."""
+        with ThreadPoolExecutor(1) as pool, self.world.session() as session, self.world.session() as holder:
+            third: list[Future[Any]] = []
+
+            def publish_third() -> None:
+                third.append(pool.submit(copy_context().run, publish_staged, self.world, self.third))
+                wait(third, WAITS_S)
+
+            double = ReadCommitted(session, holder, publish_third)
+            publish_manifest(double, self.second, self.world.session, print)
+            came_between = third[0].done()
+            third[0].result(ENDS_S_MAX)
+        return came_between
+
+    def amount(self) -> str:
+        ((amount,),) = self.world.sql("SELECT TOTAL_AMOUNT::VARCHAR FROM SALES_FACT WHERE SALE_ID = ?", (self.key,))
+        return str(amount)
+
+    def undone(self) -> list[tuple[Any, ...]]:
+        """What the undo log holds of the sale: which run replaced which amount, in the order of publication."""
+        numbers = {self.second.attempt.run_number: "second", self.third.attempt.run_number: "third"}
+        rows = self.world.sql(
+            "SELECT UNDO_RUN_NUMBER, TOTAL_AMOUNT::VARCHAR FROM SALES_FACT_UNDO "
+            "WHERE SALE_ID = ? AND UNDO_FATE = 'updated' ORDER BY UNDO_RECORDED_AT",
+            (self.key,),
+        )
+        return [(numbers[run], amount) for run, amount in rows]
+
+
+@pytest.fixture
+def race(world: World, day: date, tmp_path: Path) -> Race:
+    key = f"raced-{day}"
+    world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": key})
+    load(world, day, tmp_path, "EUROPE")
+    versions = []
+    for number, amount in ((1, "4.00"), (2, "5.00")):
+        changed = day + timedelta(days=number)
+        statement = "UPDATE sales_transactions SET total_amount = %s, updated_at = %s WHERE sale_id = %s"
+        world.change("EUROPE", statement, (amount, datetime.combine(changed, time(9), UTC), key))
+        versions.append(stage_attempt(world, begin(world, changed, "EUROPE"), changed, tmp_path))
+    return Race(world, key, *versions)
+
+
+def test_with_the_lock_the_other_publish_waits_and_the_newest_version_stays(race: Race) -> None:
+    assert not race.run()
+    assert race.amount() == "5.00"
+    assert race.undone() == [("second", "3.00"), ("third", "4.00")]
+
+
+def test_without_the_lock_an_older_version_replaces_a_newer_one_and_the_undo_log_lies(
+    race: Race, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_steps, "_take_lock", lambda session, attempt, say: None)
+    assert race.run()
+    assert race.amount() == "4.00", "the third version is lost"
+    assert race.undone() == [("second", "3.00"), ("third", "3.00")], "nobody could restore the third"
