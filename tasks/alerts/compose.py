@@ -68,7 +68,6 @@ ALERTS: Mapping[AlertKind, Alert] = {
 SAME_FAILURE: Mapping[str, str] = {"lease-expired": "failed"}
 """A run whose lease ran out is set to Crashed by whoever noticed it: that is one failure, not two."""
 
-
 SAID_ONCE = "The same in other dates of its backfill is not mailed again: the report of each run names what it saw."
 
 STATES: Mapping[str, AlertKind] = {"QualityFailed": "quality-failed", "PartiallyLoaded": "partially-loaded"}
@@ -129,12 +128,15 @@ class RunFacts:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    is_child: bool = False
     root_id: str | None = None
     failed_tasks: tuple[FailedTask, ...] = ()
     children: tuple[ChildRun, ...] = ()
     trace: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
+
+    @property
+    def is_child(self) -> bool:
+        return self.root_id is not None
 
 
 @dataclass(frozen=True)
@@ -324,7 +326,7 @@ def compose_mail(
         _capitalized(alert.sentence.format(what=subject.what)),
         _table({"Error": shorten(error, ERROR_LENGTH_MAX)} if error else {}),
         *notes,
-        SAID_ONCE if request.kind == "anomaly" and run and run.root_id else "",
+        SAID_ONCE if request.kind == "anomaly" and run and run.is_child else "",
         _table(_about(request, subject, run)),
         _what_to_do(advice, subject, run),
         _children(run.children if run else ()),

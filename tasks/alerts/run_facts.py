@@ -53,7 +53,7 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
             return None
         children = await _read_bad_children(client, run)
         ids = [run.id, *(child.id for child in children)]
-        is_child = run.parent_task_run_id is not None
+        root = await find_root(client, run)
         return RunFacts(
             id=str(run.id),
             flow=(await client.read_flow(run.flow_id)).name,
@@ -66,8 +66,7 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
             parameters=dict(run.parameters or {}),
             started_at=run.start_time and _utc(run.start_time),
             ended_at=run.end_time and _utc(run.end_time),
-            is_child=is_child,
-            root_id=str((await find_root(client, run)).id) if is_child else None,
+            root_id=str(root.id) if run.parent_task_run_id else None,
             failed_tasks=tuple(await _read_failed_tasks(client, ids)),
             children=tuple(_child(child) for child in children),
             trace=tuple(await _read_trace(client, ids)),

@@ -17,7 +17,7 @@ import pytest
 from prefect import flow, get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
-from prefect.states import State
+from prefect.states import Failed, State
 from prefect.utilities.asyncutils import sync_compatible
 from prefect.variables import Variable
 from prefect_email import EmailServerCredentials
@@ -230,8 +230,33 @@ def test_bad_dates_of_a_backfill_are_told_in_its_mail(world: World, day: date) -
     (mail,) = mails()
     assert str(mail["Subject"]).startswith("FAILED backfill")
     body = body_of(mail)
+    assert f"In its commands: DATE={day:%Y-%m}-01 RUN={parent}\nThe same for the other dates: {day:%Y-%m}-02\n" in body
     assert "Runs in it that did not end well (2):" in body
     assert all(f"\n  {day:%Y-%m}-{number:02}  Failed: " in body for number in (1, 2))
+
+
+def test_each_backfill_of_a_day_is_a_failure_of_its_own_and_its_anomalies_are_one_mail(world: World, day: date) -> None:
+    children: list[str] = []
+
+    @flow(name="backfill")
+    def backfill() -> State:
+        children.append(str(daily_sales(date=str(day), return_state=True).state_details.flow_run_id))
+        return Failed(message="1 of 2 dates loaded")
+
+    with world.variable("min_record_count", "many"):
+        parents = [str(backfill(return_state=True).state_details.flow_run_id) for _ in range(2)]
+    assert [told("failed", flow_run_id=parent).message for parent in (*parents, parents[0])] == [
+        f"mailed: {parents[0]} failed",
+        f"mailed: {parents[1]} failed",
+        f"no mail: {parents[0]} failed was mailed before, or is being mailed",
+    ]
+    for date_ in ("2024-01-10", "2024-01-11"):
+        for message in ("row-count: 49 rows", "new-column: new columns in the source: tier (text)"):
+            told("anomaly", flow_run_id=children[0], date=date_, region="EUROPE", message=message)
+    assert [subject for subject in subjects() if subject.startswith("ANOMALY")] == [
+        "ANOMALY daily-sales 2024-01-10 EUROPE: new-column: new columns in the source: tier (text)",
+        "ANOMALY daily-sales 2024-01-10 EUROPE: row-count: 49 rows",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,26 @@
-"""The commands of the runbook that need deployments: each is taken, and starts or changes what the page says."""
+"""The commands of the runbook that need deployments: each is taken, and does or changes what the page says."""
 
+import mailbox
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from local.environment import CHECKOUT
+from expectations.regions import REGIONS
+from local.environment import CHECKOUT, state_dir
+from tasks.batch import Batch
+from tasks.ledger import Entry, Status, record, start_attempt
+from tests.integration.conftest import World
 from tests.integration.deployments.conftest import Operator
 from tests.runbook import COVERED, DEPLOYED, read_commands
 
@@ -21,6 +29,29 @@ WORKER = "prefect worker start --pool retail-sales"
 STARTS = [command for command in COMMANDS if command.startswith("prefect deployment run ")]
 OTHERS = [command for command in COMMANDS if command not in STARTS and command != WORKER]
 COMMAND_S_MAX = 120
+DAY = date(2024, 1, 16)
+RANGE = tuple(date(2024, 1, number) for number in range(10, 15))
+"""The dates that the page names."""
+LACKING = RANGE[2]
+ROWS = 30
+"""Per region: a batch of all regions is above the threshold."""
+
+_RUN = "prefect deployment run"
+_DAILY = f"{_RUN} 'daily-sales/production' -p date=$DATE"
+_BACKFILL = f"{_RUN} 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
+DRILL = f"{_RUN} 'alert-drill/production'"
+"""Waits for a worker and for its mail: run to its end with the alerts."""
+
+ENDS = {
+    _DAILY: f"{DAY}: {4 * ROWS} clean rows of 4 regions",
+    f"{_DAILY} -p 'regions=[\"EUROPE\"]'": f"{DAY}: {ROWS} clean rows of 1 regions",
+    f"{_BACKFILL} -p dry_run=true": rf"dry run: would load 1 date: {LACKING} \(all\)",
+    _BACKFILL: "1 date loaded",
+    f"{_RUN} 'backfill/production'": "1 date loaded",
+    f"{_RUN} 'check-setup/production'": r"\d+ checks are ok",
+    f"{_RUN} 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": f"mailed: {DAY:%Y%m%d} all failed",
+}
+"""The message with which the run of a command ends as Completed."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +83,69 @@ class Shell:
 def shell(operator: Operator) -> Iterator[Shell]:
     """No worker is alive: what is started waits, and is deleted at the end."""
     before = {run["id"] for run in operator.filter("flow_runs")}
-    waiting = operator.start("daily-sales/production", "-p", "date=2017-12-23")
+    # Due later: a backfill makes room for a daily run that is due.
+    waiting = operator.start("daily-sales/production", "-p", f"date={DAY}", "--start-in", "2 hours")
     (schedule,) = operator.deployment("daily-sales/production")["schedules"]
-    yield Shell(operator, {"RUN": waiting, "SCHEDULE": schedule["id"], "DATE": "2017-12-23"})
+    yield Shell(operator, {"RUN": waiting, "SCHEDULE": schedule["id"], "DATE": str(DAY)})
     for run in operator.filter("flow_runs"):
         if run["id"] not in before:
             operator.api.delete(f"/flow_runs/{run['id']}")
 
 
+@pytest.fixture(scope="module")
+def started(shell: Shell) -> dict[str, dict[str, Any]]:
+    """The runs that the commands of the page have started, as they wait, by command and in the order of the page."""
+    runs = {}
+    for command in STARTS:
+        line = next(line for line in shell.run(command).splitlines() if "UUID:" in line)
+        runs[command] = shell.operator.flow_run(line.split()[-1])
+    return runs
+
+
+@pytest.fixture(scope="module")
+def ended(shell: Shell, started: dict[str, dict[str, Any]], world: World) -> dict[str, dict[str, Any]]:
+    """Those runs at their end. Each date that they load has a few sales; of the page's range, one date is lacking."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    for day in (DAY, LACKING, yesterday):
+        world.fill(day, rows=ROWS)
+    with world.session() as session:
+        for day in RANGE:
+            if day != LACKING:
+                attempt = start_attempt(session, Batch(day, tuple(REGIONS)), str(uuid4()), lease_minutes=15)
+                record(session, attempt, [Entry(region, Status.PUBLISHED) for region in REGIONS])
+    mailbox.Maildir(state_dir() / "mail").clear()
+    # A backfill without dates begins with it.
+    with world.variable("first_date", str(yesterday)):
+        shell.operator.execute_all(started[command]["id"] for command in ENDS)
+    return {command: shell.operator.flow_run(started[command]["id"]) for command in ENDS}
+
+
 @pytest.mark.parametrize("command", STARTS)
-def test_a_run_is_queued_with_the_parameters_of_the_page(shell: Shell, command: str) -> None:
-    told = shell.run(command)
-    run = shell.operator.flow_run(next(line.split()[-1] for line in told.splitlines() if "UUID:" in line))
+def test_a_run_is_queued_with_the_parameters_of_the_page(
+    shell: Shell, started: dict[str, dict[str, Any]], command: str
+) -> None:
+    run = started[command]
     given = {key: value for key, value in run["parameters"].items() if value not in (None, "")}
     assert (run["state_type"], run["work_pool_name"]) == ("SCHEDULED", "retail-sales")
     assert f"'{flow_name(shell.operator, run)}/production'" in command
     for key in given:
         assert f" {key}=" in command or f"'{key}=" in command or key in DEFAULTS, given
+
+
+@pytest.mark.parametrize("command", [command for command in STARTS if command != DRILL])
+def test_a_run_does_what_the_page_says(ended: dict[str, dict[str, Any]], command: str) -> None:
+    state = ended[command]["state"]
+    assert state["name"] == "Completed", state["message"]
+    assert re.fullmatch(ENDS[command], state["message"])
+
+
+@pytest.mark.usefixtures("ended")
+def test_the_dates_are_loaded_and_the_mail_has_arrived(world: World) -> None:
+    batches = [f"{day:%Y%m%d}" for day in (LACKING, DAY)]
+    rows = "SELECT ETL_BATCH_ID, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID IN (?, ?) GROUP BY 1 ORDER BY 1"
+    assert world.sql(rows, tuple(batches)) == [(batch, 4 * ROWS) for batch in batches]
+    (mail,) = mailbox.Maildir(state_dir() / "mail")
+    assert str(mail["Subject"]).startswith(f"FAILED daily-sales {DAY}")
 
 
 DEFAULTS = {"mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}
@@ -78,6 +155,17 @@ def flow_name(operator: Operator, run: dict[str, Any]) -> str:
     return str(operator.api.get(f"/flows/{run['flow_id']}").json()["name"])
 
 
+@pytest.fixture
+def schedule(shell: Shell, command: str) -> Iterator[str]:
+    """The path of the daily run's schedule: active before it is paused, and paused otherwise."""
+    deployment = shell.operator.deployment("daily-sales/production")["id"]
+    path = f"/deployments/{deployment}/schedules/{shell.values['SCHEDULE']}"
+    shell.operator.api.patch(path, json={"active": "schedule pause" in command}).raise_for_status()
+    yield path
+    shell.operator.api.patch(path, json={"active": False}).raise_for_status()
+
+
+@pytest.mark.usefixtures("schedule")
 @pytest.mark.parametrize("command", OTHERS)
 def test_a_command_is_taken(shell: Shell, command: str) -> None:
     shell.run(command)
@@ -86,13 +174,8 @@ def test_a_command_is_taken(shell: Shell, command: str) -> None:
     assert queue["is_paused"] == ("work-queue pause" in command)
     if "flow-run cancel" in command:
         assert operator.flow_run(shell.values["RUN"])["state_type"] in ("CANCELLING", "CANCELLED")
-    if "deployment schedule" in command and command.split()[3] != "ls":
-        (schedule,) = operator.deployment("daily-sales/production")["schedules"]
-        assert schedule["active"] == ("resume" in command)
-        operator.api.patch(
-            f"/deployments/{operator.deployment('daily-sales/production')['id']}/schedules/{schedule['id']}",
-            json={"active": False},
-        )
+    (schedule,) = operator.deployment("daily-sales/production")["schedules"]
+    assert schedule["active"] == ("schedule resume" in command)
 
 
 def test_the_worker_starts(shell: Shell) -> None:

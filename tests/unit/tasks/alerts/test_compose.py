@@ -148,7 +148,7 @@ def test_a_backfills_mail_gives_the_dates_for_the_commands(run: RunFacts, comman
 
 def test_an_anomaly_of_a_backfill_says_that_it_stands_for_others() -> None:
     request = AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows")
-    alone, one_of_many = run_of(), run_of(is_child=True, root_id=ROOT_ID)
+    alone, one_of_many = run_of(), run_of(root_id=ROOT_ID)
     told = "The same in other dates of its backfill is not mailed again"
     assert (told in mail_of(request, alone).body, told in mail_of(request, one_of_many).body) == (False, True)
 
@@ -272,7 +272,7 @@ def test_a_value_of_several_lines_does_not_leave_either() -> None:
         ),
         pytest.param(
             AlertRequest("lease-expired", RUN_ID),
-            run_of(parameters={"date": "tomorrow"}, is_child=True, root_id=ROOT_ID),
+            run_of(parameters={"date": "tomorrow"}, root_id=ROOT_ID),
             f"{ROOT_ID} failed",
             id="child-without-a-date",
         ),
@@ -290,7 +290,7 @@ def test_a_value_of_several_lines_does_not_leave_either() -> None:
         ),
         pytest.param(
             AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows, below half the median 100"),
-            run_of(is_child=True, root_id=ROOT_ID),
+            run_of(root_id=ROOT_ID),
             f"{ROOT_ID} EUROPE anomaly row-count",
             id="anomalies-of-a-backfill-are-one",
         ),
@@ -302,7 +302,7 @@ def test_a_value_of_several_lines_does_not_leave_either() -> None:
         ),
         pytest.param(
             AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", f"new-column: {NEW_COLUMNS}"),
-            run_of(is_child=True, root_id=ROOT_ID),
+            run_of(root_id=ROOT_ID),
             "EUROPE anomaly new-column loyalty_tier, weight",
             id="new-columns-whoever-noticed",
         ),
