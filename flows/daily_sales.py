@@ -16,8 +16,9 @@ from flows.run_hooks import name_of_run, record_failed_run
 from flows.states import final_state
 from tasks.anomalies import announce_anomalies
 from tasks.batch import Batch
+from tasks.begin import begin
 from tasks.extract import Extracted, extract
-from tasks.ledger import begin, lease_kept
+from tasks.ledger import lease_kept
 from tasks.plan import needs_floor, plan, refuse_unloadable
 from tasks.publish import publish
 from tasks.quality import Verdict, check_quality, load_suites_early
@@ -51,7 +52,7 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     load_suites_early()
     check_ready(batch, names.TOKEN_KEY, **bucket)
-    attempt = begin(batch, str(flow_run.id), **warehouse, lease_minutes=settings.lease_minutes)
+    attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
 
     with scratch_directory() as scratch, lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
         sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)

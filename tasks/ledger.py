@@ -96,28 +96,6 @@ def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minute
     return attempt
 
 
-def sweep_staging(session: Session) -> list[str]:
-    """Drops the staging tables that dead attempts left, and answers their names."""
-    dead = [name for (name,) in session.query(render("ledger/dead_staging_tables"))]
-    for name in dead:
-        session.query(f"DROP TABLE IF EXISTS STAGING.{name}")
-    return dead
-
-
-@task(name="begin", **RETRIES)
-def begin(batch: Batch, flow_run_id: str, connector_block: str, warehouse: str, lease_minutes: int) -> Attempt:
-    """Opens the attempt in the ledger; a warehouse that does not answer stops the run here, before anything is read."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
-        swept = sweep_staging(session)
-        attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
-    regions = len(batch.regions)
-    logger.info(
-        "step=begin batch=%s run=%d regions=%d swept=%d", batch.batch_id, attempt.run_number, regions, len(swept)
-    )
-    return attempt
-
-
 @contextmanager
 def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_minutes: int) -> Iterator[None]:
     """Renews the lease of `attempt` every 5 minutes, in a thread, for as long as the body runs.

@@ -32,6 +32,9 @@ MANIFEST_NAME = "manifest.json"
 
 FileKind = Literal["clean", "rejected"]
 
+CLEAN: FileKind = "clean"
+"""The folder of the clean rows, too."""
+
 
 @dataclass(frozen=True)
 class StagedFile:

@@ -25,8 +25,8 @@ from flows.setup_warehouse import setup_warehouse
 from flows.states import report_of
 from local import generator, stack
 from local.environment import HOST, read_stack_env
+from tasks.begin import begin
 from tasks.extract import extract
-from tasks.ledger import begin
 from tasks.ready import check_ready
 from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session

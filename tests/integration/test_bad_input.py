@@ -11,7 +11,7 @@ from prefect.variables import Variable
 
 from blocks import names
 from blocks.register import storage_blocks, token_key_block, warehouse_blocks
-from tasks import ledger
+from tasks.begin import begin
 from tests.integration.conftest import World
 
 
@@ -100,7 +100,7 @@ def test_an_s3_that_does_not_answer_is_named(world: World, day: date) -> None:
 def test_a_warehouse_that_does_not_answer_is_named_and_nothing_is_read(
     world: World, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger.begin, "retries", 0)
+    monkeypatch.setattr(begin, "retries", 0)
     monkeypatch.setattr("tasks.warehouse.LOGIN_TIMEOUT_S", 3)
     try:
         credentials, connector = warehouse_blocks({**world.environment, "SNOWFLAKE_PORT": "1"})

@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_aws import S3Bucket
 
+from blocks.register import storage_blocks
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
 from tasks.anomalies import usual_rows
 from tasks.batch import Batch
+from tasks.begin import sweep_staged_files, sweep_staging_tables
 from tasks.errors import NeedsPersonError, PublishRefusedError
-from tasks.ledger import Entry, Status, record, record_failure, sweep_staging
+from tasks.ledger import Entry, Status, record, record_failure
 from tasks.load import load_files
 from tasks.publish import Staged, publish_manifest
 from tasks.stage import Manifest
 from tasks.statements import source_key
 from tasks.tally import Amount, Tally
 from tasks.verify import compare
-from tasks.warehouse import Row
+from tasks.warehouse import Row, Session
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
 
@@ -311,14 +314,45 @@ def test_staging_tables_of_dead_attempts_are_swept_and_those_of_living_ones_stay
     with world.session() as session:
         for staged in (dead, living):
             load_files(session, staged.manifest, staged.manifest.attempt.staging_tables)
-        session.query(
-            "UPDATE ETL_BATCHES SET LEASE_UNTIL = DATEADD('minute', -1, CURRENT_TIMESTAMP()) WHERE RUN_NUMBER = ?",
-            [dead.manifest.attempt.run_number],
-        )
-        swept = sweep_staging(session)
+        end_lease(session, dead)
+        swept = sweep_staging_tables(session)
     assert {name[-6:] for name in swept} == {f"{dead.manifest.attempt.run_number:06d}"}
     assert staging_tables(world, dead) == []
     assert len(staging_tables(world, living)) == 3
+
+
+def end_lease(session: Session, staged: Staged) -> None:
+    session.query(
+        "UPDATE ETL_BATCHES SET LEASE_UNTIL = DATEADD('minute', -1, CURRENT_TIMESTAMP()) WHERE RUN_NUMBER = ?",
+        [staged.attempt.run_number],
+    )
+
+
+def test_clean_files_of_dead_attempts_at_the_batch_are_swept_and_all_others_stay(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    world.insert(
+        "EUROPE", sale("EUROPE", f"files-{day}", at(day, 9)), sale("EUROPE", f"bad-{day}", at(day, 9), quantity=0)
+    )
+    dead, published, _living = (stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path) for _ in range(3))
+    publish_staged(world, published)
+    _, bucket = storage_blocks(world.environment)
+    before = staged_keys(bucket, day)
+    with world.session() as session:
+        for staged in (dead, published):
+            end_lease(session, staged)
+        swept = sweep_staged_files(session, Batch(day, ()), bucket)
+        assert sweep_staged_files(session, Batch(day, ()), bucket) == []
+    assert swept == [f"{dead.attempt.staging_prefix}/clean/EUROPE-000.parquet"]
+    assert staged_keys(bucket, day) == before - set(swept)
+    assert len(before) == 6
+
+
+def staged_keys(bucket: S3Bucket, day: date) -> set[str]:
+    listed = bucket.credentials.get_s3_client().list_objects_v2(
+        Bucket=bucket.bucket_name, Prefix=f"sales/batch={day:%Y%m%d}/"
+    )
+    return {found["Key"] for found in listed["Contents"]}
 
 
 def test_the_second_look_takes_what_a_newer_run_has_changed_for_no_difference(

@@ -1,0 +1,8 @@
+-- Answers the runs at a batch that are over and have published nothing: their lease has ended, and the ledger knows of no
+-- end but FAILED.
+SELECT RUN_NUMBER
+FROM ANALYTICS.ETL_BATCHES
+WHERE BATCH_ID = ?
+GROUP BY RUN_NUMBER
+HAVING MAX(LEASE_UNTIL) < CURRENT_TIMESTAMP() AND COUNT_IF(STATUS NOT IN ('STARTED', 'RENEWED', 'FAILED')) = 0
+ORDER BY RUN_NUMBER
