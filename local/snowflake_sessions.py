@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
@@ -33,6 +34,7 @@ from local.snowflake_dialect import (
     parse,
     target_of,
 )
+from local.snowflake_monitor import answer_to
 
 IDLE_HOLDER_S = float(os.environ.get("SNOWFLAKE_IDLE_HOLDER_S", "300"))
 """Snowflake aborts a transaction that was idle for so long while it blocks another; tests wait less."""
@@ -86,6 +88,10 @@ class TableLocks:
             self._committed_at |= dict.fromkeys(committed, time.monotonic())
             self._changed.notify_all()
 
+    def held_by(self, session: "Session") -> list[str]:
+        with self._changed:
+            return sorted(table for table, holder in self._holders.items() if holder is session)
+
     def has_changed_since(self, moment: float, table: str) -> bool:
         with self._changed:
             return self._committed_at.get(table, moment) > moment
@@ -98,6 +104,7 @@ class Session(conn.FakeSnowflakeConnection):
     """
 
     locks = TableLocks()
+    all_sessions: ClassVar["WeakSet[Session]"] = WeakSet()
 
     def __init__(self, *args: Any, autocommit: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -107,12 +114,14 @@ class Session(conn.FakeSnowflakeConnection):
         self.temporary_tables: set[str] = set()
         self.changes: list[Change] = []
         self.in_transaction = False
+        self.transaction_id = 0
         self._commits_itself = autocommit
         self._ends_with_statement = False
         self._lost_because = ""
         self._sees_since = time.monotonic()
         self._is_closing = False
         self._idle_since = time.monotonic()
+        self.all_sessions.add(self)
 
     def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> "Cursor":  # noqa: ARG002
         return Cursor(conn=self, duck_conn=self._duck_conn)
@@ -146,6 +155,7 @@ class Session(conn.FakeSnowflakeConnection):
         """Snowflake ignores BEGIN inside a transaction."""
         if not self.in_transaction:
             self._open()
+            self.transaction_id = time.time_ns()
             self.in_transaction, self._ends_with_statement = True, ends_with_statement
 
     def commit(self) -> None:
@@ -176,6 +186,14 @@ class Session(conn.FakeSnowflakeConnection):
             raise ProgrammingError(
                 msg=f"{self._lost_because} ROLLBACK, then begin again.", errno=90232, sqlstate="25000"
             )
+
+    def locked_tables(self) -> list[str]:
+        return self.locks.held_by(self)
+
+    def abort(self) -> None:
+        """Roll back the transaction because somebody has asked for it, when its statement has ended."""
+        with self.busy:
+            self._lose("The transaction was aborted.")
 
     def give_up_if_idle(self) -> bool:
         """Roll back a transaction that blocks another and whose client says nothing."""
@@ -317,6 +335,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
     def _answer(self, command: str, params: Any, *args: Any, **kwargs: Any) -> None:
         session = self.session
         session.refuse_if_closed()
+        command = answer_to(command, list(session.all_sessions)) or command
         statement = parse(command)
         if not isinstance(statement, exp.Rollback):
             session.refuse_if_lost()

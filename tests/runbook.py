@@ -8,8 +8,10 @@ from tasks.alerts.runbook import RUNBOOK_FILE
 DEPLOYED = "deployed"
 """Needs deployments, or work pool and queues: run where those are tested, with a worker."""
 
-SNOWFLAKE = "snowflake"
-"""Statements that the local stand-in for Snowflake does not have; taken from Snowflake's reference."""
+LOCK = "lock"
+"""Run by the same, against a transaction that holds a lock."""
+
+ABORT = "SELECT SYSTEM$ABORT_TRANSACTION({})"
 
 STACK = "stack"
 """Run by tests/integration/alerts/test_runbook_commands.py."""
@@ -62,9 +64,9 @@ COVERED = {
     "WHERE BATCH_ID = '20240115' AND STATUS = 'PUBLISHED'": STACK,
     "SELECT REGION_CODE, RULES, COUNT(*) FROM ANALYTICS.SALES_REJECTED "
     "WHERE ETL_BATCH_ID = '20240115' GROUP BY REGION_CODE, RULES": STACK,
-    "SHOW LOCKS IN ACCOUNT": SNOWFLAKE,
-    "SHOW TRANSACTIONS IN ACCOUNT": SNOWFLAKE,
-    "SELECT SYSTEM$ABORT_TRANSACTION(1705302000000000000)": SNOWFLAKE,
+    "SHOW LOCKS IN ACCOUNT": LOCK,
+    "SHOW TRANSACTIONS IN ACCOUNT": LOCK,
+    ABORT.format(1705302000000000000): LOCK,
 }
 
 

@@ -16,8 +16,9 @@ from local.environment import CHECKOUT
 from tasks.alerts.book import new_entry
 from tasks.alerts.compose import AlertRequest
 from tasks.alerts.variable_book import VariableBook
+from tasks.errors import NeedsPersonError
 from tests.integration.conftest import World
-from tests.runbook import COVERED, STACK, read_commands
+from tests.runbook import ABORT, COVERED, LOCK, STACK, read_commands
 
 COMMAND_S_MAX = 120
 
@@ -64,3 +65,25 @@ def test_a_command_of_the_shell(world: World, run_id: str, command: str) -> None
 @pytest.mark.parametrize("statement", [c.text for c in COMMANDS if c.language == "sql"])
 def test_a_statement_of_the_warehouse(world: World, statement: str) -> None:
     assert world.sql(statement) == []
+
+
+def test_who_holds_a_lock_is_seen_and_ended(world: World) -> None:
+    assert {text for text, where in COVERED.items() if where == LOCK} == {
+        "SHOW LOCKS IN ACCOUNT",
+        "SHOW TRANSACTIONS IN ACCOUNT",
+        ABORT.format(1705302000000000000),
+    }
+    with world.session() as holder:
+        holder.query("BEGIN TRANSACTION")
+        holder.query("UPDATE ETL_LOCK SET RUN_NUMBER = RUN_NUMBER")
+        ((table, _, transaction, *_),) = world.sql("SHOW LOCKS IN ACCOUNT")
+        assert table == "RETAIL.ANALYTICS.ETL_LOCK"
+        assert transaction in [row[0] for row in world.sql("SHOW TRANSACTIONS IN ACCOUNT")]
+
+        world.sql(ABORT.format(transaction))
+        assert world.sql("SHOW LOCKS IN ACCOUNT") == []
+        world.sql("UPDATE ETL_LOCK SET RUN_NUMBER = RUN_NUMBER")
+        with pytest.raises(NeedsPersonError, match="The transaction was aborted"):
+            holder.query("COMMIT")
+    with pytest.raises(NeedsPersonError, match=f"{transaction} is not running"):
+        world.sql(ABORT.format(transaction))
