@@ -130,7 +130,8 @@ def _postgres_part(region_code: str) -> Part:
 
 
 def _prefect_command(plan: Plan) -> list[str]:
-    server = [sys.executable, "-m", "uvicorn", "--factory", "local.prefect_server:create_app"]
+    """What `prefect server start` starts, without the command itself: it would stay as a second process."""
+    server = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     return [*server, "--host", HOST, "--port", str(plan.ports["PREFECT"]), "--timeout-graceful-shutdown", "5"]
 
 

@@ -106,6 +106,8 @@ def started(shell: Shell) -> dict[str, dict[str, Any]]:
 def ended(shell: Shell, started: dict[str, dict[str, Any]], world: World) -> dict[str, dict[str, Any]]:
     """Those runs at their end. Each date that they load has a few sales; of the page's range, one date is lacking."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    world.tidy()
+    world.forget(yesterday)
     for day in (DAY, LACKING, yesterday):
         world.fill(day, rows=ROWS)
     with world.session() as session:

@@ -9,12 +9,9 @@ import pytest
 from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
 
 from deployments.apply import apply
-from expectations.regions import REGIONS
 from local.environment import state_dir
 from tasks.alerts.variable_book import VariableBook
 from tests.integration.conftest import World
-
-_NOT_OF_THE_SAMPLE = "DELETE FROM sales_transactions WHERE updated_at IS NULL OR updated_at >= '2018-01-03'"
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +19,7 @@ def deployed(world: World) -> Iterator[World]:
     """Pool, queues, deployments and automations are there; in the sources, only the year that the stack brings."""
     with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
         apply(os.environ, lambda _: None)
-        for region in REGIONS:
-            # Other tests leave sales in several regions on purpose.
-            world.change(region, _NOT_OF_THE_SAMPLE)
-        world.sql("DELETE FROM SALES_REJECTED WHERE RULES LIKE '%cross_region_sale_id%'")
-        # And attempts without an end.
-        world.sql("DELETE FROM ETL_BATCHES WHERE STATUS IN ('STARTED', 'RENEWED')")
+        world.tidy()
         yield world
 
 
