@@ -13,10 +13,10 @@ export PYTHONUNBUFFERED = 1
 override DATE := $(value DATE)
 override REGIONS := $(value REGIONS)
 override Q := $(value Q)
-export DATE REGIONS Q
+export DATE REGIONS Q ROWS
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check watchdog sql test test-unit lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check watchdog sql test test-unit bench bench-guard lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,10 +62,16 @@ watchdog: install ## look for late days and dead runs, without a Prefect server 
 install: $(INSTALLED) ## make the virtual environment with everything in it
 
 test: install ## run all tests, on two stacks side by side
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40
 
 test-unit: install ## run the tests that need no stack
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n 2 tests/unit
+
+bench: install ## time the daily run beside its floor and its peers: make bench [ROWS=500000]
+	@$(BIN)/python -m benchmarks --rows "$${ROWS:-500000}"
+
+bench-guard: install ## fail when the daily run is slow against its floor, on 4 x 50,000 rows
+	@$(BIN)/python -m benchmarks --guard --rows 50000
 
 lint: install ## check style, types and the arrows between folders
 	@$(BIN)/ruff check .
@@ -83,6 +89,7 @@ docs: install ## write the pages of docs/ that are made from the code
 requirements: install ## pin requirements again after editing requirements*.in
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements-dev.in -o requirements-dev.txt
+	@cd benchmarks/peers && ../../$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt
 
 $(INSTALLED): requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH: install Python 3.11, or name it with PYTHON=..." >&2; exit 1; }

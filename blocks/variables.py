@@ -166,9 +166,15 @@ DEFINITIONS = (
     VariableDefinition("closed_days", "{}", "Days without sales per region: JSON object of lists.", _closed_days),
     VariableDefinition("first_date", "", "First business date that the warehouse has to hold.", _first_date),
     VariableDefinition("regions_required", "[]", "Regions without which a run fails: JSON list.", _regions),
-    VariableDefinition("reconcile_days", "7", "Days that reconcile looks back.", _count),
-    VariableDefinition("staging_retention_days", "14", "Days that staged files are kept.", _count),
-    VariableDefinition("undo_retention_days", "35", "Days that a batch can be rolled back.", _count),
+    VariableDefinition(
+        "reconcile_days", "7", "Days that reconcile looks back. Reserved: nothing reads it yet.", _count
+    ),
+    VariableDefinition(
+        "staging_retention_days", "14", "Days that staged files are kept. Reserved: nothing reads it yet.", _count
+    ),
+    VariableDefinition(
+        "undo_retention_days", "35", "Days that a batch can be rolled back. Reserved: nothing reads it yet.", _count
+    ),
     VariableDefinition(
         "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns
     ),

@@ -5,7 +5,6 @@ all regions together. Exact money totals are not theirs: Great Expectations adds
 """
 
 import math
-import os
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,16 +12,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-# Set before the import below, which reads it: nothing about the company's data goes to a third party.
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-
-import great_expectations as gx
-import great_expectations.expectations as gxe
-
 from expectations.columns import SOURCE_COLUMNS, Column, Role
+from expectations.gx import gx, gxe
 from expectations.rules import CLOCK_TOLERANCE, gross_by_price, is_unreadable
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
+
+
+def most_below(percentage: Decimal, rows: int) -> int:
+    """The most rows that are strictly less than `percentage` of `rows`; 0 where none are."""
+    return max(math.ceil(rows * percentage / 100) - 1, 0)
 
 
 def smallest_share_above(percentage: Decimal, rows: int) -> float:
@@ -30,8 +29,7 @@ def smallest_share_above(percentage: Decimal, rows: int) -> float:
 
     Great Expectations passes a share that equals `mostly`, but exactly `max_null_percentage` has to fail.
     """
-    allowed = max(math.ceil(rows * percentage / 100) - 1, 0)
-    return (rows - allowed) / rows if rows else 1.0
+    return (rows - most_below(percentage, rows)) / rows if rows else 1.0
 
 
 def input_suite(rows: int, thresholds: Thresholds) -> gx.ExpectationSuite:

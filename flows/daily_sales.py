@@ -21,7 +21,7 @@ from tasks.extract import Extracted, extract
 from tasks.ledger import lease_kept
 from tasks.plan import needs_floor, plan, refuse_unloadable
 from tasks.publish import publish
-from tasks.quality import Verdict, check_quality, load_suites_early
+from tasks.quality import Verdict, check_quality
 from tasks.ready import check_ready
 from tasks.report import Findings, report
 from tasks.scratch import scratch_directory
@@ -50,7 +50,6 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     batch, settings = choose_batch(date, regions), read_settings()
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
-    load_suites_early()
     check_ready(batch, names.TOKEN_KEY, **bucket)
     attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
 

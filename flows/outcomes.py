@@ -9,8 +9,8 @@ from prefect.states import Completed, Failed, State
 
 from flows.states import PARTIALLY_LOADED, YIELDED
 from tasks.batch import parse_business_date
+from tasks.errors import one_line
 from tasks.gaps import BackfillPlan, DateRange, Gap
-from tasks.plan import one_line
 
 DATES_NAMED_MAX = 10
 """Dates that a state's message names; the table names all."""

@@ -12,8 +12,8 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from tasks.batch import day_before, parse_business_date
+from tasks.errors import one_line
 from tasks.ledger import record_failure
-from tasks.plan import one_line
 from tasks.warehouse import open_session
 
 

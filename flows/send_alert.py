@@ -34,8 +34,7 @@ from tasks.alerts.run_facts import read_run
 from tasks.alerts.runbook import find_advice, read_runbook
 from tasks.alerts.smtp import SMTP_TIMEOUT_S
 from tasks.alerts.variable_book import VariableBook
-from tasks.errors import NeedsPersonError
-from tasks.plan import one_line
+from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse import open_session
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]

@@ -24,10 +24,11 @@ def run_setup_scripts(scripts: list[str], values: dict[str, str], warehouse: str
 
 
 @flow(name="setup-warehouse")
-def setup_warehouse(storage_aws_role_arn: str | None = None) -> None:
+def setup_warehouse(load_role: str | None = None, storage_aws_role_arn: str | None = None) -> None:
     """Creates what is missing in Snowflake and leaves the rest alone.
 
     Args:
+        load_role: Role that the loads will have, created when it is missing. Empty: that of the warehouse block.
         storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage has no storage
             integration.
     """
@@ -37,16 +38,16 @@ def setup_warehouse(storage_aws_role_arn: str | None = None) -> None:
     values = {
         "warehouse": settings.snowflake_warehouse,
         "database": connector.database,
-        "role": connector.credentials.role or "PUBLIC",
+        "role": load_role or connector.credentials.role or "PUBLIC",
         "stage_url": stage_url,
         "stage_integration": integration,
         "aws_role_arn": text_literal(storage_aws_role_arn or ""),
     }
-    scripts = ["01_account", "02_tables", "03_stage"]
+    scripts = ["01_account", "02_tables", "03_stage", "04_grants"]
     if storage_aws_role_arn:
         scripts.insert(0, "00_storage_integration")
     run_setup_scripts(scripts, values, settings.snowflake_warehouse)
 
 
 if __name__ == "__main__":
-    sys.exit(run(setup_warehouse))
+    sys.exit(run(setup_warehouse, load_role=next(iter(sys.argv[1:]), None)))

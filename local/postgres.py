@@ -43,6 +43,11 @@ def _bin() -> Path:
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
+def program(name: str) -> str:
+    """The path of one of PostgreSQL's programs."""
+    return str(_bin() / name)
+
+
 def cluster_dir(region_code: str) -> Path:
     """Where the region's cluster lives."""
     return state_dir() / "postgres" / region_code
@@ -91,7 +96,7 @@ def create_cluster(region_code: str, owner_password: str, reader_password: str) 
 
 def command(region_code: str, port: int) -> list[str]:
     """The server's command line."""
-    return [str(_bin() / "postgres"), "-D", str(cluster_dir(region_code)), "-p", str(port)]
+    return [program("postgres"), "-D", str(cluster_dir(region_code)), "-p", str(port)]
 
 
 def fill(region_code: str, owner_url: str, say: Callable[[str], None]) -> None:

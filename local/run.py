@@ -60,9 +60,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
     from flows.daily_sales import daily_sales
     from flows.setup_warehouse import setup_warehouse
     from flows.states import report_of
-    from tasks.quality import load_suites_early
 
-    load_suites_early()
     register(stack_settings(environment, os.environ))
     setup_warehouse()
     state = daily_sales(date=date, regions=regions, return_state=True)

@@ -7,6 +7,7 @@ transactions in `snowflake_sessions.py`. The product knows nothing of any of it.
 import asyncio
 import gzip
 import importlib
+import io
 import json
 import logging
 import os
@@ -81,10 +82,49 @@ class StandIn(instance.FakeSnow):
         )
 
 
+class WholeFile(io.RawIOBase):
+    """The bytes of a file, and a place in them for each thread: DuckDB reads the row groups of a file side by side, and
+    each of its threads seeks and reads in two steps."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = memoryview(content)
+        self._of_thread = threading.local()
+
+    @property
+    def size(self) -> int:
+        return len(self._content)
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return getattr(self._of_thread, "place", 0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
+        self._of_thread.place = begin + offset
+        return self.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        begin = self.tell()
+        end = self.size if size < 0 else min(begin + size, self.size)
+        self._of_thread.place = end
+        return bytes(self._content[begin:end])
+
+
 class S3(ArrowFSWrapper):
-    """The S3 stand-in for DuckDB, whose own S3 extension has to be downloaded."""
+    """The S3 stand-in for DuckDB, whose own S3 extension has to be downloaded. Files are read whole, in one request."""
 
     protocol = "s3"
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        if mode != "rb":
+            return super()._open(path, mode, **kwargs)
+        with self.fs.open_input_file(path) as stream:
+            return WholeFile(stream.read())
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:

@@ -105,6 +105,8 @@ class Session(conn.FakeSnowflakeConnection):
 
     locks = TableLocks()
     all_sessions: ClassVar["WeakSet[Session]"] = WeakSet()
+    _logging_in = threading.Lock()
+    """Held while all sessions are gone through or one joins them."""
 
     def __init__(self, *args: Any, autocommit: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -121,7 +123,14 @@ class Session(conn.FakeSnowflakeConnection):
         self._sees_since = time.monotonic()
         self._is_closing = False
         self._idle_since = time.monotonic()
-        self.all_sessions.add(self)
+        with self._logging_in:
+            self.all_sessions.add(self)
+
+    @classmethod
+    def everyone(cls) -> list["Session"]:
+        """The sessions that there are now."""
+        with cls._logging_in:
+            return list(cls.all_sessions)
 
     def cursor(self, cursor_class: type[SnowflakeCursor] = SnowflakeCursor) -> "Cursor":  # noqa: ARG002
         return Cursor(conn=self, duck_conn=self._duck_conn)
@@ -335,7 +344,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
     def _answer(self, command: str, params: Any, *args: Any, **kwargs: Any) -> None:
         session = self.session
         session.refuse_if_closed()
-        command = answer_to(command, list(session.all_sessions)) or command
+        command = answer_to(command, session.everyone()) or command
         statement = parse(command)
         if not isinstance(statement, exp.Rollback):
             session.refuse_if_lost()

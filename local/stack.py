@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import certifi
 import psutil
 
 from local import postgres
@@ -139,6 +140,7 @@ def _prefect_environment(plan: Plan) -> dict[str, str]:
     port = plan.ports["PREFECT"]
     return _without_prefect() | {
         "PREFECT_HOME": str(state_dir() / "prefect"),
+        "PREFECT_API_SSL_CERT_FILE": str(_authority_file()),
         "PREFECT_SERVER_API_HOST": HOST,
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
@@ -224,6 +226,7 @@ def up(say: Say = print) -> None:
                 say(_line(part, "is up", plan.ports[part.name]))
         _stop([part for part in down if part.name in running], say)
         write_stack_env(stack_env(plan))
+        _write_authority()
         if down:
             _start(down, plan, say)
 
@@ -282,6 +285,7 @@ def stack_env(plan: Plan) -> dict[str, str]:
         "PREFECT_HOME": str(state_dir() / "prefect"),
         "PREFECT_EXPERIMENTAL_EVENTS": "true",
         "PREFECT_EXPERIMENTAL_WARN": "false",
+        **({} if OTHER_PREFECT_API_URL else {"PREFECT_API_SSL_CERT_FILE": str(_authority_file())}),
         **{f"PG_{code}_URL": _postgres_url(plan, code, "reader") for code in REGION_CODES},
         **{f"PG_{code}_OWNER_URL": _postgres_url(plan, code, "owner") for code in REGION_CODES},
         "S3_ENDPOINT_URL": f"http://{HOST}:{plan.ports['S3']}",
@@ -303,6 +307,17 @@ def stack_env(plan: Plan) -> dict[str, str]:
         "SMTP_PORT": str(plan.ports["SMTP"]),
         "PII_TOKEN_KEY": plan.secrets["PII_TOKEN_KEY"],
     }
+
+
+def _authority_file() -> Path:
+    return state_dir() / "authority.pem"
+
+
+def _write_authority() -> None:
+    """One certificate authority: Prefect's client loads its authorities anew for every client that it makes, dozens a
+    run, and a usual bundle of 150 takes longer than all else that it does. Nothing here speaks TLS."""
+    first, end, _ = Path(certifi.where()).read_text(encoding="ascii").partition("-----END CERTIFICATE-----\n")
+    _authority_file().write_text(first[first.index("-----BEGIN CERTIFICATE-----") :] + end, encoding="ascii")
 
 
 def _postgres_url(plan: Plan, region_code: str, role: str) -> str:

@@ -1,11 +1,15 @@
 """Begin: opens the attempt in the ledger and sweeps what dead attempts left. Scratch is swept in `scratch.py`."""
 
+from collections.abc import Callable
+
+import botocore.exceptions
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
 from tasks.batch import Batch
+from tasks.errors import SalesEtlError
 from tasks.ledger import start_attempt
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
@@ -36,6 +40,21 @@ def sweep_staged_files(session: Session, batch: Batch, bucket: S3Bucket) -> list
     return swept
 
 
+def sweep(session: Session, batch: Batch, bucket: S3Bucket, warn: Callable[[str], None]) -> int:
+    """Removes what dead attempts left, and answers how many things. What cannot be removed is told: no load fails for
+    it."""
+    swept = 0
+    for what, remove in (
+        ("staging tables", lambda: sweep_staging_tables(session)),
+        ("staged files", lambda: sweep_staged_files(session, batch, bucket)),
+    ):
+        try:
+            swept += len(remove())
+        except (SalesEtlError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            warn(f"step=begin {what} of dead attempts stay where they are: {error}")
+    return swept
+
+
 @task(name="begin", **RETRIES)
 def begin(
     batch: Batch,
@@ -50,10 +69,8 @@ def begin(
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     bucket = load_bucket(bucket_block, bucket_name)
     with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
-        swept = [*sweep_staging_tables(session), *sweep_staged_files(session, batch, bucket)]
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
+        swept = sweep(session, batch, bucket, logger.warning)
     regions = len(batch.regions)
-    logger.info(
-        "step=begin batch=%s run=%d regions=%d swept=%d", batch.batch_id, attempt.run_number, regions, len(swept)
-    )
+    logger.info("step=begin batch=%s run=%d regions=%d swept=%d", batch.batch_id, attempt.run_number, regions, swept)
     return attempt

@@ -129,3 +129,9 @@ def may_pass(error: BaseException) -> bool:
             return True
         case _:
             return False
+
+
+def one_line(error: BaseException | str, length_max: int = 500) -> str:
+    """An error's message in one line of bounded length: drivers write several."""
+    text = str(getattr(error, "orig", None) or error)
+    return " ".join(text.split())[:length_max]

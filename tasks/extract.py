@@ -28,6 +28,7 @@ from tasks.scratch import require_free_space
 from tasks.source import (
     DECLARED_COLUMNS,
     SOURCE_TABLE,
+    Declared,
     NewColumn,
     check_declared,
     copy_statement,
@@ -109,11 +110,12 @@ def read_region(
         cursor.execute("SELECT now()")
         (snapshot_at,) = cursor.fetchone()
         cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-        new = check_declared(dict(cursor.fetchall()))
+        declared = dict(cursor.fetchall())
+        new = check_declared(declared)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
-        source = _count(cursor, window)
+        source = _count(cursor, window, declared)
         require_free_space(directory, source.rows)
-        with closing(copied_batches(cursor, copy_statement(window, extra), extra)) as batches:
+        with closing(copied_batches(cursor, copy_statement(window, declared, extra), extra)) as batches:
             read = write_batches(batches, path, token_key, extra, _progress(say, region, source.rows))
     if differences := source.differences(read):
         raise NeedsPersonError(
@@ -137,8 +139,8 @@ def _cells_not_told() -> Iterator[None]:
         ) from None
 
 
-def _count(cursor: Any, window: Window) -> Tally:
-    cursor.execute(tally_statement(window))
+def _count(cursor: Any, window: Window, declared: Declared) -> Tally:
+    cursor.execute(tally_statement(window, declared))
     return tallies_of_rows(cursor.fetchall(), keys=0).get((), Tally())
 
 

@@ -29,6 +29,8 @@ IN_TABLE_FATES = (*WRITTEN_FATES, "unchanged")
 CROSS_REGION = "cross_region"
 GIVING_WAY = ("superseded", CROSS_REGION, "updated")
 """Fates in which one version gives way to another that the tables show."""
+RENAMED = "renamed"
+"""Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
 
 Tallies = Mapping[tuple[str, ...], Tally]
 """By region and fate, or by region and broken rules."""
@@ -141,6 +143,7 @@ def _check_sales(published: Published, before: Standing, found: _Found) -> None:
         _demand(f"{region} {fate}", published.of(fate), found.after.of_keys.get((region, fate), Tally()))
     for fate in GIVING_WAY:
         _demand_rows(f"{region} {fate}", published.of(fate).rows, found.gave_way.get((region, fate), 0))
+    _demand_rows(f"{region} new under another form of their key", 0, found.gave_way.get((region, RENAMED), 0))
     new, replaced = (found.undo.get((region, fate), Tally()) for fate in WRITTEN_FATES)
     _demand_rows(f"{region} undo of inserted", published.inserted.rows, new.rows)
     _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
@@ -192,9 +195,11 @@ def check_ledger(
     extracts: Sequence[Extracted],
 ) -> None:
     """Raises PublishRefusedError when the ledger's entries of the run do not say what the law has found."""
-    entries = {row[0]: row[1:] for row in session.query(render("ledger/published_entries"), [attempt.run_number])}
+    published_entries = session.query(render("ledger/published_entries"), [attempt.run_number])
+    entries = {region: figures for region, *figures in published_entries}
     sources = {extracted.region: extracted.source for extracted in extracts}
-    _demand_rows("the ledger", len(regions), len(entries))
+    _demand_rows("the ledger", len(regions), len(published_entries))
+    _demand_rows("regions in the ledger", len(regions), len(entries.keys() & {p.region for p in regions}))
     for published, of_region in zip(regions, transformed, strict=True):
         source = sources[published.region]
         expected = {

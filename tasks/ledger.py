@@ -78,14 +78,17 @@ def _values(attempt: Attempt, entry: Entry) -> list[Any]:
     ]
 
 
-def statuses_of_run(session: Session, run_number: int) -> dict[str, str]:
-    """What the ledger says of one attempt: its newest final status per region, none when it did not end."""
-    rows = session.query(
+def is_committed(session: Session, run_number: int) -> bool:
+    """Whether the ledger shows that the attempt's publish transaction has ended with COMMIT: its entries come with it.
+
+    FAILED is no such entry: others write it for an attempt that they think dead.
+    """
+    entries = session.query(
         "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES "
-        "WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'RENEWED') ORDER BY RECORDED_AT",
+        "WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'RENEWED', 'FAILED')",
         [run_number],
     )
-    return dict(rows)
+    return bool(entries)
 
 
 def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minutes: int) -> Attempt:

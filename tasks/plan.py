@@ -9,7 +9,7 @@ import sqlalchemy.exc
 from blocks.variables import Settings
 from expectations.regions import REGIONS
 from tasks.batch import Batch
-from tasks.errors import NeedsPersonError, SalesEtlError
+from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
 from tasks.ledger import Entry, Status
 from tasks.quality import Check, too_few_rows
@@ -106,9 +106,3 @@ def _driver_text(error: BaseException) -> str:
         return one_line(cause)
     # The server's own message; detail, hint and the statement follow on lines of their own.
     return one_line(str(cause).partition("\n")[0])
-
-
-def one_line(error: BaseException | str, length_max: int = 500) -> str:
-    """An error's message in one line of bounded length: drivers write several."""
-    text = str(getattr(error, "orig", None) or error)
-    return " ".join(text.split())[:length_max]

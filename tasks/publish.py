@@ -22,7 +22,7 @@ from tasks.law import (
     count_standing,
     judge_rejected,
 )
-from tasks.ledger import Entry, Status, record, statuses_of_run
+from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
 from tasks.quality import Check
 from tasks.stage import Manifest
@@ -120,7 +120,7 @@ def publish_until_known(
         try:
             with open_again() if number > 1 else nullcontext(session) as trying, trying.transaction():
                 _take_lock(trying, staged.attempt, say)
-                if unsure and statuses_of_run(trying, staged.attempt.run_number):
+                if unsure and is_committed(trying, staged.attempt.run_number):
                     return unsure
                 unsure = None
                 publication = _publish_locked(trying, staged, seconds_load)

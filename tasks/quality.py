@@ -1,24 +1,21 @@
 """Quality gate: runs the suites over the rows as read and the clean rows, and answers one verdict. Fails closed."""
 
-import importlib
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from prefect import get_run_logger, task
 
+from expectations import suites
+from expectations.gx import gx
 from expectations.thresholds import Thresholds
 from tasks.arrow_files import read_table, to_frame
 from tasks.extract import Extracted
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
-
-if TYPE_CHECKING:
-    import great_expectations as gx
 
 BATCH = "batch"
 """The scope of a check over all regions together."""
@@ -26,7 +23,10 @@ BATCH = "batch"
 
 @dataclass(frozen=True)
 class Check:
-    """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value."""
+    """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value.
+
+    `rows` were looked at and `bad` of them found, where the check looks at rows.
+    """
 
     suite: str
     scope: str
@@ -34,6 +34,8 @@ class Check:
     column: str
     passed: bool
     message: str
+    rows: int = 0
+    bad: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,7 @@ class Verdict:
         return "; ".join(check.message for check in self.failed) or f"{len(self.checks)} checks passed"
 
 
-def load_suites_early() -> None:
-    """Imports Great Expectations in a thread: it takes seconds, which pass while the databases answer."""
-    threading.Thread(target=importlib.import_module, args=("expectations.suites",), daemon=True).start()
-
-
-def run_suite(suite: "gx.ExpectationSuite", frame: pd.DataFrame, scope: str, context: Any) -> list[Check]:
+def run_suite(suite: gx.ExpectationSuite, frame: pd.DataFrame, scope: str, context: Any) -> list[Check]:
     """One Check per expectation. An empty suite, an empty frame and a check that raised are failures."""
     if not suite.expectations:
         return [Check(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
@@ -89,8 +86,9 @@ def _batch_of(frame: pd.DataFrame, context: Any) -> Any:
 
 def _check(suite: str, scope: str, result: Any) -> Check:
     config = result.expectation_config
-    column = config.kwargs.get("column", "")
-    return Check(suite, scope, config.type, column, bool(result.success), _message(scope, column, result))
+    column, figures = config.kwargs.get("column", ""), result.result
+    rows, bad = (int(figures.get(name) or 0) for name in ("element_count", "unexpected_count"))
+    return Check(suite, scope, config.type, column, bool(result.success), _message(scope, column, result), rows, bad)
 
 
 def _message(scope: str, column: str, result: Any) -> str:
@@ -101,11 +99,17 @@ def _message(scope: str, column: str, result: Any) -> str:
         relation = "is at least" if result.success else "is below"
         return f"record count {figures['observed_value']} {relation} threshold {config.kwargs['min_value']}"
     rows, bad = figures["element_count"], figures["unexpected_count"]
-    share = f"{Decimal(100 * bad) / rows:.2f} % ({bad} of {rows} rows)"
     if config.type == "expect_column_values_to_not_be_null":
-        threshold = (config.meta or {}).get("threshold", "0 %")
-        return f"{scope}: NULL share of {column} is {share}, threshold {threshold}"
-    return f"{scope}: {config.type} on {column} is broken by {share}, threshold 0 %"
+        return _null_message(scope, column, bad, rows, (config.meta or {}).get("threshold", "0 %"))
+    return f"{scope}: {config.type} on {column} is broken by {_share(bad, rows)}, threshold 0 %"
+
+
+def _null_message(scope: str, column: str, bad: int, rows: int, threshold: str) -> str:
+    return f"{scope}: NULL share of {column} is {_share(bad, rows)}, threshold {threshold}"
+
+
+def _share(bad: int, rows: int) -> str:
+    return f"{Decimal(100 * bad) / rows:.2f} % ({bad} of {rows} rows)"
 
 
 def _raised(result: Any) -> bool:
@@ -113,6 +117,19 @@ def _raised(result: Any) -> bool:
     return bool(info.get("raised_exception")) or any(
         isinstance(part, dict) and part.get("raised_exception") for part in info.values()
     )
+
+
+def null_shares_of_batch(of_regions: Sequence[Check], thresholds: Thresholds) -> list[Check]:
+    """The NULL share of each column over all regions, by the counts of the regions' own checks."""
+    checks = []
+    for column in dict.fromkeys(check.column for check in of_regions if check.rows):
+        counted = [check for check in of_regions if check.column == column]
+        rows, bad = sum(check.rows for check in counted), sum(check.bad for check in counted)
+        limit = thresholds.max_null_percentage
+        message = _null_message(BATCH, column, bad, rows, f"{limit} %")
+        passed = bad <= suites.most_below(limit, rows)
+        checks.append(Check(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad))
+    return checks
 
 
 def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresholds) -> Check:
@@ -127,23 +144,22 @@ def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresh
 def judge(
     extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
 ) -> Verdict:
-    """Runs both suites for each region and for the batch. `with_floor`: the batch needs `min_record_count` rows.
+    """Runs both suites for each region, and judges the batch by their counts.
+
+    `with_floor`: the batch needs `min_record_count` rows.
 
     Without any region, all of them are closed or missing: the plan has judged that already.
     """
     if not extracts:
         return Verdict((Check("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
-    import great_expectations as gx
-
-    from expectations import suites
-
     watch = Stopwatch()
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     checks: list[Check] = []
-    as_read = {e.region: suites.input_frame(to_frame(read_table(e.path))) for e in extracts}
-    for region, frame in _and_all(as_read):
-        checks += run_suite(suites.input_suite(len(frame), thresholds), frame, region, context)
+    for extract in extracts:
+        frame = suites.input_frame(to_frame(read_table(extract.path)))
+        checks += run_suite(suites.input_suite(len(frame), thresholds), frame, extract.region, context)
+    checks += null_shares_of_batch(checks, thresholds)
     snapshots = {e.region: e.snapshot_at for e in extracts}
     clean = {r.region: read_table(r.clean_path) for r in regions}
     for region, table in clean.items():
@@ -157,14 +173,7 @@ def judge(
     return Verdict(tuple(checks), watch.seconds())
 
 
-def _and_all(frames: dict[str, pd.DataFrame]) -> Iterable[tuple[str, pd.DataFrame]]:
-    yield from frames.items()
-    yield BATCH, pd.concat(frames.values(), ignore_index=True)
-
-
 def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[Check]:
-    from expectations import suites
-
     if rows == 0:
         return [too_few_rows(0, thresholds.min_record_count)]
     batch = pd.DataFrame({"row": np.arange(rows)})

@@ -1,5 +1,6 @@
 """The SQL that reads one region: declared types checked, every cell exact or marked unreadable. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,25 +21,31 @@ FITTING_TYPES: Mapping[Kind, frozenset[str]] = {
     "price": _WHOLE_TYPES | {"numeric"},
     "money": _WHOLE_TYPES | {"numeric"},
 }
-"""The PostgreSQL types that a column of each kind may have, as DECLARED_COLUMNS names them; floats are not exact and
-so do not fit."""
+"""The PostgreSQL types that a column of each kind may have, without length or digits; floats are not exact and so do
+not fit."""
+
+_INTEGER_DIGITS = 10
+"""Of the largest `integer`."""
 
 _DIGITS: Mapping[Kind, tuple[int, int]] = {"integer": (18, 0), "price": (18, 6), "money": (12, 2)}
 
 DECLARED_COLUMNS = """
-WITH RECURSIVE declared (position, name, type) AS (
-  SELECT attnum, attname, atttypid
+WITH RECURSIVE declared (position, name, type, modifier) AS (
+  SELECT attnum, attname, atttypid, atttypmod
   FROM pg_attribute
   WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
   UNION ALL
-  SELECT position, name, typbasetype FROM declared JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
+  SELECT position, name, typbasetype, typtypmod FROM declared JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
 )
-SELECT name, CASE typtype WHEN 'e' THEN 'enum' ELSE format_type(type, NULL) END
+SELECT name, CASE typtype WHEN 'e' THEN 'enum' ELSE format_type(type, NULLIF(modifier, -1)) END
 FROM declared JOIN pg_type ON pg_type.oid = type
 WHERE typtype <> 'd'
 ORDER BY position
 """
-"""Name and type of each column: without length or digits, the base type for a domain, `enum` for every enum."""
+"""Name and type of each column, as `numeric(12,2)`: the base type for a domain, `enum` for every enum."""
+
+Declared = Mapping[str, str]
+"""Types by column name, as DECLARED_COLUMNS answers them."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +61,10 @@ def quote_postgres(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def quote_postgres_text(text: str) -> str:
-    """A PostgreSQL text literal; standard_conforming_strings is on since PostgreSQL 9.1."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def check_declared(declared: Mapping[str, str]) -> tuple[NewColumn, ...]:
+def check_declared(declared: Declared) -> tuple[NewColumn, ...]:
     """The columns that are new, after checking that the contract's are there with types that fit.
 
-    `declared` maps the table's column names to the types that DECLARED_COLUMNS answers. Raises RegionUnfitError naming
-    table, column and type.
+    Raises RegionUnfitError naming table, column and type.
     """
     if not declared:
         raise RegionUnfitError(f"table {SOURCE_TABLE} is missing or not visible: create it, or grant its reader access")
@@ -77,16 +78,24 @@ def _check_column(column: Column, declared: str | None) -> None:
     fitting = FITTING_TYPES[column.kind]
     if declared is None:
         raise RegionUnfitError(f"column {SOURCE_TABLE}.{column.name} is missing: the contract requires it, add it")
-    if declared not in fitting:
+    if without_digits(declared) not in fitting:
         raise RegionUnfitError(
             f"column {SOURCE_TABLE}.{column.name} is {declared}, which does not fit: "
             f"make it one of {', '.join(sorted(fitting))}"
         )
 
 
-def unreadable(column: Column) -> str:
-    """An SQL condition: the cell's type in the contract cannot hold it. NULL cells can be held."""
+def without_digits(declared: str) -> str:
+    """A declared type by its name alone: `numeric` for `numeric(12,2)`."""
+    return re.sub(r"\([^)]*\)", "", declared)
+
+
+def unreadable(column: Column, declared: str) -> str | None:
+    """An SQL condition: the cell's type in the contract cannot hold it. None when no cell of the declared type can be
+    so; NULL cells can be held."""
     name = quote_postgres(column.name)
+    if column.kind == "text":
+        return None
     if column.kind == "timestamp":
         # Snowflake holds the years 1 to 9999; infinity and -infinity lie outside.
         return (
@@ -94,33 +103,43 @@ def unreadable(column: Column) -> str:
             "false)"
         )
     precision, scale = _DIGITS[column.kind]
+    whole = precision - scale
+    if declared in ("smallint", "integer") and whole >= _INTEGER_DIGITS:
+        return None
+    digits = re.fullmatch(r"numeric\((\d+),(-?\d+)\)", declared)
+    if digits and int(digits[1]) - int(digits[2]) <= whole and int(digits[2]) <= scale:
+        # PostgreSQL refuses everything else that does not fit, infinity too.
+        return f"coalesce({name} = 'NaN', false)"
     # PostgreSQL sorts NaN above every number, so one comparison finds NaN, infinities and too many digits; as numeric,
     # because abs() of the smallest integer is out of range.
-    return f"coalesce(abs({name}::numeric) >= 1e{precision - scale} OR {name} <> round({name}, {scale}), false)"
+    return f"coalesce(abs({name}::numeric) >= 1e{whole} OR {name} <> round({name}, {scale}), false)"
 
 
-def select_list(extra_columns: Iterable[str]) -> str:
+def select_list(declared: Declared, extra_columns: Iterable[str]) -> str:
     """The SELECT list of extract: the contract's columns, extra ones as text, and `unreadable` as JSON text."""
-    cells = [_cell(column) for column in SOURCE_COLUMNS]
+    cells = [_cell(column, declared[column.name]) for column in SOURCE_COLUMNS]
     extra = [f"{quote_postgres(name)}::text AS {quote_postgres('extra.' + name)}" for name in extra_columns]
-    return ",\n  ".join([*cells, *extra, f"{_unreadable_cells()} AS unreadable"])
+    return ",\n  ".join([*cells, *extra, f"{_unreadable_cells(declared)} AS unreadable"])
 
 
-def _cell(column: Column) -> str:
+def _cell(column: Column, declared: str) -> str:
     name = quote_postgres(column.name)
     if column.kind == "text":
         return f"{name}::text AS {name}"
     exact = name if column.kind == "timestamp" else "{}::numeric({}, {})".format(name, *_DIGITS[column.kind])
-    return f"CASE WHEN {unreadable(column)} THEN NULL ELSE {exact} END AS {name}"
+    condition = unreadable(column, declared)
+    return f"CASE WHEN {condition} THEN NULL ELSE {exact} END AS {name}" if condition else f"{exact} AS {name}"
 
 
-def _unreadable_cells() -> str:
-    typed = [column for column in SOURCE_COLUMNS if column.kind != "text"]
+def _unreadable_cells(declared: Declared) -> str:
+    conditions = {
+        column.name: condition for column in SOURCE_COLUMNS if (condition := unreadable(column, declared[column.name]))
+    }
     texts = ", ".join(
-        f"'{column.name}', CASE WHEN {unreadable(column)} THEN {quote_postgres(column.name)}::text END"
-        for column in typed
+        f"'{name}', CASE WHEN {condition} THEN {quote_postgres(name)}::text END"
+        for name, condition in conditions.items()
     )
-    any_bad = " OR ".join(unreadable(column) for column in typed)
+    any_bad = " OR ".join(conditions.values())
     return f"CASE WHEN {any_bad} THEN json_strip_nulls(json_build_object({texts}))::text END"
 
 
@@ -130,36 +149,32 @@ def in_window(window: Window) -> str:
     return f"(sale_date >= {start} AND sale_date < {end}) OR (updated_at >= {start} AND updated_at < {end})"
 
 
-def copy_statement(window: Window, extra_columns: Iterable[str]) -> str:
+def copy_statement(window: Window, declared: Declared, extra_columns: Iterable[str]) -> str:
     """COPY of the window's rows as CSV; NULL is written as nothing and an empty string as `""`."""
-    query = f"SELECT\n  {select_list(extra_columns)}\nFROM {SOURCE_TABLE}\nWHERE {in_window(window)}"
+    query = f"SELECT\n  {select_list(declared, extra_columns)}\nFROM {SOURCE_TABLE}\nWHERE {in_window(window)}"
     return f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
 
 
-def tally_statement(window: Window) -> str:
+def tally_statement(window: Window, declared: Declared) -> str:
     """Rows and totals of the window by currency, counted by the database itself, apart from the COPY.
 
     Answers currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
-    totals = [
-        f"sum({_number(column)}){_readable(column)}, count({quote_postgres(column.name)}){_readable(column)}"
-        for column in TALLIED_COLUMNS
-    ]
+    totals = [_total(column, declared[column.name]) for column in TALLIED_COLUMNS]
     columns = ",\n  ".join(["currency::text", "count(*)", *totals])
     return f"SELECT\n  {columns}\nFROM {SOURCE_TABLE}\nWHERE {in_window(window)}\nGROUP BY 1"
 
 
-def _number(column: Column) -> str:
-    """What a cell adds to its column's total, as `tasks/tally.py` has it."""
-    name = quote_postgres(column.name)
+def _total(column: Column, declared: str) -> str:
+    """What the cells of a column add up to, as `tasks/tally.py` has it, and how many there are."""
+    name, condition = quote_postgres(column.name), unreadable(column, declared)
+    readable = f" FILTER (WHERE NOT {condition})" if condition else ""
     match column.kind:
         case "text":
-            return f"char_length({name}::text)"
+            total = f"sum(char_length({name}::text))"
         case "timestamp":
-            return f"extract(epoch FROM {name}) * 1000000"
+            total = f"sum(extract(epoch FROM {name}))"
         case _:
-            return name
-
-
-def _readable(column: Column) -> str:
-    return "" if column.kind == "text" else f" FILTER (WHERE NOT {unreadable(column)})"
+            total = f"sum({name})"
+    microseconds = " * 1000000" if column.kind == "timestamp" else ""
+    return f"{total}{readable}{microseconds}, count({name}){readable}"

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def token_of(value: str, key: bytes) -> str:
@@ -13,15 +14,15 @@ def token_of(value: str, key: bytes) -> str:
 
 def tokenizer(key: bytes) -> Callable[[pa.ChunkedArray | pa.Array], pa.Array]:
     """A function that replaces the texts of a column by tokens (NULL stays NULL), each distinct value hashed once."""
-    known: dict[str, str] = {}
+    values = tokens = pa.array([], pa.string())
 
     def tokenize(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+        nonlocal values, tokens
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        encoded = array.dictionary_encode()
-        for value in encoded.dictionary.to_pylist():
-            if value not in known:
-                known[value] = token_of(value, key)
-        tokens = pa.array([known[value] for value in encoded.dictionary.to_pylist()], pa.string())
-        return tokens.take(encoded.indices)
+        distinct = pc.drop_null(pc.unique(array))
+        new = distinct.filter(pc.invert(pc.is_in(distinct, values)))
+        values = pa.concat_arrays([values, new])
+        tokens = pa.concat_arrays([tokens, pa.array([token_of(value, key) for value in new.to_pylist()], pa.string())])
+        return tokens.take(pc.index_in(array, values))
 
     return tokenize

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -102,14 +103,10 @@ def older_versions(frame: pd.DataFrame) -> np.ndarray:
     repeated = frame[frame["sale_id"].duplicated(keep=False)]
     if repeated.empty:
         return np.zeros(len(frame), dtype=bool)
-    content = repeated.drop(columns="unreadable")
-    ordered = pd.DataFrame(
-        {
-            "sale_id": repeated["sale_id"],
-            "updated_at": repeated["updated_at"],
-            "row_hash": [row_hash(row) for row in content.itertuples(index=False, name=None)],
-        }
-    ).sort_values(["sale_id", "updated_at", "row_hash"], kind="stable")
+    ordered = repeated[VERSION_COLUMNS].assign(row_hash="")
+    tied = repeated[repeated.duplicated(VERSION_COLUMNS, keep=False)].drop(columns="unreadable")
+    ordered.loc[tied.index, "row_hash"] = [row_hash(row) for row in tied.itertuples(index=False, name=None)]
+    ordered = ordered.sort_values([*VERSION_COLUMNS, "row_hash"], kind="stable")
     older = ordered.index[ordered["sale_id"].duplicated(keep="last")]
     return frame.index.isin(older)
 
@@ -155,7 +152,8 @@ def rejected_rows(table: pa.Table, broken: pd.DataFrame, origin: Origin) -> pa.T
     for row, unreadable in enumerate(table["unreadable"].to_pylist()):
         for name, text in json.loads(unreadable or "{}").items():
             texts[name][row] = text
-    rules = [RULE_SEPARATOR.join(broken.columns[row]) for row in broken.to_numpy()]
+    names = list(broken.columns)
+    rules = [RULE_SEPARATOR.join(compress(names, row)) for row in broken.to_numpy()]
     columns = {
         "region_code": [origin.region.code] * len(rules),
         "sale_key": business_keys(table["sale_id"], origin.region),

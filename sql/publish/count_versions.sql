@@ -1,5 +1,6 @@
 -- Answers how many versions gave way as the tables show, by region and fate: to a newer one in the fact table
--- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated).
+-- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated). And how many
+-- new sales stand there under the other form of their key, with the region's prefix or without it (renamed).
 SELECT FATES.REGION, FATES.FATE, COUNT(*)
 FROM ${fates_table} AS FATES
 INNER JOIN ${clean_table} AS STAGED ON STAGED.REGION = FATES.REGION AND STAGED.SALE_ID = FATES.SALE_ID
@@ -30,3 +31,14 @@ WHERE UNDO.UNDO_RUN_NUMBER = ? AND UNDO.UNDO_FATE = 'updated' AND (
     OR (FACT.UPDATED_AT = UNDO.UPDATED_AT AND FACT.ETL_SNAPSHOT_AT >= UNDO.ETL_SNAPSHOT_AT)
 )
 GROUP BY UNDO.REGION, UNDO.UNDO_FATE
+UNION ALL
+SELECT FATES.REGION, 'renamed', COUNT(*)
+FROM ${fates_table} AS FATES
+INNER JOIN ANALYTICS.SALES_FACT AS FACT
+    ON FACT.REGION = FATES.REGION
+    AND FACT.SALE_ID = CASE
+        WHEN STARTSWITH(FATES.SALE_ID, FATES.REGION || ':') THEN SUBSTR(FATES.SALE_ID, LENGTH(FATES.REGION) + 2)
+        ELSE FATES.REGION || ':' || FATES.SALE_ID
+    END
+WHERE FATES.FATE = 'inserted'
+GROUP BY FATES.REGION

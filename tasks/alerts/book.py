@@ -141,11 +141,6 @@ def forget_old(book: AlertBook, now: datetime) -> int:
     return sum(book.remove(entry) for entry in book.entries() if now - entry.at > ENTRY_AGE_MAX)
 
 
-def copy_sent(source: AlertBook, target: AlertBook) -> int:
-    """Writes what was sent from one book into another that lacks it; answers how many."""
-    return sum(target.claim(entry) for entry in source.entries() if entry.stage is Stage.SENT)
-
-
 def plain_name(slot: str) -> str:
     """A slot as lower-case letters, digits and underscores, which files and Prefect variables take."""
     return re.sub(r"[^a-z0-9]+", "_", slot.lower()).strip("_")[:200]

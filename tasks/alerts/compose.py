@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Literal
 
 from expectations.regions import REGIONS
@@ -297,14 +298,16 @@ def shorten(text: str, length_max: int) -> str:
     return line if len(line) <= length_max else line[: length_max - 3] + "..."
 
 
-def last_lines(texts: Iterable[str], count_max: int) -> list[str]:
+def last_lines(texts: Sequence[str], count_max: int) -> list[str]:
     """The last lines, each of bounded length, indented as they are. Values are hidden per text, over all its lines."""
-    each = [line.rstrip() for text in texts for line in hide_values(text).splitlines() if line.strip()]
-    return [line[:LINE_LENGTH_MAX] for line in each[-count_max:]]
+    newest_first = (
+        line.rstrip() for text in reversed(texts) for line in reversed(hide_values(text).splitlines()) if line.strip()
+    )
+    return [line[:LINE_LENGTH_MAX] for line in islice(newest_first, count_max)][::-1]
 
 
-def _without_chatter(log: Iterable[str]) -> Iterable[str]:
-    return (line for line in log if not _CHATTER.match(line))
+def _without_chatter(log: Iterable[str]) -> list[str]:
+    return [line for line in log if not _CHATTER.match(line)]
 
 
 # The mail

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tasks.alerts.compose import shorten
-from tasks.errors import NeedsPersonError, SalesEtlError
-from tasks.plan import one_line
+from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)

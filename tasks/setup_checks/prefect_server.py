@@ -17,7 +17,7 @@ from prefect.utilities.asyncutils import sync_compatible
 from blocks import names
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.alerts.compose import hide_values
-from tasks.plan import one_line
+from tasks.errors import one_line
 from tasks.setup_checks.check import Check, SetupFaultError
 
 POOL, POOL_TYPE = "retail-sales", "process"

@@ -13,11 +13,15 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
 from tasks.extract import open_snapshot
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
-from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared, quote_postgres
+from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared, quote_postgres, without_digits
 
 STATEMENT_TIMEOUT_MS = 20_000
 KEYS_COMPARED = 1000
 """So many of the newest keys of each region are looked up in the others."""
+
+PREFIX_ADVICE = (
+    "Databases that number by themselves need prefix_keys = true in expectations/regions.toml before their first load"
+)
 
 REACHABLE = "does it run, is its port open to this machine, are address, user and password of the block right"
 
@@ -137,7 +141,7 @@ def read_newest_keys(cursor: Any) -> list[str]:
 def find_keys(cursor: Any, keys: Sequence[str]) -> list[str]:
     """Those of `keys` that the table holds. Compared in the column's own type, so that its index serves."""
     cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-    kind = dict(cursor.fetchall()).get("sale_id", "text")
+    kind = without_digits(dict(cursor.fetchall()).get("sale_id", "text"))
     fitting = [key for key in keys if kind not in _WHOLE or (key.isascii() and key.isdecimal())]
     compared = "sale_id" if kind in _COMPARED_AS_THEY_ARE else "sale_id::text"
     array = f"{kind}[]" if kind in _COMPARED_AS_THEY_ARE else "text[]"
@@ -171,8 +175,7 @@ def describe_overlap(
         regions = sorted({region for pair in overlapping for region in pair}, key=list(newest).index)
         raise SetupFaultError(
             f"{', '.join(regions)} use the same sale_id: {len(keys)} of the {len(newest[other])} newest of {other} "
-            f"stand in {code} too, e.g. {keys[0]}. If the databases number by themselves, set prefix_keys = true for "
-            "them in expectations/regions.toml; if not, correct the sources"
+            f"stand in {code} too, e.g. {keys[0]}: correct the sources. {PREFIX_ADVICE}"
         )
     missing = f"; not compared: {', '.join(left_out)}" if left_out else ""
     return f"none of the {KEYS_COMPARED} newest of {', '.join(newest) or 'no region'} stands in another region{missing}"

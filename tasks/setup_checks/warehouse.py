@@ -18,6 +18,7 @@ from expectations.rules import CROSS_REGION_RULE
 from tasks.errors import SalesEtlError
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
+from tasks.setup_checks.sources import PREFIX_ADVICE
 from tasks.statements import render, text_literal
 from tasks.warehouse import Session, open_session
 
@@ -109,15 +110,14 @@ def _count_collisions() -> str:
     """The databases are compared by their newest keys alone; what loads have met since is known here."""
     with _session() as session:
         statement = (
-            "SELECT COUNT(*), MIN(REGION_CODE), MIN(SALE_KEY) FROM ANALYTICS.SALES_REJECTED "
+            "SELECT COUNT(*), MIN(REGION_CODE || ' ' || SALE_KEY), MIN(ETL_BATCH_ID) FROM ANALYTICS.SALES_REJECTED "
             f"WHERE STATUS = 'OPEN' AND CONTAINS(RULES, {text_literal(CROSS_REGION_RULE)})"
         )
-        ((rows, region, key),) = session.query(statement)
+        ((rows, key, batch_id),) = session.query(statement)
     if rows:
         raise SetupFaultError(
-            f"{rows} rows were rejected because another region owns their sale_id, {key} of {region} among them: "
-            "correct them at the source, or set prefix_keys = true in expectations/regions.toml for databases that "
-            "number by themselves"
+            f"{rows} rows were rejected because another region owns their sale_id, {key} among them: correct them at "
+            f"the source and run their dates again, from batch {batch_id}. {PREFIX_ADVICE}"
         )
     return "none rejected"
 

@@ -190,7 +190,8 @@ def _death_in(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
     cause = _cause(lease) if lease else f"it holds no lease, and is {root.state} since {root.since:%Y-%m-%d %H:%M} UTC"
     if root.process is Process.GONE:
         cause += "; no process of it is left"
-    told = root if root.is_active else next(member for member in members if member.is_active)
+    # One that its worker saw crash was told of: its children belong to that mail.
+    told = root if root.is_active or root.state == "Crashed" else next(member for member in members if member.is_active)
     alert = AlertRequest("lease-expired", flow_run_id=told.id, message=cause)
     return Death(cause, active, tuple(member.id for member in expired), alert)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tasks.alerts.compose import AlertRequest
-from tasks.plan import one_line
+from tasks.errors import one_line
 from tasks.warehouse import Session
 from tasks.watch.late_and_dead import (
     Death,

@@ -119,10 +119,14 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
 )
 COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';
 
+-- A lease may be renewed once more when a run has published and looks again: its end counts.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST AS
 SELECT *
 FROM ANALYTICS.ETL_BATCHES
-QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC, RECORDED_AT DESC) = 1;
+QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY BATCH_ID, REGION
+    ORDER BY RUN_NUMBER DESC, CASE WHEN STATUS IN ('STARTED', 'RENEWED') THEN 1 ELSE 0 END, RECORDED_AT DESC
+) = 1;
 
 -- What the fact table shows of each batch and region. A run that failed, or left the region out, changed nothing.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS

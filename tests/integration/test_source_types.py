@@ -158,21 +158,22 @@ def test_domains_over_fitting_types_and_enums_as_text_are_read_like_their_values
     assert (rejected["sale_id"], rejected["quantity"], rejected["payment_method"]) == ("2", "-32768", "card")
 
 
-def test_types_are_named_without_length_digits_domain_or_enum(table: Table) -> None:
+def test_types_are_named_with_length_and_digits_those_of_a_domain_by_its_base(table: Table) -> None:
     table.change("CREATE DOMAIN price AS numeric(10,4)")
     table.change("CREATE DOMAIN price_of_shop AS price")
     table.change("CREATE TYPE payment AS ENUM ('cash')")
     table.change(
         "ALTER TABLE sales_transactions ADD a price_of_shop, ADD b payment, ADD c varchar(9), ADD d char(3), "
-        "ADD e timestamptz(3), ADD f text[]"
+        "ADD e timestamptz(3), ADD f text[], ADD g bpchar"
     )
-    assert list(table.declared().items())[-6:] == [
-        ("a", "numeric"),
+    assert list(table.declared().items())[-7:] == [
+        ("a", "numeric(10,4)"),
         ("b", "enum"),
-        ("c", "character varying"),
-        ("d", "character"),
-        ("e", "timestamp with time zone"),
+        ("c", "character varying(9)"),
+        ("d", "character(3)"),
+        ("e", "timestamp(3) with time zone"),
         ("f", "text[]"),
+        ("g", "character"),
     ]
 
 

@@ -92,19 +92,32 @@ def test_the_product_has_files_to_look_at() -> None:
     assert all(PRODUCT[folder] for folder in ("expectations", "blocks", "tasks", "flows"))
 
 
-def test_great_expectations_is_imported_in_the_suites_and_lazily_in_the_gate() -> None:
+def test_great_expectations_is_imported_in_one_place() -> None:
     places = {
-        (str(i.path.relative_to(PROJECT)), i.lazily)
+        str(imported.path.relative_to(PROJECT))
         for found in PRODUCT.values()
-        for i in found
-        if i.package == "great_expectations"
+        for imported in found
+        if imported.package == "great_expectations"
     }
-    assert places == {("expectations/suites.py", False), ("tasks/quality.py", True)}
+    assert places == {"expectations/gx.py"}
 
 
-def test_the_suites_are_imported_lazily_because_they_take_seconds() -> None:
-    early = [str(i) for found in PRODUCT.values() for i in found if i.module == "expectations.suites" and not i.lazily]
-    assert early == []
+def test_flows_without_a_gate_do_not_pay_for_great_expectations() -> None:
+    assert "expectations/gx.py" in imported_with("flows/daily_sales.py")
+    for flow in ("check_setup", "send_alert", "watchdog", "alert_drill"):
+        assert "expectations/gx.py" not in imported_with(f"flows/{flow}.py"), flow
+
+
+def imported_with(path: str) -> set[str]:
+    """The product's files that are imported when one of them is."""
+    found, new = set[str](), {path}
+    while new:
+        found |= new
+        modules = {
+            i.module for o in PRODUCT.values() for i in o if not i.lazily and str(i.path.relative_to(PROJECT)) in new
+        }
+        new = {f"{m.replace('.', '/')}.py" for m in modules if (PROJECT / f"{m.replace('.', '/')}.py").exists()} - found
+    return found
 
 
 def test_what_is_expected_of_the_data_knows_no_prefect_and_no_database() -> None:

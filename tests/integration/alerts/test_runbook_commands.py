@@ -1,26 +1,20 @@
 """The recovery commands of the runbook do what they are for."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from prefect.variables import Variable
 
 from flows.setup_warehouse import setup_warehouse
-from local.environment import CHECKOUT
 from tasks.alerts.book import new_entry
 from tasks.alerts.compose import AlertRequest
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError
+from tests.integration.commands import here, run_command
 from tests.integration.conftest import World
 from tests.runbook import ABORT, COVERED, LOCK, STACK, read_commands
-
-COMMAND_S_MAX = 120
 
 COMMANDS = [command for command in read_commands() if COVERED.get(command.text) == STACK]
 
@@ -49,11 +43,7 @@ def _as_found(world: World) -> Iterator[None]:
 @pytest.mark.usefixtures("_as_found")
 @pytest.mark.parametrize("command", [c.text for c in COMMANDS if c.language == "sh"])
 def test_a_command_of_the_shell(world: World, run_id: str, command: str) -> None:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, **world.environment, "PATH": path, "RUN": run_id, "DATE": "2024-01-15"}
-    done = subprocess.run(
-        ["bash", "-euc", command], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=COMMAND_S_MAX
-    )
+    done = run_command(command, here(**world.environment, RUN=run_id, DATE="2024-01-15"))
     assert done.returncode == 0, done.stdout + done.stderr
     if command.startswith("python -m blocks.variables"):
         name, value = done.stdout.removeprefix("variable ").strip().split(" = ", 1)

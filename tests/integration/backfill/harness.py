@@ -26,7 +26,7 @@ from flows.daily_sales import daily_sales
 from local.environment import CHECKOUT
 
 POOL, SLOT = "backfill-tests", "load"
-WAIT_S_MAX = 120
+WAIT_S_MAX = 600
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,9 +21,10 @@ from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_W
 
 from deployments.apply import apply
 from local.environment import CHECKOUT, HOST
+from tests.integration.commands import run_prefect
 from tests.integration.conftest import World, stop
 
-WAIT_S_MAX = 150
+WAIT_S_MAX = 600
 POLL_S = 0.5
 BUSY_TRIES_MAX = 20
 RUN_ALL = """
@@ -60,19 +62,13 @@ class Operator:
 
     def prefect(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs the `prefect` command; its output has no line breaks of its own."""
-        command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", *arguments]
-        environment = self.environment | {"COLUMNS": "500"}
-        return subprocess.run(command, env=environment, cwd=self.directory, capture_output=True, text=True, check=False)
+        return run_prefect(list(arguments), self.environment, self.directory)
 
     def start(self, deployment: str, *arguments: str) -> str:
         """`prefect deployment run`; answers the id of the flow run."""
         ran = self.prefect("deployment", "run", deployment, *arguments)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return next(line.split()[-1] for line in ran.stdout.splitlines() if "UUID:" in line)
-
-    def execute(self, flow_run_id: str) -> None:
-        """Runs a flow run in a process of its own, without a worker."""
-        self.prefect("flow-run", "execute", flow_run_id)
 
     def execute_all(self, flow_run_ids: Iterable[str]) -> None:
         """Runs flow runs one after the other in one process, which imports everything once."""
@@ -221,4 +217,6 @@ def worker(operator: Operator) -> Iterator[None]:
 def side_by_side(*calls: Callable[[], Any]) -> list[Any]:
     """The answers of calls that go on at the same time."""
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result() for future in [pool.submit(call) for call in calls]]
+        # Prefect finds its server in the context.
+        futures = [pool.submit(copy_context().run, call) for call in calls]
+        return [future.result() for future in futures]

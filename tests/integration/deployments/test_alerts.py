@@ -12,7 +12,7 @@ from prefect.events import emit_event
 from deployments.automations import TERMINAL, Limits, apply_automations, planned_automations
 from expectations.regions import REGIONS
 from tests.integration.conftest import World
-from tests.integration.deployments.conftest import Operator, automations_enabled, side_by_side, wait_for
+from tests.integration.deployments.conftest import Operator, automations_enabled, wait_for
 
 DAILY = "daily-sales/production"
 USUAL = Limits(sla=timedelta(minutes=120))
@@ -40,7 +40,7 @@ def told(operator: Operator, world: World) -> Iterator[dict[str, str]]:
     world.fill(LOST_REGION_DAY, regions=tuple(REGIONS)[:3])
     dates = {"no rows": EMPTY_DAY, "a region without rows": LOST_REGION_DAY, "a day to come": date(2999, 12, 31)}
     ids = {wrong: operator.start(DAILY, "-p", f"date={day}") for wrong, day in dates.items()}
-    side_by_side(*(lambda flow_run_id=flow_run_id: operator.execute(flow_run_id) for flow_run_id in ids.values()))
+    operator.execute_all(ids.values())
     emit_anomaly(ids["a region without rows"])
     wait_for(lambda: len(alerts_about(operator, ids)) == 4, "four runs of send-alert")
     wait_for(lambda: all(operator.sink.about(run) for run in ids.values()), "a notification about each run")

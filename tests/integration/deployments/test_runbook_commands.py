@@ -20,6 +20,7 @@ from expectations.regions import REGIONS
 from local.environment import CHECKOUT, state_dir
 from tasks.batch import Batch
 from tasks.ledger import Entry, Status, record, start_attempt
+from tests.integration.commands import COMMAND_S_MAX, run_command
 from tests.integration.conftest import World
 from tests.integration.deployments.conftest import Operator
 from tests.runbook import COVERED, DEPLOYED, read_commands
@@ -28,7 +29,6 @@ COMMANDS = [command.text for command in read_commands() if COVERED.get(command.t
 WORKER = "prefect worker start --pool retail-sales"
 STARTS = [command for command in COMMANDS if command.startswith("prefect deployment run ")]
 OTHERS = [command for command in COMMANDS if command not in STARTS and command != WORKER]
-COMMAND_S_MAX = 120
 DAY = date(2024, 1, 16)
 RANGE = tuple(date(2024, 1, number) for number in range(10, 15))
 """The dates that the page names."""
@@ -67,14 +67,7 @@ class Shell:
         return self.operator.environment | self.values | {"PATH": path, "COLUMNS": "500"}
 
     def run(self, command: str) -> str:
-        done = subprocess.run(
-            ["bash", "-euc", command],
-            cwd=CHECKOUT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S_MAX,
-        )
+        done = run_command(command, self.environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -199,5 +192,5 @@ def test_the_worker_starts(shell: Shell) -> None:
         assert any("started!" in line for line in lines if time.monotonic() < give_up)
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=COMMAND_S_MAX)
         shell.operator.api.patch("/work_pools/retail-sales", json={"is_paused": False})

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import snowflake.connector
 from snowflake.connector import SnowflakeConnection
@@ -24,8 +26,8 @@ from snowflake.connector.errors import DatabaseError, Error
 from local.environment import CHECKOUT, HOST, STAGING_BUCKET
 from tests.integration.conftest import free_port, stop
 
-START_S_MAX = 90
-WAIT_S_MAX = 30
+START_S_MAX = 300
+WAIT_S_MAX = 120
 IDLE_SESSION_S = 2
 TRANSACTION_IS_LOST = (90232, "25000")
 
@@ -42,7 +44,7 @@ class StandIn:
         login = {"account": "local", "user": "etl", "password": "any", "login_timeout": 10, "network_timeout": 20}
         return snowflake.connector.connect(**(where | login | {"paramstyle": "qmark"} | settings))
 
-    def put(self, key: str, text: str) -> str:
+    def put(self, key: str, content: str | bytes) -> str:
         """Puts a file on S3; answers its URL."""
         s3 = boto3.client(
             "s3",
@@ -51,7 +53,8 @@ class StandIn:
             aws_access_key_id="local",
             aws_secret_access_key="local",
         )
-        s3.put_object(Bucket=STAGING_BUCKET, Key=key, Body=text.encode())
+        body = content.encode() if isinstance(content, str) else content
+        s3.put_object(Bucket=STAGING_BUCKET, Key=key, Body=body)
         return f"s3://{STAGING_BUCKET}/{key}"
 
 
@@ -457,6 +460,10 @@ def test_a_dead_clients_session_ends_and_its_transaction_is_rolled_back(impatien
 # COPY's load history
 
 
+GROUPS, GROUP_ROWS = 40, 10_000
+BY_NAME = "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
+
+
 def count_loaded(session: SnowflakeConnection, table: str, url: str, options: str = "FORCE = FALSE") -> int:
     before = len(rows(session, table))
     run(session, f"COPY INTO {table} FROM '{url}' {options}")
@@ -494,6 +501,21 @@ def test_a_copy_that_was_rolled_back_is_not_in_the_load_history(
     assert count_loaded(session, table, url) == 1
     run(session, "ROLLBACK")
     assert count_loaded(session, table, url) == 1
+
+
+def test_the_row_groups_of_a_file_are_read_side_by_side_each_whole(
+    stand_in: StandIn, session: SnowflakeConnection
+) -> None:
+    made = pa.table({"ID": pa.array(range(GROUPS * GROUP_ROWS)), "TEXT": [str(n) for n in range(GROUPS * GROUP_ROWS)]})
+    buffer = pa.BufferOutputStream()
+    pq.write_table(made, buffer, row_group_size=GROUP_ROWS)
+    url = stand_in.put("groups.parquet", buffer.getvalue().to_pybytes())
+    run(session, "CREATE TABLE GROUPS (ID NUMBER(18,0), TEXT VARCHAR)")
+    for _ in range(5):
+        run(session, f"COPY INTO GROUPS FROM '{url}' FILE_FORMAT = (TYPE = 'PARQUET') FORCE = TRUE {BY_NAME}")
+        counted = run(session, "SELECT COUNT(*), COUNT(DISTINCT ID), COUNT_IF(ID::VARCHAR <> TEXT) FROM GROUPS")
+        assert counted == [(GROUPS * GROUP_ROWS, GROUPS * GROUP_ROWS, 0)]
+        run(session, "DELETE FROM GROUPS")
 
 
 # Errors, values, settings

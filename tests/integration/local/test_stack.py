@@ -39,7 +39,7 @@ def call(module: str, *arguments: str, directory: Path | str, **environment: str
         env=inherited | {"RETAIL_SALES_LOCAL_DIR": str(directory), "RETAIL_SALES_SAMPLE_DATA": "none"} | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 

@@ -22,7 +22,7 @@ ROWS = 20
 TRIALS = [2] * 8 + [3] * 4 + [4, 5, 6, 7, 8]
 """Publishes side by side in each trial; three more trials are whole flows."""
 WHOLE_FLOWS = [2, 2, 3]
-FLOW_S_MAX = 300
+FLOW_S_MAX = 600
 
 
 def side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 
 from tasks import warehouse
 from tasks.errors import OutcomeUnknownError, TransientError
+from tasks.ledger import Entry, Status, record
 from tasks.publish import Staged, publish_manifest
+from tasks.warehouse import Session
 from tests.integration.conftest import World, good_sale
 from tests.integration.proxy import Loss, proxy_to
 from tests.integration.publish.harness import begin, load, stage_attempt
@@ -21,7 +24,7 @@ from tests.integration.publish.statements import LOAD, STATEMENTS, TRANSACTION, 
 
 REGIONS = ("EUROPE", "US_WEST")
 AFTER = "after COMMIT"
-KILL_S_MAX = 60
+KILL_S_MAX = 300
 DAYS = 60
 BASE = date(2015, 1, 1)
 """Before the days of all other tests; the case days follow it."""
@@ -228,6 +231,15 @@ def test_a_kill_at_any_statement_publishes_nothing(
 ) -> None:
     kill_in_publish(processes, tried, another_try, statement)
     assert not tried.is_published()
+    tried.world.end_transactions()
+
+
+def test_a_publish_waits_until_the_warehouse_gives_up_the_transaction_of_a_killed_one(
+    scene: Scene, staged: Staged, processes: Processes, tmp_path: Path
+) -> None:
+    kill_in_publish(processes, scene, staged, "publish/merge_sales_fact")
+    load(scene.world, scene.day, tmp_path, *REGIONS)
+    scene.assert_whole()
 
 
 def test_a_kill_after_commit_changes_nothing(
@@ -241,6 +253,11 @@ def test_a_kill_after_commit_changes_nothing(
 
 def publish_losing(scene: Scene, staged: Staged, statement: str) -> None:
     """The network fails while the warehouse does the statement, and is back for the next session."""
+
+    def open_again() -> AbstractContextManager[Session]:
+        scene.world.end_transactions()
+        return scene.world.session()
+
     with proxy_to(int(scene.world.environment["SNOWFLAKE_PORT"])) as proxy:
 
         def lose_at(name: str) -> None:
@@ -248,7 +265,7 @@ def publish_losing(scene: Scene, staged: Staged, statement: str) -> None:
                 proxy.lose_next(Loss.ANSWER_FOR_GOOD)
 
         with stepping_session(dict(scene.world.environment), lose_at, proxy.port) as session:
-            publish_manifest(session, staged, scene.world.session, print)
+            publish_manifest(session, staged, open_again, print)
         assert proxy.losses == [Loss.ANSWER_FOR_GOOD]
 
 
@@ -282,6 +299,26 @@ def test_a_commit_that_was_lost_before_the_warehouse_saw_it_is_published_in_anot
         with stepping_session(dict(scene.world.environment), cut_at_commit, proxy.port) as session:
             publish_manifest(session, staged, scene.world.session, seen.append)
     assert any("the ledger is asked before the next" in line for line in seen)
+    scene.assert_whole()
+
+
+def test_a_failed_that_others_wrote_meanwhile_is_not_taken_for_an_answer_to_commit(
+    scene: Scene, staged: Staged
+) -> None:
+    with proxy_to(int(scene.world.environment["SNOWFLAKE_PORT"])) as proxy:
+
+        def cut_at_commit(name: str) -> None:
+            if name == "COMMIT":
+                proxy.cut()
+                with scene.world.session() as watchdog:
+                    record(watchdog, staged.attempt, [Entry(region, Status.FAILED) for region in REGIONS])
+
+        def open_again() -> AbstractContextManager[Session]:
+            scene.world.end_transactions()
+            return scene.world.session()
+
+        with stepping_session(dict(scene.world.environment), cut_at_commit, proxy.port) as session:
+            publish_manifest(session, staged, open_again, print)
     scene.assert_whole()
 
 

@@ -127,6 +127,19 @@ def test_the_prefix_of_a_rejected_key_is_taken_off_where_its_region_asks_for_one
     ]
 
 
+@pytest.mark.parametrize(("before", "after"), [("7", "EUROPE:7"), ("EUROPE:7", "7")], ids=["set-later", "taken-away"])
+def test_sales_that_the_prefix_would_count_twice_are_refused(
+    world: World, day: date, tmp_path: Path, before: str, after: str
+) -> None:
+    before, after = f"{before}-{day}-{before}", f"{after}-{day}-{before}"
+    world.insert("EUROPE", sale("EUROPE", before, at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    world.change("EUROPE", "UPDATE sales_transactions SET sale_id = %s WHERE sale_id = %s", (after, before))
+    with pytest.raises(PublishRefusedError, match="EUROPE new under another form of their key: rows 0 against 1"):
+        load(world, day, tmp_path, "EUROPE")
+    assert fact(world, after) == []
+
+
 def test_a_key_from_two_regions_that_nobody_owns_is_rejected_twice(world: World, day: date, tmp_path: Path) -> None:
     key = f"nobody-{day}"
     for region in ("EUROPE", "US_WEST"):

@@ -217,7 +217,7 @@ def test_the_program_says_what_is_missing_in_one_line() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (1, "watchdog: SMTP_HOST is not set: give it as the mail server of alerts\n")

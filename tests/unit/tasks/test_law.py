@@ -96,6 +96,11 @@ def test_a_law_that_holds_says_nothing() -> None:
         ),
         ("publish/count_versions", HOLDS["publish/count_versions"][1:], "EUROPE superseded: rows 1 against 0"),
         ("publish/count_versions", HOLDS["publish/count_versions"][:2], "EUROPE updated: rows 2 against 0"),
+        (
+            "publish/count_versions",
+            [*HOLDS["publish/count_versions"], ("EUROPE", "renamed", 2)],
+            "EUROPE new under another form of their key: rows 0 against 2",
+        ),
         ("publish/count_rejected", HOLDS["publish/count_rejected"][1:], "EUROPE rejected: rows 3 against 2"),
         (
             "publish/count_rejected",
@@ -105,6 +110,12 @@ def test_a_law_that_holds_says_nothing() -> None:
         ("publish/count_lost_rejected", [("EUROPE", 1)], "EUROPE rejected with other cells: rows 0 against 1"),
         ("verify/repeated_keys", [(2,)], "sale_ids that stand twice: rows 0 against 2"),
         ("ledger/published_entries", [], "the ledger: rows 1 against 0"),
+        ("ledger/published_entries", HOLDS["ledger/published_entries"] * 2, "the ledger: rows 1 against 2"),
+        (
+            "ledger/published_entries",
+            [("US_EAST", *HOLDS["ledger/published_entries"][0][1:])],
+            "regions in the ledger: rows 1 against 0",
+        ),
         (
             "ledger/published_entries",
             [("EUROPE", 14, 3, 1, 2, 3, 4, 1, json.dumps(SOURCE.to_json()))],

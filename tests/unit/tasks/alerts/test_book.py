@@ -14,7 +14,6 @@ from tasks.alerts.book import (
     FileBook,
     Stage,
     confirm,
-    copy_sent,
     find_unsent,
     forget_old,
     new_entry,
@@ -108,16 +107,6 @@ def test_entries_are_forgotten_after_sixty_days(book: FileBook) -> None:
     assert forget_old(book, NOW + ENTRY_AGE_MAX) == 0
     assert forget_old(book, NOW + ENTRY_AGE_MAX + timedelta(seconds=1)) == 1
     assert book.entries() == []
-
-
-def test_what_was_sent_without_a_server_is_not_sent_again_with_it(book: FileBook, tmp_path: Path) -> None:
-    entry = taken(book)
-    assert entry is not None
-    other = FileBook(tmp_path / "other")
-    assert copy_sent(book, other) == 0
-    confirm(book, entry, NOW)
-    assert (copy_sent(book, other), copy_sent(book, other)) == (1, 0)
-    assert taken(other) is None
 
 
 def test_an_entry_fits_into_a_variable_and_comes_back_as_it_was() -> None:

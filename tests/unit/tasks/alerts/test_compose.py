@@ -156,7 +156,7 @@ def test_an_anomaly_of_a_backfill_says_that_it_stands_for_others() -> None:
 def test_everything_is_bounded() -> None:
     long = "word " * 10_000
     children = tuple(ChildRun(f"run-{n}", None, "Failed", long) for n in range(1_000))
-    run = run_of(message=long, name=long, children=children, trace=(long,) * 100, log=(long,) * 1_000)
+    run = run_of(message=long, name=long, children=children, trace=(long,) * 20, log=(long,) * 1_000)
     mail = mail_of(AlertRequest("failed", RUN_ID), run)
     assert len(mail.subject) <= SUBJECT_LENGTH_MAX
     assert "\n" not in mail.subject

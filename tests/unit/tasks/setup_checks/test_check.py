@@ -58,6 +58,6 @@ def test_a_column_that_differs_is_named(found: dict[str, str]) -> None:
 
 def test_shared_keys_name_both_regions_and_an_example() -> None:
     newest = {"US_EAST": ["1", "2"], "EUROPE": ["2", "3"]}
-    with pytest.raises(SetupFaultError, match=r"US_EAST, EUROPE .* e\.g\. 2\. .*prefix_keys"):
+    with pytest.raises(SetupFaultError, match=r"US_EAST, EUROPE .* e\.g\. 2: .*prefix_keys"):
         describe_overlap(newest, {"US_EAST": ["2"], "EUROPE": []}, [])
     assert "not compared: EUROPE" in describe_overlap({"US_EAST": []}, {"US_EAST": []}, ["EUROPE"])

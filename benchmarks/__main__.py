@@ -1,0 +1,108 @@
+"""`python -m benchmarks`: the daily run beside its floor and its peers, as medians of one run on one machine."""
+
+import argparse
+import sys
+from collections import defaultdict
+from statistics import median
+
+from benchmarks.floor import floor_seconds
+from benchmarks.flow_run import FlowRun, run_flow
+from benchmarks.peers import run_peer
+from benchmarks.results import Results, Target, Timing, median_steps, write
+from benchmarks.warehouse import forget_runs
+from benchmarks.work import DAY, DAY_OF_FEW, FEW_ROWS, Work, prepared
+
+ROWS, REPEATS = 500_000, 3
+
+FIRST, AGAIN, FLOOR, FEW = "daily-sales, first run", "daily-sales, again", "floor", f"daily-sales, 4 x {FEW_ROWS} rows"
+PEERS = {
+    "dlt fast, into DuckDB": ("dlt_to_duckdb", "fast"),
+    "dlt exact, into DuckDB": ("dlt_to_duckdb", "exact"),
+    "pandas.read_sql alone": ("pandas_read_sql",),
+    "sling, to CSV": ("sling_to_csv",),
+}
+FLOW_OVER = {
+    "dlt fast, into DuckDB": 0.75,
+    "dlt exact, into DuckDB": 0.40,
+    "pandas.read_sql alone": 0.40,
+    FLOOR: 2.5,
+}
+AGAIN_OVER_FIRST, PEAK_GB, FEW_S, COLD_START_S = 1.0, 1.5, 5.0, 10.0
+
+GUARDED_RATIO = 12.0
+"""What the guard allows for the share of the run that grows with its rows, over the floor; see docs/performance.md."""
+
+
+def main() -> int:
+    """Runs the benchmark, or with --guard the small one that only compares with the floor."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows per region")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--guard", action="store_true", help="no peers: fail when the run is slow against its floor")
+    parser.add_argument("--alone", action="store_true", help="no peers")
+    asked = parser.parse_args()
+    print(f"making 4 x {asked.rows:,} rows ...", flush=True)
+    with prepared(asked.rows) as work:
+        return guard(work, asked.repeats) if asked.guard else compare(work, asked.repeats, {} if asked.alone else PEERS)
+
+
+def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]]) -> int:
+    """Everything side by side, one after the other in each repeat, so that a slow minute of the machine hits all."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    runs: dict[str, list[FlowRun]] = defaultdict(list)
+    for repeat in range(1, repeats + 1):
+        forget_runs(work.environment)
+        for name, day in ((FEW, DAY_OF_FEW), (FIRST, DAY), (AGAIN, DAY)):
+            runs[name].append(run_flow(work, day))
+            _say(repeat, name, runs[name][-1].seconds)
+        seconds[FLOOR].append(floor_seconds(work))
+        _say(repeat, FLOOR, seconds[FLOOR][-1])
+        for name, (script, *options) in peers.items():
+            seconds[name].append(run_peer(work, script, *options))
+            _say(repeat, name, seconds[name][-1])
+    timed = {name: [run.seconds for run in found] for name, found in runs.items()} | seconds
+    results = Results(
+        rows=work.rows,
+        timings=[Timing(name, found) for name, found in timed.items()],
+        steps=median_steps(runs[FIRST]),
+        peak_mb=median(run.peak_mb for run in runs[FIRST]),
+        targets=_targets(runs, timed),
+    )
+    page = write(results)
+    print(f"\n{page.read_text()}\nwritten to {page}")
+    return 0
+
+
+def _targets(runs: dict[str, list[FlowRun]], timed: dict[str, list[float]]) -> list[Target]:
+    middle = {name: median(seconds) for name, seconds in timed.items()}
+    others = {other: most for other, most in FLOW_OVER.items() if other in middle}
+    return [
+        *(Target(f"first run / {other}", middle[FIRST] / middle[other], most) for other, most in others.items()),
+        Target("second run / first run", middle[AGAIN] / middle[FIRST], AGAIN_OVER_FIRST),
+        Target("peak memory (PSS)", median(run.peak_mb for run in runs[FIRST]) / 1000, PEAK_GB, " GB"),
+        Target(f"the flow on 4 x {FEW_ROWS} rows", middle[FEW], FEW_S, " s"),
+        Target("cold start to the first task", median(run.cold_start for run in runs[FEW]), COLD_START_S, " s"),
+    ]
+
+
+def guard(work: Work, repeats: int) -> int:
+    """Exit code 1 when what grows with the rows costs more than GUARDED_RATIO times the floor."""
+    ratios = []
+    for repeat in range(1, repeats + 1):
+        forget_runs(work.environment)
+        few, first = run_flow(work, DAY_OF_FEW).seconds, run_flow(work, DAY).seconds
+        floor = floor_seconds(work)
+        ratios.append((first - few) / floor)
+        for name, seconds in ((FIRST, first), (FEW, few), (FLOOR, floor)):
+            _say(repeat, name, seconds)
+    ratio = median(ratios)
+    print(f"what grows with the rows is {ratio:.1f} x the floor; at most {GUARDED_RATIO} is allowed")
+    return 0 if ratio <= GUARDED_RATIO else 1
+
+
+def _say(repeat: int, name: str, seconds: float) -> None:
+    print(f"{repeat}: {name} {seconds:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The floor: what reading and loading the same rows takes without doing anything with them."""
+
+import subprocess
+import time
+
+import boto3
+
+from benchmarks.warehouse import copy_and_merge, newest_clean_files
+from benchmarks.work import Work
+from local.postgres import program
+
+
+def floor_seconds(work: Work) -> float:
+    """Four `psql COPY` to nowhere, side by side, then COPY and MERGE of the files that the newest run staged."""
+    return read_to_nowhere(work) + load_finished_files(work)
+
+
+def read_to_nowhere(work: Work) -> float:
+    """Seconds to read the day's rows of all regions."""
+    query = "COPY (SELECT * FROM sales_transactions) TO STDOUT (FORMAT csv)"
+    start = time.perf_counter()
+    readers = [
+        subprocess.Popen([program("psql"), url, "-qc", query], stdout=subprocess.DEVNULL) for url in work.source_urls()
+    ]
+    if any(reader.wait() for reader in readers):
+        raise RuntimeError("psql failed")
+    return time.perf_counter() - start
+
+
+def load_finished_files(work: Work) -> float:
+    """Seconds of COPY and MERGE."""
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=work.environment["S3_ENDPOINT_URL"],
+        aws_access_key_id=work.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=work.environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=work.environment["AWS_DEFAULT_REGION"],
+    )
+    ((path, files),) = newest_clean_files(work.environment, s3).items()
+    return copy_and_merge(work.environment, path, files)

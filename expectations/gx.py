@@ -1,0 +1,41 @@
+"""Great Expectations as this project imports it: silent, and without what the suites do not use."""
+
+import importlib
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+# It is read by the import: nothing about the company's data goes to a third party.
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+
+class LoadedWhenUsed(ModuleType):
+    """Stands for a module until somebody asks it for something. `importlib.util.LazyLoader` would load it as soon as
+    anybody looks through all modules for their files, as `inspect` does."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _load_when_used(name: str) -> None:
+    if name in sys.modules:
+        return
+    sys.modules[name] = module = LoadedWhenUsed(name)
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(importlib.import_module(parent), child, module)
+
+
+# For checks and pictures of other projects: two fifths of the import.
+for _name in ("scipy.stats", "altair"):
+    _load_when_used(_name)
+
+import great_expectations as gx  # noqa: E402 (after what makes it cheaper)
+import great_expectations.expectations as gxe  # noqa: E402
+
+__all__ = ["gx", "gxe"]

@@ -1,0 +1,12 @@
+-- Guarantees: whoever created the tables, the load's role may write them and analysts may read them. Runs last.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${database}.ANALYTICS TO ROLE ${role};
+
+GRANT SELECT ON ALL VIEWS IN SCHEMA ${database}.ANALYTICS TO ROLE ${role};
+
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA ${database}.ANALYTICS TO ROLE ${role};
+
+GRANT USAGE ON ALL STAGES IN SCHEMA ${database}.STAGING TO ROLE ${role};
+
+GRANT SELECT ON ALL TABLES IN SCHEMA ${database}.ANALYTICS TO ROLE ANALYST;
+
+GRANT SELECT ON ALL VIEWS IN SCHEMA ${database}.ANALYTICS TO ROLE ANALYST;
