@@ -61,8 +61,8 @@ watchdog: install ## look for late days and dead runs, without a Prefect server 
 ##@ Develop
 install: $(INSTALLED) ## make the virtual environment with everything in it
 
-test: install ## run all tests, on two stacks side by side
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=40
+test: test-unit ## run all tests, those that need a stack on two stacks side by side
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40 tests/integration
 
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit

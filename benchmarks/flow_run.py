@@ -68,7 +68,7 @@ def _steps(tasks: list[dict[str, Any]]) -> dict[str, float]:
     """Wall seconds of each step, in the order in which they began."""
     spans: dict[str, tuple[str, str]] = {}
     for task in sorted(tasks, key=lambda task: str(task["start_time"])):
-        step = task["task_key"].rpartition(".")[2]
+        step = task["task_key"].rpartition("-")[0]  # the rest is a hash of where it is defined
         start, end = spans.get(step, (task["start_time"], task["end_time"]))
         spans[step] = min(start, task["start_time"]), max(end, task["end_time"])
     return {step: _seconds(start, end) for step, (start, end) in spans.items()}

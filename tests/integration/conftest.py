@@ -181,23 +181,6 @@ def good_sale(region: str, day: date = date(2024, 1, 1)) -> dict[str, Any]:
     }
 
 
-LONGEST_FILES = (
-    "deployments/test_kills.py",
-    "publish/test_crashes.py",
-    "test_image.py",
-    "backfill/test_backfill.py",
-    "publish/test_concurrency.py",
-    "deployments/test_runbook_commands.py",
-)
-"""They begin first, so that no worker is left alone with one at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    ranks = {here / name: rank for rank, name in enumerate(LONGEST_FILES)}
-    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
-
-
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     """The stack with the real year in its databases, registered and set up."""

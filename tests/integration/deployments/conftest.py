@@ -86,12 +86,8 @@ class Operator:
         return self.flow_run(flow_run_id)
 
     def post(self, path: str, content: dict[str, Any]) -> Any:
-        """The answer to a POST; a server whose database is busy (503) is asked again, as Prefect's own client does."""
-        for _ in range(BUSY_TRIES_MAX):
-            answer = self.api.post(path, json=content)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(POLL_S)
+        """The answer to a POST."""
+        answer = self.api.post(path, json=content)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()
 
@@ -141,6 +137,18 @@ class Operator:
         return lines
 
 
+class PatientClient(httpx.Client):
+    """Asks a server whose database is busy (503) again, as Prefect's own client does."""
+
+    def request(self, *arguments: Any, **options: Any) -> httpx.Response:
+        for _ in range(BUSY_TRIES_MAX):
+            answer = super().request(*arguments, **options)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(POLL_S)
+        return answer
+
+
 def distinct(things: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each once. The server acts at least once on an event: again, when its database was locked while it noted that."""
     return [thing for number, thing in enumerate(things) if thing not in things[:number]]
@@ -185,14 +193,12 @@ def operator(world: World, sink: Sink, tmp_path_factory: pytest.TempPathFactory)
     command = [sys.executable, "-m", "deployments.apply"]
     deployed = subprocess.run(command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-    with httpx.Client(base_url=world.environment["PREFECT_API_URL"], timeout=60) as api:
+    with PatientClient(base_url=world.environment["PREFECT_API_URL"], timeout=60) as api:
         operator = Operator(environment, tmp_path_factory.mktemp("elsewhere"), api, sink)
         for deployment in operator.filter("deployments"):
             for schedule in deployment["schedules"]:
                 api.patch(f"/deployments/{deployment['id']}/schedules/{schedule['id']}", json={"active": False})
         yield operator
-        for automation in operator.filter("automations"):
-            api.delete(f"/automations/{automation['id']}")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import mailbox
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ from local.environment import CHECKOUT, state_dir
 from tasks.batch import Batch
 from tasks.ledger import Entry, Status, record, start_attempt
 from tests.integration.commands import COMMAND_S_MAX, run_command
-from tests.integration.conftest import World
+from tests.integration.conftest import World, stop
 from tests.integration.deployments.conftest import Operator
 from tests.runbook import COVERED, DEPLOYED, read_commands
 
@@ -183,14 +182,13 @@ def test_the_worker_starts(shell: Shell) -> None:
         env=shell.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     give_up = time.monotonic() + COMMAND_S_MAX
-    lines = iter(process.stdout.readline, "")
+    lines = iter(process.stdout.readline, b"")
     try:
-        assert any("started!" in line for line in lines if time.monotonic() < give_up)
+        assert any(b"started!" in line for line in lines if time.monotonic() < give_up)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=COMMAND_S_MAX)
+        stop(process)
         shell.operator.api.patch("/work_pools/retail-sales", json={"is_paused": False})

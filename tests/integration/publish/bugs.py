@@ -437,7 +437,7 @@ IN_PUBLISH = (
     Bug(
         "rejected rows of another batch are deleted too",
         Guard.LAW,
-        "SALES_REJECTED: rows N against N-2",
+        "SALES_REJECTED: rows N against N-",
         statement("publish/delete_replaced_rejected", (r"ETL_BATCH_ID = \?", "ETL_BATCH_ID <= ?")),
     ),
     Bug(

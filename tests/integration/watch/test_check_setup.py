@@ -257,7 +257,7 @@ LACKING = {
     "automation never started": ("is switched off", "prefect automation resume 'retail-sales: never started'"),
     "bucket": ("Not Found", "check that the bucket exists"),
     "stage SALES_STAGE": ("points at s3://retail-sales-staging/", "run `python -m flows.setup_warehouse`"),
-    "sale ids across regions, as loaded": ("1 rows were rejected", "collided-1 of EUROPE among them"),
+    "sale ids across regions, as loaded": ("1 rows were rejected", "EUROPE collided-1 among them"),
     "table SALES_FACT_UNDO": ("does not exist", "run `python -m flows.setup_warehouse`"),
     "sale ids across regions": ("US_EAST, EUROPE use the same sale_id", "need prefix_keys = true"),
     "source ASIA_PACIFIC table": ("table sales_transactions is missing", "create it, or grant"),
