@@ -80,6 +80,14 @@ class Operator:
         run: dict[str, Any] = self.api.get(f"/flow_runs/{flow_run_id}").json()
         return run
 
+    def clear_the_way(self) -> None:
+        """No run waits or seems to run, and nothing is paused: other tests leave such things when they fail."""
+        unfinished = {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]}}}
+        for run in self.filter("flow_runs", flow_runs=unfinished):
+            self.api.delete(f"/flow_runs/{run['id']}")
+        self.api.patch("/work_pools/retail-sales", json={"is_paused": False}).raise_for_status()
+        self.api.patch("/work_pools/retail-sales/queues/load", json={"is_paused": False}).raise_for_status()
+
     def finished(self, flow_run_id: str) -> dict[str, Any]:
         """The flow run when it has ended."""
         wait_for(lambda: self.flow_run(flow_run_id)["state_type"] in FINAL, f"end of flow run {flow_run_id}")

@@ -96,8 +96,9 @@ def end_lease(world: World, flow_run_id: str) -> None:
 
 
 @pytest.fixture
-def filled(world: World, day: date) -> date:
-    """A business date with sales."""
+def filled(world: World, operator: Operator, day: date) -> date:
+    """A business date with sales, and no other run in the way."""
+    operator.clear_the_way()
     world.fill(day)
     return day
 
