@@ -36,5 +36,4 @@ def load_finished_files(work: Work) -> float:
         aws_secret_access_key=work.environment["AWS_SECRET_ACCESS_KEY"],
         region_name=work.environment["AWS_DEFAULT_REGION"],
     )
-    ((path, files),) = newest_clean_files(work.environment, s3).items()
-    return copy_and_merge(work.environment, path, files)
+    return copy_and_merge(work.environment, *newest_clean_files(work.environment, s3))

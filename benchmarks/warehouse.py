@@ -35,8 +35,8 @@ def forget_runs(environment: Mapping[str, str]) -> None:
             cursor.execute(f"DELETE FROM ANALYTICS.{table}")
 
 
-def newest_clean_files(environment: Mapping[str, str], s3: Any) -> dict[str, list[str]]:
-    """The clean Parquet files of the newest attempt, by the attempt's path below the stage."""
+def newest_clean_files(environment: Mapping[str, str], s3: Any) -> tuple[str, list[str]]:
+    """The newest attempt's path below the stage, and its clean Parquet files."""
     bucket = environment["S3_STAGING_BUCKET"]
     listed = [
         item
@@ -45,7 +45,7 @@ def newest_clean_files(environment: Mapping[str, str], s3: Any) -> dict[str, lis
         if "/clean/" in item["Key"]
     ]
     newest = max(listed, key=lambda item: item["LastModified"])["Key"].partition("/clean/")[0]
-    return {newest: sorted(item["Key"].removeprefix(f"{newest}/") for item in listed if item["Key"].startswith(newest))}
+    return newest, sorted(item["Key"].removeprefix(f"{newest}/") for item in listed if item["Key"].startswith(newest))
 
 
 def copy_and_merge(environment: Mapping[str, str], path: str, files: list[str]) -> float:

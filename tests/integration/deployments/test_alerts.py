@@ -53,16 +53,18 @@ def told(operator: Operator, world: World) -> Iterator[dict[str, str]]:
 def overdue(operator: Operator, told: dict[str, str]) -> Iterator[str]:
     """A run that nobody starts, after runs that ended in time under every name; its alerts have arrived."""
     apply_limits(operator, SHORT)
-    for name in TERMINAL:
-        operator.report_end(DAILY, name)
-    waiting = operator.start(DAILY)
-    wait_for(lambda: len(operator.sink.about(waiting)) == 2, "never started, and not published in time")
-    kinds = {"never-started", "sla"}
-    wait_for(lambda: kinds <= {run["kind"] for run in operator.alert_runs()}, "a run of send-alert for each")
-    yield waiting
-    operator.api.delete(f"/flow_runs/{waiting}")
-    operator.forget_alert_runs()
-    apply_limits(operator, USUAL)
+    try:
+        for name in TERMINAL:
+            operator.report_end(DAILY, name)
+        waiting = operator.start(DAILY)
+        wait_for(lambda: len(operator.sink.about(waiting)) == 2, "never started, and not published in time")
+        kinds = {"never-started", "sla"}
+        wait_for(lambda: kinds <= {run["kind"] for run in operator.alert_runs()}, "a run of send-alert for each")
+        yield waiting
+    finally:
+        operator.clear_the_way()
+        operator.forget_alert_runs()
+        apply_limits(operator, USUAL)
 
 
 def alerts_about(operator: Operator, told: dict[str, str]) -> list[dict[str, str]]:
