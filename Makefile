@@ -49,7 +49,7 @@ deploy: install ## bring the Prefect server to what this project says: blocks, p
 	@$(WITH_SERVER); $(BIN)/python -m deployments.apply
 
 worker: install ## keep a worker here that runs what is due
-	@$(WITH_SERVER); PREFECT=$(BIN)/prefect exec sh deployments/worker.sh
+	@$(WITH_SERVER); exec $(BIN)/python -m deployments.worker
 
 check: install ## try every connection, permission and setting: a line each, ok or how to mend it
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup

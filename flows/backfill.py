@@ -18,6 +18,7 @@ from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.command_line import run
 from flows.daily_sales import daily_sales
+from flows.lost_engine import ended_with_its_engine
 from flows.outcomes import (
     Outcome,
     carried_over,
@@ -84,7 +85,8 @@ def backfill(
     logger, settings = get_run_logger(), read_settings()
     asked, yesterday = choose_range(start_date, end_date)
     first = asked.first if asked else settings.first_date
-    known = read_ledger(first, asked.last if asked else yesterday, names.WAREHOUSE, settings.snowflake_warehouse)
+    with ended_with_its_engine():
+        known = read_ledger(first, asked.last if asked else yesterday, names.WAREHOUSE, settings.snowflake_warehouse)
     days = asked or range_since(first, known, yesterday)
     wanted_regions = choose_regions(regions, tuple(REGIONS))
     plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order)

@@ -11,6 +11,7 @@ from blocks import names
 from blocks.variables import Settings, read_settings
 from expectations.regions import REGIONS
 from flows.command_line import run
+from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BusinessDate, RegionCodes, choose_batch
 from flows.run_hooks import name_of_run, record_failed_run
 from flows.states import final_state
@@ -50,37 +51,38 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     batch, settings = choose_batch(date, regions), read_settings()
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
-    check_ready(batch, names.TOKEN_KEY, **bucket)
-    attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
+    with ended_with_its_engine():
+        check_ready(batch, names.TOKEN_KEY, **bucket)
+        attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
 
-    with scratch_directory() as scratch, lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
-        sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
-        findings = Findings(batch, attempt, sorted_regions)
-        if too_few := refuse_unloadable(sorted_regions, settings):
-            return final_state(report(findings.with_(verdict=Verdict((too_few,), 0.0))))
+        with scratch_directory() as scratch, lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
+            sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
+            findings = Findings(batch, attempt, sorted_regions)
+            if too_few := refuse_unloadable(sorted_regions, settings):
+                return final_state(report(findings.with_(verdict=Verdict((too_few,), 0.0))))
 
-        present = list(sorted_regions.present)
-        transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
-        with_floor = needs_floor(batch, tuple(REGIONS), settings)
-        verdict = check_quality(present, transformed, settings.thresholds, with_floor)
+            present = list(sorted_regions.present)
+            transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
+            with_floor = needs_floor(batch, tuple(REGIONS), settings)
+            verdict = check_quality(present, transformed, settings.thresholds, with_floor)
 
-        kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
-        staging = stage.map(transformed, attempt, unmapped(kinds), scratch, **bucket)
-        staged = [future.result() for future in staging]
-        findings = findings.with_(transformed=transformed, verdict=verdict, staged=staged)
-        if not verdict.passed:
+            kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
+            staging = stage.map(transformed, attempt, unmapped(kinds), scratch, **bucket)
+            staged = [future.result() for future in staging]
+            findings = findings.with_(transformed=transformed, verdict=verdict, staged=staged)
+            if not verdict.passed:
+                return final_state(report(findings))
+
+            manifest = write_manifest(attempt, present, staged, **bucket)
+            publication = publish(
+                manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
+            )
+            if publication.refused:
+                return final_state(report(findings.with_(publication=publication)))
+            verification = verify(manifest, publication, **warehouse)
+            anomalies = announce_anomalies(batch, present, publication, **warehouse)
+            findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
             return final_state(report(findings))
-
-        manifest = write_manifest(attempt, present, staged, **bucket)
-        publication = publish(
-            manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
-        )
-        if publication.refused:
-            return final_state(report(findings.with_(publication=publication)))
-        verification = verify(manifest, publication, **warehouse)
-        anomalies = announce_anomalies(batch, present, publication, **warehouse)
-        findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
-        return final_state(report(findings))
 
 
 def extract_regions(batch: Batch, settings: Settings, scratch: Path) -> dict[str, Extracted | BaseException]:

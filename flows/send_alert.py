@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
+from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BusinessDate
 from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, take
 from tasks.alerts.compose import (
@@ -154,7 +155,8 @@ def ask_ledger(subject: Subject) -> tuple[dict[str, datetime], str]:
     if subject.batch_id is None:
         return {}, ""
     try:
-        return read_published(subject.batch_id, list(subject.regions)), ""
+        with ended_with_its_engine():
+            return read_published(subject.batch_id, list(subject.regions)), ""
     except Exception as error:  # noqa: BLE001 (whatever it is, the alert goes out)
         return {}, f"The ledger could not be asked whether it has been published meanwhile: {one_line(error)}"
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from flows.watchdog import main as watch_outside
 from local import stack
 from local.environment import CHECKOUT, state_dir
+from tasks.watch.processes import Process, find_process
 from tests.integration.conftest import World, stop
 from tests.integration.deployments.conftest import Operator, wait_for
 
@@ -124,7 +125,7 @@ def test_a_flow_killed_with_its_worker_is_found_by_the_watchdog_when_its_lease_i
     with worker_process(operator):
         waiting = operator.start(DAILY, "-p", f"date={filled}")
         assert operator.finished(operator.start(WATCHDOG))["state_type"] in ("COMPLETED", "FAILED")
-        assert operator.flow_run(killed)["state_name"] == "Running", "its lease is not over"
+        assert operator.flow_run(killed)["state_name"] == "Running", operator.flow_run(killed)["state"]
 
         end_lease(world, killed)
         operator.finished(operator.start(WATCHDOG))
@@ -140,14 +141,17 @@ def test_a_killed_server_is_told_from_outside_and_loads_go_on_when_it_is_back(
 ) -> None:
     monkeypatch.setenv("WATCHDOG_DIR", str(tmp_path))
     with worker_process(operator):
-        with held_in_extract(world, operator, filled) as flow_run_id:
-            before = outages_told()
-            with killed_server():
+        with ExitStack() as outage:
+            with held_in_extract(world, operator, filled) as flow_run_id:
+                pid, before = operator.flow_run(flow_run_id)["infrastructure_pid"], outages_told()
+                outage.enter_context(killed_server())
                 watch_outside(os.environ)
             assert outages_told() == before + 1, subjects()
+            # The flow goes on to its next task, which Prefect cannot create.
+            wait_for(lambda: find_process(pid, flow_run_id) is Process.GONE, "the end of a flow that lost its server")
         # A flow that could not report its end is found like one that was killed with its worker.
         end_lease(world, flow_run_id)
         operator.finished(operator.start(WATCHDOG))
-        operator.finished(flow_run_id)
+        assert operator.finished(flow_run_id)["state_name"] == "Crashed"
         assert_next_load_completes(operator, filled)
     assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}

@@ -3,15 +3,21 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from local.environment import CHECKOUT
 
-GIVES_UP = """#!/bin/sh
-echo "started with $*" >>"$(dirname "$0")/starts"
-[ "$(wc -l <"$(dirname "$0")/starts")" -gt 1 ] && exec sleep 60
-exit 1
+GIVES_UP = f"""#!{sys.executable}
+import os, signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))  # as Prefect's worker does
+starts = Path(__file__).with_name("starts")
+with starts.open("a") as lines:
+    print("started with", *sys.argv[1:], file=lines)
+if len(starts.read_text().splitlines()) > 1:
+    time.sleep(600)
 """
 WAIT_S_MAX = 60
 
@@ -21,7 +27,7 @@ def test_a_worker_that_gave_up_is_followed_by_another_and_the_last_one_ends_when
     prefect.write_text(GIVES_UP)
     prefect.chmod(0o755)
     keeper = subprocess.Popen(
-        ["sh", "deployments/worker.sh", "--work-queue", "load"],
+        [sys.executable, "-m", "deployments.worker", "--work-queue", "load"],
         cwd=CHECKOUT,
         env=os.environ | {"PREFECT": str(prefect), "WORKER_WAIT_S": "0"},
     )

@@ -1,0 +1,45 @@
+"""A flow whose Prefect server is lost between two tasks ends: it does not wait for a task that nobody creates."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from local.environment import CHECKOUT
+from tests.integration.conftest import World
+
+FLOW = """
+import os
+from urllib.parse import urlsplit
+from prefect import flow, task
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from flows import lost_engine
+from tests.integration.proxy import proxy_to
+
+lost_engine.POLL_S = lost_engine.GRACE_S = 0.1
+api = urlsplit(os.environ["PREFECT_API_URL"])
+
+@task
+def load(): ...
+
+@flow
+def loads_twice():
+    with lost_engine.ended_with_its_engine():
+        load()
+        server.cut()
+        load()
+
+with proxy_to(api.port) as server:
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.port}/api"}):
+        loads_twice()
+"""
+END_S_MAX = 300
+
+
+def test_it_ends_by_a_signal(world: World) -> None:
+    environment = {**os.environ, **world.environment}
+    ended = subprocess.run(
+        [sys.executable, "-c", FLOW], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=END_S_MAX
+    )
+    assert "Prefect has given this run up" in ended.stderr, ended.stderr
+    assert ended.returncode in (1, -signal.SIGTERM), ended.stderr
