@@ -29,14 +29,14 @@ def keep_worker(prefect: Path, wait_s: float, options: Sequence[str]) -> None:
         with subprocess.Popen([prefect, *START, *options]) as worker:
             try:
                 worker.wait()
+                print(f"the worker has ended: another one starts in {wait_s:g} s", file=sys.stderr)
+                time.sleep(wait_s)
             except SystemExit:
                 worker.terminate()
                 raise
             except KeyboardInterrupt:  # the terminal has sent it to the worker, too
                 worker.wait()
                 sys.exit(0)
-        print(f"the worker has ended: another one starts in {wait_s:g} s", file=sys.stderr)
-        time.sleep(wait_s)
 
 
 if __name__ == "__main__":
