@@ -1,23 +1,41 @@
-"""Arrow IPC files between steps: memory-mapped, so that a step reads without copying. Pure."""
+"""Arrow IPC files between steps, read and written batch by batch, so that no step holds a region's rows. Pure."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
 
-def read_table(path: Path) -> pa.Table:
-    """The table of an Arrow IPC file, memory-mapped."""
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
+def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of an Arrow IPC file, one at a time, in the cuts in which they were written."""
+    # Not memory-mapped: pages of a mapped file count as this process's memory.
+    with pa.OSFile(str(path)) as source:
+        reader = pa.ipc.open_file(source)
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Writes `table` as an Arrow IPC file."""
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
+@contextmanager
+def open_writer(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """Writes an Arrow IPC file with `schema`; it is whole when the block has ended."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        yield writer
 
 
-def to_frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a pandas frame on the same Arrow memory: exact decimals, NULL stays NULL."""
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+def in_tables(batches: Iterable[pa.RecordBatch], enough_bytes: int) -> Iterator[pa.Table]:
+    """The rows of the batches in tables: each takes batches until it has `enough_bytes` of Arrow memory."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.nbytes for part in held) >= enough_bytes:
+            yield pa.Table.from_batches(held)
+            held = []
+    if sum(part.num_rows for part in held):
+        yield pa.Table.from_batches(held)
+
+
+def to_frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
+    """The rows as a pandas frame on the same Arrow memory: exact decimals, NULL stays NULL."""
+    return rows.to_pandas(types_mapper=pd.ArrowDtype)

@@ -1,8 +1,9 @@
 """Quality gate: runs the suites over the rows as read and the clean rows, and answers one verdict. Fails closed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,21 @@ from prefect import get_run_logger, task
 from expectations import suites
 from expectations.gx import gx
 from expectations.thresholds import Thresholds
-from tasks.arrow_files import read_table, to_frame
+from tasks.arrow_files import in_tables, read_batches, to_frame
 from tasks.extract import Extracted
+from tasks.keys import key_codes, key_hashes
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
 
 BATCH = "batch"
 """The scope of a check over all regions together."""
+
+FRAME_BYTES = 64 * 2**20
+"""A frame that is judged is complete when its rows take so much Arrow memory; bounds the memory of the gate."""
+
+KEY_FRAME_ROWS = 1_000_000
+
+ROW_COUNT = "expect_table_row_count_to_be_between"
 
 
 @dataclass(frozen=True)
@@ -61,47 +70,56 @@ class Verdict:
         return "; ".join(check.message for check in self.failed) or f"{len(self.checks)} checks passed"
 
 
-def run_suite(suite: gx.ExpectationSuite, frame: pd.DataFrame, scope: str, context: Any) -> list[Check]:
-    """One Check per expectation. An empty suite, an empty frame and a check that raised are failures."""
+def run_suite(suite: gx.ExpectationSuite, frames: Iterable[pd.DataFrame], scope: str, context: Any) -> list[Check]:
+    """One Check per expectation: its counts are summed over the frames and judged once.
+
+    A suite without expectations, no rows at all, a check that raised and one without a result are failures.
+    """
     if not suite.expectations:
         return [Check(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
-    if frame.empty:
+    results = [_results(suite, frame, context) for frame in frames if len(frame)]
+    if not results:
         return [Check(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
-    # COUNTS without examples: raw values, personal data perhaps, must not enter results.
-    outcome = _batch_of(frame, context).validate(
-        suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
-    )
-    checks = [_check(suite.name, scope, result) for result in outcome.results]
-    if len(checks) != len(suite.expectations):
-        missing = f"{scope}: {len(suite.expectations) - len(checks)} expectations of {suite.name} gave no result"
-        checks.append(Check(suite.name, scope, "suite", "", False, missing))
-    return checks
+    configs = [expectation.configuration for expectation in suite.expectations]
+    return [_check(suite.name, scope, config, [found.get(_id(config)) for found in results]) for config in configs]
 
 
-def _batch_of(frame: pd.DataFrame, context: Any) -> Any:
+def _results(suite: gx.ExpectationSuite, frame: pd.DataFrame, context: Any) -> dict[tuple[str, str], Any]:
+    """Great Expectations' result of each expectation by `_id`."""
     source = context.data_sources.add_or_update_pandas("memory")
     definition = source.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("whole")
-    return definition.get_batch(batch_parameters={"dataframe": frame})
+    batch = definition.get_batch(batch_parameters={"dataframe": frame})
+    # COUNTS without examples: raw values, personal data perhaps, must not enter results.
+    outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
+    return {_id(result.expectation_config): result for result in outcome.results}
 
 
-def _check(suite: str, scope: str, result: Any) -> Check:
-    config = result.expectation_config
-    column, figures = config.kwargs.get("column", ""), result.result
-    rows, bad = (int(figures.get(name) or 0) for name in ("element_count", "unexpected_count"))
-    return Check(suite, scope, config.type, column, bool(result.success), _message(scope, column, result), rows, bad)
+def _id(config: Any) -> tuple[str, str]:
+    return config.type, config.kwargs.get("column", "")
 
 
-def _message(scope: str, column: str, result: Any) -> str:
-    config, figures = result.expectation_config, result.result
-    if _raised(result):
-        return f"{scope}: {config.type} on {column or 'the frame'} raised an error and counts as failed"
-    if config.type == "expect_table_row_count_to_be_between":
-        relation = "is at least" if result.success else "is below"
-        return f"record count {figures['observed_value']} {relation} threshold {config.kwargs['min_value']}"
-    rows, bad = figures["element_count"], figures["unexpected_count"]
-    if config.type == "expect_column_values_to_not_be_null":
+def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> Check:
+    """Judges one expectation by its results over all frames."""
+    name, column = _id(config)
+    for failure, has_failed in (("gave no result", _is_missing), ("raised an error", _raised)):
+        if any(map(has_failed, results)):
+            message = f"{scope}: {name} on {column or 'the frame'} {failure} and counts as failed"
+            return Check(suite, scope, name, column, False, message)
+    if name == ROW_COUNT:
+        rows = sum(result.result["observed_value"] for result in results)
+        passed, least = rows >= config.kwargs["min_value"], config.kwargs["min_value"]
+        relation = "is at least" if passed else "is below"
+        return Check(suite, scope, name, column, passed, f"record count {rows} {relation} threshold {least}")
+    rows, bad = (sum(result.result[count] for result in results) for count in ("element_count", "unexpected_count"))
+    passed = (rows - bad) / rows >= config.kwargs.get("mostly", 1)
+    return Check(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad)
+
+
+def _message(scope: str, config: Any, rows: int, bad: int) -> str:
+    name, column = _id(config)
+    if name == "expect_column_values_to_not_be_null":
         return _null_message(scope, column, bad, rows, (config.meta or {}).get("threshold", "0 %"))
-    return f"{scope}: {config.type} on {column} is broken by {_share(bad, rows)}, threshold 0 %"
+    return f"{scope}: {name} on {column} is broken by {_share(bad, rows)}, threshold 0 %"
 
 
 def _null_message(scope: str, column: str, bad: int, rows: int, threshold: str) -> str:
@@ -110,6 +128,10 @@ def _null_message(scope: str, column: str, bad: int, rows: int, threshold: str) 
 
 def _share(bad: int, rows: int) -> str:
     return f"{Decimal(100 * bad) / rows:.2f} % ({bad} of {rows} rows)"
+
+
+def _is_missing(result: Any) -> bool:
+    return result is None
 
 
 def _raised(result: Any) -> bool:
@@ -157,33 +179,45 @@ def judge(
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     checks: list[Check] = []
     for extract in extracts:
-        frame = suites.input_frame(to_frame(read_table(extract.path)))
-        checks += run_suite(suites.input_suite(len(frame), thresholds), frame, extract.region, context)
+        suite = suites.input_suite(extract.read.rows, thresholds)
+        checks += run_suite(suite, map(suites.input_frame, _frames(extract.path)), extract.region, context)
     checks += null_shares_of_batch(checks, thresholds)
     snapshots = {e.region: e.snapshot_at for e in extracts}
-    clean = {r.region: read_table(r.clean_path) for r in regions}
-    for region, table in clean.items():
-        suite = suites.output_suite(region, snapshots[region])
-        checks += run_suite(suite, suites.output_frame(to_frame(table)), region, context)
+    for region in regions:
+        suite = suites.output_suite(region.region, snapshots[region.region])
+        checks += run_suite(suite, map(suites.output_frame, _frames(region.clean_path)), region.region, context)
+        checks += run_suite(suites.keys_suite(), _key_frames(region.clean_path), region.region, context)
     if with_floor:
-        checks += _floor(sum(table.num_rows for table in clean.values()), thresholds, context)
+        checks += _floor(sum(region.clean.rows for region in regions), thresholds, context)
     read = {e.region: e.read.rows for e in extracts}
     checks += [rejected_share(r.region, r.rejected.rows, read[r.region], thresholds) for r in regions]
     checks.append(rejected_share(BATCH, sum(r.rejected.rows for r in regions), sum(read.values()), thresholds))
     return Verdict(tuple(checks), watch.seconds())
 
 
+def _frames(path: Path) -> Iterator[pd.DataFrame]:
+    return map(to_frame, in_tables(read_batches(path), FRAME_BYTES))
+
+
+def _key_frames(path: Path) -> Iterator[pd.DataFrame]:
+    """Frames of the rows' key codes, cut so that equal codes come together."""
+    hashes = np.concatenate([np.zeros(0, np.int64), *(key_hashes(batch["sale_id"]) for batch in read_batches(path))])
+    codes = key_codes(hashes, read_batches(path))
+    parts = len(codes) // KEY_FRAME_ROWS + 1
+    return (suites.keys_frame(codes[codes % parts == part]) for part in range(parts))
+
+
 def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[Check]:
     if rows == 0:
         return [too_few_rows(0, thresholds.min_record_count)]
-    batch = pd.DataFrame({"row": np.arange(rows)})
-    return run_suite(suites.batch_suite(thresholds.min_record_count), batch, BATCH, context)
+    batch = pd.DataFrame(index=pd.RangeIndex(rows))
+    return run_suite(suites.batch_suite(thresholds.min_record_count), [batch], BATCH, context)
 
 
 def too_few_rows(rows: int, min_record_count: int) -> Check:
     """The failed check of a batch without enough rows, in the words that users know."""
     message = f"record count {rows} is below threshold {min_record_count}"
-    return Check("clean-batch", BATCH, "expect_table_row_count_to_be_between", "", False, message)
+    return Check("clean-batch", BATCH, ROW_COUNT, "", False, message)
 
 
 @task(name="quality-gate")

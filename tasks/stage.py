@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,8 @@ from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from expectations.columns import CONTRACT_VERSION
-from tasks.arrow_files import read_table
+from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
+from tasks.arrow_files import in_tables, read_batches
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
@@ -23,10 +25,12 @@ from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
 
-FILE_ROWS_MAX = 2_000_000
-"""Rows per Parquet file: about 100 to 250 MB of zstd, what Snowflake loads best in parallel."""
+FILE_BYTES = 128 * 2**20
+"""A Parquet file that has so many bytes is complete: Snowflake loads files of 100 to 250 MB best in parallel
+(https://docs.snowflake.com/en/user-guide/data-load-considerations-prepare)."""
 
-ROW_GROUP_ROWS_MAX = 250_000
+ROW_GROUP_BYTES = 32 * 2**20
+"""A row group is complete when its rows take so much Arrow memory; bounds the memory of a region."""
 
 MANIFEST_NAME = "manifest.json"
 
@@ -34,6 +38,8 @@ FileKind = Literal["clean", "rejected"]
 
 CLEAN: FileKind = "clean"
 """The folder of the clean rows, too."""
+
+SCHEMAS: dict[FileKind, pa.Schema] = {"clean": CLEAN_SCHEMA, "rejected": REJECTED_SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -84,38 +90,50 @@ class Manifest:
         return json.dumps(document, indent=2)
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Writes zstd Parquet with microsecond UTC timestamps and row groups of bounded size."""
-    pq.write_table(
-        table, path, compression="zstd", row_group_size=ROW_GROUP_ROWS_MAX, coerce_timestamps="us", version="2.6"
-    )
+def stage_rows(
+    batches: Iterable[pa.RecordBatch], kind: FileKind, region: str, prefix: str, scratch: Path, bucket: S3Bucket
+) -> list[StagedFile]:
+    """Writes and uploads the rows as files of bounded size and checks that S3 holds as many bytes as were sent.
+
+    No rows are no file.
+    """
+    staged: list[StagedFile] = []
+    groups = in_tables(batches, ROW_GROUP_BYTES)
+    while (first := next(groups, None)) is not None:
+        file_name = f"{region}-{len(staged):03d}.parquet"
+        name, path = f"{kind}/{file_name}", scratch / f"{kind}-{file_name}"
+        rows, tally = write_file(chain([first], groups), kind, path)
+        _upload(bucket, path, f"{prefix}/{name}")
+        staged.append(StagedFile(name, kind, region, rows, path.stat().st_size, sha256_of(path), tally))
+        path.unlink()
+    return staged
 
 
-def parts(table: pa.Table, rows_max: int = FILE_ROWS_MAX) -> Iterable[pa.Table]:
-    """The table in slices of at most `rows_max` rows; none for an empty table."""
-    return (table.slice(start, rows_max) for start in range(0, table.num_rows, rows_max))
+def write_file(groups: Iterable[pa.Table], kind: FileKind, path: Path) -> tuple[int, Tally | None]:
+    """Takes row groups until the file has FILE_BYTES; answers rows and tally. zstd, timestamps in UTC microseconds."""
+    rows, tally = 0, Tally()
+    with (
+        open(path, "wb") as file,
+        pq.ParquetWriter(file, SCHEMAS[kind], compression="zstd", coerce_timestamps="us", version="2.6") as writer,
+    ):
+        for group in groups:
+            write_group(group, writer)
+            rows += group.num_rows
+            tally += tally_of_table(group) if kind == "clean" else Tally()
+            if file.tell() >= FILE_BYTES:
+                break
+    return rows, tally if kind == "clean" else None
+
+
+def write_group(group: pa.Table, writer: pq.ParquetWriter) -> None:
+    """Writes one row group."""
+    writer.write_table(group, row_group_size=group.num_rows)
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stage_table(
-    table: pa.Table, kind: FileKind, region: str, prefix: str, scratch: Path, bucket: S3Bucket
-) -> list[StagedFile]:
-    """Writes and uploads the table's files and checks that S3 holds as many bytes as were sent."""
-    staged = []
-    for number, part in enumerate(parts(table)):
-        name = f"{kind}/{region}-{number:03d}.parquet"
-        path = scratch / f"{region}.{kind}-{number:03d}.parquet"
-        write_parquet(part, path)
-        _upload(bucket, path, f"{prefix}/{name}")
-        tally = tally_of_table(part) if kind == "clean" else None
-        staged.append(StagedFile(name, kind, region, part.num_rows, path.stat().st_size, sha256_of(path), tally))
-        path.unlink()
-    return staged
 
 
 def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
@@ -148,7 +166,7 @@ def stage(
     paths: dict[FileKind, Path] = {"clean": transformed.clean_path, "rejected": transformed.rejected_path}
     region, prefix = transformed.region, attempt.staging_prefix
     files = [
-        file for kind in kinds for file in stage_table(read_table(paths[kind]), kind, region, prefix, scratch, bucket)
+        file for kind in kinds for file in stage_rows(read_batches(paths[kind]), kind, region, prefix, scratch, bucket)
     ]
     seconds = watch.seconds()
     get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", region, len(files), seconds)

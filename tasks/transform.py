@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
@@ -13,11 +15,12 @@ import pyarrow.compute as pc
 from prefect import get_run_logger, task
 
 from expectations.regions import REGIONS, Region
-from expectations.rules import Origin, broken_rules
+from expectations.rules import RULES, Origin, broken_rules
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
-from tasks.arrow_files import read_table, to_frame, write_table
+from tasks.arrow_files import open_writer, read_batches, to_frame
 from tasks.errors import NeedsPersonError
-from tasks.extract import Extracted
+from tasks.extract import EXTRACTED_SCHEMA, Extracted
+from tasks.keys import key_hashes, repeated, sliced
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 
@@ -55,47 +58,90 @@ class Transformed:
     seconds: float
 
 
+ReadBatches = Callable[[], Iterable[pa.RecordBatch]]
+"""Reads a region's rows anew: the same batches in the same order each time."""
+
+WriteRows = Callable[[pa.Table], None]
+
+
 @dataclass(frozen=True)
 class Separated:
-    """The rows of a region by fate: two Arrow tables (CLEAN_SCHEMA, REJECTED_SCHEMA) and tallies."""
+    """A region's rows by fate, and the rules that were broken."""
 
-    clean: pa.Table
-    rejected: pa.Table
-    rejected_tally: Tally
+    clean: Tally
+    rejected: Tally
     duplicates: Tally
     broken: tuple[BrokenRule, ...]
 
 
-def separate(table: pa.Table, origin: Origin) -> Separated:
-    """Clean, rejected and duplicate rows of `table` (EXTRACTED_SCHEMA). Rules come before dedupe.
+def separate(read: ReadBatches, origin: Origin, write_clean: WriteRows, write_rejected: WriteRows) -> Separated:
+    """Writes the clean (CLEAN_SCHEMA) and the rejected rows (REJECTED_SCHEMA) of what `read` yields (EXTRACTED_SCHEMA).
 
-    Of several valid versions of a key the newest stays: by `updated_at`, then by a hash of the row. Raises
-    NeedsPersonError when another one did.
+    Rules come before dedupe. Of several valid versions of a key the newest stays: by `updated_at`, then by a hash of
+    the row. Raises NeedsPersonError when another one did. Holds a batch, some bytes per row, and the rows of repeated
+    keys.
     """
-    frame = to_frame(table)
-    broken = broken_rules(frame, origin)
-    is_rejected = broken.any(axis=1).to_numpy()
-    is_older = np.zeros(len(frame), dtype=bool)
-    is_older[~is_rejected] = older_versions(frame[~is_rejected])
-    rejected, kept = table.filter(pa.array(is_rejected)), table.filter(pa.array(~is_rejected & ~is_older))
-    require_newest(table.select(VERSION_COLUMNS).filter(pa.array(~is_rejected)), kept, origin.region.code)
-    return Separated(
-        clean=clean_rows(kept, origin),
-        rejected=rejected_rows(rejected, broken[is_rejected], origin),
-        rejected_tally=tally_of_table(rejected),
-        duplicates=tally_of_table(table.filter(pa.array(is_older))),
-        broken=count_broken(broken[is_rejected], rejected["sale_id"]),
-    )
+    is_valid, rejected, broken = reject(read(), origin, write_rejected)
+    is_older = older_rows(read, is_valid, origin.region.code)
+    clean, duplicates = Tally(), Tally()
+    for batch, kept, older in sliced(read(), is_valid & ~is_older, is_older):
+        rows = clean_rows(batch.filter(pa.array(kept)), origin)
+        write_clean(rows)
+        clean += tally_of_table(rows)
+        duplicates += tally_of_table(batch.filter(pa.array(older)))
+    return Separated(clean, rejected, duplicates, broken)
 
 
-def count_broken(broken: pd.DataFrame, keys: pa.ChunkedArray) -> tuple[BrokenRule, ...]:
+def reject(
+    batches: Iterable[pa.RecordBatch], origin: Origin, write_rejected: WriteRows
+) -> tuple[np.ndarray, Tally, tuple[BrokenRule, ...]]:
+    """Writes the rows that break a rule; answers one bool per row (it breaks none), and the broken rules."""
+    valid, tally, counted = [np.zeros(0, dtype=bool)], Tally(), []
+    for batch in batches:
+        broken = broken_rules(to_frame(batch), origin)
+        is_rejected = broken.any(axis=1).to_numpy()
+        rejected = batch.filter(pa.array(is_rejected))
+        write_rejected(rejected_rows(rejected, broken[is_rejected], origin))
+        tally += tally_of_table(rejected)
+        counted += count_broken(broken[is_rejected], rejected["sale_id"])
+        valid.append(~is_rejected)
+    return np.concatenate(valid), tally, add_up_broken(counted)
+
+
+def count_broken(broken: pd.DataFrame, keys: pa.Array) -> list[BrokenRule]:
     """The broken rules with counts and example keys; `broken` has a bool column per rule, `keys` the same rows."""
     counted = []
     for rule, is_broken in broken.items():
         if rows := int(is_broken.sum()):
             examples = keys.filter(pa.array(is_broken.to_numpy())).slice(0, EXAMPLE_KEYS_MAX).to_pylist()
             counted.append(BrokenRule(str(rule), rows, tuple("(none)" if key is None else key for key in examples)))
-    return tuple(counted)
+    return counted
+
+
+def add_up_broken(counted: Iterable[BrokenRule]) -> tuple[BrokenRule, ...]:
+    """One entry per rule, in the order of RULES, with the first example keys of all."""
+    sums: dict[str, BrokenRule] = {}
+    for one in counted:
+        known = sums.get(one.rule, BrokenRule(one.rule, 0, ()))
+        sums[one.rule] = BrokenRule(one.rule, known.rows + one.rows, (known.keys + one.keys)[:EXAMPLE_KEYS_MAX])
+    return tuple(sums[rule.id] for rule in RULES if rule.id in sums)
+
+
+def older_rows(read: ReadBatches, is_valid: np.ndarray, region: str) -> np.ndarray:
+    """One bool per row: it is valid, and so is a newer version of its key. Only rows of repeated keys are compared."""
+    valid_batches = (batch.filter(pa.array(valid)) for batch, valid in sliced(read(), is_valid))
+    hashes = np.concatenate([np.zeros(0, np.int64), *(key_hashes(batch["sale_id"]) for batch in valid_batches)])
+    is_candidate = is_valid.copy()
+    is_candidate[is_valid] = repeated(hashes)
+    candidates = pa.Table.from_batches(
+        (batch.filter(pa.array(mask)) for batch, mask in sliced(read(), is_candidate)), EXTRACTED_SCHEMA
+    )
+    older = older_versions(to_frame(candidates))
+    versions = candidates.select(VERSION_COLUMNS)
+    require_newest(versions, versions.filter(pa.array(~older)), region)
+    is_older = np.zeros(len(is_valid), dtype=bool)
+    is_older[is_candidate] = older
+    return is_older
 
 
 def older_versions(frame: pd.DataFrame) -> np.ndarray:
@@ -112,16 +158,17 @@ def older_versions(frame: pd.DataFrame) -> np.ndarray:
 
 
 def require_newest(valid: pa.Table, kept: pa.Table, region: str) -> None:
-    """Raises NeedsPersonError unless `kept` has each key of `valid` once, in its newest version.
+    """Raises NeedsPersonError unless `kept` has each key of `valid` once, in its newest version (VERSION_COLUMNS).
 
-    Of `valid` only VERSION_COLUMNS are read: what `older_versions` decided is counted here in another way.
+    What `older_versions` decided is counted here in another way.
     """
     newest = valid.group_by("sale_id").aggregate([("updated_at", "max")]).select(["sale_id", "updated_at_max"])
     newest = newest.rename_columns(VERSION_COLUMNS)
-    lost = newest.join(kept.select(VERSION_COLUMNS), VERSION_COLUMNS, join_type="left anti").num_rows
+    lost = newest.join(kept, VERSION_COLUMNS, join_type="left anti").num_rows
     if lost or kept.num_rows != newest.num_rows:
         raise NeedsPersonError(
-            f"{region}: {kept.num_rows} rows are kept for {newest.num_rows} sales, {lost} lost their newest version"
+            f"{region}: {kept.num_rows} rows are kept for {newest.num_rows} repeated keys, "
+            f"{lost} lost their newest version"
         )
 
 
@@ -130,13 +177,13 @@ def row_hash(cells: tuple[object, ...]) -> str:
     return hashlib.sha256(repr([None if pd.isna(cell) else str(cell) for cell in cells]).encode()).hexdigest()
 
 
-def clean_rows(table: pa.Table, origin: Origin) -> pa.Table:
+def clean_rows(batch: pa.RecordBatch, origin: Origin) -> pa.Table:
     """The rows in CLEAN_SCHEMA: region code, key prefix where the region asks for one, derived columns."""
     code = origin.region.code
-    frame = to_frame(table.drop_columns(["unreadable"]))
+    frame = to_frame(batch)
     frame[SOURCE_REGION] = frame["region"]
     frame["region"] = pd.Series(code, index=frame.index, dtype=pd.ArrowDtype(pa.string()))
-    frame["sale_id"] = pd.arrays.ArrowExtensionArray(business_keys(table["sale_id"], origin.region))
+    frame["sale_id"] = pd.arrays.ArrowExtensionArray(business_keys(batch["sale_id"], origin.region))
     frame["net_amount"] = frame["total_amount"] - frame["discount_amount"]
     frame["gross_profit"] = frame["net_amount"] - frame["tax_amount"]
     frame["sale_year"] = frame["sale_date"].dt.year
@@ -146,32 +193,32 @@ def clean_rows(table: pa.Table, origin: Origin) -> pa.Table:
     return pa.table(columns, schema=CLEAN_SCHEMA)
 
 
-def rejected_rows(table: pa.Table, broken: pd.DataFrame, origin: Origin) -> pa.Table:
+def rejected_rows(batch: pa.RecordBatch, broken: pd.DataFrame, origin: Origin) -> pa.Table:
     """The rows in REJECTED_SCHEMA: every cell as text (docs/rules.md says how), and all rules that the row broke."""
-    texts = {name: cells_as_text(table[name]) for name in REJECTED_SOURCE_COLUMNS}
-    for row, unreadable in enumerate(table["unreadable"].to_pylist()):
+    texts = {name: cells_as_text(batch[name]) for name in REJECTED_SOURCE_COLUMNS}
+    for row, unreadable in enumerate(batch["unreadable"].to_pylist()):
         for name, text in json.loads(unreadable or "{}").items():
             texts[name][row] = text
     names = list(broken.columns)
     rules = [RULE_SEPARATOR.join(compress(names, row)) for row in broken.to_numpy()]
     columns = {
         "region_code": [origin.region.code] * len(rules),
-        "sale_key": business_keys(table["sale_id"], origin.region),
+        "sale_key": business_keys(batch["sale_id"], origin.region),
         "rules": rules,
-        "version_at": table["updated_at"],
+        "version_at": batch["updated_at"],
         **texts,
     }
     return pa.table(columns, schema=REJECTED_SCHEMA)
 
 
-def business_keys(sale_ids: pa.ChunkedArray, region: Region) -> pa.ChunkedArray:
+def business_keys(sale_ids: pa.Array, region: Region) -> pa.Array:
     """The keys of the fact table: with the region's prefix where the region asks for one; NULL stays NULL."""
     if not region.prefix_keys:
         return sale_ids
     return pc.binary_join_element_wise(f"{region.code}:", sale_ids, "")
 
 
-def cells_as_text(column: pa.ChunkedArray) -> list[str | None]:
+def cells_as_text(column: pa.Array) -> list[str | None]:
     """The cells as PostgreSQL writes them in the contract's type, in UTC: '3.990000', '2017-12-23 10:00:00.5+00'."""
     if not pa.types.is_timestamp(column.type):
         return column.cast(pa.string()).to_pylist()
@@ -186,19 +233,18 @@ def transform_region(extracted: Extracted, directory: Path) -> Transformed:
     """
     watch = Stopwatch()
     region = extracted.region
-    rows = separate(read_table(extracted.path), Origin(REGIONS[region], extracted.snapshot_at))
-    clean = tally_of_table(rows.clean)
-    if differences := extracted.read.differences(clean + rows.rejected_tally + rows.duplicates):
-        raise NeedsPersonError(f"{region}: extracted rows are not clean + rejected + duplicates: {differences}")
+    origin = Origin(REGIONS[region], extracted.snapshot_at)
     clean_path, rejected_path = directory / f"{region}.clean.arrow", directory / f"{region}.rejected.arrow"
-    write_table(rows.clean, clean_path)
-    write_table(rows.rejected, rejected_path)
+    with open_writer(clean_path, CLEAN_SCHEMA) as clean, open_writer(rejected_path, REJECTED_SCHEMA) as rejected:
+        rows = separate(partial(read_batches, extracted.path), origin, clean.write_table, rejected.write_table)
+    if differences := extracted.read.differences(rows.clean + rows.rejected + rows.duplicates):
+        raise NeedsPersonError(f"{region}: extracted rows are not clean + rejected + duplicates: {differences}")
     return Transformed(
         region=region,
         clean_path=clean_path,
         rejected_path=rejected_path,
-        clean=clean,
-        rejected=rows.rejected_tally,
+        clean=rows.clean,
+        rejected=rows.rejected,
         duplicates=rows.duplicates,
         broken=rows.broken,
         seconds=watch.seconds(),

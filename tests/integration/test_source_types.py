@@ -15,14 +15,13 @@ from sqlalchemy import create_engine
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import Origin
-from tasks.arrow_files import read_table
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import Extracted, read_region
 from tasks.source import DECLARED_COLUMNS
-from tasks.transform import Separated, separate
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import KEY
+from tests.unit.sales import Outcome, read_table, transformed
 
 DAY = date(2024, 1, 1)
 SCHEMA = "declared_otherwise"
@@ -62,9 +61,9 @@ class Table:
         finally:
             engine.dispose()
 
-    def separated(self, directory: Path) -> Separated:
+    def transformed(self, directory: Path) -> Outcome:
         extracted = self.read(directory)
-        return separate(read_table(extracted.path), Origin(REGIONS["EUROPE"], extracted.snapshot_at))
+        return transformed(read_table(extracted.path), Origin(REGIONS["EUROPE"], extracted.snapshot_at))
 
 
 @pytest.fixture
@@ -91,11 +90,11 @@ def test_the_smallest_integer_rejects_its_row_and_not_the_region(
     table.change(f"ALTER TABLE sales_transactions ALTER quantity TYPE {declared}")
     table.insert(sale_id="good")
     table.insert(sale_id="least", quantity=least)
-    rows = table.separated(tmp_path)
+    rows = table.transformed(tmp_path)
     assert rows.clean["sale_id"].to_pylist() == ["good"]
     assert rows.rejected["sale_id"].to_pylist() == ["least"]
     assert rows.rejected["quantity"].to_pylist() == [str(least)]
-    assert rule in [broken.rule for broken in rows.broken]
+    assert rule in [broken.rule for broken in rows.counted.broken]
 
 
 @pytest.mark.parametrize("column", ["unit_price", "discount_amount", "tax_amount", "total_amount"])
@@ -105,7 +104,7 @@ def test_the_smallest_integer_as_an_amount_rejects_its_row(
 ) -> None:
     table.change(f"ALTER TABLE sales_transactions ALTER {column} TYPE {declared}")
     table.insert(**{column: least})
-    rows = table.separated(tmp_path)
+    rows = table.transformed(tmp_path)
     assert (rows.clean.num_rows, rows.rejected.num_rows) == (0, 1)
     (written,) = rows.rejected[column].to_pylist()
     assert int(written.partition(".")[0]) == least
@@ -144,7 +143,7 @@ def test_domains_over_fitting_types_and_enums_as_text_are_read_like_their_values
     table.change("ALTER TABLE sales_transactions ALTER payment_method TYPE payment USING payment_method::payment")
     table.insert(sale_id="1", unit_price="1.5000")
     table.insert(sale_id="2", quantity=-(2**15), payment_method="card")
-    rows = table.separated(tmp_path)
+    rows = table.transformed(tmp_path)
     (clean,), (rejected,) = rows.clean.to_pylist(), rows.rejected.to_pylist()
     good = good_sale("EUROPE", DAY)
     assert {name: clean[name] for name in ("sale_id", "sale_date", "quantity", "currency", "payment_method")} == {

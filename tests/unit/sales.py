@@ -1,6 +1,7 @@
 """Sales made by hand: one good row of a European store, and tables of rows that differ from it in named cells."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,9 +13,11 @@ import pyarrow as pa
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import Origin
-from tasks.arrow_files import to_frame, write_table
+from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
+from tasks.arrow_files import open_writer, to_frame
 from tasks.extract import EXTRACTED_SCHEMA, Extracted
 from tasks.tally import tally_of_table
+from tasks.transform import Separated, separate
 
 Row = dict[str, Any]
 
@@ -78,9 +81,33 @@ def extracted_frame(*rows: Row) -> pd.DataFrame:
     return to_frame(extracted_table(*rows))
 
 
+def read_table(path: Path) -> pa.Table:
+    """The rows of an Arrow IPC file."""
+    with pa.OSFile(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What transform makes of a table, with the rows that it writes."""
+
+    clean: pa.Table
+    rejected: pa.Table
+    counted: Separated
+
+
+def transformed(table: pa.Table, origin: Origin = ORIGIN) -> Outcome:
+    """The table's rows by fate; its chunks are the batches."""
+    clean = [CLEAN_SCHEMA.empty_table()]
+    rejected = [REJECTED_SCHEMA.empty_table()]
+    counted = separate(table.to_batches, origin, clean.append, rejected.append)
+    return Outcome(pa.concat_tables(clean), pa.concat_tables(rejected), counted)
+
+
 def extract_of(table: pa.Table, directory: Path, region: str = "EUROPE") -> Extracted:
     """What extract answers for these rows, with its Arrow file."""
     path = directory / f"{region}.extracted.arrow"
-    write_table(table, path)
+    with open_writer(path, table.schema) as writer:
+        writer.write_table(table)
     tally = tally_of_table(table)
     return Extracted(region, path, SNAPSHOT, source=tally, read=tally, new_columns=(), seconds=0.1)

@@ -30,6 +30,7 @@ PURE_TASKS = {
     "batch.py",
     "errors.py",
     "gaps.py",
+    "keys.py",
     "scratch.py",
     "source.py",
     "statements.py",

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from blocks import names
-from tasks.arrow_files import read_table
+from tasks.arrow_files import read_batches
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
-from tasks.stage import FileKind, Manifest, StagedFile, load_bucket, stage_table
+from tasks.stage import FileKind, Manifest, StagedFile, load_bucket, stage_rows
 from tasks.warehouse import Row, Session
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.bugs import AFTER_COMMIT, IN_PUBLISH, IN_READING, IN_STAGING, Bug, Guard
@@ -219,7 +219,7 @@ def stage_again(world: World, staged: Staged, attempt: Attempt, scratch: Path) -
         paths: dict[FileKind, Path] = {"clean": of_region.clean_path, "rejected": of_region.rejected_path}
         for kind, path in paths.items():
             prefix = attempt.staging_prefix
-            files += stage_table(read_table(path), kind, of_region.region, prefix, scratch, bucket)
+            files += stage_rows(read_batches(path), kind, of_region.region, prefix, scratch, bucket)
     return replace(staged, manifest=Manifest(attempt, staged.manifest.snapshots, tuple(files)))
 
 

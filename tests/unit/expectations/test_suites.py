@@ -9,6 +9,7 @@ from typing import Any
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -17,9 +18,7 @@ from expectations import suites
 from expectations.thresholds import Thresholds
 from tasks.arrow_files import to_frame
 from tasks.quality import Check, run_suite
-from tasks.transform import separate
 from tests.unit.sales import (
-    ORIGIN,
     REQUIRED_COLUMNS,
     SNAPSHOT,
     TYPED_COLUMNS,
@@ -27,6 +26,7 @@ from tests.unit.sales import (
     extracted_table,
     sale,
     sales,
+    transformed,
     unreadable,
 )
 
@@ -44,7 +44,7 @@ def context() -> Any:
 @pytest.fixture(scope="module")
 def clean() -> pd.DataFrame:
     """Three clean rows."""
-    return to_frame(separate(extracted_table(*sales(3)), ORIGIN).clean)
+    return to_frame(transformed(extracted_table(*sales(3))).clean)
 
 
 def only(suite: gx.ExpectationSuite, *columns: str) -> gx.ExpectationSuite:
@@ -58,7 +58,7 @@ def column_of(expectation: Any) -> str:
 
 def output_checks(frame: pd.DataFrame, context: Any, *columns: str) -> list[Check]:
     suite = suites.output_suite("EUROPE", SNAPSHOT)
-    return run_suite(only(suite, *columns) if columns else suite, suites.output_frame(frame), "EUROPE", context)
+    return run_suite(only(suite, *columns) if columns else suite, [suites.output_frame(frame)], "EUROPE", context)
 
 
 @pytest.mark.parametrize("percentage", ["0", "0.1", "5.0", "33.3", "50", "100"])
@@ -86,7 +86,7 @@ def test_the_null_share_fails_when_the_percentage_is_reached(percentage: str) ->
 def test_great_expectations_agrees_about_the_null_share(rows: int, nulls: int, passed: bool, context: Any) -> None:
     frame = extracted_frame(*sales(nulls, store_id=None), *sales(rows - nulls))
     suite = only(suites.input_suite(rows, Thresholds()), "store_id")
-    (check,) = run_suite(suite, suites.input_frame(frame), "EUROPE", context)
+    (check,) = run_suite(suite, [suites.input_frame(frame)], "EUROPE", context)
     assert check.passed is passed
     assert f"NULL share of store_id is {Decimal(100 * nulls) / rows:.2f} % ({nulls} of {rows} rows)" in check.message
     assert check.message.endswith("threshold 5.0 %")
@@ -96,7 +96,7 @@ def test_every_column_that_may_not_be_null_is_judged_as_read_and_no_other(contex
     suite = suites.input_suite(2, Thresholds())
     assert sorted(map(column_of, suite.expectations)) == sorted(REQUIRED_COLUMNS)
     frame = suites.input_frame(extracted_frame(dict.fromkeys(sale()), sale()))
-    assert {c.column: c.passed for c in run_suite(suite, frame, "EUROPE", context)} == dict.fromkeys(
+    assert {c.column: c.passed for c in run_suite(suite, [frame], "EUROPE", context)} == dict.fromkeys(
         REQUIRED_COLUMNS, False
     )
 
@@ -104,19 +104,19 @@ def test_every_column_that_may_not_be_null_is_judged_as_read_and_no_other(contex
 def test_empty_texts_and_texts_like_null_are_no_nulls(context: Any) -> None:
     frame = extracted_frame(*sales(1, store_id=""), *sales(1, store_id="NULL"), *sales(1, store_id="nan"))
     suite = only(suites.input_suite(3, Thresholds()), "store_id")
-    assert [c.passed for c in run_suite(suite, suites.input_frame(frame), "EUROPE", context)] == [True]
+    assert [c.passed for c in run_suite(suite, [suites.input_frame(frame)], "EUROPE", context)] == [True]
 
 
 def test_unreadable_cells_are_no_nulls(context: Any) -> None:
     frame = extracted_frame(sale(**unreadable(**dict.fromkeys(TYPED_COLUMNS, "NaN"))), *sales(3))
-    checks = run_suite(suites.input_suite(4, Thresholds()), suites.input_frame(frame), "EUROPE", context)
+    checks = run_suite(suites.input_suite(4, Thresholds()), [suites.input_frame(frame)], "EUROPE", context)
     assert [check.message for check in checks if not check.passed] == []
 
 
 def test_nulls_beside_unreadable_cells_count(context: Any) -> None:
     rows = [sale(**unreadable(unit_price="NaN")), sale(unit_price=None), sale()]
     suite = only(suites.input_suite(3, Thresholds()), "unit_price")
-    (check,) = run_suite(suite, suites.input_frame(extracted_frame(*rows)), "EUROPE", context)
+    (check,) = run_suite(suite, [suites.input_frame(extracted_frame(*rows))], "EUROPE", context)
     assert "33.33 % (1 of 3 rows)" in check.message
 
 
@@ -131,9 +131,9 @@ def test_clean_rows_at_every_bound_keep_every_promise(context: Any) -> None:
         sale(sale_id="old", sale_date=datetime(1, 1, 1, tzinfo=UTC)),
         sale(sale_id="now", sale_date=SNAPSHOT + timedelta(minutes=5), updated_at=SNAPSHOT + timedelta(minutes=5)),
     ]
-    separated = separate(extracted_table(*rows), ORIGIN)
-    assert separated.clean.num_rows == len(rows)
-    checks = output_checks(to_frame(separated.clean), context)
+    outcome = transformed(extracted_table(*rows))
+    assert outcome.clean.num_rows == len(rows)
+    checks = output_checks(to_frame(outcome.clean), context)
     assert [check.message for check in checks if not check.passed] == []
     assert len(checks) == len(suites.output_suite("EUROPE", SNAPSHOT).expectations)
 
@@ -151,13 +151,12 @@ def put(column: str, value: Any) -> Break:
 
 LATE = SNAPSHOT + timedelta(minutes=5, microseconds=1)
 IN_SET, BETWEEN = "expect_column_values_to_be_in_set", "expect_column_values_to_be_between"
-NOT_NULL, UNIQUE = "expect_column_values_to_not_be_null", "expect_column_values_to_be_unique"
+NOT_NULL = "expect_column_values_to_not_be_null"
 
 
 @pytest.mark.parametrize(
     ("broken", "column", "name"),
     [
-        pytest.param(put("sale_id", "1"), "sale_id", UNIQUE, id="key-twice"),
         pytest.param(put("region", "US_EAST"), "region", IN_SET, id="another-region"),
         pytest.param(put("region", "europe"), "region", IN_SET, id="spelling-instead-of-code"),
         pytest.param(put("quantity", 0), "quantity", BETWEEN, id="quantity-zero"),
@@ -187,6 +186,19 @@ def test_a_promise_that_is_broken_fails_its_check(
     assert failed[0].message.startswith(f"EUROPE: {name} on {column} is broken by ")
 
 
+@pytest.mark.parametrize(
+    ("codes", "bad"),
+    [
+        pytest.param([0, 1, 2], 0, id="different-keys"),
+        pytest.param([0, 1, 1], 2, id="a-key-twice"),
+        pytest.param([-1, 0, -1], 0, id="no-key-is-no-key-twice"),
+    ],
+)
+def test_a_key_that_stands_twice_fails(codes: list[int], bad: int, context: Any) -> None:
+    (check,) = run_suite(suites.keys_suite(), [suites.keys_frame(np.array(codes))], "EUROPE", context)
+    assert (check.passed, check.rows, check.bad) == (bad == 0, 3, bad)
+
+
 def test_null_in_any_required_clean_column_fails(clean: pd.DataFrame, context: Any) -> None:
     columns = [*REQUIRED_COLUMNS, "net_amount", "gross_profit", "sale_year", "sale_month", "sale_day"]
     frame = clean
@@ -194,7 +206,7 @@ def test_null_in_any_required_clean_column_fails(clean: pd.DataFrame, context: A
         frame = put(column, None)(frame)
     suite = suites.output_suite("EUROPE", SNAPSHOT)
     not_null = [e for e in suite.expectations if isinstance(e, gxe.ExpectColumnValuesToNotBeNull)]
-    checks = run_suite(gx.ExpectationSuite("nulls", expectations=not_null), frame, "EUROPE", context)
+    checks = run_suite(gx.ExpectationSuite("nulls", expectations=not_null), [frame], "EUROPE", context)
     assert {c.column: c.passed for c in checks} == dict.fromkeys(columns, False)
 
 
@@ -207,7 +219,7 @@ def test_null_in_any_required_clean_column_fails(clean: pd.DataFrame, context: A
 )
 def test_the_floor_names_count_and_threshold(rows: int, message: str, context: Any) -> None:
     frame = pd.DataFrame({"sale_id": range(rows)})
-    (check,) = run_suite(suites.batch_suite(100), frame, "batch", context)
+    (check,) = run_suite(suites.batch_suite(100), [frame], "batch", context)
     assert (check.passed, check.message) == (rows >= 100, message)
 
 
@@ -227,6 +239,6 @@ def test_a_clean_frame_without_rows_has_the_residual_columns(clean: pd.DataFrame
 
 def test_the_day_of_a_sale_is_its_utc_day(context: Any) -> None:
     last = datetime(2023, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-    separated = separate(extracted_table(sale(sale_date=last)), ORIGIN)
-    assert date(*separated.clean.select(["sale_year", "sale_month", "sale_day"]).to_pylist()[0].values()) == last.date()
-    assert all(c.passed for c in output_checks(to_frame(separated.clean), context, "_date_residual"))
+    outcome = transformed(extracted_table(sale(sale_date=last)))
+    assert date(*outcome.clean.select(["sale_year", "sale_month", "sale_day"]).to_pylist()[0].values()) == last.date()
+    assert all(c.passed for c in output_checks(to_frame(outcome.clean), context, "_date_residual"))

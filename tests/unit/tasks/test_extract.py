@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 
 from tasks import extract
-from tasks.arrow_files import read_table
 from tasks.extract import EXTRACTED_SCHEMA, csv_columns, without_personal_data, write_batches
 from tasks.plan import REGION_ERRORS
 from tasks.tally import Tally, tally_of_table
 from tasks.tokens import token_of, tokenizer
+from tests.unit.sales import read_table
 
 KEY = b"a key of tests, long enough for all"
 ADDRESS = "Ann.Lee@Example.com"

@@ -7,14 +7,18 @@ from typing import Any
 import great_expectations as gx
 import great_expectations.expectations as gxe
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from expectations import suites
+from expectations.tables import CLEAN_SCHEMA
 from expectations.thresholds import Thresholds
+from tasks import quality
+from tasks.arrow_files import open_writer
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, Verdict, judge, rejected_share, run_suite, too_few_rows
 from tasks.transform import Transformed, transform_region
-from tests.unit.sales import Row, extract_of, extracted_table, sale, sales
+from tests.unit.sales import Row, extract_of, extracted_table, sale, sales, transformed
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,7 @@ FRAME = pd.DataFrame({"sale_id": ["a", "b"], "secret": ["somebody@example.com", 
     ],
 )
 def test_a_suite_fails_closed(expectations: list[Any], frame: pd.DataFrame, message: str, context: Any) -> None:
-    checks = run_suite(gx.ExpectationSuite("s", expectations=expectations), frame, "EUROPE", context)
+    checks = run_suite(gx.ExpectationSuite("s", expectations=expectations), [frame], "EUROPE", context)
     assert [(check.passed, check.message) for check in checks] == [(False, message)]
     assert "somebody" not in repr(checks)
 
@@ -94,8 +98,69 @@ def test_a_check_that_raises_does_not_hide_the_others(context: Any) -> None:
             gxe.ExpectColumnValuesToBeUnique(column="sale_id"),
         ],
     )
-    checks = run_suite(suite, FRAME, "EUROPE", context)
+    checks = run_suite(suite, [FRAME], "EUROPE", context)
     assert {check.column: check.passed for check in checks} == {"gone": False, "secret": False, "sale_id": True}
+
+
+@pytest.mark.parametrize(
+    ("bad", "passed"),
+    [
+        pytest.param([0, 0], True, id="none"),
+        pytest.param([2, 0], True, id="many-in-one-frame-and-few-in-all"),
+        pytest.param([1, 1], True, id="at-the-limit"),
+        pytest.param([0, 3], False, id="above-it"),
+    ],
+)
+def test_counts_are_summed_over_frames_and_judged_once(bad: list[int], passed: bool, context: Any) -> None:
+    suite = gx.ExpectationSuite("s", expectations=[gxe.ExpectColumnValuesToNotBeNull(column="n", mostly=0.8)])
+    frames = [pd.DataFrame({"n": [None] * nulls + [1.0] * (5 - nulls)}) for nulls in bad]
+    (check,) = run_suite(suite, [*frames, frames[0][:0]], "EUROPE", context)
+    assert (check.passed, check.rows, check.bad) == (passed, 10, sum(bad))
+    assert f"({sum(bad)} of 10 rows)" in check.message
+
+
+def test_a_check_that_raises_on_one_frame_fails_for_all(context: Any) -> None:
+    suite = gx.ExpectationSuite("s", expectations=[gxe.ExpectColumnValuesToBeUnique(column="n")])
+    frames = [pd.DataFrame({"n": [1, 2]}), pd.DataFrame({"other": [1, 2]}), pd.DataFrame({"n": [3, 4]})]
+    (check,) = run_suite(suite, frames, "EUROPE", context)
+    assert not check.passed
+    assert check.message.endswith("raised an error and counts as failed")
+
+
+def test_a_check_without_a_result_fails(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = gx.ExpectationSuite("s", expectations=[gxe.ExpectColumnValuesToBeUnique(column="sale_id")])
+    monkeypatch.setattr(quality, "_results", lambda *arguments: {})
+    (check,) = run_suite(suite, [FRAME], "EUROPE", context)
+    assert not check.passed
+    assert check.message == "EUROPE: expect_column_values_to_be_unique on sale_id gave no result and counts as failed"
+
+
+def test_rows_are_counted_over_frames(context: Any) -> None:
+    (check,) = run_suite(suites.batch_suite(4), [FRAME, FRAME], BATCH, context)
+    assert (check.passed, check.message) == (True, "record count 4 is at least threshold 4")
+
+
+def test_a_region_is_judged_whole_however_many_frames_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three batches, a frame each; the second and third hold a NULL, and keys are judged across frames."""
+    rows = [*sales(20), *sales(19), sale(sale_id="20", store_id=None), *sales(18), sale(store_id=None)]
+    table = pa.concat_tables([extracted_table(*part) for part in (rows[:20], rows[20:40], rows[40:])])
+    monkeypatch.setattr(quality, "FRAME_BYTES", 1)
+    monkeypatch.setattr(quality, "KEY_FRAME_ROWS", 7)
+    extract = extract_of(table, tmp_path)
+    verdict = judge([extract], [transform_region(extract, tmp_path)], Thresholds(), with_floor=False)
+    by_name = {(c.suite, c.scope, c.name, c.column): c for c in verdict.checks}
+    nulls = by_name["rows-as-read", "EUROPE", "expect_column_values_to_not_be_null", "store_id"]
+    assert (nulls.passed, nulls.rows, nulls.bad) == (True, 59, 2)
+    keys = by_name["clean-keys", "EUROPE", "expect_column_values_to_be_unique", "sale_id"]
+    assert (keys.passed, keys.rows) == (True, 20)
+
+    twice = transform_region(extract, tmp_path)
+    with open_writer(twice.clean_path, CLEAN_SCHEMA) as writer:
+        for keys_of_batch in (("1", "2", "3"), ("4",), ("5", "2")):
+            writer.write_table(transformed(extracted_table(*(sale(sale_id=key) for key in keys_of_batch))).clean)
+    assert failed_messages(judge([extract], [twice], Thresholds(), with_floor=False)) == [
+        "EUROPE: expect_column_values_to_be_unique on sale_id is broken by 33.33 % (2 of 6 rows), threshold 0 %"
+    ]
 
 
 def test_a_verdict_without_checks_does_not_pass() -> None:
@@ -112,12 +177,12 @@ def test_a_verdict_names_every_failed_check_in_one_line() -> None:
 
 
 def test_good_rows_pass_without_a_floor(tmp_path: Path) -> None:
-    extract, transformed = region(tmp_path, *sales(3), sale(sale_id="3"))
-    verdict = judge([extract], [transformed], Thresholds(), with_floor=False)
+    extract, of_region = region(tmp_path, *sales(3), sale(sale_id="3"))
+    verdict = judge([extract], [of_region], Thresholds(), with_floor=False)
     assert failed_messages(verdict) == []
     assert verdict.passed
     assert {check.scope for check in verdict.checks} == {"EUROPE", BATCH}
-    assert {check.suite for check in verdict.checks} == {"rows-as-read", "clean-rows", "rejected-share"}
+    assert {check.suite for check in verdict.checks} == {"rows-as-read", "clean-rows", "clean-keys", "rejected-share"}
 
 
 @pytest.mark.usefixtures("_short_suites")
@@ -135,12 +200,13 @@ def test_regions_are_judged_each_and_together(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_short_suites")
 def test_a_region_of_bad_rows_only_fails_and_shows_no_value(tmp_path: Path) -> None:
     marks = {"sale_id": "K-Marker", "customer_id": "C-Marker", "region": "R-Marker", "customer_email_token": "T-Marker"}
-    extract, transformed = region(tmp_path, sale(**marks, quantity=None))
-    verdict = judge([extract], [transformed], Thresholds(), with_floor=True)
+    extract, of_region = region(tmp_path, sale(**marks, quantity=None))
+    verdict = judge([extract], [of_region], Thresholds(), with_floor=True)
     assert failed_messages(verdict) == [
         "EUROPE: NULL share of quantity is 100.00 % (1 of 1 rows), threshold 5.0 %",
         "batch: NULL share of quantity is 100.00 % (1 of 1 rows), threshold 5.0 %",
         "EUROPE: no rows for suite clean-rows",
+        "EUROPE: no rows for suite clean-keys",
         "record count 0 is below threshold 100",
         "EUROPE: rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %",
         "batch: rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %",

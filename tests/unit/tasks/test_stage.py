@@ -16,10 +16,9 @@ from expectations.tables import CLEAN_SCHEMA
 from tasks import stage
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError
-from tasks.stage import Manifest, StagedFile, parts, sha256_of, stage_table, write_parquet
+from tasks.stage import Manifest, StagedFile, sha256_of, stage_rows, write_file
 from tasks.tally import Tally, add_up, tally_of_table
-from tasks.transform import separate
-from tests.unit.sales import ORIGIN, SNAPSHOT, SOLD_AT, extracted_table, sale, sales
+from tests.unit.sales import SNAPSHOT, SOLD_AT, extracted_table, sale, sales, transformed
 
 ATTEMPT = Attempt(42, "flow-run", "20240115", ("EUROPE",))
 
@@ -52,32 +51,14 @@ def clean_table() -> pa.Table:
         sale(sale_id="4", quantity=1, unit_price="9999999999.990001", total_amount="9999999999.99"),
         sale(sale_id="5", quantity=2_000_000, unit_price="0.000001"),
     ]
-    clean = separate(extracted_table(*rows), ORIGIN).clean
+    clean = transformed(extracted_table(*rows)).clean
     assert clean.num_rows == len(rows)
     return clean
 
 
-@pytest.mark.parametrize(
-    ("rows", "sizes"),
-    [
-        pytest.param(0, [], id="none"),
-        pytest.param(1, [1], id="one"),
-        pytest.param(9, [9], id="just-inside"),
-        pytest.param(10, [10], id="at-the-limit"),
-        pytest.param(11, [10, 1], id="just-outside"),
-        pytest.param(30, [10, 10, 10], id="three-full"),
-    ],
-)
-def test_files_have_a_bounded_number_of_rows(rows: int, sizes: list[int]) -> None:
-    table = pa.table({"n": range(rows)})
-    cut = list(parts(table, rows_max=10))
-    assert [part.num_rows for part in cut] == sizes
-    assert [n for part in cut for n in part["n"].to_pylist()] == list(range(rows))
-
-
 def test_parquet_gives_back_every_cell_exactly(tmp_path: Path) -> None:
     table = clean_table()
-    write_parquet(table, tmp_path / "x.parquet")
+    write_file([table], "clean", tmp_path / "x.parquet")
     back = pq.read_table(tmp_path / "x.parquet")
     assert back.schema.equals(CLEAN_SCHEMA)
     assert back.equals(table)
@@ -85,7 +66,7 @@ def test_parquet_gives_back_every_cell_exactly(tmp_path: Path) -> None:
 
 
 def test_parquet_is_written_in_the_form_that_snowflake_reads(tmp_path: Path) -> None:
-    write_parquet(clean_table(), tmp_path / "x.parquet")
+    write_file([clean_table()], "clean", tmp_path / "x.parquet")
     file = pq.ParquetFile(tmp_path / "x.parquet")
     described = {column.name: str(column.logical_type) for column in file.schema}
     assert described["sale_date"].startswith("Timestamp(isAdjustedToUTC=true, timeUnit=microseconds")
@@ -98,28 +79,41 @@ def test_a_digest_is_the_files_sha256(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_a_tables_files_lie_below_the_attempt_and_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_lie_below_the_attempt_and_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     client, table = FakeClient(), clean_table()
-    monkeypatch.setattr(stage.parts, "__defaults__", (2,))
-    staged = stage_table(table, "clean", "EUROPE", ATTEMPT.staging_prefix, tmp_path, bucket_of(client))
+    monkeypatch.setattr(stage, "ROW_GROUP_BYTES", 1)
+    monkeypatch.setattr(stage, "FILE_BYTES", 1)
+    batches = table.to_batches(max_chunksize=2)
+    staged = stage_rows(batches, "clean", "EUROPE", ATTEMPT.staging_prefix, tmp_path, bucket_of(client))
     assert [file.name for file in staged] == [f"clean/EUROPE-{number:03d}.parquet" for number in range(3)]
+    assert [file.rows for file in staged] == [2, 2, 1]
     assert set(client.kept) == {f"sales/batch=20240115/run=000042/{file.name}" for file in staged}
-    for file in staged:
-        content = client.kept[f"{ATTEMPT.staging_prefix}/{file.name}"]
+    contents = [client.kept[f"{ATTEMPT.staging_prefix}/{file.name}"] for file in staged]
+    for file, content in zip(staged, contents, strict=True):
         assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert pa.concat_tables(pq.read_table(pa.BufferReader(content)) for content in contents).equals(table)
     assert add_up(file.tally or Tally() for file in staged) == tally_of_table(table)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_has_row_groups_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, table = FakeClient(), clean_table()
+    monkeypatch.setattr(stage, "ROW_GROUP_BYTES", 1)
+    (file,) = stage_rows(table.to_batches(max_chunksize=2), "clean", "EUROPE", "p", tmp_path, bucket_of(client))
+    parquet = pq.ParquetFile(pa.BufferReader(client.kept[f"p/{file.name}"]))
+    assert [parquet.metadata.row_group(n).num_rows for n in range(parquet.num_row_groups)] == [2, 2, 1]
+    assert parquet.read().equals(table)
+
+
 def test_an_empty_table_has_no_files(tmp_path: Path) -> None:
     client = FakeClient()
-    assert stage_table(clean_table()[:0], "clean", "EUROPE", "p", tmp_path, bucket_of(client)) == []
+    assert stage_rows(clean_table()[:0].to_batches(), "clean", "EUROPE", "p", tmp_path, bucket_of(client)) == []
     assert client.kept == {}
 
 
 def test_rejected_files_have_no_money(tmp_path: Path) -> None:
-    rejected = separate(extracted_table(*sales(2, quantity=0)), ORIGIN).rejected
-    (file,) = stage_table(rejected, "rejected", "EUROPE", "p", tmp_path, bucket_of(FakeClient()))
+    rejected = transformed(extracted_table(*sales(2, quantity=0))).rejected
+    (file,) = stage_rows(rejected.to_batches(), "rejected", "EUROPE", "p", tmp_path, bucket_of(FakeClient()))
     assert (file.kind, file.rows, file.tally) == ("rejected", 2, None)
 
 
@@ -127,7 +121,7 @@ def test_bytes_lost_on_the_way_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(
         NeedsPersonError, match=r"s3://bucket/p/clean/EUROPE-000.parquet holds \d+ bytes, \d+ were sent"
     ):
-        stage_table(clean_table(), "clean", "EUROPE", "p", tmp_path, bucket_of(FakeClient(lost=1)))
+        stage_rows(clean_table().to_batches(), "clean", "EUROPE", "p", tmp_path, bucket_of(FakeClient(lost=1)))
 
 
 def test_the_manifest_says_what_belongs_to_the_attempt() -> None:

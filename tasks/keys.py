@@ -1,0 +1,44 @@
+"""Which rows share a key, in a few bytes per row: by hashes first, by the keys' texts where hashes meet. Pure."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+
+def key_hashes(keys: pa.Array) -> np.ndarray:
+    """An int64 hash per key, equal for equal texts and for NULLs; another in another process."""
+    return np.fromiter(map(hash, keys.to_pylist()), np.int64, len(keys))
+
+
+def repeated(hashes: np.ndarray) -> np.ndarray:
+    """One bool per hash: it occurs more than once. Sorts, which takes less memory than a table of hashes."""
+    ordered = np.sort(hashes)
+    return pd.Series(hashes).isin(ordered[1:][ordered[1:] == ordered[:-1]]).to_numpy()
+
+
+def key_codes(hashes: np.ndarray, batches: Iterable[pa.RecordBatch]) -> np.ndarray:
+    """An int64 number per row: the same for equal keys, another for other keys, -1 for NULL.
+
+    `hashes` are those of the column `sale_id` of `batches`. Only where hashes meet are the texts compared: a hash that
+    no other row has belongs to a key that no other row has, and two keys with one hash stay two.
+    """
+    codes = np.arange(len(hashes))
+    is_repeated = repeated(hashes)
+    first: dict[str | None, int] = {None: -1}
+    for batch, codes_of_batch, mask in sliced(batches, codes, is_repeated):
+        keys = batch["sale_id"].filter(pa.array(mask)).to_pylist()
+        places = codes_of_batch[mask].tolist()
+        codes_of_batch[mask] = [first.setdefault(key, place) for key, place in zip(keys, places, strict=True)]
+    return codes
+
+
+def sliced(batches: Iterable[pa.RecordBatch], *cells: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    """Each batch with its part of every array of `cells`, which have an element per row of all batches."""
+    start = 0
+    for batch in batches:
+        end = start + batch.num_rows
+        yield batch, *(array[start:end] for array in cells)
+        start = end
