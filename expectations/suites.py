@@ -91,7 +91,7 @@ def input_frame(frame: pd.DataFrame) -> pd.DataFrame:
     An unreadable cell holds something, though its type cannot. Only presence, because that is all `input_suite` asks,
     and because Great Expectations hashes every value of a frame it is given, which takes minutes for decimals.
     """
-    return pd.DataFrame({column.stored_name: _presence(frame, column) for column in SOURCE_COLUMNS})
+    return pd.DataFrame({column.stored_name: _presence(frame, column) for column in SOURCE_COLUMNS}, copy=False)
 
 
 def _presence(frame: pd.DataFrame, column: Column) -> np.ndarray:
@@ -110,7 +110,7 @@ def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
     residuals = frame.assign(**_residuals(frame))
     columns = {name: _judgeable(residuals[name]) for name in residuals.columns}
     columns["region"] = pd.Categorical(frame["region"])
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _residuals(frame: pd.DataFrame) -> dict[str, pd.Series]:
@@ -135,7 +135,7 @@ def _judgeable(column: pd.Series) -> np.ndarray | pd.Series:
     if pa.types.is_timestamp(values.type):
         return values.to_pandas()
     if pa.types.is_string(values.type):
-        return np.where(column.notna(), 1.0, np.nan)
+        return np.where(column.notna(), np.float32(1), np.float32(np.nan))
     return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 

@@ -15,6 +15,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
+    pa.default_memory_pool().release_unused()
 
 
 @contextmanager
@@ -22,6 +23,7 @@ def open_writer(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFil
     """Writes an Arrow IPC file with `schema`; it is whole when the block has ended."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         yield writer
+    pa.default_memory_pool().release_unused()
 
 
 def in_tables(batches: Iterable[pa.RecordBatch], enough_bytes: int) -> Iterator[pa.Table]:
@@ -30,10 +32,16 @@ def in_tables(batches: Iterable[pa.RecordBatch], enough_bytes: int) -> Iterator[
     for batch in batches:
         held.append(batch)
         if sum(part.nbytes for part in held) >= enough_bytes:
-            yield pa.Table.from_batches(held)
-            held = []
+            yield _emptied(held)
     if sum(part.num_rows for part in held):
-        yield pa.Table.from_batches(held)
+        yield _emptied(held)
+
+
+def _emptied(held: list[pa.RecordBatch]) -> pa.Table:
+    """The table of `held`, which keeps nothing: a generator at rest must not hold what it gave away."""
+    table = pa.Table.from_batches(held)
+    held.clear()
+    return table
 
 
 def to_frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:

@@ -1,11 +1,8 @@
 """Extract: one region's window, in one read-only snapshot, by COPY into exactly typed Arrow columns."""
 
-import io
 import json
-import os
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +18,7 @@ from sqlalchemy import Engine
 
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
+from tasks.arrow_files import open_writer
 from tasks.batch import Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
@@ -39,7 +37,7 @@ from tasks.tally import Tally, tallies_of_rows, tally_of_table
 from tasks.tokens import tokenizer
 
 CSV_BLOCK_BYTES = 8 * 2**20
-"""Bytes of CSV that become one batch of rows; bounds the memory of a region."""
+"""Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""
 
 PROGRESS_ROWS = 250_000
 """A log line is written about every so many rows."""
@@ -115,8 +113,8 @@ def read_region(
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
         source = _count(cursor, window, declared)
         require_free_space(directory, source.rows)
-        with closing(copied_batches(cursor, copy_statement(window, declared, extra), extra)) as batches:
-            read = write_batches(batches, path, token_key, extra, _progress(say, region, source.rows))
+        progress = _progress(say, region, source.rows)
+        read = copy_rows(cursor, copy_statement(window, declared, extra), path, token_key, extra, progress)
     if differences := source.differences(read):
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
@@ -162,45 +160,76 @@ def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:
     return types | {f"extra.{name}": pa.string() for name in extra_columns} | {"unreadable": pa.string()}
 
 
-def copied_batches(
-    cursor: Any, statement: str, extra_columns: Mapping[str, str]
-) -> Generator[pa.RecordBatch, None, None]:
-    """Runs the COPY in a thread and yields its rows as they arrive, in batches of bounded size."""
-    read_end, write_end = os.pipe()
-    with ThreadPoolExecutor(1) as pool, open(read_end, "rb") as csv:
-        copying = pool.submit(_copy_into_pipe, cursor, statement, write_end)
-        try:
-            if csv.peek(1):
-                with _parse_errors_named():
-                    yield from _parse_csv(csv, csv_columns(extra_columns))
-        finally:
-            # A reader that stopped early must not leave the writer waiting on a full pipe.
-            csv.close()
-            _raise_unless_reader_left(copying)
+class RowBlocks:
+    """The file that COPY writes to: hands rows on in blocks of whole rows, of at most CSV_BLOCK_BYTES.
+
+    PostgreSQL sends every row as one message (https://www.postgresql.org/docs/current/protocol-message-formats.html,
+    CopyData), and psycopg2 writes every message by one call.
+    """
+
+    def __init__(self, take: Callable[[bytearray], None]) -> None:
+        self._take = take
+        self._held = bytearray()
+
+    def write(self, row: bytes) -> None:
+        if len(row) > CSV_BLOCK_BYTES:
+            raise RegionUnfitError(
+                f"a row has more than {CSV_BLOCK_BYTES // 2**20} MiB of text: shorten it at the source"
+            )
+        if len(self._held) + len(row) > CSV_BLOCK_BYTES:
+            self.flush()
+        self._held += row
+
+    def flush(self) -> None:
+        """Hands on what is held, if anything is."""
+        held, self._held = self._held, bytearray()
+        if held:
+            self._take(held)
 
 
-def _copy_into_pipe(cursor: Any, statement: str, write_end: int) -> None:
-    with io.BufferedWriter(io.FileIO(write_end, "w"), buffer_size=2**20) as pipe:
-        cursor.copy_expert(statement, pipe)
+def copy_rows(
+    cursor: Any,
+    statement: str,
+    path: Path,
+    token_key: bytes,
+    extra_columns: Mapping[str, str],
+    progress: Callable[[int], None],
+) -> Tally:
+    """Runs the COPY and writes its rows to an Arrow IPC file with EXTRACTED_SCHEMA; counts them.
+
+    Holds one block of rows. Personal data are tokens before a byte is written.
+    """
+    tokenize, read, types = tokenizer(token_key), Tally(), csv_columns(extra_columns)
+    with open_writer(path, EXTRACTED_SCHEMA) as writer:
+
+        def take(block: bytearray) -> None:
+            nonlocal read
+            batch = without_personal_data(parse_csv(block, types), extra_columns, tokenize)
+            writer.write_batch(batch)
+            read += tally_of_table(batch)
+            progress(read.rows)
+
+        blocks = RowBlocks(take)
+        cursor.copy_expert(statement, blocks)
+        blocks.flush()
+    return read
 
 
-def _raise_unless_reader_left(copying: Any) -> None:
-    error = copying.exception()
-    if error is not None and not isinstance(error, BrokenPipeError):
-        raise error
-
-
-def _parse_csv(csv: io.BufferedReader, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+def parse_csv(block: bytearray, types: Mapping[str, pa.DataType]) -> pa.RecordBatch:
+    """The rows of a block of whole CSV rows, exactly typed. Raises RegionUnfitError when they cannot be parsed."""
     # The defaults would turn "", NA, nan and NULL in text into NULL.
-    reader = pa_csv.open_csv(
-        csv,
-        read_options=pa_csv.ReadOptions(column_names=list(types), block_size=CSV_BLOCK_BYTES),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-        ),
-    )
-    yield from reader
+    with _parse_errors_named():
+        table = pa_csv.read_csv(
+            pa.BufferReader(block),
+            # A row never reaches beyond its block, so the parser must not look for its end in the next.
+            read_options=pa_csv.ReadOptions(column_names=list(types), block_size=len(block) + 1, use_threads=False),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+    (batch,) = table.combine_chunks().to_batches()
+    return batch
 
 
 @contextmanager
@@ -209,28 +238,7 @@ def _parse_errors_named() -> Iterator[None]:
         yield
     except pa.ArrowInvalid:
         # The parser's own message quotes the row, personal data and all.
-        limit = CSV_BLOCK_BYTES // 2**20
-        raise RegionUnfitError(
-            f"rows cannot be parsed: a row may have at most {limit} MiB of text, shorten it at the source"
-        ) from None
-
-
-def write_batches(
-    batches: Iterator[pa.RecordBatch],
-    path: Path,
-    token_key: bytes,
-    extra_columns: Mapping[str, str],
-    progress: Callable[[int], None],
-) -> Tally:
-    """Writes the batches to an Arrow IPC file with EXTRACTED_SCHEMA, personal data as tokens; counts them."""
-    tokenize, read = tokenizer(token_key), Tally()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, EXTRACTED_SCHEMA) as writer:
-        for batch in batches:
-            tokenized = without_personal_data(batch, extra_columns, tokenize)
-            writer.write_batch(tokenized)
-            read += tally_of_table(tokenized)
-            progress(read.rows)
-    return read
+        raise RegionUnfitError("rows cannot be parsed: COPY did not write what the contract's types hold") from None
 
 
 def without_personal_data(

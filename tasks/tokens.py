@@ -6,6 +6,9 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+KEPT_MAX = 200_000
+"""Distinct values whose tokens a tokenizer remembers, about 20 MB, before it begins anew."""
+
 
 def token_of(value: str, key: bytes) -> str:
     """HMAC-SHA-256 (RFC 2104) of the trimmed, lower-cased value, as 64 hex digits."""
@@ -13,7 +16,8 @@ def token_of(value: str, key: bytes) -> str:
 
 
 def tokenizer(key: bytes) -> Callable[[pa.ChunkedArray | pa.Array], pa.Array]:
-    """A function that replaces the texts of a column by tokens (NULL stays NULL), each distinct value hashed once."""
+    """A function that replaces the texts of a column by tokens (NULL stays NULL), each distinct value hashed once
+    as long as it is remembered."""
     values = tokens = pa.array([], pa.string())
 
     def tokenize(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -21,6 +25,8 @@ def tokenizer(key: bytes) -> Callable[[pa.ChunkedArray | pa.Array], pa.Array]:
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         distinct = pc.drop_null(pc.unique(array))
         new = distinct.filter(pc.invert(pc.is_in(distinct, values)))
+        if len(values) + len(new) > KEPT_MAX:
+            values, tokens, new = values[:0], tokens[:0], distinct
         values = pa.concat_arrays([values, new])
         tokens = pa.concat_arrays([tokens, pa.array([token_of(value, key) for value in new.to_pylist()], pa.string())])
         return tokens.take(pc.index_in(array, values))

@@ -221,6 +221,12 @@ IN_READING = (
         lambda patch: patch.setattr(transform, "older_versions", older_versions_kept),
     ),
     Bug(
+        "transform overlooks a repeated key",
+        Guard.LAW,
+        "EUROPE cross_region: rows 5 against 1",
+        answer(transform, "repeated", lambda again: again & False),
+    ),
+    Bug(
         "transform ignores a rejected row",
         Guard.LAW,
         "EUROPE rejected: rows 4 against 3",

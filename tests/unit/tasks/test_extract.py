@@ -1,8 +1,7 @@
 """The pure parts of extract: the bytes of COPY become exact cells, and personal data never reaches the disk."""
 
-import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from tasks import extract
-from tasks.extract import EXTRACTED_SCHEMA, csv_columns, without_personal_data, write_batches
+from tasks.errors import RegionUnfitError
+from tasks.extract import EXTRACTED_SCHEMA, RowBlocks, copy_rows, csv_columns, parse_csv, without_personal_data
 from tasks.plan import REGION_ERRORS
 from tasks.tally import Tally, tally_of_table
 from tasks.tokens import token_of, tokenizer
@@ -50,9 +50,7 @@ def line(extra: Mapping[str, str] | None = None, **cells: str) -> bytes:
 
 
 def parse(csv: bytes, extra: Mapping[str, str] | None = None) -> pa.Table:
-    types = csv_columns(extra or {})
-    batches = list(extract._parse_csv(io.BufferedReader(io.BytesIO(csv)), types))
-    return pa.Table.from_batches(batches, pa.schema(types))
+    return pa.Table.from_batches([parse_csv(bytearray(csv), csv_columns(extra or {}))])
 
 
 def parse_one(**cells: str) -> dict[str, Any]:
@@ -134,31 +132,68 @@ def test_numbers_and_times_arrive_exactly(column: str, written: str, cell: Any) 
 )
 def test_what_a_type_cannot_hold_is_never_cast_with_loss(column: str, written: str) -> None:
     """The SELECT marks such cells as unreadable; one that came through all the same must not be rounded."""
-    with pytest.raises(pa.ArrowInvalid):
+    with pytest.raises(RegionUnfitError, match="rows cannot be parsed"):
         parse_one(**{column: written})
 
 
-def test_quoted_newlines_do_not_split_rows_where_blocks_end(monkeypatch: pytest.MonkeyPatch) -> None:
+class FakeCursor:
+    """Writes rows as psycopg2 does: one call for each."""
+
+    def __init__(self, *rows: bytes) -> None:
+        self.rows = rows
+
+    def copy_expert(self, statement: str, file: Any) -> None:
+        for row in self.rows:
+            file.write(row)
+
+
+def copied(
+    directory: Path,
+    *rows: bytes,
+    extra: Mapping[str, str] | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> tuple[pa.Table, Tally]:
+    """The rows in the file, and what was counted."""
+    path = directory / "x.arrow"
+    read = copy_rows(FakeCursor(*rows), "COPY", path, KEY, extra or {}, progress)
+    return read_table(path), read
+
+
+def test_quoted_newlines_do_not_split_rows_where_blocks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extract, "CSV_BLOCK_BYTES", 400)
     rows = [line(sale_id=str(n), product_category='"a\nb,""\r\n"' if n % 2 else '""') for n in range(50)]
-    table = parse(b"".join(rows))
+    table, read = copied(tmp_path, *rows)
     assert table["sale_id"].to_pylist() == [str(n) for n in range(50)]
     assert set(table["product_category"].to_pylist()) == {'a\nb,"\r\n', ""}
     assert table["sale_date"].num_chunks > 1
+    assert read == tally_of_table(table)
 
 
-def batches_of(csv: bytes, extra: Mapping[str, str] | None = None) -> list[pa.RecordBatch]:
-    return parse(csv, extra).to_batches()
-
-
-def written_table(tmp_path: Path, csv: bytes, extra: Mapping[str, str] | None = None) -> tuple[pa.Table, Tally, Path]:
-    path = tmp_path / "x.arrow"
-    read = write_batches(iter(batches_of(csv, extra)), path, KEY, extra or {}, lambda rows: None)
-    return read_table(path), read, path
+@pytest.mark.parametrize(
+    ("sizes", "blocks"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([4], [4], id="one"),
+        pytest.param([10], [10], id="one-that-fills-it"),
+        pytest.param([4, 6], [10], id="two-that-fill-it"),
+        pytest.param([4, 7], [4, 7], id="two-that-do-not-fit"),
+        pytest.param([4, 10, 1], [4, 10, 1], id="a-large-one-between"),
+    ],
+)
+def test_rows_are_gathered_in_whole_blocks(
+    sizes: list[int], blocks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "CSV_BLOCK_BYTES", 10)
+    taken: list[bytearray] = []
+    rows = RowBlocks(taken.append)
+    for size in sizes:
+        rows.write(b"x" * size)
+    rows.flush()
+    assert list(map(len, taken)) == blocks
 
 
 def test_addresses_become_tokens_and_the_rest_stays(tmp_path: Path) -> None:
-    table, read, _ = written_table(tmp_path, line() + line(sale_id="2", customer_email=""))
+    table, read = copied(tmp_path, line(), line(sale_id="2", customer_email=""))
     assert table.schema == EXTRACTED_SCHEMA
     assert table["customer_email_token"].to_pylist() == [token_of(ADDRESS, KEY), None]
     assert table["sale_id"].to_pylist() == ["1", "2"]
@@ -168,9 +203,12 @@ def test_addresses_become_tokens_and_the_rest_stays(tmp_path: Path) -> None:
 
 def test_no_personal_text_is_anywhere_in_the_file(tmp_path: Path) -> None:
     extra = {"phone": "personal", "tier": "plain"}
-    rows = b"".join(line({"phone": "+49-555-0100", "tier": "gold"}, sale_id=str(n)) for n in range(20))
-    _, _, path = written_table(tmp_path, rows, extra)
-    content = path.read_bytes().lower()
+    copied(
+        tmp_path,
+        *(line({"phone": "+49-555-0100", "tier": "gold"}, sale_id=str(n)) for n in range(20)),
+        extra=extra,
+    )
+    content = (tmp_path / "x.arrow").read_bytes().lower()
     assert b"gold" in content
     assert not any(text in content for text in (b"ann.lee", b"@example", b"555-0100"))
 
@@ -178,7 +216,7 @@ def test_no_personal_text_is_anywhere_in_the_file(tmp_path: Path) -> None:
 def test_extra_columns_are_one_json_text_with_personal_ones_as_tokens() -> None:
     extra = {"tier": "plain", "phone": "personal", "note": "plain"}
     row = line({"tier": "gold", "phone": "555", "note": '""'}) + line({"tier": "", "phone": "", "note": "ü"})
-    (batch,) = batches_of(row, extra)
+    (batch,) = parse(row, extra).to_batches()
     first, second = without_personal_data(batch, extra, tokenizer(KEY))["extra_attributes"].to_pylist()
     assert json.loads(first) == {"tier": "gold", "phone": token_of("555", KEY), "note": ""}
     assert json.loads(second) == {"tier": None, "phone": None, "note": "ü"}
@@ -186,70 +224,42 @@ def test_extra_columns_are_one_json_text_with_personal_ones_as_tokens() -> None:
 
 
 def test_without_extra_columns_there_are_no_extra_attributes() -> None:
-    (batch,) = batches_of(line())
+    (batch,) = parse(line()).to_batches()
     assert without_personal_data(batch, {}, tokenizer(KEY))["extra_attributes"].to_pylist() == [None]
 
 
 def test_no_rows_make_a_readable_file(tmp_path: Path) -> None:
-    path = tmp_path / "x.arrow"
-    assert write_batches(iter([]), path, KEY, {}, lambda rows: None) == Tally()
-    assert read_table(path).schema == EXTRACTED_SCHEMA
+    table, read = copied(tmp_path)
+    assert read == Tally()
+    assert (table.num_rows, table.schema) == (0, EXTRACTED_SCHEMA)
 
 
-def test_progress_is_told_as_rows_arrive(tmp_path: Path) -> None:
+def test_progress_is_told_as_rows_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
-    (batch,) = batches_of(line() * 3)
-    write_batches(iter([batch, batch]), tmp_path / "x.arrow", KEY, {}, told.append)
-    assert told == [3, 6]
+    monkeypatch.setattr(extract, "CSV_BLOCK_BYTES", 3 * len(line()))
+    copied(tmp_path, *[line()] * 5, progress=told.append)
+    assert told == [3, 5]
 
 
-class FakeCursor:
-    """Writes given bytes as COPY would."""
-
-    def __init__(self, csv: bytes) -> None:
-        self.csv = csv
-
-    def copy_expert(self, statement: str, pipe: Any) -> None:
-        pipe.write(self.csv)
-
-
-def copied(csv: bytes) -> list[pa.RecordBatch]:
-    return list(extract.copied_batches(FakeCursor(csv), "COPY", {}))
-
-
-def test_what_copy_writes_comes_out_as_batches() -> None:
-    assert sum(batch.num_rows for batch in copied(line() * 100)) == 100
-
-
-def test_a_copy_without_rows_has_no_batches() -> None:
-    assert copied(b"") == []
-
-
-def test_a_reader_that_stops_early_does_not_leave_the_copy_waiting() -> None:
-    batches = extract.copied_batches(FakeCursor(line() * 20_000), "COPY", {})
-    next(batches)
-    batches.close()
-
-
-def test_an_error_of_the_copy_reaches_the_reader() -> None:
+def test_an_error_of_the_copy_reaches_the_reader(tmp_path: Path) -> None:
     class Broken(FakeCursor):
-        def copy_expert(self, statement: str, pipe: Any) -> None:
-            pipe.write(self.csv)
+        def copy_expert(self, statement: str, file: Any) -> None:
+            super().copy_expert(statement, file)
             raise ConnectionResetError("server went away")
 
     with pytest.raises(ConnectionResetError, match="server went away"):
-        list(extract.copied_batches(Broken(line() * 3), "COPY", {}))
+        copy_rows(Broken(line()), "COPY", tmp_path / "x.arrow", KEY, {}, lambda rows: None)
 
 
-def test_an_error_of_the_parser_shows_no_personal_text() -> None:
+def test_an_error_of_the_parser_shows_no_personal_text(tmp_path: Path) -> None:
     """Its text quotes the row, and a region's error goes into the ledger, the state's message and the alert."""
     with pytest.raises(REGION_ERRORS) as caught:
-        copied(line() + line().replace(b"\n", b",one-cell-too-many\n"))
+        copied(tmp_path, line(), line().replace(b"\n", b",one-cell-too-many\n"))
     assert "ann.lee" not in str(caught.value).lower()
 
 
-def test_a_row_larger_than_the_parser_takes_is_the_regions_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An Arrow error is no region's own to `plan`: one text of 16 MiB in one region would fail the run of all four."""
+def test_a_row_larger_than_a_block_is_the_regions_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One text of 16 MiB in one region must not take the memory of the run of all four."""
     monkeypatch.setattr(extract, "CSV_BLOCK_BYTES", 1_000)
     with pytest.raises(REGION_ERRORS):
-        copied(line() + line(product_category="x" * 3_000) + line())
+        copied(tmp_path, line(), line(product_category="x" * 3_000), line())

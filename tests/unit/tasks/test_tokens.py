@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from tasks import tokens as tokens_module
 from tasks.tokens import token_of, tokenizer
 
 KEY = b"Jefe"
@@ -60,6 +61,23 @@ def test_any_column_keeps_its_length_and_its_nulls(column: pa.Array) -> None:
     answered = tokenizer(KEY)(column)
     assert answered.type == pa.string()
     assert answered.to_pylist() == [text if text is None else token_of(text, KEY) for text in column.to_pylist()]
+
+
+def test_what_is_forgotten_has_the_same_token_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def recorded(value: str, key: bytes) -> str:
+        hashed.append(value)
+        return token_of(value, key)
+
+    monkeypatch.setattr(tokens_module, "KEPT_MAX", 3)
+    monkeypatch.setattr(tokens_module, "token_of", recorded)
+    tokenize = tokenizer(KEY)
+    batches: list[list[str | None]] = [["a", "b"], ["b", "c"], ["c", "d", None], ["a", "b", "e", "f"], ["f"]]
+    for batch in batches:
+        answered = tokenize(pa.array(batch, pa.string())).to_pylist()
+        assert answered == [text if text is None else token_of(text, KEY) for text in batch]
+    assert hashed == ["a", "b", "c", "c", "d", "a", "b", "e", "f", "f"]
 
 
 def test_one_tokenizer_answers_alike_in_every_batch() -> None:
