@@ -74,10 +74,17 @@ def _discount_above_total(frame: pd.DataFrame, origin: Origin) -> pd.Series:
     return _true(frame["discount_amount"] > frame["total_amount"])
 
 
+def in_one_piece(column: pd.Series) -> pa.Array:
+    """The Arrow array of a column, however many chunks it has."""
+    cells = pa.array(column)
+    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+
+
 def region_codes(frame: pd.DataFrame) -> pd.Series:
     """The region code of each row's spelling, NULL where the spelling is NULL or unknown."""
-    codes = {text: code_of_spelling(text) for text in frame["region"].dropna().unique()}
-    return frame["region"].map(codes).astype(pd.ArrowDtype(pa.string()))
+    spellings = in_one_piece(frame["region"]).dictionary_encode()
+    codes = pa.array(map(code_of_spelling, spellings.dictionary.to_pylist()), pa.string())
+    return pd.Series(pd.arrays.ArrowExtensionArray(codes.take(spellings.indices)), index=frame.index)
 
 
 def _region_unknown(frame: pd.DataFrame, origin: Origin) -> pd.Series:
