@@ -156,7 +156,7 @@ def _judgeable(column: pd.Series) -> np.ndarray | pd.Series:
         return values.to_pandas()
     if pa.types.is_string(values.type):
         return np.where(column.notna(), np.float32(1), np.float32(np.nan))
-    return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)  # a rounded number keeps its sign
 
 
 def keys_frame(codes: np.ndarray) -> pd.DataFrame:

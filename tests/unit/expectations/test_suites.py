@@ -128,6 +128,7 @@ def test_clean_rows_at_every_bound_keep_every_promise(context: Any) -> None:
         sale(sale_id="taxed", tax_amount="2.00"),
         sale(sale_id="fuel", quantity=89_638, unit_price="0.001919", total_amount="171.67"),
         sale(sale_id="rich", quantity=1, unit_price="9999999999.99", total_amount="9999999999.99"),
+        sale(sale_id="many", quantity=10**16 + 1, unit_price="0.000001", total_amount="9999999999.99"),
         sale(sale_id="old", sale_date=datetime(1, 1, 1, tzinfo=UTC)),
         sale(sale_id="now", sale_date=SNAPSHOT + timedelta(minutes=5), updated_at=SNAPSHOT + timedelta(minutes=5)),
     ]
