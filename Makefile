@@ -16,7 +16,7 @@ override Q := $(value Q)
 export DATE REGIONS Q ROWS
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check watchdog sql test test-unit bench bench-guard lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit bench bench-guard lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ worker: install ## keep a worker here that runs what is due
 
 check: install ## try every connection, permission and setting: a line each, ok or how to mend it
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup
+
+rejected: install ## list the rejected rows that are open, by rule, region and age
+	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.list_rejected
 
 watchdog: install ## look for late days and dead runs, without a Prefect server if need be; mails by itself
 	@$(WITH_SERVER); [ ! -f $(STACK_ENV) ] || export WATCHDOG_DIR=$${WATCHDOG_DIR:-$(abspath $(dir $(STACK_ENV)))/watchdog}; \

@@ -3,6 +3,8 @@
 import argparse
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 from benchmarks.floor import floor_seconds
@@ -28,6 +30,8 @@ FLOW_OVER = {
     FLOOR: 2.5,
 }
 AGAIN_OVER_FIRST, PEAK_GB, FEW_S, COLD_START_S = 1.0, 1.5, 5.0, 10.0
+TIME_OVER_ROWS, PEAK_OVER_ROWS = 11.0, 1.5
+"""What ten times ROWS may take, as multiples of what ROWS take."""
 
 GUARDED_RATIO = 12.0
 """What the guard allows for the share of the run that grows with its rows, over the floor; see docs/performance.md."""
@@ -39,14 +43,37 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=ROWS, help="rows per region")
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--guard", action="store_true", help="no peers: fail when the run is slow against its floor")
-    parser.add_argument("--alone", action="store_true", help="no peers")
+    parser.add_argument("--alone", action="store_true", help="no peers, as with more than 500,000 rows")
     asked = parser.parse_args()
-    print(f"making 4 x {asked.rows:,} rows ...", flush=True)
-    with prepared(asked.rows) as work:
-        return guard(work, asked.repeats) if asked.guard else compare(work, asked.repeats, {} if asked.alone else PEERS)
+    if asked.guard:
+        with made(asked.rows) as work:
+            return guard(work, asked.repeats)
+    fewer = [] if asked.rows <= ROWS else first_runs(ROWS, asked.repeats)
+    peers = {} if asked.alone or fewer else PEERS
+    with made(asked.rows, for_peers=bool(peers)) as work:
+        return compare(work, asked.repeats, peers, fewer)
 
 
-def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]]) -> int:
+@contextmanager
+def made(rows: int, for_peers: bool = False) -> Iterator[Work]:
+    """Says what takes a while."""
+    print(f"making 4 x {rows:,} rows ...", flush=True)
+    with prepared(rows, for_peers) as work:
+        yield work
+
+
+def first_runs(rows: int, repeats: int) -> list[FlowRun]:
+    """First runs of fewer rows, to compare with."""
+    runs = []
+    with made(rows) as work:
+        for repeat in range(1, repeats + 1):
+            forget_runs(work.environment)
+            runs.append(run_flow(work, DAY))
+            _say(repeat, f"{FIRST} of 4 x {rows:,} rows", runs[-1].seconds)
+    return runs
+
+
+def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]], fewer: list[FlowRun]) -> int:
     """Everything side by side, one after the other in each repeat, so that a slow minute of the machine hits all."""
     seconds: dict[str, list[float]] = defaultdict(list)
     runs: dict[str, list[FlowRun]] = defaultdict(list)
@@ -66,7 +93,7 @@ def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]]) -> int:
         timings=[Timing(name, found) for name, found in timed.items()],
         steps=median_steps(runs[FIRST]),
         peak_mb=median(run.peak_mb for run in runs[FIRST]),
-        targets=_targets(runs, timed),
+        targets=[*_targets(runs, timed), *_growth(runs[FIRST], fewer)],
     )
     page = write(results)
     print(f"\n{page.read_text()}\nwritten to {page}")
@@ -82,6 +109,17 @@ def _targets(runs: dict[str, list[FlowRun]], timed: dict[str, list[float]]) -> l
         Target("peak memory (PSS)", median(run.peak_mb for run in runs[FIRST]) / 1000, PEAK_GB, " GB"),
         Target(f"the flow on 4 x {FEW_ROWS} rows", middle[FEW], FEW_S, " s"),
         Target("cold start to the first task", median(run.cold_start for run in runs[FEW]), COLD_START_S, " s"),
+    ]
+
+
+def _growth(more: list[FlowRun], fewer: list[FlowRun]) -> list[Target]:
+    if not fewer:
+        return []
+    seconds = median(run.seconds for run in more) / median(run.seconds for run in fewer)
+    peak = median(run.peak_mb for run in more) / median(run.peak_mb for run in fewer)
+    return [
+        Target(f"time / that of 4 x {ROWS:,} rows", seconds, TIME_OVER_ROWS),
+        Target(f"peak memory / that of 4 x {ROWS:,} rows", peak, PEAK_OVER_ROWS),
     ]
 
 

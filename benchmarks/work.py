@@ -48,8 +48,8 @@ class Work:
 
 
 @contextmanager
-def prepared(rows: int) -> Iterator[Work]:
-    """A fresh stack with `rows` dirty rows a region on DAY; stopped and removed afterwards."""
+def prepared(rows: int, for_peers: bool) -> Iterator[Work]:
+    """A fresh stack with `rows` dirty rows a region on DAY, and a table for peers; stopped and removed afterwards."""
     os.environ.update(RETAIL_SALES_LOCAL_DIR=str(STATE_DIR), RETAIL_SALES_SAMPLE_DATA="none")
     os.environ.pop("PREFECT_API_URL", None)
     stack.clean()
@@ -57,7 +57,8 @@ def prepared(rows: int) -> Iterator[Work]:
     try:
         environment = {**os.environ, **read_stack_env(), "PREFECT_LOGGING_LEVEL": "WARNING"}
         with ThreadPoolExecutor(len(REGION_CODES)) as pool:
-            list(pool.map(lambda code: _fill(environment[f"PG_{code}_OWNER_URL"], code, rows), REGION_CODES))
+            urls = {code: environment[f"PG_{code}_OWNER_URL"] for code in REGION_CODES}
+            list(pool.map(lambda code: _fill(urls[code], code, rows, for_peers), REGION_CODES))
         for module in ("local.register", "flows.setup_warehouse"):
             subprocess.run([sys.executable, "-m", module], env=environment, check=True, stdout=subprocess.DEVNULL)
         yield Work(environment, rows)
@@ -66,15 +67,15 @@ def prepared(rows: int) -> Iterator[Work]:
         shutil.rmtree(STATE_DIR, ignore_errors=True)
 
 
-def _fill(url: str, code: str, rows: int) -> None:
+def _fill(url: str, code: str, rows: int, for_peers: bool) -> None:
     made = (part.table for part in generator.batches(code, DAY, rows, seed=1, dirt=Dirt.of(DIRT)))
     generator.load(url, made)
     generator.load(url, [generator.generate(code, DAY_OF_FEW, FEW_ROWS, seed=1).table])
-    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute(_PEER_ROWS)
-        cursor.execute(f"GRANT SELECT ON {PEER_TABLE} TO sales_reader")
-    connection.close()
     connection = psycopg2.connect(url)
     connection.autocommit = True
-    connection.cursor().execute("VACUUM ANALYZE")
+    cursor = connection.cursor()
+    if for_peers:
+        cursor.execute(_PEER_ROWS)
+        cursor.execute(f"GRANT SELECT ON {PEER_TABLE} TO sales_reader")
+    cursor.execute("VACUUM ANALYZE")
     connection.close()

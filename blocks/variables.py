@@ -170,10 +170,10 @@ DEFINITIONS = (
         "reconcile_days", "7", "Days that reconcile looks back. Reserved: nothing reads it yet.", _count
     ),
     VariableDefinition(
-        "staging_retention_days", "14", "Days that staged files are kept. Reserved: nothing reads it yet.", _count
+        "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count
     ),
     VariableDefinition(
-        "undo_retention_days", "35", "Days that a batch can be rolled back. Reserved: nothing reads it yet.", _count
+        "undo_retention_days", "35", "Days that clean-staging keeps the undo log and closed rejected rows.", _count
     ),
     VariableDefinition(
         "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns

@@ -1,6 +1,7 @@
 """Runs a flow from the command line: its end in one line, its state as the exit code."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from prefect import Flow
@@ -8,13 +9,18 @@ from prefect import Flow
 from blocks.register import NoPrefectServerError, speaking_to_prefect
 
 
-def run(flow: Flow[Any, Any], **parameters: Any) -> int:
-    """0 when the run ended as Completed, under any name; 1 when it failed or could not begin."""
+def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **parameters: Any) -> int:
+    """0 when the run ended as Completed, under any name; 1 when it failed or could not begin.
+
+    `show` prints the result of a run that has one, before the line.
+    """
     try:
         with speaking_to_prefect():
             state = flow(**parameters, return_state=True)
     except NoPrefectServerError as error:
         print(f"{flow.name}: {error}", file=sys.stderr)
         return 1
+    if show and state.is_completed():
+        show(state.result())
     print(f"{state.name}: {state.message or 'done'}", file=sys.stdout if state.is_completed() else sys.stderr)
     return 0 if state.is_completed() else 1

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from prefect import get_run_logger, task
 
@@ -208,8 +207,8 @@ def _frames(path: Path) -> Iterator[pd.DataFrame]:
 
 def _key_frames(path: Path) -> Iterator[pd.DataFrame]:
     """Frames of the rows' key codes, cut so that equal codes come together."""
-    hashes = np.concatenate([np.zeros(0, np.int64), *(key_hashes(batch["sale_id"]) for batch in read_batches(path))])
-    codes = key_codes(hashes, read_batches(path))
+    rows = sum(batch.num_rows for batch in read_batches(path))
+    codes = key_codes(key_hashes(read_batches(path), rows), read_batches(path))
     parts = len(codes) // KEY_FRAME_ROWS + 1
     return (suites.keys_frame(codes[codes % parts == part]) for part in range(parts))
 

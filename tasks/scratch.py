@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,11 +62,22 @@ def _make_private(root: Path) -> None:
 
 def sweep(root: Path) -> list[Path]:
     """Removes the directories whose process is gone, and returns them."""
+    dead = leftovers(root)
+    remove(dead)
+    return dead
+
+
+def leftovers(root: Path, older_than_s: float = 0) -> list[Path]:
+    """The directories whose process is gone and that were last changed longer ago."""
     unfinished = (directory for directory in root.glob("new-*") if _age_s(directory) > STARTING_S_MAX)
     dead = [*(directory for directory in root.glob("run-*") if not _in_use(directory)), *unfinished]
-    for directory in dead:
+    return [directory for directory in dead if _age_s(directory) >= older_than_s]
+
+
+def remove(directories: Iterable[Path]) -> None:
+    """Removes directories with all that is in them; another process may be doing the same."""
+    for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
-    return dead
 
 
 def _in_use(directory: Path) -> bool:

@@ -130,9 +130,8 @@ def add_up_broken(counted: Iterable[BrokenRule]) -> tuple[BrokenRule, ...]:
 def older_rows(read: ReadBatches, is_valid: np.ndarray, region: str) -> np.ndarray:
     """One bool per row: it is valid, and so is a newer version of its key. Only rows of repeated keys are compared."""
     valid_batches = (batch.filter(pa.array(valid)) for batch, valid in sliced(read(), is_valid))
-    hashes = np.concatenate([np.zeros(0, np.int64), *(key_hashes(batch["sale_id"]) for batch in valid_batches)])
     is_candidate = is_valid.copy()
-    is_candidate[is_valid] = repeated(hashes)
+    is_candidate[is_valid] = repeated(key_hashes(valid_batches, int(is_valid.sum())))
     candidates = pa.Table.from_batches(
         (batch.filter(pa.array(mask)) for batch, mask in sliced(read(), is_candidate)), EXTRACTED_SCHEMA
     )
@@ -146,11 +145,11 @@ def older_rows(read: ReadBatches, is_valid: np.ndarray, region: str) -> np.ndarr
 
 def older_versions(frame: pd.DataFrame) -> np.ndarray:
     """One bool per row: a newer valid version of the same `sale_id` is in the frame."""
-    repeated = frame[frame["sale_id"].duplicated(keep=False)]
-    if repeated.empty:
+    again = frame[frame["sale_id"].duplicated(keep=False)]
+    if again.empty:
         return np.zeros(len(frame), dtype=bool)
-    ordered = repeated[VERSION_COLUMNS].assign(row_hash="")
-    tied = repeated[repeated.duplicated(VERSION_COLUMNS, keep=False)].drop(columns="unreadable")
+    ordered = again[VERSION_COLUMNS].assign(row_hash="")
+    tied = again[again.duplicated(VERSION_COLUMNS, keep=False)].drop(columns="unreadable")
     ordered.loc[tied.index, "row_hash"] = [row_hash(row) for row in tied.itertuples(index=False, name=None)]
     ordered = ordered.sort_values([*VERSION_COLUMNS, "row_hash"], kind="stable")
     older = ordered.index[ordered["sale_id"].duplicated(keep="last")]

@@ -48,6 +48,10 @@ COVERED = {
     _DAYS: DEPLOYED,
     "prefect deployment run 'backfill/production'": DEPLOYED,
     "prefect deployment run 'check-setup/production'": DEPLOYED,
+    "prefect deployment run 'list-rejected/production'": DEPLOYED,
+    "prefect deployment run 'clean-staging/production' -p dry_run=true": DEPLOYED,
+    "prefect deployment run 'clean-staging/production'": DEPLOYED,
+    "python -m blocks.variables undo_retention_days 35": STACK,
     "prefect deployment run 'alert-drill/production'": DEPLOYED,
     "prefect deployment run 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": DEPLOYED,
     "prefect deployment schedule ls 'daily-sales/production'": DEPLOYED,
@@ -64,6 +68,8 @@ COVERED = {
     "WHERE BATCH_ID = '20240115' AND STATUS = 'PUBLISHED'": STACK,
     "SELECT REGION_CODE, RULES, COUNT(*) FROM ANALYTICS.SALES_REJECTED "
     "WHERE ETL_BATCH_ID = '20240115' GROUP BY REGION_CODE, RULES": STACK,
+    "SELECT REGION_CODE, ETL_BATCH_ID, SALE_KEY, RULES, FIRST_SEEN_AT FROM ANALYTICS.SALES_REJECTED "
+    "WHERE STATUS IN ('OPEN', 'NO_KEY') ORDER BY FIRST_SEEN_AT LIMIT 100": STACK,
     "SHOW LOCKS IN ACCOUNT": LOCK,
     "SHOW TRANSACTIONS IN ACCOUNT": LOCK,
     ABORT.format(1705302000000000000): LOCK,

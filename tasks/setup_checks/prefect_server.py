@@ -56,6 +56,8 @@ DEPLOYMENTS = (
     Deployment("daily-sales/production", LOAD, scheduled=True),
     Deployment("backfill/production", LOAD),
     Deployment("check-setup/production", OPS),
+    Deployment("list-rejected/production", OPS, scheduled=True),
+    Deployment("clean-staging/production", OPS, scheduled=True),
     Deployment("watchdog/production", OPS, scheduled=True),
     Deployment("send-alert/production", OPS),
     Deployment("alert-drill/production", OPS, scheduled=True),

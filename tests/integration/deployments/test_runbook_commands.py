@@ -48,6 +48,9 @@ ENDS = {
     _BACKFILL: "1 date loaded",
     f"{_RUN} 'backfill/production'": "1 date loaded",
     f"{_RUN} 'check-setup/production'": r"\d+ checks are ok",
+    f"{_RUN} 'list-rejected/production'": r"no rejected row is open|\d+ rejected rows are open, .+",
+    f"{_RUN} 'clean-staging/production' -p dry_run=true": "would remove .+",
+    f"{_RUN} 'clean-staging/production'": "removed .+",
     f"{_RUN} 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": f"mailed: {DAY:%Y%m%d} all failed",
 }
 """The message with which the run of a command ends as Completed."""

@@ -14,7 +14,7 @@ import pytest
 
 from tasks import scratch
 from tasks.errors import NeedsPersonError
-from tasks.scratch import LOCK_NAME, require_free_space, scratch_directory, sweep
+from tasks.scratch import LOCK_NAME, leftovers, remove, require_free_space, scratch_directory, sweep
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -106,6 +106,16 @@ def test_sweeping_takes_nothing_but_runs(tmp_path: Path) -> None:
     dead, other = leftover(tmp_path), leftover(tmp_path, "somebody-elses")
     assert sweep(tmp_path) == [dead]
     assert other.exists()
+
+
+def test_leftovers_are_as_old_as_is_asked_for(tmp_path: Path) -> None:
+    young, old = leftover(tmp_path, "run-young"), leftover(tmp_path, "run-old")
+    an_hour_ago = time.time() - 3600
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    assert leftovers(tmp_path, older_than_s=1800) == [old]
+    assert sorted(leftovers(tmp_path)) == sorted([young, old])
+    remove([old])
+    assert [path.name for path in tmp_path.iterdir()] == ["run-young"]
 
 
 HOLD_LOCK = (

@@ -1,0 +1,68 @@
+"""Removes what is older than anybody needs: staged files, staging tables, scratch, undo log, closed rejected rows."""
+
+import sys
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.states import Completed, Failed, State
+
+from blocks import names
+from blocks.variables import read_variable
+from flows.command_line import run
+from flows.lost_engine import ended_with_its_engine
+from tasks.retention import Removal, remove_old_rows, remove_scratch, remove_staged
+
+ARTIFACT_KEY = "clean-staging"
+
+
+@flow(name="clean-staging")
+def clean_staging(dry_run: bool = False) -> State:
+    """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
+    staging_retention_days, undo rows and closed rejected rows older than undo_retention_days. What a living run uses
+    and rejected rows that are open stay. May be killed and run again at any time.
+
+    Args:
+        dry_run: Count what would be removed, and remove nothing.
+
+    Ends as Completed with the figures in its message and in the artifact `clean-staging`, or as Failed when something
+    could not be removed; the rest is removed all the same.
+    """
+    staging_days, undo_days = read_variable("staging_retention_days"), read_variable("undo_retention_days")
+    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
+    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": read_variable("s3_staging_bucket")}
+    with ended_with_its_engine():
+        states = [
+            remove_staged(staging_days, dry_run, **warehouse, **bucket, return_state=True),
+            remove_scratch(staging_days, dry_run, return_state=True),
+            remove_old_rows(undo_days, dry_run, **warehouse, return_state=True),
+        ]
+    removals = [removal for state in states if state.is_completed() for removal in state.result()]
+    show_table(removals, dry_run)
+    return final_state(removals, [state.message or state.name for state in states if not state.is_completed()], dry_run)
+
+
+def final_state(removals: list[Removal], problems: list[str], dry_run: bool) -> State:
+    """Completed with the figures, or Failed with what could not be removed."""
+    figures = ", ".join(f"{removal.count} {removal.what}" for removal in removals if removal.count) or "nothing"
+    message = f"{'would remove' if dry_run else 'removed'} {figures}"
+    if problems:
+        return Failed(message=f"could not remove everything: {'; '.join(problems)} ({message})")
+    return Completed(message=message)
+
+
+def show_table(removals: list[Removal], dry_run: bool) -> None:
+    """Writes the table of what was removed."""
+    rows = [
+        {
+            "what": removal.what,
+            "older than": f"{removal.older_than_days} days",
+            "would be removed" if dry_run else "removed": removal.count,
+            "MB": "" if removal.bytes is None else f"{removal.bytes / 1e6:.1f}",
+        }
+        for removal in removals
+    ]
+    create_table_artifact(rows, key=ARTIFACT_KEY, description="What was old enough to be removed.")
+
+
+if __name__ == "__main__":
+    sys.exit(run(clean_staging, dry_run="--dry-run" in sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""Lists the rejected rows that are open by rule, region and age: `make rejected`, and a table in the dashboard."""
+
+import sys
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.states import Completed, State
+from rich.console import Console
+from rich.table import Table
+
+from blocks import names
+from blocks.variables import read_variable
+from flows.command_line import run
+from flows.lost_engine import ended_with_its_engine
+from tasks.rejected import Queue, read_rejected
+
+ARTIFACT_KEY = "rejected-rows"
+
+
+@flow(name="list-rejected")
+def list_rejected() -> State:
+    """Counts the rejected rows that are open, by rule, region and days since their key was first rejected.
+
+    They are work to be done: mend the source, or the rule, and run their date again. Changes nothing. Ends as Completed
+    with the counts in the artifact `rejected-rows`.
+    """
+    with ended_with_its_engine():
+        queue = read_rejected(names.WAREHOUSE, read_variable("snowflake_warehouse"))
+    create_table_artifact(to_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
+    return Completed(message=summary(queue), data=queue)
+
+
+def summary(queue: Queue) -> str:
+    """The queue in a line."""
+    if not queue.rows:
+        return "no rejected row is open"
+    return f"{queue.rows} rejected rows are open, the oldest for {queue.oldest_days} days"
+
+
+def to_rows(queue: Queue) -> list[dict[str, Any]]:
+    """The queue as a table; a row that broke several rules counts for each."""
+    return [
+        {
+            "rule": group.rule,
+            "region": group.region,
+            "rows": group.rows,
+            "without key": group.no_key,
+            "today": group.today,
+            "1 to 6 days": group.this_week,
+            "7 days and more": group.older,
+            "oldest, days": group.oldest_days,
+        }
+        for group in queue.by_rule
+    ]
+
+
+def print_table(queue: Queue) -> None:
+    """Prints the queue as a table; nothing for an empty one."""
+    if rows := to_rows(queue):
+        table = Table(*rows[0])
+        for row in rows:
+            table.add_row(*map(str, row.values()))
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(run(list_rejected, show=print_table))

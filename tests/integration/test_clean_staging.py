@@ -1,0 +1,237 @@
+"""Clean-staging removes what is old and over, and nothing that a living run, a reader or a person may still need."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+from prefect.artifacts import Artifact
+from prefect.states import State
+
+from blocks.register import storage_blocks
+from flows.clean_staging import ARTIFACT_KEY, clean_staging
+from local.environment import CHECKOUT
+from tasks.attempt import Attempt
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import begin, publish_staged, stage_attempt
+
+OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
+RUN_S_MAX = 120
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """What stands of runs at the warehouse and on S3."""
+
+    world: World
+
+    def files(self, attempt: Attempt) -> list[str]:
+        _, bucket = storage_blocks(self.world.environment)
+        found = bucket.credentials.get_s3_client().list_objects_v2(
+            Bucket=bucket.bucket_name, Prefix=f"{attempt.staging_prefix}/"
+        )
+        return [item["Key"].removeprefix(f"{attempt.staging_prefix}/") for item in found.get("Contents", ())]
+
+    def tables(self, attempt: Attempt) -> list[str]:
+        name = f"%\\_{attempt.run_number:06d}"
+        found = self.world.sql(
+            "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING' "
+            "AND TABLE_NAME LIKE ? ESCAPE '\\\\'",
+            (name,),
+        )
+        return sorted(table for (table,) in found)
+
+    def undo_rows(self, attempt: Attempt) -> int:
+        ((rows,),) = self.world.sql(
+            "SELECT COUNT(*) FROM SALES_FACT_UNDO WHERE UNDO_RUN_NUMBER = ?", (attempt.run_number,)
+        )
+        return int(rows)
+
+    def rejected(self, day: date) -> list[str]:
+        found = self.world.sql(
+            "SELECT SALE_KEY FROM SALES_REJECTED WHERE ETL_BATCH_ID = ? ORDER BY 1", (f"{day:%Y%m%d}",)
+        )
+        return [key for (key,) in found]
+
+
+@pytest.fixture
+def left(world: World) -> Leftovers:
+    return Leftovers(world)
+
+
+def staged(world: World, day: date, scratch: Path, *, publish: bool) -> Attempt:
+    """An attempt at one region that never came to drop its tables; published, it was killed at the second look."""
+    attempt = begin(world, day, "EUROPE")
+    rows = stage_attempt(world, attempt, day, scratch)
+    if publish:
+        publish_staged(world, rows)
+    else:
+        world.sql(f"CREATE TRANSIENT TABLE {attempt.staging_tables.clean_table} (SALE_ID VARCHAR)")
+    return attempt
+
+
+def age(world: World, attempt: Attempt, days: int, *, lease: bool = True) -> None:
+    """The ledger's entries of a run become older; without `lease` its lease goes on."""
+    until = f", LEASE_UNTIL = DATEADD('day', -{days}, LEASE_UNTIL)" if lease else ""
+    world.sql(
+        f"UPDATE ETL_BATCHES SET RECORDED_AT = DATEADD('day', -{days}, RECORDED_AT){until} WHERE RUN_NUMBER = ?",
+        (attempt.run_number,),
+    )
+    world.sql(
+        f"UPDATE SALES_FACT_UNDO SET UNDO_RECORDED_AT = DATEADD('day', -{days}, UNDO_RECORDED_AT) "
+        "WHERE UNDO_RUN_NUMBER = ?",
+        (attempt.run_number,),
+    )
+
+
+def sell(world: World, day: date, *names: str, **cells: object) -> None:
+    world.insert(
+        "EUROPE",
+        *(good_sale("EUROPE", day) | {"sale_id": f"clean-{day}-{name}"} | cells for name in names),
+    )
+
+
+def run_to_end(dry_run: bool = False) -> State:
+    state: State = clean_staging(dry_run=dry_run, return_state=True)
+    assert state.name == "Completed", state.message
+    return state
+
+
+@pytest.fixture(autouse=True)
+def _without_old_things(world: World) -> Iterator[None]:
+    """Other tests leave runs of any age."""
+    run_to_end()
+    yield
+    world.tidy()
+
+
+def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: Path) -> None:
+    world = left.world
+    sell(world, OLD, "1", "2")
+    sell(world, OLD, "closed-long-ago", "closed-lately", "open", quantity=0)
+    sell(world, YOUNG, "1", "2")
+    finished = staged(world, OLD, tmp_path, publish=True)
+    dead = staged(world, OLD, tmp_path, publish=False)
+    young = staged(world, YOUNG, tmp_path, publish=True)
+    for attempt, days in ((finished, 36), (dead, 15), (young, 13)):
+        age(world, attempt, days)
+    for name, days in (("closed-long-ago", 36), ("closed-lately", 34)):
+        world.sql(
+            f"UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = DATEADD('day', -{days}, CURRENT_TIMESTAMP()) "
+            "WHERE SALE_KEY = ?",
+            (f"clean-{OLD}-{name}",),
+        )
+    world.sql(
+        "UPDATE SALES_REJECTED SET FIRST_SEEN_AT = DATEADD('day', -400, FIRST_SEEN_AT) WHERE SALE_KEY = ?",
+        (f"clean-{OLD}-open",),
+    )
+    fact = world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION")
+    files, tables = [*left.files(finished), *left.files(dead)], [*left.tables(finished), *left.tables(dead)]
+    of_young = left.files(young), left.tables(young), left.undo_rows(young)
+
+    dry = run_to_end(dry_run=True)
+    assert dry.message == (
+        f"would remove {len(files)} staged files, {len(tables)} staging tables, 2 undo rows, 1 closed rejected rows"
+    )
+    assert [*left.files(finished), *left.files(dead)] == files
+    assert [*left.tables(finished), *left.tables(dead)] == tables
+    assert left.undo_rows(finished) == 2
+
+    done = run_to_end()
+    assert done.message == (dry.message or "").replace("would remove", "removed")
+    for attempt in (finished, dead):
+        assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
+    assert (left.files(young), left.tables(young), left.undo_rows(young)) == of_young
+    assert of_young[2] == 2
+    assert left.rejected(OLD) == [f"clean-{OLD}-closed-lately", f"clean-{OLD}-open"]
+    assert world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION") == fact
+    assert run_to_end().message == "removed nothing"
+
+
+def test_a_running_attempt_is_left_alone_and_publishes(left: Leftovers, tmp_path: Path) -> None:
+    world, day = left.world, date(2016, 9, 5)
+    sell(world, day, "1")
+    attempt = begin(world, day, "EUROPE")
+    rows = stage_attempt(world, attempt, day, tmp_path)
+    age(world, attempt, 20, lease=False)
+    files = left.files(attempt)
+    with world.variable("staging_retention_days", "0"), world.variable("undo_retention_days", "1"):
+        run_to_end()
+    assert files
+    assert left.files(attempt) == files
+    publication, _ = publish_staged(world, rows)
+    assert [region.inserted.rows for region in publication.regions] == [1]
+
+
+def test_the_artifact_shows_what_was_removed(left: Leftovers, tmp_path: Path) -> None:
+    sell(left.world, date(2016, 9, 6), "1")
+    attempt = staged(left.world, date(2016, 9, 6), tmp_path, publish=True)
+    age(left.world, attempt, 15)
+    run_to_end()
+    artifact = Artifact.get(ARTIFACT_KEY)
+    assert artifact is not None
+    assert [row in str(artifact.data) for row in ("staged files", "staging tables", "undo rows")] == [True] * 3
+    assert '"removed": 1' in str(artifact.data)
+
+
+KILLED = """
+import os, signal
+from flows.clean_staging import clean_staging
+from tasks import retention
+remove = retention.remove_files
+def remove_one_and_die(bucket, keys):
+    remove(bucket, keys[:1])
+    os.kill(os.getpid(), signal.SIGKILL)
+retention.remove_files = remove_one_and_die
+clean_staging()
+"""
+
+
+def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, tmp_path: Path) -> None:
+    day = date(2016, 9, 7)
+    sell(left.world, day, "1")
+    sell(left.world, day, "bad", quantity=0)
+    attempt = staged(left.world, day, tmp_path, publish=True)
+    files = left.files(attempt)
+    age(left.world, attempt, 36)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=CHECKOUT, env=environment(left.world), timeout=RUN_S_MAX
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left.files(attempt)) == len(files) - 1 > 0
+    run_to_end()
+    assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
+
+
+def environment(world: World) -> dict[str, str]:
+    return {**os.environ, **world.environment, "PREFECT_LOGGING_LEVEL": "WARNING"}
+
+
+def test_two_at_once_and_a_daily_run_beside_them(left: Leftovers, tmp_path: Path) -> None:
+    world = left.world
+    sell(world, OLD, "again", updated_at=f"{OLD} 15:00+00")
+    attempt = staged(world, OLD, tmp_path, publish=True)
+    age(world, attempt, 36)
+    world.fill(DAILY, rows=40)
+    programs = [["flows.clean_staging"], ["flows.daily_sales", str(DAILY)], ["flows.clean_staging"]]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", *program],
+            cwd=CHECKOUT,
+            env=environment(world),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for program in programs
+    ]
+    outputs = [process.communicate(timeout=RUN_S_MAX)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], outputs
+    assert set(world.ledger(f"{DAILY:%Y%m%d}").values()) == {"PUBLISHED"}
+    assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{DAILY:%Y%m%d}",)) == [(160,)]
