@@ -34,7 +34,8 @@ def key_codes(hashes: np.ndarray, batches: Iterable[pa.RecordBatch]) -> np.ndarr
     codes = np.arange(len(hashes))
     is_repeated = repeated(hashes)
     first: dict[str | None, int] = {None: -1}
-    for batch, codes_of_batch, mask in sliced(batches, codes, is_repeated):
+    for batch, codes_of_batch, repeated_of_batch in sliced(batches, codes, is_repeated):
+        mask = repeated_of_batch | batch["sale_id"].is_null().to_numpy(zero_copy_only=False)
         keys = batch["sale_id"].filter(pa.array(mask)).to_pylist()
         places = codes_of_batch[mask].tolist()
         codes_of_batch[mask] = [first.setdefault(key, place) for key, place in zip(keys, places, strict=True)]

@@ -77,15 +77,12 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
 
     Under the publish lock: the law of a publish that goes on compares whole tables.
     """
-    tables = {"old_undo_rows": "undo rows", "old_rejected_rows": "closed rejected rows"}
-    verb = "SELECT COUNT(*)" if dry_run else "DELETE"
+    values = {"verb": "SELECT COUNT(*)" if dry_run else "DELETE", "days": f"{days:d}"}
     with session.transaction():
         session.query(render("publish/lock"), [0])
-        counted = {
-            what: session.query(render(f"retention/{name}", verb=verb, days=f"{days:d}"))
-            for name, what in tables.items()
-        }
-    return [Removal(what, days, int(rows)) for what, ((rows,),) in counted.items()]
+        ((undo,),) = session.query(render("retention/old_undo_rows", **values))
+        ((rejected,),) = session.query(render("retention/old_rejected_rows", **values))
+    return [Removal("undo rows", days, int(undo)), Removal("closed rejected rows", days, int(rejected))]
 
 
 @task(name="remove-staged", **RETRIES)

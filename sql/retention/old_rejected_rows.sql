@@ -1,5 +1,5 @@
--- The rejected rows that a published version has closed, longer ago than a batch can be rolled back. Open ones are work
--- to be done, however old they are. `verb` counts or deletes the rows.
+-- Guarantees: counts or deletes, as the verb says, the rejected rows that a published version closed more than so many days
+-- ago. Open ones stay, however old: they are work to be done.
 ${verb}
 FROM ANALYTICS.SALES_REJECTED
 WHERE STATUS = 'CLOSED' AND CLOSED_AT < DATEADD('day', -${days}, CURRENT_TIMESTAMP())

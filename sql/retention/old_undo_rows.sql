@@ -1,4 +1,4 @@
--- The rows of the undo log that are older than a batch can be rolled back. `verb` counts or deletes them.
+-- Guarantees: counts or deletes, as the verb says, the rows of the undo log that are older than so many days.
 ${verb}
 FROM ANALYTICS.SALES_FACT_UNDO
 WHERE UNDO_RECORDED_AT < DATEADD('day', -${days}, CURRENT_TIMESTAMP())

@@ -31,6 +31,8 @@ VALUES = {
     "path": "sales/batch=20240115/run=000042",
     "files": "'clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet'",
     "lease_until": "NULL",
+    "verb": "DELETE",
+    "days": "14",
     "places": "?, ?",
     "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
