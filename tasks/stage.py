@@ -29,7 +29,7 @@ FILE_BYTES = 128 * 2**20
 """A Parquet file that has so many bytes is complete: Snowflake loads files of 100 to 250 MB best in parallel
 (https://docs.snowflake.com/en/user-guide/data-load-considerations-prepare)."""
 
-ROW_GROUP_BYTES = 32 * 2**20
+ROW_GROUP_BYTES = 16 * 2**20
 """A row group is complete when its rows take so much Arrow memory; bounds the memory of a region."""
 
 MANIFEST_NAME = "manifest.json"
