@@ -92,6 +92,14 @@ def test_great_expectations_agrees_about_the_null_share(rows: int, nulls: int, p
     assert check.message.endswith("threshold 5.0 %")
 
 
+def test_no_suite_asks_one_thing_of_one_column_twice() -> None:
+    """The gate tells results apart by expectation and column."""
+    made = (suites.input_suite(9, Thresholds()), suites.output_suite("EUROPE", SNAPSHOT), suites.keys_suite())
+    for suite in made:
+        asked = [(type(expectation), column_of(expectation)) for expectation in suite.expectations]
+        assert len(set(asked)) == len(asked) > 0
+
+
 def test_every_column_that_may_not_be_null_is_judged_as_read_and_no_other(context: Any) -> None:
     suite = suites.input_suite(2, Thresholds())
     assert sorted(map(column_of, suite.expectations)) == sorted(REQUIRED_COLUMNS)
