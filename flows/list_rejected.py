@@ -16,6 +16,8 @@ from flows.lost_engine import ended_with_its_engine
 from tasks.rejected import Queue, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
+WIDTH_OF_FILES = 140
+"""Characters of a line that goes to no terminal."""
 
 
 @flow(name="list-rejected")
@@ -58,10 +60,12 @@ def to_rows(queue: Queue) -> list[dict[str, Any]]:
 def print_table(queue: Queue) -> None:
     """Prints the queue as a table; nothing for an empty one."""
     if rows := to_rows(queue):
-        table = Table(*rows[0])
+        table = Table()
+        for name in rows[0]:
+            table.add_column(name, overflow="fold")  # a rule is never shortened
         for row in rows:
             table.add_row(*map(str, row.values()))
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES).print(table)
 
 
 if __name__ == "__main__":
