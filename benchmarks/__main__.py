@@ -33,7 +33,7 @@ AGAIN_OVER_FIRST, PEAK_GB, FEW_S, COLD_START_S = 1.0, 1.5, 5.0, 10.0
 TIME_OVER_ROWS, PEAK_OVER_ROWS = 11.0, 1.5
 """What ten times ROWS may take, as multiples of what ROWS take."""
 
-GUARDED_RATIO = 12.0
+GUARDED_RATIO = 8.0
 """What the guard allows for the share of the run that grows with its rows, over the floor; see docs/performance.md."""
 
 
