@@ -15,6 +15,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
+    # What a step has freed is for the next one, which allocates otherwise.
     pa.default_memory_pool().release_unused()
 
 

@@ -90,6 +90,18 @@ class Manifest:
         return json.dumps(document, indent=2)
 
 
+def stage_files(
+    transformed: Transformed, kinds: Iterable[FileKind], prefix: str, scratch: Path, bucket: S3Bucket
+) -> list[StagedFile]:
+    """Stages one region's rows of the given kinds below `prefix`."""
+    paths: dict[FileKind, Path] = {"clean": transformed.clean_path, "rejected": transformed.rejected_path}
+    return [
+        file
+        for kind in kinds
+        for file in stage_rows(read_batches(paths[kind]), kind, transformed.region, prefix, scratch, bucket)
+    ]
+
+
 def stage_rows(
     batches: Iterable[pa.RecordBatch], kind: FileKind, region: str, prefix: str, scratch: Path, bucket: S3Bucket
 ) -> list[StagedFile]:
@@ -163,14 +175,10 @@ def stage(
     """Stages one region's rows of the given kinds."""
     watch = Stopwatch()
     bucket = load_bucket(bucket_block, bucket_name)
-    paths: dict[FileKind, Path] = {"clean": transformed.clean_path, "rejected": transformed.rejected_path}
-    region, prefix = transformed.region, attempt.staging_prefix
-    files = [
-        file for kind in kinds for file in stage_rows(read_batches(paths[kind]), kind, region, prefix, scratch, bucket)
-    ]
+    files = stage_files(transformed, kinds, attempt.staging_prefix, scratch, bucket)
     seconds = watch.seconds()
-    get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", region, len(files), seconds)
-    return StagedRegion(region, tuple(files), seconds)
+    get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", transformed.region, len(files), seconds)
+    return StagedRegion(transformed.region, tuple(files), seconds)
 
 
 @task(name="write-manifest", **RETRIES)

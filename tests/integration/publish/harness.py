@@ -10,17 +10,17 @@ from sqlalchemy import create_engine
 
 from blocks.register import storage_blocks
 from expectations.thresholds import Thresholds
-from tasks.arrow_files import read_batches
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import read_region
 from tasks.ledger import start_attempt
 from tasks.publish import Publication, Staged, publish_manifest
-from tasks.stage import Manifest, stage_rows
+from tasks.stage import FileKind, Manifest, stage_files
 from tasks.transform import transform_region
 from tasks.verify import Verification, compare, refuse_differences
 from tests.integration.conftest import World
 
+KINDS: tuple[FileKind, ...] = ("clean", "rejected")
 TOLERANT = Thresholds(max_rejected_percentage=Decimal(100))
 KEY = b"a key of tests, long enough for all"
 
@@ -40,8 +40,7 @@ def stage_attempt(world: World, attempt: Attempt, day: date, scratch: Path) -> S
         extracts.append(read_region(engine, region, Batch(day, ()).window, scratch, KEY, {}, lambda line: None))
         engine.dispose()
         transformed.append(transform_region(extracts[-1], scratch))
-        for kind, path in (("clean", transformed[-1].clean_path), ("rejected", transformed[-1].rejected_path)):
-            files += stage_rows(read_batches(path), kind, region, attempt.staging_prefix, scratch, bucket)  # type: ignore[arg-type]
+        files += stage_files(transformed[-1], KINDS, attempt.staging_prefix, scratch, bucket)
     manifest = Manifest(attempt, {e.region: e.snapshot_at for e in extracts}, tuple(files))
     return Staged(manifest, extracts, transformed, (), TOLERANT)
 

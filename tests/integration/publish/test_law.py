@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 
 from blocks import names
-from tasks.arrow_files import read_batches
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
-from tasks.stage import FileKind, Manifest, StagedFile, load_bucket, stage_rows
+from tasks.stage import Manifest, StagedFile, load_bucket, stage_files
 from tasks.warehouse import Row, Session
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.bugs import AFTER_COMMIT, IN_PUBLISH, IN_READING, IN_STAGING, Bug, Guard
-from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import KINDS, begin, fates, load, publish_staged, stage_attempt
 
 REGIONS = ("EUROPE", "US_WEST")
 DAY, CONTROL_DAY = date(2016, 5, 4), date(2016, 6, 8)
@@ -216,10 +215,7 @@ def stage_again(world: World, staged: Staged, attempt: Attempt, scratch: Path) -
     bucket = load_bucket(names.STAGING_BUCKET, world.environment["S3_STAGING_BUCKET"])
     files: list[StagedFile] = []
     for of_region in staged.transformed:
-        paths: dict[FileKind, Path] = {"clean": of_region.clean_path, "rejected": of_region.rejected_path}
-        for kind, path in paths.items():
-            prefix = attempt.staging_prefix
-            files += stage_rows(read_batches(path), kind, of_region.region, prefix, scratch, bucket)
+        files += stage_files(of_region, KINDS, attempt.staging_prefix, scratch, bucket)
     return replace(staged, manifest=Manifest(attempt, staged.manifest.snapshots, tuple(files)))
 
 
