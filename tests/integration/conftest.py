@@ -5,11 +5,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg2
@@ -32,6 +33,8 @@ from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session
 
 STOP_S_MAX = 15
+WAIT_S_MAX = 600
+POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -224,3 +227,11 @@ def day(request: pytest.FixtureRequest) -> date:
 
 
 _DAYS = pytest.StashKey[list[str]]()
+
+
+def wait_for(happened: Callable[[], Any], what: str) -> None:
+    """Polls until it happened; fails naming what did not happen."""
+    give_up = monotonic() + WAIT_S_MAX
+    while not happened():
+        assert monotonic() < give_up, f"not within {WAIT_S_MAX} s: {what}"
+        sleep(POLL_S)

@@ -144,7 +144,7 @@ def test_a_new_column_is_reported_and_kept_only_when_it_is_named(world: World, d
     try:
         world.insert(
             "EUROPE",
-            {"sale_id": f"tier-{day}", "loyalty_tier": "gold", "phone": "555", "sale_date": noon, "updated_at": noon},
+            {"sale_id": f"tier-{day}", "loyalty_tier": "gold", "phone": "Ann", "sale_date": noon, "updated_at": noon},
         )
         plain = world.run(day)
         of_sale = "SELECT EXTRA_ATTRIBUTES FROM SALES_FACT WHERE SALE_ID = ?"
@@ -156,6 +156,6 @@ def test_a_new_column_is_reported_and_kept_only_when_it_is_named(world: World, d
             world.run(day)
         ((kept,),) = world.sql(of_sale, (f"tier-{day}",))
         assert '"loyalty_tier": "gold"' in kept
-        assert "555" not in kept
+        assert "Ann" not in kept
     finally:
         world.change("EUROPE", "ALTER TABLE sales_transactions DROP loyalty_tier, DROP phone")

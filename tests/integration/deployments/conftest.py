@@ -22,10 +22,8 @@ from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_W
 from deployments.apply import apply
 from local.environment import CHECKOUT, HOST
 from tests.integration.commands import run_prefect
-from tests.integration.conftest import World, stop
+from tests.integration.conftest import POLL_S, World, stop, wait_for
 
-WAIT_S_MAX = 600
-POLL_S = 0.5
 BUSY_TRIES_MAX = 20
 RUN_ALL = """
 import sys
@@ -160,14 +158,6 @@ class PatientClient(httpx.Client):
 def distinct(things: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each once. The server acts at least once on an event: again, when its database was locked while it noted that."""
     return [thing for number, thing in enumerate(things) if thing not in things[:number]]
-
-
-def wait_for(happened: Callable[[], Any], what: str) -> None:
-    """Polls until it happened; fails naming what did not happen."""
-    give_up = time.monotonic() + WAIT_S_MAX
-    while not happened():
-        assert time.monotonic() < give_up, f"not within {WAIT_S_MAX} s: {what}"
-        time.sleep(POLL_S)
 
 
 @contextmanager

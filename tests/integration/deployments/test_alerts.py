@@ -11,8 +11,8 @@ from prefect.events import emit_event
 
 from deployments.automations import TERMINAL, Limits, apply_automations, planned_automations
 from expectations.regions import REGIONS
-from tests.integration.conftest import World
-from tests.integration.deployments.conftest import Operator, automations_enabled, wait_for
+from tests.integration.conftest import World, wait_for
+from tests.integration.deployments.conftest import Operator, automations_enabled
 
 DAILY = "daily-sales/production"
 USUAL = Limits(sla=timedelta(minutes=120))

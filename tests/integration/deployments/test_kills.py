@@ -17,8 +17,8 @@ from flows.watchdog import main as watch_outside
 from local import stack
 from local.environment import CHECKOUT, state_dir
 from tasks.watch.processes import Process, find_process
-from tests.integration.conftest import World, stop
-from tests.integration.deployments.conftest import Operator, wait_for
+from tests.integration.conftest import World, stop, wait_for
+from tests.integration.deployments.conftest import Operator
 
 DAILY, WATCHDOG = "daily-sales/production", "watchdog/production"
 
