@@ -26,12 +26,12 @@ def repeated(hashes: np.ndarray) -> np.ndarray:
 
 
 def key_codes(hashes: np.ndarray, batches: Iterable[pa.RecordBatch]) -> np.ndarray:
-    """An int64 number per row: the same for equal keys, another for other keys, -1 for NULL.
+    """An int32 number per row: the same for equal keys, another for other keys, -1 for NULL.
 
     `hashes` are those of the column `sale_id` of `batches`. Only where hashes meet are the texts compared: a hash that
     no other row has belongs to a key that no other row has, and two keys with one hash stay two.
     """
-    codes = np.arange(len(hashes))
+    codes = np.arange(len(hashes), dtype=np.int32)
     is_repeated = repeated(hashes)
     first: dict[str | None, int] = {None: -1}
     for batch, codes_of_batch, repeated_of_batch in sliced(batches, codes, is_repeated):

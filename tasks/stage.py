@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,27 +111,38 @@ def stage_rows(
     """
     staged: list[StagedFile] = []
     groups = in_tables(batches, ROW_GROUP_BYTES)
-    while (first := next(groups, None)) is not None:
-        file_name = f"{region}-{len(staged):03d}.parquet"
+    for number in count():
+        file_name = f"{region}-{number:03d}.parquet"
         name, path = f"{kind}/{file_name}", scratch / f"{kind}-{file_name}"
-        rows, tally = write_file(chain([first], groups), kind, path)
-        _upload(bucket, path, f"{prefix}/{name}")
-        staged.append(StagedFile(name, kind, region, rows, path.stat().st_size, sha256_of(path), tally))
+        rows, tally = write_file(groups, kind, path)
+        if rows:
+            _upload(bucket, path, f"{prefix}/{name}")
+            staged.append(StagedFile(name, kind, region, rows, path.stat().st_size, sha256_of(path), tally))
         path.unlink()
+        if not rows:
+            break
     return staged
 
 
 def write_file(groups: Iterable[pa.Table], kind: FileKind, path: Path) -> tuple[int, Tally | None]:
-    """Takes row groups until the file has FILE_BYTES; answers rows and tally. zstd, timestamps in UTC microseconds."""
+    """Takes row groups until the file has FILE_BYTES or there are none; answers rows and tally.
+
+    zstd, timestamps in UTC microseconds.
+    """
     rows, tally = 0, Tally()
     with (
         open(path, "wb") as file,
         pq.ParquetWriter(file, SCHEMAS[kind], compression="zstd", coerce_timestamps="us", version="2.6") as writer,
     ):
-        for group in groups:
+
+        def write(group: pa.Table) -> None:
+            nonlocal rows, tally
             write_group(group, writer)
             rows += group.num_rows
             tally += tally_of_table(group) if kind == "clean" else Tally()
+
+        # Not a loop over the groups: it would hold one while the next is read.
+        for _ in map(write, groups):
             if file.tell() >= FILE_BYTES:
                 break
     return rows, tally if kind == "clean" else None
