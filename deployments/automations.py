@@ -25,8 +25,9 @@ DAILY = "daily-sales/production"
 WATCHDOG = "watchdog/production"
 SEND_ALERT = "send-alert/production"
 LOADS = (DAILY, "backfill/production")
+REPAIRS = ("rollback/production",)
 HOUSEKEEPING = ("list-rejected/production", "clean-staging/production")
-TOLD_EACH_TIME = (*LOADS, "check-setup/production", *HOUSEKEEPING, "alert-drill/production")
+TOLD_EACH_TIME = (*LOADS, "check-setup/production", *REPAIRS, *HOUSEKEEPING, "alert-drill/production")
 
 FAILED = frozenset({"Failed", "Crashed", "TimedOut"})
 OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, "Yielded"})

@@ -1,5 +1,6 @@
 """The parameters of the flows: typed, and validated by us; their descriptions stand in the flows' docstrings."""
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ from expectations.regions import REGIONS
 from tasks.batch import Batch, choose_regions, day_before, parse_business_date, refuse_future
 from tasks.gaps import DateRange, check_range
 
+REASON_LENGTH_MAX = 500
+
 ACTIVE_MAX = 8
 """Dates side by side: each has all its regions in memory and on the scratch disk."""
 
@@ -19,6 +22,27 @@ def _date_text(value: Any) -> str | None:
     if value is None:
         return None
     return refuse_future(parse_business_date(value), datetime.now(UTC)).isoformat()
+
+
+def _batch_name(value: Any) -> str:
+    """The batch id of a date, or of named keys as it stands."""
+    if isinstance(value, str) and re.fullmatch(_NAMED_KEYS, value):
+        return value
+    try:
+        day = parse_business_date(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or give a batch id like H20240116T091500Z") from None
+    return Batch(refuse_future(day, datetime.now(UTC)), ()).batch_id
+
+
+def _reason(value: Any) -> str:
+    """A text that says something, in one line of at most REASON_LENGTH_MAX characters."""
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not 0 < len(text) <= REASON_LENGTH_MAX:
+        raise ValueError(
+            f"reason {value!r} says nothing or too much: write why, in 1 to {REASON_LENGTH_MAX} characters"
+        )
+    return text
 
 
 def _region_list(value: Any) -> list[str] | None:
@@ -47,6 +71,8 @@ def _schema(expected: str, *kinds: dict[str, Any], strict: tuple[dict[str, Any],
 _NOTHING = {"type": "null"}
 _DATE_TEXT = {"type": "string", "pattern": r"^\d{4}(-(0[1-9]|1[0-2])-|(0[1-9]|1[0-2]))(0[1-9]|[12]\d|3[01])$"}
 _DATE_NUMBER = {"type": "integer", "minimum": 1900_01_01, "maximum": 2999_12_31}
+_NAMED_KEYS = r"[RH]\d{8}T\d{6}Z"
+_BATCH_ID = {"type": "string", "pattern": f"^{_NAMED_KEYS}$"}
 _REGIONS = {"type": "array", "items": {"type": "string", "enum": list(REGIONS)}}
 
 BusinessDate = Annotated[
@@ -57,6 +83,22 @@ BusinessDate = Annotated[
         *({"type": "string"}, {"type": "integer"}, _NOTHING),
         strict=(_DATE_TEXT, _DATE_NUMBER, _NOTHING),
     ),
+]
+
+BatchName = Annotated[
+    str | int,
+    BeforeValidator(_batch_name),
+    _schema(
+        "a day like 2024-01-15 or 20240115, or a batch id like H20240116T091500Z",
+        *({"type": "string"}, {"type": "integer"}),
+        strict=(_DATE_TEXT, _DATE_NUMBER, _BATCH_ID),
+    ),
+]
+
+Reason = Annotated[
+    str,
+    BeforeValidator(_reason),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": REASON_LENGTH_MAX}),
 ]
 
 RegionCodes = Annotated[

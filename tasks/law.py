@@ -62,6 +62,7 @@ class Standing:
     misnamed: int
     rejected: int
     replaceable: int
+    replaced: int
     of_keys: Tallies
 
 
@@ -81,10 +82,10 @@ def count_standing(session: Session, attempt: Attempt, regions: Sequence[str]) -
     """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
     run = [attempt.run_number, attempt.batch_id]
     statement = render("publish/count_rows", places=", ".join("?" * len(regions)))
-    (counts,) = session.query(statement, [attempt.run_number, *run, *run, *regions])
-    fact, of_run, misnamed, rejected, replaceable = (int(count) for count in counts)
+    (counts,) = session.query(statement, [attempt.run_number, *run, *run, *regions, attempt.run_number])
+    fact, of_run, misnamed, rejected, replaceable, replaced = (int(count) for count in counts)
     of_keys = tallies_of_rows(session.query(render("publish/count_fact", **vars(attempt.staging_tables))), keys=2)
-    return Standing(fact, of_run, misnamed, rejected, replaceable, of_keys)
+    return Standing(fact, of_run, misnamed, rejected, replaceable, replaced, of_keys)
 
 
 def count_fates(session: Session, tables: StagingTables, regions: Sequence[str]) -> tuple[Published, ...]:
@@ -181,6 +182,7 @@ def _check_whole_tables(
     _demand_rows("SALES_FACT_UNDO", written, add_up(found.undo.values()).rows)
     _demand_rows("SALES_REJECTED", before.rejected - before.replaceable + rejected, found.after.rejected)
     _demand_rows("SALES_REJECTED of older runs", 0, found.after.replaceable)
+    _demand_rows("SALES_REJECTED_UNDO", before.replaceable, found.after.replaced)
 
 
 def _rows(regions: Sequence[Published], *fates: str) -> int:

@@ -35,6 +35,7 @@ class Status(StrEnum):
     EMPTY = "EMPTY"
     FAILED = "FAILED"
     OVERTAKEN = "OVERTAKEN"
+    ROLLED_BACK = "ROLLED_BACK"
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,15 @@ def is_committed(session: Session, run_number: int) -> bool:
     return bool(entries)
 
 
+def next_run_number(session: Session) -> int:
+    """The next number of the one counter."""
+    ((run_number,),) = session.query("SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL")
+    return int(run_number)
+
+
 def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minutes: int) -> Attempt:
     """Takes the next run number and records STARTED for every region."""
-    ((run_number,),) = session.query("SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL")
-    attempt = Attempt(int(run_number), flow_run_id, batch.batch_id, batch.regions)
+    attempt = Attempt(next_run_number(session), flow_run_id, batch.batch_id, batch.regions)
     record(session, attempt, [Entry(region, Status.STARTED, lease_minutes=lease_minutes) for region in batch.regions])
     return attempt
 

@@ -190,11 +190,13 @@ def _publish_rows(session: Session, manifest: Manifest, regions: Sequence[str]) 
     session.query(render("publish/insert_cross_region", **names))
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number])
     for region in regions:
-        session.query(render("publish/delete_replaced_rejected"), [attempt.batch_id, region, attempt.run_number])
+        replaced = [attempt.batch_id, region, attempt.run_number]
+        session.query(render("publish/insert_rejected_undo"), [attempt.run_number, *replaced])
+        session.query(render("publish/delete_replaced_rejected"), replaced)
     session.query(render("publish/insert_undo", **names), [attempt.run_number, attempt.batch_id])
     merge = render("publish/merge_sales_fact", **names, batch_id=attempt.batch_id, run_number=str(attempt.run_number))
     session.query(merge)
-    session.query(render("publish/close_rejected"))
+    session.query(render("publish/close_rejected"), [attempt.run_number])
     return count_fates(session, tables, regions)
 
 

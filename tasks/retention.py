@@ -12,7 +12,7 @@ from tasks.errors import NeedsPersonError
 from tasks.retries import RETRIES
 from tasks.scratch import leftovers, remove, scratch_root
 from tasks.stage import MANIFEST_NAME, load_bucket
-from tasks.statements import render
+from tasks.statements import UNDO_TABLES, render
 from tasks.warehouse import Session, open_session
 
 TAG = "retail-sales clean-staging"
@@ -80,9 +80,12 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
     values = {"verb": "SELECT COUNT(*)" if dry_run else "DELETE", "days": f"{days:d}"}
     with session.transaction():
         session.query(render("publish/lock"), [0])
-        ((undo,),) = session.query(render("retention/old_undo_rows", **values))
+        undo = 0
+        for undo_table in UNDO_TABLES:
+            ((rows,),) = session.query(render("retention/old_undo_rows", undo_table=undo_table, **values))
+            undo += int(rows)
         ((rejected,),) = session.query(render("retention/old_rejected_rows", **values))
-    return [Removal("undo rows", days, int(undo)), Removal("closed rejected rows", days, int(rejected))]
+    return [Removal("undo rows", days, undo), Removal("closed rejected rows", days, int(rejected))]
 
 
 @task(name="remove-staged", **RETRIES)

@@ -11,10 +11,13 @@ from string import Template
 
 from expectations.columns import Column, Kind, Role
 from expectations.regions import REGIONS, Region
-from expectations.tables import CLEAN_COLUMNS, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
+from expectations.tables import CLEAN_COLUMNS, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
 _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
+
+UNDO_TABLES = ("SALES_FACT_UNDO", "SALES_REJECTED_UNDO")
+"""What publishes have changed, as it was before."""
 
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 
@@ -111,6 +114,16 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
 _ATTRIBUTE_NAMES = tuple(c.stored_name for c in CLEAN_COLUMNS if c.role not in (Role.KEY, Role.REGION))
 """All columns of a sale but those that name it."""
+_FACT_NAMES = (*_CLEAN_NAMES, "etl_batch_id", "etl_run_number", "etl_snapshot_at", "etl_inserted_at", "etl_updated_at")
+_OPEN_REJECTED_NAMES = (
+    *REJECTED_SCHEMA.names,
+    "etl_batch_id",
+    "etl_run_number",
+    "etl_snapshot_at",
+    "status",
+    "first_seen_at",
+)
+"""All columns of a rejected row that is open; what closed it is NULL."""
 
 _COLUMN_LISTS = {
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
@@ -123,6 +136,8 @@ _COLUMN_LISTS = {
     "rejected_money_sums": _rejected_money_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
+    "fact_columns": _names(_FACT_NAMES),
+    "rejected_columns": _names(_OPEN_REJECTED_NAMES),
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
     "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),
     "clean_columns_as_text": ", ".join(_as_text(c) for c in CLEAN_COLUMNS if c.stored_name in REJECTED_SOURCE_COLUMNS),

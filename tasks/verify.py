@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
-from tasks.errors import NeedsPersonError, SalesEtlError
+from tasks.attempt import Attempt
+from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
+from tasks.rollback import roll_back_run
 from tasks.stage import Manifest
 from tasks.statements import render
 from tasks.stopwatch import Stopwatch
@@ -74,13 +76,25 @@ def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) ->
         raise NeedsPersonError(f"the fact table does not show the published batch: {'; '.join(wrong)}")
 
 
+def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
+    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError."""
+    try:
+        refuse_differences(verification.comparisons, verification.repeated_keys)
+    except NeedsPersonError as error:
+        try:
+            roll_back_run(session, attempt, one_line(error))
+        except NeedsPersonError as obstacle:
+            raise NeedsPersonError(f"{error}; it was not put back: {obstacle}") from error
+        raise NeedsPersonError(f"{error}; the batch was put back as it was before this run") from error
+
+
 @task(name="verify", **RETRIES)
 def verify(manifest: Manifest, publication: Publication, connector_block: str, warehouse: str) -> Verification:
-    """The second look; afterwards the attempt's staging tables are dropped."""
+    """The second look: a batch that the table does not show is put back. Staging tables are dropped afterwards."""
     connector = SnowflakeHostConnector.load(connector_block)
     with open_session(connector, warehouse, f"retail-sales verify {manifest.attempt.batch_id}") as session:
         verification = compare(session, manifest, publication)
-        refuse_differences(verification.comparisons, verification.repeated_keys)
+        put_back_unless_shown(session, manifest.attempt, verification)
         with suppress(SalesEtlError):  # what stays is swept by a later run
             drop_staging_tables(session, manifest.attempt.staging_tables)
     get_run_logger().info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)

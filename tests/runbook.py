@@ -17,6 +17,7 @@ STACK = "stack"
 """Run by tests/integration/alerts/test_runbook_commands.py."""
 
 _DAY = "prefect deployment run 'daily-sales/production' -p date=$DATE"
+_ROLLBACK = "prefect deployment run 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
 _DAYS = "prefect deployment run 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
 
 COVERED = {
@@ -47,6 +48,8 @@ COVERED = {
     f"{_DAYS} -p dry_run=true": DEPLOYED,
     _DAYS: DEPLOYED,
     "prefect deployment run 'backfill/production'": DEPLOYED,
+    f"{_ROLLBACK} -p dry_run=true": DEPLOYED,
+    _ROLLBACK: DEPLOYED,
     "prefect deployment run 'check-setup/production'": DEPLOYED,
     "prefect deployment run 'list-rejected/production'": DEPLOYED,
     "prefect deployment run 'clean-staging/production' -p dry_run=true": DEPLOYED,

@@ -2,7 +2,7 @@
 -- A version in the future counts as read at its snapshot, so that its correction closes it. A version without a time,
 -- or corrected without a newer one, is closed by the run that published the key later.
 UPDATE ANALYTICS.SALES_REJECTED
-SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP()
+SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP(), CLOSED_BY_RUN_NUMBER = ?
 WHERE STATUS = 'OPEN' AND EXISTS (
     SELECT 1
     FROM ANALYTICS.SALES_FACT AS FACT

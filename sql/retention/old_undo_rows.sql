@@ -1,4 +1,4 @@
--- Guarantees: counts or deletes, as the verb says, the rows of the undo log that are older than so many days.
+-- Guarantees: counts or deletes, as the verb says, the rows of an undo log that are older than so many days.
 ${verb}
-FROM ANALYTICS.SALES_FACT_UNDO
+FROM ANALYTICS.${undo_table}
 WHERE UNDO_RECORDED_AT < DATEADD('day', -${days}, CURRENT_TIMESTAMP())

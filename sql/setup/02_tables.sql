@@ -31,9 +31,26 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
     STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY (open, without sale_id) or CLOSED (a newer version was published)',
     FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)',
-    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a published version closed the entry (UTC)'
+    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a published version closed the entry (UTC)',
+    CLOSED_BY_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that published that version'
 )
 COMMENT = 'Rows that broke a rule, with all their reasons and the text of the source; personal data as tokens';
+
+-- A warehouse that was set up by an earlier version lacks it.
+ALTER TABLE ANALYTICS.SALES_REJECTED ADD COLUMN IF NOT EXISTS CLOSED_BY_RUN_NUMBER NUMBER(18,0);
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED_UNDO (
+    UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish replaced the row',
+    UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
+    UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
+    ${rejected_column_definitions},
+    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
+    ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
+    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
+    STATUS VARCHAR NOT NULL COMMENT 'OPEN or NO_KEY',
+    FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)'
+)
+COMMENT = 'Open rows of SALES_REJECTED that a later run of their batch replaced, as they were before';
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys',
@@ -52,7 +69,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     SUPERSEDED NUMBER(18,0) COMMENT 'Versions older than the one in the table',
     MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, control totals included, as JSON text',
     SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
-    CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED and OVERTAKEN',
+    CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED, OVERTAKEN and ROLLED_BACK',
     CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract'
 )
 COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';

@@ -56,6 +56,7 @@ DEPLOYMENTS = (
     Deployment("daily-sales/production", LOAD, scheduled=True),
     Deployment("backfill/production", LOAD),
     Deployment("check-setup/production", OPS),
+    Deployment("rollback/production", OPS),
     Deployment("list-rejected/production", OPS, scheduled=True),
     Deployment("clean-staging/production", OPS, scheduled=True),
     Deployment("watchdog/production", OPS, scheduled=True),

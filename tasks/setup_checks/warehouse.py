@@ -36,13 +36,14 @@ VIEWS = {"ETL_BATCHES_LATEST": "ETL_BATCHES", "ETL_BATCHES_IN_PRODUCTION": "ETL_
 """Views and the tables whose columns they show."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
-    "SALES_FACT": ("INSERT", "UPDATE"),
-    "SALES_FACT_UNDO": ("INSERT",),
+    "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
+    "SALES_FACT_UNDO": ("INSERT", "DELETE"),
     "SALES_REJECTED": ("INSERT", "UPDATE", "DELETE"),
+    "SALES_REJECTED_UNDO": ("INSERT", "DELETE"),
     "ETL_BATCHES": ("INSERT",),
     "ETL_LOCK": ("UPDATE",),
 }
-"""What publish does with each table."""
+"""What publish, rollback and clean-staging do with each table."""
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ANALYTICS\.(\w+) \(\n(.*?)\n\)", re.DOTALL)
 _COLUMN = re.compile(r"^ {4}(\w+) (\w+(?:\(\d+,\d+\))?)", re.MULTILINE)

@@ -38,6 +38,7 @@ ROWS = 30
 _RUN = "prefect deployment run"
 _DAILY = f"{_RUN} 'daily-sales/production' -p date=$DATE"
 _BACKFILL = f"{_RUN} 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
+_ROLLBACK = f"{_RUN} 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
 DRILL = f"{_RUN} 'alert-drill/production'"
 """Waits for a worker and for its mail: run to its end with the alerts."""
 
@@ -52,6 +53,8 @@ ENDS = {
     f"{_RUN} 'clean-staging/production' -p dry_run=true": "would remove .+",
     f"{_RUN} 'clean-staging/production'": "removed .+",
     f"{_RUN} 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": f"mailed: {DAY:%Y%m%d} all failed",
+    f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
+    _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
 }
 """The message with which the run of a command ends as Completed."""
 
@@ -137,15 +140,16 @@ def test_a_run_does_what_the_page_says(ended: dict[str, dict[str, Any]], command
 
 
 @pytest.mark.usefixtures("ended")
-def test_the_dates_are_loaded_and_the_mail_has_arrived(world: World) -> None:
-    batches = [f"{day:%Y%m%d}" for day in (LACKING, DAY)]
-    rows = "SELECT ETL_BATCH_ID, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID IN (?, ?) GROUP BY 1 ORDER BY 1"
-    assert world.sql(rows, tuple(batches)) == [(batch, 4 * ROWS) for batch in batches]
+def test_the_dates_are_loaded_and_rolled_back_and_the_mail_has_arrived(world: World) -> None:
+    lacking, rolled_back = (f"{day:%Y%m%d}" for day in (LACKING, DAY))
+    rows = "SELECT ETL_BATCH_ID, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID IN (?, ?) GROUP BY 1"
+    assert world.sql(rows, (lacking, rolled_back)) == [(lacking, 4 * ROWS)]
+    assert world.ledger(rolled_back) == dict.fromkeys(REGIONS, "ROLLED_BACK")
     (mail,) = mailbox.Maildir(state_dir() / "mail")
     assert str(mail["Subject"]).startswith(f"FAILED daily-sales {DAY}")
 
 
-DEFAULTS = {"mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}
+DEFAULTS = {"cascade", "mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}
 
 
 def flow_name(operator: Operator, run: dict[str, Any]) -> str:

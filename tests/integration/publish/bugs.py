@@ -453,6 +453,12 @@ IN_PUBLISH = (
         statement("publish/delete_replaced_rejected", (r"ETL_RUN_NUMBER < \?", "ETL_RUN_NUMBER > ?")),
     ),
     Bug(
+        "rejected rows that are replaced cannot be put back",
+        Guard.LAW,
+        "SALES_REJECTED_UNDO: rows 1 against 0",
+        statement("publish/insert_rejected_undo", (r"STATUS IN \('OPEN', 'NO_KEY'\)", "STATUS = 'CLOSED'")),
+    ),
+    Bug(
         "rejected rows without a key are not stored",
         Guard.LAW,
         "EUROPE rejected: rows 4 against 3",

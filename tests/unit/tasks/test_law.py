@@ -21,12 +21,14 @@ from tests.unit.sales import SNAPSHOT
 ATTEMPT = Attempt(42, "flow-run", "20240115", ("EUROPE",))
 Answers = dict[str, list[tuple[Any, ...]]]
 
-BEFORE = Standing(fact=100, of_run=0, misnamed=0, rejected=10, replaceable=1, of_keys={("EUROPE", "updated"): Tally(2)})
+BEFORE = Standing(
+    100, of_run=0, misnamed=0, rejected=10, replaceable=1, replaced=0, of_keys={("EUROPE", "updated"): Tally(2)}
+)
 PUBLISHED = law.Published("EUROPE", Tally(3), Tally(2), Tally(4), Tally(1), Tally(1))
 SOURCE = Tally(14)
 
 HOLDS: Answers = {
-    "publish/count_rows": [(103, 5, 0, 12, 0)],
+    "publish/count_rows": [(103, 5, 0, 12, 0, 1)],
     "publish/count_fact": [("EUROPE", fate, "EUR", rows) for fate, rows in (("inserted", 3), ("updated", 2))]
     + [("EUROPE", "unchanged", "EUR", 4)],
     "publish/count_undo": [("EUROPE", "inserted", None, 3), ("EUROPE", "updated", "EUR", 2)],
@@ -81,11 +83,12 @@ def test_a_law_that_holds_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "answer", "message"),
     [
-        ("publish/count_rows", [(102, 5, 0, 12, 0)], "SALES_FACT: rows 103 against 102"),
-        ("publish/count_rows", [(103, 6, 0, 12, 0)], "SALES_FACT of the run: rows 5 against 6"),
-        ("publish/count_rows", [(103, 5, 5, 12, 0)], "SALES_FACT of the run under another batch: rows 0 against 5"),
-        ("publish/count_rows", [(103, 5, 0, 11, 0)], "SALES_REJECTED: rows 12 against 11"),
-        ("publish/count_rows", [(103, 5, 0, 12, 1)], "SALES_REJECTED of older runs: rows 0 against 1"),
+        ("publish/count_rows", [(102, 5, 0, 12, 0, 1)], "SALES_FACT: rows 103 against 102"),
+        ("publish/count_rows", [(103, 6, 0, 12, 0, 1)], "SALES_FACT of the run: rows 5 against 6"),
+        ("publish/count_rows", [(103, 5, 5, 12, 0, 1)], "SALES_FACT of the run under another batch: rows 0 against 5"),
+        ("publish/count_rows", [(103, 5, 0, 11, 0, 1)], "SALES_REJECTED: rows 12 against 11"),
+        ("publish/count_rows", [(103, 5, 0, 12, 1, 1)], "SALES_REJECTED of older runs: rows 0 against 1"),
+        ("publish/count_rows", [(103, 5, 0, 12, 0, 0)], "SALES_REJECTED_UNDO: rows 1 against 0"),
         ("publish/count_fact", HOLDS["publish/count_fact"][1:], "EUROPE inserted: rows 3 against 0"),
         ("publish/count_undo", HOLDS["publish/count_undo"][1:], "EUROPE undo of inserted: rows 3 against 0"),
         ("publish/count_undo", HOLDS["publish/count_undo"][:1], "EUROPE undo of updated: rows 2 against 0"),

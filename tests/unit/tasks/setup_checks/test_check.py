@@ -44,7 +44,14 @@ def test_clocks_a_minute_apart_are_wrong(seconds: int) -> None:
 
 def test_the_columns_of_the_set_up_script_are_known() -> None:
     tables = declared_tables(render("setup/02_tables"))
-    assert set(tables) == {"SALES_FACT", "SALES_FACT_UNDO", "SALES_REJECTED", "ETL_BATCHES", "ETL_LOCK"}
+    assert set(tables) == {
+        "SALES_FACT",
+        "SALES_FACT_UNDO",
+        "SALES_REJECTED",
+        "SALES_REJECTED_UNDO",
+        "ETL_BATCHES",
+        "ETL_LOCK",
+    }
     contract = {column.stored_name.upper(): column.snowflake_type.partition("(6)")[0] for column in CLEAN_COLUMNS}
     assert contract.items() <= tables["SALES_FACT"].items()
 

@@ -1,0 +1,116 @@
+"""Takes a batch out of the fact table: every row is again what it was before, rejected rows and ledger too."""
+
+import sys
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+from prefect.states import Completed, State
+
+from blocks import names
+from blocks.variables import read_variable
+from flows.command_line import run
+from flows.lost_engine import ended_with_its_engine
+from flows.parameters import BatchName, Reason
+from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
+
+TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
+"""Artifacts: what changes per region and currency, and the first sales that change."""
+
+
+@flow(name="rollback")
+def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bool = False) -> State:
+    """Puts every row back to what it was before a batch: sales, rejected rows and ledger, in one transaction, or
+    changes nothing.
+
+    Args:
+        date: Business date whose batch goes, as 2024-01-15 or 20240115, or a batch id like H20240116T091500Z.
+        reason: Why, for the ledger and for who reads it later.
+        cascade: Roll back the later batches that have changed the same sales, too. Without it they are a refusal.
+        dry_run: Show what would change, and change nothing.
+
+    Ends as Completed with the figures in its message and in the artifacts `rollback` and `rollback-sales`. The ledger
+    says ROLLED_BACK: no backfill in mode missing or failed loads the date again. Ends as Failed when the batch is not
+    in production, was published longer ago than undo_retention_days, or a later batch has changed its sales.
+    """
+    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
+    with ended_with_its_engine():
+        rolled_back = roll_back_batch(
+            date, reason, cascade, dry_run, read_variable("undo_retention_days"), str(flow_run.id), **warehouse
+        )
+    show_difference(rolled_back, dry_run)
+    return Completed(message=in_words(rolled_back, dry_run))
+
+
+def in_words(rolled_back: Rollback, dry_run: bool) -> str:
+    """What happened, or would, in a line."""
+    difference = rolled_back.difference
+    if difference is None:
+        return f"batch {rolled_back.batch_id} was rolled back before, {rolled_back.done_before}: nothing to do"
+    now = sum(change.rows_now for change in difference.changes)
+    after = sum(change.rows_after for change in difference.changes)
+    verb = "would roll" if dry_run else "rolled"
+    return (
+        f"{verb} back {', '.join(difference.batches)}: {now - after} sales go, {after} are what they were before, "
+        f"{difference.rejected.brought} rejected rows go, "
+        f"{difference.rejected.replaced + difference.rejected.closed} are open again"
+    )
+
+
+def show_difference(rolled_back: Rollback, dry_run: bool) -> None:
+    """Writes the tables of what changes; none when nothing does."""
+    if difference := rolled_back.difference:
+        what = f"What {'a rollback would change' if dry_run else 'the rollback has changed'}"
+        batches = ", ".join(difference.batches)
+        create_table_artifact(to_totals(difference), key=TOTALS_KEY, description=f"{what}: {batches}")
+        sample = f"The first {SAMPLE_ROWS_MAX} sales at most, as they stood and as they were before: {batches}"
+        create_table_artifact(to_sales(difference), key=SALES_KEY, description=sample)
+
+
+def to_totals(difference: Difference) -> list[dict[str, Any]]:
+    """Sales and exact money per region and currency, and the rejected rows in a line of their own."""
+    rejected = difference.rejected
+    return [
+        *(
+            {
+                "region": change.region,
+                "currency": change.currency,
+                "sales now": change.rows_now,
+                "sales after": change.rows_after,
+                "total_amount now": str(change.amount_now),
+                "total_amount after": str(change.amount_after),
+            }
+            for change in difference.changes
+        ),
+        {
+            "region": "rejected rows",
+            "currency": "",
+            "sales now": rejected.brought,
+            "sales after": rejected.replaced + rejected.closed,
+            "total_amount now": "",
+            "total_amount after": "",
+        },
+    ]
+
+
+def to_sales(difference: Difference) -> list[dict[str, Any]]:
+    """The sample of sales; one that is new has nothing before."""
+    return [
+        {
+            "region": region,
+            "sale_id": sale_id,
+            "currency": currency or "",
+            "updated_at now": str(updated_now or ""),
+            "updated_at before": str(updated_before or ""),
+            "total_amount now": "" if amount_now is None else str(amount_now),
+            "total_amount before": "" if amount_before is None else str(amount_before),
+        }
+        for region, sale_id, currency, updated_now, amount_now, updated_before, amount_before in difference.sales
+    ]
+
+
+if __name__ == "__main__":
+    date, reason = (*sys.argv[1:3], "", "")[:2]
+    cascade, dry_run = ("--cascade" in sys.argv[3:]), ("--dry-run" in sys.argv[3:])
+    sys.exit(run(rollback, date=date, reason=reason, cascade=cascade, dry_run=dry_run))

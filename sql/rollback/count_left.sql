@@ -1,0 +1,17 @@
+-- Answers how many versions that had to return do not stand in the fact table in every column, and how many rows the runs
+-- still have there, among the rejected rows and among those that they closed: four times 0.
+SELECT
+    (
+        SELECT COUNT(*)
+        FROM (
+            SELECT ${fact_columns}
+            FROM ANALYTICS.SALES_FACT_UNDO
+            WHERE UNDO_RUN_NUMBER IN (${runs}) AND UNDO_FATE = 'updated' AND ETL_RUN_NUMBER NOT IN (${runs})
+            EXCEPT
+            SELECT ${fact_columns}
+            FROM ANALYTICS.SALES_FACT
+        ) AS LOST
+    ),
+    (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER IN (${runs})),
+    (SELECT COUNT(*) FROM ANALYTICS.SALES_REJECTED WHERE ETL_RUN_NUMBER IN (${runs})),
+    (SELECT COUNT(*) FROM ANALYTICS.SALES_REJECTED WHERE CLOSED_BY_RUN_NUMBER IN (${runs}))

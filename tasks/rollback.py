@@ -1,0 +1,290 @@
+"""Rollback: puts every row back to what it was before a batch, in ONE transaction, or changes nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from prefect import get_run_logger, task
+
+from blocks.snowflake import SnowflakeHostConnector
+from tasks.attempt import Attempt
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
+from tasks.ledger import Entry, Status, next_run_number, record
+from tasks.retries import RETRIES
+from tasks.statements import UNDO_TABLES, render, text_literal
+from tasks.warehouse import Row, Session, open_session
+
+SAMPLE_ROWS_MAX = 100
+"""Sales that the table of differences shows."""
+
+LEFT = (
+    "versions that return",
+    "SALES_FACT of the batch",
+    "SALES_REJECTED of the batch",
+    "rejected rows that the batch closed",
+)
+"""What sql/rollback/count_left.sql counts."""
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """A run's publish of one region, whose rows stand in the fact table. `changed` sales are new or got a version.
+
+    `kept_since` is the time (aware, UTC) since when the undo log is kept.
+    """
+
+    batch_id: str
+    region: str
+    run_number: int
+    changed: int
+    published_at: datetime
+    kept_since: datetime
+
+
+@dataclass(frozen=True)
+class Change:
+    """Sales of one region and currency that a rollback changes: how many stand now and afterwards, with their gross
+    amounts (exact, in the currency)."""
+
+    region: str
+    currency: str
+    rows_now: int
+    amount_now: Decimal
+    rows_after: int
+    amount_after: Decimal
+
+
+@dataclass(frozen=True)
+class RejectedChange:
+    """Numbers of rejected rows that a rollback changes: brought by the batch, replaced by it, closed by it."""
+
+    brought: int
+    replaced: int
+    closed: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a rollback of `batches` changes, or has changed. `sales` are up to SAMPLE_ROWS_MAX of them: region, key,
+    currency, then `updated_at` and `total_amount` as they stand and as they were."""
+
+    batches: tuple[str, ...]
+    runs: tuple[PublishedRun, ...]
+    changes: tuple[Change, ...]
+    rejected: RejectedChange
+    sales: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """How a rollback ended. `run_number` is its own in the ledger, None for a dry run; `done_before` says when somebody
+    else has put the batch back already, and then nothing was changed."""
+
+    batch_id: str
+    run_number: int | None
+    difference: Difference | None
+    done_before: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the tables hold, as sql/rollback/count_standing.sql counts it."""
+
+    fact: int
+    untouched: int
+    undo: int
+    returning: int
+    rejected: int
+
+
+def roll_back(
+    session: Session, batch_id: str, reason: str, cascade: bool, undo_days: int, flow_run_id: str
+) -> Rollback:
+    """Puts the batch back, and with `cascade` those that have changed its sales since; the ledger says ROLLED_BACK.
+
+    Raises NeedsPersonError when the batch is not in production, is older than the undo log, or was changed by others.
+    """
+    run_number = next_run_number(session)
+    with session.transaction():
+        session.query(render("publish/lock"), [run_number])
+        if done := _done_before(session, batch_id):
+            return Rollback(batch_id, None, None, done)
+        difference = find_difference(session, batch_id, cascade, undo_days)
+        put_back(session, difference.runs, run_number)
+        for batch in difference.batches:
+            attempt = Attempt(run_number, flow_run_id, batch, _known_regions(session, batch))
+            record(session, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
+    return Rollback(batch_id, run_number, difference)
+
+
+def look_at_rollback(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Rollback:
+    """What `roll_back` would do, raising what it would raise; changes nothing."""
+    if done := _done_before(session, batch_id):
+        return Rollback(batch_id, None, None, done)
+    return Rollback(batch_id, None, find_difference(session, batch_id, cascade, undo_days))
+
+
+def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
+    """Puts back what this one run has published; the ledger says FAILED, so that its date is a gap like any other.
+
+    Raises NeedsPersonError when a later batch has changed its sales, or when they were put back already.
+    """
+    with session.transaction():
+        session.query(render("publish/lock"), [attempt.run_number])
+        in_effect = _runs_in_effect(session, [attempt.batch_id], days=0)
+        runs = [run for run in in_effect if run.run_number == attempt.run_number]
+        if not runs:
+            raise NeedsPersonError(f"batch {attempt.batch_id} was rolled back in the meantime")
+        _refuse_later(attempt.batch_id, _later_batches(session, runs))
+        put_back(session, runs, attempt.run_number)
+        record(session, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
+
+
+def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:
+    """The batches and runs that go, and what that changes. Raises NeedsPersonError as `roll_back` says."""
+    batches, runs = [batch_id], _runs_in_effect(session, [batch_id], undo_days)
+    while later := _later_batches(session, runs):
+        if not cascade:
+            _refuse_later(batch_id, later)
+        batches = sorted({*batches, *later})
+        runs = _runs_in_effect(session, batches, undo_days)
+    _refuse_old(runs, undo_days)
+    names = {"runs": _numbers(runs)}
+    changes = session.query(render("rollback/count_changes", **names))
+    (rejected,) = session.query(render("rollback/count_rejected", **names))
+    sales = session.query(render("rollback/changed_sales", rows_max=f"{SAMPLE_ROWS_MAX:d}", **names))
+    return Difference(
+        tuple(batches),
+        tuple(runs),
+        tuple(
+            Change(region, currency, int(rows_now), amount_now, int(rows_after), amount_after)
+            for region, currency, rows_now, amount_now, rows_after, amount_after in changes
+        ),
+        RejectedChange(*(int(rows) for rows in rejected)),
+        tuple(sales),
+    )
+
+
+def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int) -> None:
+    """Every row is what it was before these runs; inside the caller's transaction, under the lock.
+
+    Raises PublishRefusedError when something is left of them, is lost, or was changed besides.
+    """
+    names = {"runs": _numbers(runs)}
+    before = _count_standing(session, runs)
+    _demand("undo log", sum(run.changed for run in runs), before.undo)
+    ((brought, replaced, _),) = session.query(render("rollback/count_rejected", **names))
+    for statement in (
+        render("rollback/delete_sales", **names),
+        render("rollback/restore_sales", **names),
+        render("rollback/delete_rejected", **names),
+        render("rollback/restore_rejected", **names),
+        render("rollback/reopen_rejected", **names),
+    ):
+        session.query(statement)
+    after = _count_standing(session, runs)
+    _demand("SALES_FACT", before.untouched + before.returning, after.fact)
+    _demand("SALES_REJECTED", before.rejected - int(brought) + int(replaced), after.rejected)
+    for what, rows in zip(LEFT, session.query(render("rollback/count_left", **names))[0], strict=True):
+        _demand(what, 0, int(rows))
+    session.query(render("publish/close_rejected"), [run_number])
+    for undo_table in UNDO_TABLES:
+        session.query(render("rollback/delete_undo", undo_table=undo_table, **names))
+
+
+def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> Standing:
+    (counts,) = session.query(render("rollback/count_standing", runs=_numbers(runs)))
+    return Standing(*(int(count) for count in counts))
+
+
+def _demand(what: str, expected: int, found: int) -> None:
+    if expected != found:
+        raise PublishRefusedError(f"the rollback does not hold for {what}: rows {expected} against {found}")
+
+
+def _numbers(runs: Iterable[PublishedRun]) -> str:
+    """The run numbers for an IN; 0, which no run has, for none."""
+    return ", ".join(f"{number:d}" for number in sorted({run.run_number for run in runs})) or "0"
+
+
+def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list[PublishedRun]:
+    statement = render(
+        "rollback/runs_in_effect",
+        batches=", ".join(text_literal(batch) for batch in batches),
+        kept_since=f"DATEADD('day', -{days:d}, CURRENT_TIMESTAMP())",
+    )
+    return [
+        PublishedRun(batch_id, region, int(run_number), int(changed), published_at, kept_since)
+        for batch_id, region, run_number, changed, published_at, kept_since in session.query(statement)
+    ]
+
+
+def _later_batches(session: Session, runs: Iterable[PublishedRun]) -> dict[str, int]:
+    """Other batches that have changed sales of these runs since, with how many."""
+    return {batch: int(rows) for batch, rows in session.query(render("rollback/later_batches", runs=_numbers(runs)))}
+
+
+def _refuse_later(batch_id: str, later: Mapping[str, int]) -> None:
+    if later:
+        told = ", ".join(f"{batch} ({rows})" for batch, rows in later.items())
+        raise NeedsPersonError(
+            f"batch {batch_id} cannot be rolled back alone: later batches have changed its sales: {told}; "
+            "cascade=true rolls them back too, dry_run=true shows what that changes"
+        )
+
+
+def _refuse_old(runs: Iterable[PublishedRun], undo_days: int) -> None:
+    for run in runs:
+        if run.published_at < run.kept_since:
+            raise NeedsPersonError(
+                f"batch {run.batch_id} ({run.region}) was published on {run.published_at:%Y-%m-%d}, longer ago than "
+                f"undo_retention_days ({undo_days}): what was published since {run.kept_since:%Y-%m-%d %H:%M} UTC can "
+                "be rolled back; correct the source and run the date again"
+            )
+
+
+def _done_before(session: Session, batch_id: str) -> str | None:
+    """When and why all regions of the batch were rolled back; None when one is in production.
+
+    Raises NeedsPersonError when none ever was.
+    """
+    shown = session.query(render("rollback/in_production"), [batch_id])
+    if not shown:
+        raise NeedsPersonError(
+            f"batch {batch_id} is not in production, there is nothing to roll back: the ledger knows "
+            f"{'no run of it' if not _known_regions(session, batch_id) else 'only runs that published nothing'}"
+        )
+    if any(status != Status.ROLLED_BACK for _, status, *_ in shown):
+        return None
+    _, _, run_number, recorded_at, cause = max(shown, key=lambda row: row[2])
+    return f"by run {run_number} at {recorded_at:%Y-%m-%d %H:%M} UTC ({cause})"
+
+
+def _known_regions(session: Session, batch_id: str) -> tuple[str, ...]:
+    known = session.query("SELECT DISTINCT REGION FROM ANALYTICS.ETL_BATCHES WHERE BATCH_ID = ? ORDER BY 1", [batch_id])
+    return tuple(region for (region,) in known)
+
+
+@task(name="roll-back", **RETRIES)
+def roll_back_batch(
+    batch_id: str,
+    reason: str,
+    cascade: bool,
+    dry_run: bool,
+    undo_days: int,
+    flow_run_id: str,
+    connector_block: str,
+    warehouse: str,
+) -> Rollback:
+    """Rolls the batch back, or only looks. A lost answer to COMMIT is settled by the next try: it asks the ledger."""
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, f"retail-sales rollback {batch_id}", logger.warning) as session:
+        if dry_run:
+            return look_at_rollback(session, batch_id, cascade, undo_days)
+        try:
+            rollback = roll_back(session, batch_id, reason, cascade, undo_days, flow_run_id)
+        except OutcomeUnknownError as error:
+            raise TransientError(str(error)) from error
+    logger.info("step=roll-back batch=%s run=%s already=%s", batch_id, rollback.run_number, rollback.done_before)
+    return rollback

@@ -1,0 +1,346 @@
+"""Rollback puts every row back to what it was before a batch, or changes nothing; the ledger remembers."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.artifacts import Artifact
+from prefect.states import State
+
+from flows.backfill import backfill
+from flows.rollback import SALES_KEY, TOTALS_KEY, rollback
+from local.environment import CHECKOUT
+from tasks import rollback as rollback_task
+from tasks import verify
+from tasks.statements import render
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import load
+
+RUN_S_MAX = 120
+REASON = "the till sent test sales"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables that a rollback touches, whole."""
+
+    world: World
+
+    def fact(self) -> list[Any]:
+        return self.world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION")
+
+    def rejected(self) -> list[Any]:
+        return self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID")
+
+    def undo(self) -> list[Any]:
+        return self.world.sql(
+            "SELECT 'sale', UNDO_RUN_NUMBER, SALE_ID FROM SALES_FACT_UNDO "
+            "UNION ALL SELECT 'rejected', UNDO_RUN_NUMBER, SALE_KEY FROM SALES_REJECTED_UNDO ORDER BY 1, 2, 3"
+        )
+
+    def all(self) -> tuple[list[Any], ...]:
+        return self.fact(), self.rejected(), self.undo()
+
+
+@pytest.fixture
+def tables(world: World) -> Tables:
+    return Tables(world)
+
+
+def sell(world: World, day: date, *names: str, region: str = "EUROPE", **cells: Any) -> None:
+    sales = (good_sale(region, day) | {"sale_id": f"back-{day}-{name}"} | cells for name in names)
+    world.insert(region, *sales)
+
+
+def change(world: World, first: date, name: str, on: date, cells: str) -> None:
+    """A correction at the source, made at noon of a day."""
+    world.change(
+        "EUROPE",
+        f"UPDATE sales_transactions SET updated_at = %s, {cells} WHERE sale_id = %s",
+        (good_sale("EUROPE", on)["updated_at"], f"back-{first}-{name}"),
+    )
+
+
+def two_days(world: World, day: date, scratch: Path) -> date:
+    """A day that is loaded, and the next one at the sources: it changes, mends, breaks and adds sales of the first."""
+    following = day + timedelta(days=1)
+    sell(world, day, "same", "changed", "later")
+    sell(world, day, "mended", "broken-still", quantity=0)
+    sell(world, day, "west", region="US_WEST")
+    load(world, day, scratch, "EUROPE", "US_WEST")
+    change(world, day, "changed", following, "total_amount = 2.20")
+    change(world, day, "mended", following, "quantity = 2")
+    sell(world, following, "new-1", "new-2")
+    sell(world, following, "bad", quantity=-1)
+    sell(world, following, "west", region="US_WEST", sale_id=f"back-{day}-same")
+    return following
+
+
+def run(day: date | str, reason: str = REASON, **options: bool) -> State:
+    state: State = rollback(date=str(day), reason=reason, **options, return_state=True)
+    return state
+
+
+def artifact(key: str) -> str:
+    found: Any = Artifact.get(key)
+    assert found is not None
+    return str(found.data)
+
+
+def test_the_tables_are_what_they_were_before_the_batch(tables: Tables, day: date, tmp_path: Path) -> None:
+    world = tables.world
+    following = two_days(world, day, tmp_path)
+    before = tables.all()
+    load(world, following, tmp_path, "EUROPE", "US_WEST")
+    after_first = tables.all()
+    assert after_first[:2] != before[:2]
+    # Once more, with other rejected rows in the place of those of the first run, and a version upon a version.
+    sell(world, following, "bad-too", quantity=-1)
+    change(world, day, "changed", following, "total_amount = 2.30")
+    load(world, following, tmp_path, "EUROPE", "US_WEST")
+    after_second = tables.all()
+
+    dry = run(following, dry_run=True)
+    assert dry.message == (
+        f"would roll back {following:%Y%m%d}: 3 sales go, 1 are what they were before, 3 rejected rows go, "
+        "1 are open again"
+    )
+    assert tables.all() == after_second
+    assert '"total_amount now": "11.30"' in artifact(TOTALS_KEY)
+    assert f"back-{day}-changed" in artifact(SALES_KEY)
+
+    state = run(following)
+    assert (state.name, state.message) == ("Completed", str(dry.message).replace("would roll", "rolled"))
+    assert tables.all() == before
+    known = world.sql(
+        "SELECT REGION, STATUS, CAUSE FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ? ORDER BY 1", (f"{following:%Y%m%d}",)
+    )
+    assert known == [("EUROPE", "ROLLED_BACK", REASON), ("US_WEST", "ROLLED_BACK", REASON)]
+
+    again = run(following)
+    assert again.name == "Completed"
+    assert "was rolled back before, by run" in str(again.message)
+    assert tables.all() == before
+
+
+def test_a_date_that_was_rolled_back_is_loaded_only_when_it_is_named(tables: Tables, day: date, tmp_path: Path) -> None:
+    world = tables.world
+    sell(world, day, "1", "2")
+    load(world, day, tmp_path, "EUROPE")
+    loaded = [row[:-5] for row in tables.fact()]
+    assert run(day).name == "Completed"
+    period: dict[str, Any] = {"start_date": str(day), "end_date": str(day), "dry_run": True, "regions": ["EUROPE"]}
+    for mode, message in (("missing", "nothing to load"), ("failed", "nothing to load"), ("all", "would load 1 date")):
+        state = backfill(**period, mode=mode, return_state=True)
+        assert message in str(state.message)
+    load(world, day, tmp_path, "EUROPE")
+    assert [row[:-5] for row in tables.fact()] == loaded
+    assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "PUBLISHED"}
+
+
+def test_a_later_change_of_the_same_sales_is_a_refusal_and_cascade_takes_it_along(
+    tables: Tables, day: date, tmp_path: Path
+) -> None:
+    world = tables.world
+    before = tables.all()
+    following = two_days(world, day, tmp_path)
+    load(world, following, tmp_path, "EUROPE", "US_WEST")
+    after = tables.all()
+
+    refused = run(day)
+    assert refused.is_failed()
+    assert f"later batches have changed its sales: {following:%Y%m%d} (1)" in str(refused.message)
+    assert tables.all() == after
+
+    state = run(day, cascade=True)
+    assert state.name == "Completed", state.message
+    assert f"rolled back {day:%Y%m%d}, {following:%Y%m%d}: " in str(state.message)
+    assert tables.all() == before
+    for one in (day, following):
+        assert world.ledger(f"{one:%Y%m%d}") == {"EUROPE": "ROLLED_BACK", "US_WEST": "ROLLED_BACK"}
+
+
+@pytest.mark.parametrize("status", [None, "FAILED"])
+def test_what_is_not_in_production_cannot_be_rolled_back(world: World, day: date, status: str | None) -> None:
+    if status:
+        world.sql(
+            "INSERT INTO ETL_BATCHES (BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, CONTRACT_VERSION)"
+            " SELECT ?, 'EUROPE', ETL_RUN_NUMBER.NEXTVAL, '-', ?, CURRENT_TIMESTAMP(), '1'",
+            (f"{day:%Y%m%d}", status),
+        )
+    state = run(day)
+    assert state.is_failed()
+    knows = "only runs that published nothing" if status else "no run of it"
+    assert f"batch {day:%Y%m%d} is not in production, there is nothing to roll back: the ledger knows {knows}" in str(
+        state.message
+    )
+
+
+def test_what_is_older_than_the_undo_log_is_refused_with_the_date_since_when_it_can_be(
+    tables: Tables, day: date, tmp_path: Path
+) -> None:
+    world = tables.world
+    sell(world, day, "1")
+    load(world, day, tmp_path, "EUROPE")
+    world.sql(
+        "UPDATE ETL_BATCHES SET RECORDED_AT = DATEADD('day', -36, RECORDED_AT) WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",)
+    )
+    after = tables.all()
+    state = run(day)
+    assert state.is_failed()
+    ((since,),) = world.sql("SELECT TO_VARCHAR(DATEADD('day', -35, CURRENT_TIMESTAMP()), 'YYYY-MM-DD')")
+    assert f"longer ago than undo_retention_days (35): what was published since {since}" in str(state.message)
+    assert tables.all() == after
+
+
+@pytest.mark.parametrize(
+    ("asked", "old", "new", "says"),
+    [
+        ("rollback/restore_sales", "UNDO_FATE = 'updated'", "UNDO_FATE = 'nobody'", "SALES_FACT: rows"),
+        ("rollback/restore_sales", "SELECT ", "SELECT DISTINCT ", None),
+        ("rollback/delete_sales", "UNDO.REGION = ", "UNDO.REGION <> ", "SALES_FACT: rows"),
+        ("rollback/delete_rejected", "ETL_RUN_NUMBER IN", "ETL_RUN_NUMBER NOT IN", "SALES_REJECTED: rows"),
+        ("rollback/reopen_rejected", "CLOSED_BY_RUN_NUMBER IN", "CLOSED_BY_RUN_NUMBER NOT IN", "that the batch closed"),
+    ],
+)
+def test_a_rollback_that_would_lose_a_row_is_refused(
+    tables: Tables,
+    day: date,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    old: str,
+    new: str,
+    says: Any,
+) -> None:
+    following = two_days(tables.world, day, tmp_path)
+    load(tables.world, following, tmp_path, "EUROPE", "US_WEST")
+    after = tables.all()
+
+    def altered(name: str, **values: str) -> str:
+        text = render(name, **values)
+        assert name != asked or old in text
+        return text.replace(old, new, 1) if name == asked else text
+
+    monkeypatch.setattr(rollback_task, "render", altered)
+    state = run(following)
+    if says is None:
+        assert state.name == "Completed", "the altered statement is run"
+    else:
+        assert state.is_failed()
+        assert f"the rollback does not hold for {says}" in str(state.message).replace("rejected rows ", "")
+        assert tables.all() == after
+
+
+def test_a_batch_that_the_table_does_not_show_is_put_back_and_is_a_gap(
+    tables: Tables, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = tables.world
+    world.fill(day, rows=60)
+    before = tables.fact(), tables.rejected()
+    real = verify.compare
+
+    def spoil(session: Any, *arguments: Any) -> Any:
+        session.query("UPDATE SALES_FACT SET STORE_ID = 'spoilt' WHERE ETL_BATCH_ID = ?", [f"{day:%Y%m%d}"])
+        return real(session, *arguments)
+
+    monkeypatch.setattr(verify, "compare", spoil)
+    state = world.run(day).state
+    assert state.is_failed()
+    assert "the fact table does not show the published batch" in str(state.message)
+    assert "the batch was put back as it was before this run" in str(state.message)
+    assert (tables.fact(), tables.rejected()) == before
+    assert set(world.ledger(f"{day:%Y%m%d}").values()) == {"FAILED"}
+    monkeypatch.setattr(verify, "compare", real)
+    gaps = backfill(start_date=str(day), end_date=str(day), mode="failed", return_state=True)
+    assert "1 date loaded" in str(gaps.message)
+
+
+KILLED = """
+import os, signal, sys
+from tasks import rollback
+real = rollback.render
+def render(name, **values):
+    if name == "rollback/restore_rejected":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(name, **values)
+rollback.render = render
+from flows.rollback import rollback as flow
+flow(date=sys.argv[1], reason="killed")
+"""
+
+
+def start(*command: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *command], cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(
+    tables: Tables, day: date, tmp_path: Path
+) -> None:
+    following = two_days(tables.world, day, tmp_path)
+    before = tables.all()
+    load(tables.world, following, tmp_path, "EUROPE", "US_WEST")
+    after = tables.all()
+    killed = start("-c", KILLED, str(following))
+    output, _ = killed.communicate(timeout=RUN_S_MAX)
+    assert killed.returncode == -signal.SIGKILL, output
+    assert tables.all() == after
+    tables.world.end_transactions()
+    assert run(following).name == "Completed"
+    assert tables.all() == before
+
+
+def test_two_at_once_and_a_daily_run_beside_them(tables: Tables, day: date, tmp_path: Path) -> None:
+    world = tables.world
+    following = two_days(world, day, tmp_path)
+    before = tables.all()
+    load(world, following, tmp_path, "EUROPE", "US_WEST")
+    other = following + timedelta(days=1)
+    world.fill(other, rows=60)
+    processes = [
+        start("-m", "flows.rollback", str(following), REASON),
+        start("-m", "flows.rollback", str(following), REASON),
+        start("-m", "flows.daily_sales", str(other)),
+    ]
+    ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
+    assert [code for _, code in ends] == [0, 0, 0], ends
+    said = sorted("was rolled back before" in output for output, _ in ends[:2])
+    assert said == [False, True]
+    batch = f"{other:%Y%m%d}"
+    left = [row for row in tables.fact() if batch not in row]
+    assert left == before[0]
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (batch,)) == [(240,)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"date": "yesterday", "reason": REASON}, "or give a batch id like H20240116T091500Z"),
+        ({"date": "2999-01-01", "reason": REASON}, "in the future"),
+        ({"date": "2024-01-15", "reason": "  "}, "says nothing or too much: write why"),
+        ({"date": True, "reason": REASON}, "date True is not understood"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_named(world: World, parameters: dict[str, Any], says: str) -> None:
+    del world
+    state = rollback(**parameters, return_state=True)
+    assert state.is_failed()
+    assert says in str(state.message)
+
+
+def test_the_command_line_takes_date_and_reason(tables: Tables, day: date, tmp_path: Path) -> None:
+    sell(tables.world, day, "1")
+    load(tables.world, day, tmp_path, "EUROPE")
+    after = tables.all()
+    done = start("-m", "flows.rollback", str(day), REASON, "--dry-run")
+    output, _ = done.communicate(timeout=RUN_S_MAX)
+    assert done.returncode == 0, output
+    assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in output
+    assert tables.all() == after
