@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tasks.batch import REPLAY
 from tasks.statements import StagingTables
 
 
@@ -18,6 +19,11 @@ class Attempt:
     def staging_prefix(self) -> str:
         """The folder in the staging bucket that belongs to this attempt alone."""
         return f"sales/batch={self.batch_id}/run={self.run_number:06d}"
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether rejected rows are read again."""
+        return self.batch_id.startswith(REPLAY)
 
     @property
     def staging_tables(self) -> StagingTables:

@@ -1,8 +1,12 @@
 """What a run works on: the business date, its window and the batch. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+
+REPLAY = "R"
+"""The first letter of a replay's batch id."""
 
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
@@ -22,6 +26,13 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Keys:
+    """Rows by their `sale_id`, as the source writes it."""
+
+    sale_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Batch:
     """The work for one business date and the regions asked for."""
 
@@ -36,6 +47,26 @@ class Batch:
     @property
     def window(self) -> Window:
         return Window.of_day(self.date)
+
+
+@dataclass(frozen=True)
+class NamedKeys:
+    """A batch of sales that are read again by their keys, per region: a replay of rejected rows, or a heal.
+
+    `batch_id` is `R` or `H` and the UTC second in which it began: R20240116T091500Z.
+    """
+
+    batch_id: str
+    keys: Mapping[str, Keys]
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        return tuple(self.keys)
+
+
+def name_replay(now: datetime) -> str:
+    """The batch id of a replay that begins `now` (aware)."""
+    return f"{REPLAY}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def parse_business_date(value: str | int | date) -> date:

@@ -8,7 +8,7 @@ from prefect_aws import S3Bucket
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
-from tasks.batch import Batch
+from tasks.batch import Batch, NamedKeys
 from tasks.errors import SalesEtlError
 from tasks.ledger import start_attempt
 from tasks.retries import RETRIES
@@ -25,7 +25,7 @@ def sweep_staging_tables(session: Session) -> list[str]:
     return dead
 
 
-def sweep_staged_files(session: Session, batch: Batch, bucket: S3Bucket) -> list[str]:
+def sweep_staged_files(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket) -> list[str]:
     """Removes the clean rows that attempts at the batch have staged and never published, and answers their keys.
 
     Rejected rows stay: they say why a batch was refused.
@@ -40,7 +40,7 @@ def sweep_staged_files(session: Session, batch: Batch, bucket: S3Bucket) -> list
     return swept
 
 
-def sweep(session: Session, batch: Batch, bucket: S3Bucket, warn: Callable[[str], None]) -> int:
+def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Callable[[str], None]) -> int:
     """Removes what dead attempts left, and answers how many things. What cannot be removed is told: no load fails for
     it."""
     swept = 0
@@ -57,7 +57,7 @@ def sweep(session: Session, batch: Batch, bucket: S3Bucket, warn: Callable[[str]
 
 @task(name="begin", **RETRIES)
 def begin(
-    batch: Batch,
+    batch: Batch | NamedKeys,
     flow_run_id: str,
     connector_block: str,
     warehouse: str,

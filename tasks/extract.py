@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from tasks.arrow_files import open_writer
-from tasks.batch import Window
+from tasks.batch import Keys, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
@@ -90,13 +90,13 @@ def open_snapshot(engine: Engine) -> Iterator[Any]:
 def read_region(
     engine: Engine,
     region: str,
-    window: Window,
+    wanted: Window | Keys,
     directory: Path,
     token_key: bytes,
     extra_columns: Mapping[str, str],
     say: Say,
 ) -> Extracted:
-    """Reads the window of `region` into `directory`; personal data are tokens before a byte is written.
+    """Reads the wanted rows of `region` into `directory`; personal data are tokens before a byte is written.
 
     `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
     Raises RegionUnfitError when table, columns or a cell of a view do not fit, NeedsPersonError when fewer or other
@@ -111,10 +111,10 @@ def read_region(
         declared = dict(cursor.fetchall())
         new = check_declared(declared)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
-        source = _count(cursor, window, declared)
+        source = _count(cursor, wanted, declared)
         require_free_space(directory, source.rows)
         progress = _progress(say, region, source.rows)
-        read = copy_rows(cursor, copy_statement(window, declared, extra), path, token_key, extra, progress)
+        read = copy_rows(cursor, copy_statement(wanted, declared, extra), path, token_key, extra, progress)
     if differences := source.differences(read):
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
@@ -137,8 +137,8 @@ def _cells_not_told() -> Iterator[None]:
         ) from None
 
 
-def _count(cursor: Any, window: Window, declared: Declared) -> Tally:
-    cursor.execute(tally_statement(window, declared))
+def _count(cursor: Any, wanted: Window | Keys, declared: Declared) -> Tally:
+    cursor.execute(tally_statement(wanted, declared))
     return tallies_of_rows(cursor.fetchall(), keys=0).get((), Tally())
 
 
@@ -263,15 +263,15 @@ def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 @task(name="extract", task_run_name="extract-{region}", **RETRIES)
 def extract(
-    region: str, window: Window, directory: Path, token_key_block: str, extra_columns: Mapping[str, str]
+    region: str, wanted: Window | Keys, directory: Path, token_key_block: str, extra_columns: Mapping[str, str]
 ) -> Extracted:
-    """Reads one region's window through the region's SqlAlchemyConnector block."""
+    """Reads one region's rows through the region's SqlAlchemyConnector block."""
     logger = get_run_logger()
     connector = SqlAlchemyConnector.load(REGIONS[region].block)
     token_key = Secret.load(token_key_block).get().encode()
     engine = connector.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
     try:
-        extracted = read_region(engine, region, window, directory, token_key, extra_columns, logger.info)
+        extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info)
     finally:
         engine.dispose()
     for column in extracted.new_columns:

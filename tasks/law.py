@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
@@ -18,7 +17,8 @@ from tasks.attempt import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
-from tasks.statements import StagingTables, render, snapshots_query
+from tasks.stage import Manifest
+from tasks.statements import StagingTables, render, replaced_rows, snapshots_query
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
 from tasks.warehouse import Session
@@ -78,11 +78,17 @@ class _Found:
     repeated_keys: int
 
 
-def count_standing(session: Session, attempt: Attempt, regions: Sequence[str]) -> Standing:
+def replaced_by(manifest: Manifest, regions: Sequence[str]) -> str:
+    """The condition of the open rejected rows that the manifest's attempt replaces."""
+    attempt, table = manifest.attempt, manifest.attempt.staging_tables.rejected_table
+    return replaced_rows(attempt.batch_id, attempt.run_number, regions, table, manifest.snapshots)
+
+
+def count_standing(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
     """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
-    run = [attempt.run_number, attempt.batch_id]
-    statement = render("publish/count_rows", places=", ".join("?" * len(regions)))
-    (counts,) = session.query(statement, [attempt.run_number, *run, *run, *regions, attempt.run_number])
+    attempt, run_number = manifest.attempt, manifest.attempt.run_number
+    statement = render("publish/count_rows", replaced=replaced_by(manifest, regions))
+    (counts,) = session.query(statement, [run_number, run_number, attempt.batch_id, run_number])
     fact, of_run, misnamed, rejected, replaceable, replaced = (int(count) for count in counts)
     of_keys = tallies_of_rows(session.query(render("publish/count_fact", **vars(attempt.staging_tables))), keys=2)
     return Standing(fact, of_run, misnamed, rejected, replaceable, replaced, of_keys)
@@ -97,8 +103,7 @@ def count_fates(session: Session, tables: StagingTables, regions: Sequence[str])
 
 def check_law(
     session: Session,
-    attempt: Attempt,
-    snapshots: Mapping[str, datetime],
+    manifest: Manifest,
     before: Standing,
     regions: Sequence[Published],
     transformed: Sequence[Transformed],
@@ -109,7 +114,7 @@ def check_law(
     `before` is what the tables held before the first write. `regions` and `transformed` are of the same regions, in
     the same order.
     """
-    found = _ask_tables(session, attempt, snapshots, [published.region for published in regions])
+    found = _ask_tables(session, manifest, [published.region for published in regions])
     sources = {extracted.region: extracted.source for extracted in extracts}
     for published, of_region in zip(regions, transformed, strict=True):
         _check_sales(published, before, found)
@@ -121,15 +126,14 @@ def check_law(
     _check_whole_tables(before, found, regions, transformed)
 
 
-def _ask_tables(
-    session: Session, attempt: Attempt, snapshots: Mapping[str, datetime], regions: Sequence[str]
-) -> _Found:
-    run, names = [attempt.run_number], vars(attempt.staging_tables)
-    versions = session.query(render("publish/count_versions", **names, snapshots=snapshots_query(snapshots)), run)
+def _ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> _Found:
+    run, names = [manifest.attempt.run_number], vars(manifest.attempt.staging_tables)
+    snapshots = snapshots_query(manifest.snapshots)
+    versions = session.query(render("publish/count_versions", **names, snapshots=snapshots), run)
     lost = session.query(render("publish/count_lost_rejected", **names), run)
     ((repeated_keys,),) = session.query(render("verify/repeated_keys", **names))
     return _Found(
-        after=count_standing(session, attempt, regions),
+        after=count_standing(session, manifest, regions),
         undo=tallies_of_rows(session.query(render("publish/count_undo"), run), keys=2),
         rejected=tallies_of_rows(session.query(render("publish/count_rejected"), run), keys=2),
         gave_way={(region, fate): int(rows) for region, fate, rows in versions},

@@ -14,7 +14,7 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.columns import CONTRACT_VERSION
 from tasks.attempt import Attempt
-from tasks.batch import Batch
+from tasks.batch import Batch, NamedKeys
 from tasks.gaps import LedgerState
 from tasks.retries import RETRIES
 from tasks.statements import render
@@ -98,7 +98,7 @@ def next_run_number(session: Session) -> int:
     return int(run_number)
 
 
-def start_attempt(session: Session, batch: Batch, flow_run_id: str, lease_minutes: int) -> Attempt:
+def start_attempt(session: Session, batch: Batch | NamedKeys, flow_run_id: str, lease_minutes: int) -> Attempt:
     """Takes the next run number and records STARTED for every region."""
     attempt = Attempt(next_run_number(session), flow_run_id, batch.batch_id, batch.regions)
     record(session, attempt, [Entry(region, Status.STARTED, lease_minutes=lease_minutes) for region in batch.regions])

@@ -66,6 +66,17 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
     return None
 
 
+def unread_regions(outcomes: Mapping[str, Extracted | BaseException]) -> dict[str, str]:
+    """Regions that could not be read, with the reason. Raises an error that is no region's own."""
+    unread = {}
+    for region, outcome in outcomes.items():
+        if isinstance(outcome, BaseException):
+            if not isinstance(outcome, REGION_ERRORS):
+                raise outcome
+            unread[region] = cause_of(region, outcome)
+    return unread
+
+
 def is_closed(batch: Batch, region: str, settings: Settings) -> bool:
     """Whether the variable `closed_days` names the batch's date for the region."""
     return batch.date in settings.closed_days.get(region, frozenset())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from prefect import get_run_logger, task
@@ -21,12 +21,13 @@ from tasks.law import (
     count_fates,
     count_standing,
     judge_rejected,
+    replaced_by,
 )
 from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
 from tasks.quality import Check
 from tasks.stage import Manifest
-from tasks.statements import StagingTables, render, snapshots_query
+from tasks.statements import StagingTables, render, snapshots_query, text_literal
 from tasks.stopwatch import Stopwatch, said_when_slow
 from tasks.transform import Transformed
 from tasks.warehouse import Say, Session, open_session
@@ -36,6 +37,8 @@ PUBLISH_TRIES_MAX = 3
 PUBLISH_RETRY_S_MAX = 1800
 """Seconds after the first transaction's begin in which another may begin."""
 LOCK_WAIT_SAID_S = 10
+LITERALS_MAX = 1000
+"""Keys that one statement names."""
 LOCK_WAIT_LINE = (
     "step=publish waiting for the publish lock, another publish holds it; one whose client was killed loses it after "
     "5 minutes"
@@ -56,13 +59,15 @@ class Publication:
 
 @dataclass(frozen=True)
 class Staged:
-    """All that a publish needs to know of a batch. `left_out` are the entries of regions without rows."""
+    """All that a publish needs to know of a batch. `left_out` are the entries of regions without rows, `gone` the
+    `sale_id`s, per region, of rejected rows that a replay has looked for in vain."""
 
     manifest: Manifest
     extracts: Sequence[Extracted]
     transformed: Sequence[Transformed]
     left_out: Sequence[Entry]
     thresholds: Thresholds
+    gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def attempt(self) -> Attempt:
@@ -157,8 +162,8 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     regions: tuple[Published, ...] = ()
     if codes:
         before = _decide_fates(session, staged.manifest, codes)
-        regions = _publish_rows(session, staged.manifest, codes)
-        check_law(session, attempt, staged.manifest.snapshots, before, regions, alive, staged.extracts)
+        regions = _publish_rows(session, staged, codes)
+        check_law(session, staged.manifest, before, regions, alive, staged.extracts)
     if refused := judge_rejected(regions, alive, staged.extracts, staged.thresholds):
         raise _TooManyRejectedError(refused)
     seconds = {"load": seconds_load, "publish": watch.seconds()}
@@ -181,23 +186,34 @@ def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) 
     """What the tables hold when the fates are known and nothing is written that readers will see."""
     names = vars(manifest.attempt.staging_tables) | {"snapshots": snapshots_query(manifest.snapshots)}
     session.query(render("publish/insert_fates", **names))
-    return count_standing(session, manifest.attempt, regions)
-
-
-def _publish_rows(session: Session, manifest: Manifest, regions: Sequence[str]) -> tuple[Published, ...]:
-    attempt, tables = manifest.attempt, manifest.attempt.staging_tables
-    names = vars(tables) | {"snapshots": snapshots_query(manifest.snapshots)}
     session.query(render("publish/insert_cross_region", **names))
-    session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number])
-    for region in regions:
-        replaced = [attempt.batch_id, region, attempt.run_number]
-        session.query(render("publish/insert_rejected_undo"), [attempt.run_number, *replaced])
-        session.query(render("publish/delete_replaced_rejected"), replaced)
+    return count_standing(session, manifest, regions)
+
+
+def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> tuple[Published, ...]:
+    manifest, attempt, tables = staged.manifest, staged.attempt, staged.attempt.staging_tables
+    names = vars(tables) | {"snapshots": snapshots_query(manifest.snapshots)}
+    replaced, open_status = replaced_by(manifest, regions), "STILL_BAD" if attempt.is_replay else "OPEN"
+    session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number, open_status])
+    session.query(render("publish/insert_rejected_undo", replaced=replaced), [attempt.run_number, attempt.batch_id])
+    session.query(render("publish/delete_replaced_rejected", replaced=replaced))
     session.query(render("publish/insert_undo", **names), [attempt.run_number, attempt.batch_id])
     merge = render("publish/merge_sales_fact", **names, batch_id=attempt.batch_id, run_number=str(attempt.run_number))
     session.query(merge)
+    if attempt.is_replay:
+        session.query(render("publish/release_rejected", **names), [attempt.run_number])
+        _mark_gone(session, staged, names["snapshots"])
     session.query(render("publish/close_rejected"), [attempt.run_number])
     return count_fates(session, tables, regions)
+
+
+def _mark_gone(session: Session, staged: Staged, snapshots: str) -> None:
+    run_number = staged.attempt.run_number
+    for region, sale_ids in staged.gone.items():
+        for start in range(0, len(sale_ids), LITERALS_MAX):
+            literals = ", ".join(text_literal(sale_id) for sale_id in sale_ids[start : start + LITERALS_MAX])
+            statement = render("publish/mark_gone", sale_ids=literals, snapshots=snapshots)
+            session.query(statement, [run_number, region, region])
 
 
 def _entries(
@@ -242,13 +258,14 @@ def publish(
     thresholds: Thresholds,
     connector_block: str,
     warehouse: str,
+    gone: Mapping[str, Sequence[str]] | None = None,
 ) -> Publication:
     """Loads and publishes the batch. Not retried by Prefect: a lost answer is settled by asking the ledger."""
     connector = SnowflakeHostConnector.load(connector_block)
     tag = f"retail-sales publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
     logger = get_run_logger()
     open_again = partial(open_session, connector, warehouse, tag, logger.warning)
-    staged = Staged(manifest, extracts, transformed, left_out, thresholds)
+    staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {})
     with open_again() as session:
         publication = publish_manifest(session, staged, open_again, logger.info)
     logger.info(

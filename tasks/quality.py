@@ -180,25 +180,41 @@ def judge(
     """
     if not extracts:
         return Verdict((Check("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
-    watch = Stopwatch()
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    watch, context = Stopwatch(), _context()
     checks: list[Check] = []
     for extract in extracts:
         suite = suites.input_suite(extract.read.rows, thresholds)
         checks += run_suite(suite, map(suites.input_frame, _frames(extract.path)), extract.region, context)
     checks += null_shares_of_batch(checks, thresholds)
-    snapshots = {e.region: e.snapshot_at for e in extracts}
-    for region in regions:
-        suite = suites.output_suite(region.region, snapshots[region.region])
-        checks += run_suite(suite, map(suites.output_frame, _frames(region.clean_path)), region.region, context)
-        checks += run_suite(suites.keys_suite(), _key_frames(region.clean_path), region.region, context)
+    checks += _clean_rows(extracts, regions, context)
     if with_floor:
         checks += _floor(sum(region.clean.rows for region in regions), thresholds, context)
     read = {e.region: e.read.rows for e in extracts}
     checks += [rejected_share(r.region, r.rejected.rows, read[r.region], thresholds) for r in regions]
     checks.append(rejected_share(BATCH, sum(r.rejected.rows for r in regions), sum(read.values()), thresholds))
     return Verdict(tuple(checks), watch.seconds())
+
+
+def judge_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
+    """Judges the clean rows alone, without floor and percentages; a region without any has nothing to judge."""
+    watch = Stopwatch()
+    with_rows = [region for region in regions if region.clean.rows]
+    return Verdict(tuple(_clean_rows(extracts, with_rows, _context())), watch.seconds())
+
+
+def _context() -> Any:
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    return context
+
+
+def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any) -> list[Check]:
+    snapshots, checks = {e.region: e.snapshot_at for e in extracts}, []
+    for region in regions:
+        suite = suites.output_suite(region.region, snapshots[region.region])
+        checks += run_suite(suite, map(suites.output_frame, _frames(region.clean_path)), region.region, context)
+        checks += run_suite(suites.keys_suite(), _key_frames(region.clean_path), region.region, context)
+    return checks
 
 
 def _frames(path: Path) -> Iterator[pd.DataFrame]:
@@ -231,7 +247,16 @@ def check_quality(
     extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
 ) -> Verdict:
     """Judges the batch; the verdict is an answer, not an error."""
-    verdict = judge(extracts, regions, thresholds, with_floor)
+    return _told(judge(extracts, regions, thresholds, with_floor))
+
+
+@task(name="quality-gate")
+def check_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
+    """Judges the clean rows of a batch of named keys."""
+    return _told(judge_rows(extracts, regions))
+
+
+def _told(verdict: Verdict) -> Verdict:
     logger = get_run_logger()
     for check in verdict.failed:
         logger.error("step=quality-gate %s", check.message)

@@ -6,13 +6,13 @@ from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from expectations.regions import REGIONS
-from tasks.batch import Batch
+from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
 
 
-def find_missing_blocks(batch: Batch, token_key_block: str) -> list[str]:
+def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[str]:
     """The slugs and names of the blocks of sources and token key that are not registered."""
     wanted = [(SqlAlchemyConnector, REGIONS[region].block) for region in batch.regions] + [(Secret, token_key_block)]
     return [f"{kind.get_block_type_slug()}/{name}" for kind, name in wanted if not _exists(kind, name)]
@@ -27,7 +27,7 @@ def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
 
 
 @task(name="check-ready", **RETRIES)
-def check_ready(batch: Batch, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
+def check_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
     """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
     if missing := find_missing_blocks(batch, token_key_block):
         raise NeedsPersonError(f"block {missing[0]} is missing: run `make register` with the environment of the README")

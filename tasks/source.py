@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from psycopg2.extensions import QuotedString
+
 from expectations.columns import SOURCE_COLUMNS, Column, Kind
-from tasks.batch import Window
+from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.tally import TALLIED_COLUMNS
 
@@ -149,20 +151,34 @@ def in_window(window: Window) -> str:
     return f"(sale_date >= {start} AND sale_date < {end}) OR (updated_at >= {start} AND updated_at < {end})"
 
 
-def copy_statement(window: Window, declared: Declared, extra_columns: Iterable[str]) -> str:
-    """COPY of the window's rows as CSV; NULL is written as nothing and an empty string as `""`."""
-    query = f"SELECT\n  {select_list(declared, extra_columns)}\nFROM {SOURCE_TABLE}\nWHERE {in_window(window)}"
+def is_wanted(wanted: Window | Keys) -> str:
+    """An SQL condition: the row is in the window, or has one of the keys."""
+    if isinstance(wanted, Window):
+        return in_window(wanted)
+    keys = ", ".join(_text_literal(sale_id) for sale_id in wanted.sale_ids)
+    return f"sale_id::text = ANY (ARRAY[{keys}]::text[])"
+
+
+def _text_literal(text: str) -> str:
+    quoted = QuotedString(text)
+    quoted.encoding = "utf-8"
+    return quoted.getquoted().decode("utf-8")
+
+
+def copy_statement(wanted: Window | Keys, declared: Declared, extra_columns: Iterable[str]) -> str:
+    """COPY of the wanted rows as CSV; NULL is written as nothing and an empty string as `""`."""
+    query = f"SELECT\n  {select_list(declared, extra_columns)}\nFROM {SOURCE_TABLE}\nWHERE {is_wanted(wanted)}"
     return f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
 
 
-def tally_statement(window: Window, declared: Declared) -> str:
-    """Rows and totals of the window by currency, counted by the database itself, apart from the COPY.
+def tally_statement(wanted: Window | Keys, declared: Declared) -> str:
+    """Rows and totals of the wanted rows by currency, counted by the database itself, apart from the COPY.
 
     Answers currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
     totals = [_total(column, declared[column.name]) for column in TALLIED_COLUMNS]
     columns = ",\n  ".join(["currency::text", "count(*)", *totals])
-    return f"SELECT\n  {columns}\nFROM {SOURCE_TABLE}\nWHERE {in_window(window)}\nGROUP BY 1"
+    return f"SELECT\n  {columns}\nFROM {SOURCE_TABLE}\nWHERE {is_wanted(wanted)}\nGROUP BY 1"
 
 
 def _total(column: Column, declared: str) -> str:

@@ -12,12 +12,16 @@ from string import Template
 from expectations.columns import Column, Kind, Role
 from expectations.regions import REGIONS, Region
 from expectations.tables import CLEAN_COLUMNS, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
+from tasks.batch import REPLAY
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
 _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 
 UNDO_TABLES = ("SALES_FACT_UNDO", "SALES_REJECTED_UNDO")
 """What publishes have changed, as it was before."""
+
+OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
+"""Of rejected rows that are work to be done."""
 
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 
@@ -51,6 +55,31 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
         f"SELECT {text_literal(region)} AS REGION, {text_literal(moment.isoformat(' '))}::TIMESTAMP_TZ AS SNAPSHOT_AT"
         for region, moment in snapshots.items()
     )
+
+
+def replaced_rows(
+    batch_id: str, run_number: int, regions: Iterable[str], rejected_table: str, snapshots: Mapping[str, datetime]
+) -> str:
+    """The condition of the open rejected rows that a run replaces by what it has staged.
+
+    Those of older runs of its batch and regions; and by key, what a replay had left as STILL_BAD. A replay replaces
+    every open row of the keys that it found bad again, if it has read the source later.
+    """
+    codes = ", ".join(text_literal(region) for region in regions)
+    later = "SALES_REJECTED.ETL_SNAPSHOT_AT <= SNAPSHOTS.SNAPSHOT_AT" if batch_id.startswith(REPLAY) else "FALSE"
+    return f"""(
+        ETL_BATCH_ID = {text_literal(batch_id)} AND REGION_CODE IN ({codes}) AND ETL_RUN_NUMBER < {run_number:d}
+        AND STATUS IN ({OPEN_STATUSES})
+    ) OR (
+        STATUS IN ('OPEN', 'STILL_BAD') AND ETL_RUN_NUMBER <> {run_number:d} AND EXISTS (
+            SELECT 1
+            FROM {rejected_table} AS STAGED
+            INNER JOIN ({snapshots_query(snapshots)}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION_CODE
+            WHERE STAGED.REGION_CODE = SALES_REJECTED.REGION_CODE
+                AND STAGED.SALE_KEY = SALES_REJECTED.SALE_KEY
+                AND (SALES_REJECTED.STATUS = 'STILL_BAD' OR {later})
+        )
+    )"""
 
 
 def tally_sums(prefix: str = "") -> str:
@@ -126,6 +155,8 @@ _OPEN_REJECTED_NAMES = (
 """All columns of a rejected row that is open; what closed it is NULL."""
 
 _COLUMN_LISTS = {
+    "open_statuses": OPEN_STATUSES,
+    "replay": REPLAY,
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
     "rejected_column_definitions": _rejected_definitions(),
     "undo_column_definitions": ",\n    ".join(

@@ -17,6 +17,7 @@ STACK = "stack"
 """Run by tests/integration/alerts/test_runbook_commands.py."""
 
 _DAY = "prefect deployment run 'daily-sales/production' -p date=$DATE"
+_REPLAY = "prefect deployment run 'replay-rejected/production'"
 _ROLLBACK = "prefect deployment run 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
 _DAYS = "prefect deployment run 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
 
@@ -48,6 +49,8 @@ COVERED = {
     f"{_DAYS} -p dry_run=true": DEPLOYED,
     _DAYS: DEPLOYED,
     "prefect deployment run 'backfill/production'": DEPLOYED,
+    f"{_REPLAY} -p dry_run=true": DEPLOYED,
+    _REPLAY: DEPLOYED,
     f"{_ROLLBACK} -p dry_run=true": DEPLOYED,
     _ROLLBACK: DEPLOYED,
     "prefect deployment run 'check-setup/production'": DEPLOYED,
@@ -72,7 +75,7 @@ COVERED = {
     "SELECT REGION_CODE, RULES, COUNT(*) FROM ANALYTICS.SALES_REJECTED "
     "WHERE ETL_BATCH_ID = '20240115' GROUP BY REGION_CODE, RULES": STACK,
     "SELECT REGION_CODE, SALE_KEY, RULES, FIRST_SEEN_AT FROM ANALYTICS.SALES_REJECTED "
-    "WHERE ETL_BATCH_ID = '20240115' AND STATUS IN ('OPEN', 'NO_KEY') ORDER BY FIRST_SEEN_AT": STACK,
+    "WHERE ETL_BATCH_ID = '20240115' AND STATUS IN ('OPEN', 'NO_KEY', 'STILL_BAD') ORDER BY FIRST_SEEN_AT": STACK,
     "SHOW LOCKS IN ACCOUNT": LOCK,
     "SHOW TRANSACTIONS IN ACCOUNT": LOCK,
     ABORT.format(1705302000000000000): LOCK,

@@ -1,6 +1,6 @@
 -- Answers how many rows SALES_FACT has, how many of them are the run's, how many of these name another batch, how many
--- rows SALES_REJECTED has, how many of them older runs of the batch and its regions left open, and how many of these the
--- run can put back. Asked after the lock and before COMMIT: what comes or goes outside the batch shows here.
+-- rows SALES_REJECTED has, how many of them the run replaces, and how many it can put back. Asked after the lock and
+-- before COMMIT: what comes or goes outside the batch shows here.
 SELECT
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER = ?),
@@ -9,6 +9,6 @@ SELECT
     (
         SELECT COUNT(*)
         FROM ANALYTICS.SALES_REJECTED
-        WHERE ETL_RUN_NUMBER < ? AND ETL_BATCH_ID = ? AND REGION_CODE IN (${places}) AND STATUS IN ('OPEN', 'NO_KEY')
+        WHERE ${replaced}
     ),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_REJECTED_UNDO WHERE UNDO_RUN_NUMBER = ?)

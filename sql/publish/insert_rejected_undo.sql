@@ -1,5 +1,5 @@
 -- Guarantees: the open rejected rows that this run replaces can be put back.
 INSERT INTO ANALYTICS.SALES_REJECTED_UNDO (UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, ${rejected_columns})
-SELECT ?, ETL_BATCH_ID, CURRENT_TIMESTAMP(), ${rejected_columns}
+SELECT ?, ?, CURRENT_TIMESTAMP(), ${rejected_columns}
 FROM ANALYTICS.SALES_REJECTED
-WHERE ETL_BATCH_ID = ? AND REGION_CODE = ? AND ETL_RUN_NUMBER < ? AND STATUS IN ('OPEN', 'NO_KEY')
+WHERE ${replaced}

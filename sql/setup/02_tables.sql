@@ -29,10 +29,10 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
     ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
-    STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY (open, without sale_id) or CLOSED (a newer version was published)',
+    STATUS VARCHAR NOT NULL COMMENT 'Open: OPEN, NO_KEY (without sale_id), STILL_BAD (after a replay). Done: CLOSED, RELEASED, GONE',
     FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)',
-    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a published version closed the entry (UTC)',
-    CLOSED_BY_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that published that version'
+    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a run closed the entry (UTC)',
+    CLOSED_BY_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that closed the entry'
 )
 COMMENT = 'Rows that broke a rule, with all their reasons and the text of the source; personal data as tokens';
 
@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED_UNDO (
     ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
     ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
-    STATUS VARCHAR NOT NULL COMMENT 'OPEN or NO_KEY',
+    STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY or STILL_BAD',
     FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)'
 )
 COMMENT = 'Open rows of SALES_REJECTED that a later run of their batch replaced, as they were before';

@@ -57,6 +57,7 @@ DEPLOYMENTS = (
     Deployment("backfill/production", LOAD),
     Deployment("check-setup/production", OPS),
     Deployment("rollback/production", OPS),
+    Deployment("replay-rejected/production", LOAD),
     Deployment("list-rejected/production", OPS, scheduled=True),
     Deployment("clean-staging/production", OPS, scheduled=True),
     Deployment("watchdog/production", OPS, scheduled=True),

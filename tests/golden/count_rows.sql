@@ -1,6 +1,6 @@
 -- Answers how many rows SALES_FACT has, how many of them are the run's, how many of these name another batch, how many
--- rows SALES_REJECTED has, how many of them older runs of the batch and its regions left open, and how many of these the
--- run can put back. Asked after the lock and before COMMIT: what comes or goes outside the batch shows here.
+-- rows SALES_REJECTED has, how many of them the run replaces, and how many it can put back. Asked after the lock and
+-- before COMMIT: what comes or goes outside the batch shows here.
 SELECT
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER = ?),
@@ -9,6 +9,18 @@ SELECT
     (
         SELECT COUNT(*)
         FROM ANALYTICS.SALES_REJECTED
-        WHERE ETL_RUN_NUMBER < ? AND ETL_BATCH_ID = ? AND REGION_CODE IN (?, ?) AND STATUS IN ('OPEN', 'NO_KEY')
+        WHERE (
+        ETL_BATCH_ID = 'R20240116T091500Z' AND REGION_CODE IN ('EUROPE') AND ETL_RUN_NUMBER < 42
+        AND STATUS IN ('OPEN', 'NO_KEY', 'STILL_BAD')
+    ) OR (
+        STATUS IN ('OPEN', 'STILL_BAD') AND ETL_RUN_NUMBER <> 42 AND EXISTS (
+            SELECT 1
+            FROM STAGING.REJECTED_000042 AS STAGED
+            INNER JOIN (SELECT 'EUROPE' AS REGION, '2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ AS SNAPSHOT_AT) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION_CODE
+            WHERE STAGED.REGION_CODE = SALES_REJECTED.REGION_CODE
+                AND STAGED.SALE_KEY = SALES_REJECTED.SALE_KEY
+                AND (SALES_REJECTED.STATUS = 'STILL_BAD' OR SALES_REJECTED.ETL_SNAPSHOT_AT <= SNAPSHOTS.SNAPSHOT_AT)
+        )
+    )
     ),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_REJECTED_UNDO WHERE UNDO_RUN_NUMBER = ?)

@@ -53,6 +53,8 @@ ENDS = {
     f"{_RUN} 'clean-staging/production' -p dry_run=true": "would remove .+",
     f"{_RUN} 'clean-staging/production'": "removed .+",
     f"{_RUN} 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": f"mailed: {DAY:%Y%m%d} all failed",
+    f"{_RUN} 'replay-rejected/production' -p dry_run=true": r"(would be|nothing to read again:) \d+ RELEASED, .+",
+    f"{_RUN} 'replay-rejected/production'": r"(R\w+|nothing to read again): \d+ RELEASED, .+",
     f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
     _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
 }

@@ -444,19 +444,19 @@ IN_PUBLISH = (
         "rejected rows of another batch are deleted too",
         Guard.LAW,
         "SALES_REJECTED: rows N against N-",
-        statement("publish/delete_replaced_rejected", (r"ETL_BATCH_ID = \?", "ETL_BATCH_ID <= ?")),
+        statement("publish/delete_replaced_rejected", (r"ETL_BATCH_ID = '", "ETL_BATCH_ID <= '")),
     ),
     Bug(
         "rejected rows of the older run are not replaced",
         Guard.LAW,
         "SALES_REJECTED: rows N against N+1",
-        statement("publish/delete_replaced_rejected", (r"ETL_RUN_NUMBER < \?", "ETL_RUN_NUMBER > ?")),
+        statement("publish/delete_replaced_rejected", (r"ETL_RUN_NUMBER < (\d+)", r"ETL_RUN_NUMBER > \1")),
     ),
     Bug(
         "rejected rows that are replaced cannot be put back",
         Guard.LAW,
         "SALES_REJECTED_UNDO: rows 1 against 0",
-        statement("publish/insert_rejected_undo", (r"STATUS IN \('OPEN', 'NO_KEY'\)", "STATUS = 'CLOSED'")),
+        statement("publish/insert_rejected_undo", (r"STATUS IN \('OPEN', [^)]*\)", "STATUS = 'CLOSED'")),
     ),
     Bug(
         "rejected rows without a key are not stored",

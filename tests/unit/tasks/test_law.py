@@ -12,6 +12,7 @@ from tasks import law
 from tasks.attempt import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.law import Standing, check_law, check_ledger, count_rules
+from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
 from tasks.warehouse import Session
@@ -19,6 +20,7 @@ from tests.unit.findings import extracted, transformed
 from tests.unit.sales import SNAPSHOT
 
 ATTEMPT = Attempt(42, "flow-run", "20240115", ("EUROPE",))
+MANIFEST = Manifest(ATTEMPT, {"EUROPE": SNAPSHOT}, ())
 Answers = dict[str, list[tuple[Any, ...]]]
 
 BEFORE = Standing(
@@ -72,7 +74,7 @@ def ask(answers: Answers) -> None:
     session = cast(Session, AnsweringSession(HOLDS | answers))
     read = extracted("EUROPE", 14)
     extracts = [type(read)(**(vars(read) | {"source": SOURCE}))]
-    check_law(session, ATTEMPT, {"EUROPE": SNAPSHOT}, BEFORE, [PUBLISHED], [outcome()], extracts)
+    check_law(session, MANIFEST, BEFORE, [PUBLISHED], [outcome()], extracts)
     check_ledger(session, ATTEMPT, [PUBLISHED], [outcome()], extracts)
 
 

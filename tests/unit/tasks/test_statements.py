@@ -9,15 +9,25 @@ import pytest
 
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
-from tasks.statements import SQL_DIRECTORY, StagingTables, render, snapshots_query, source_key, tally_sums, text_literal
+from tasks.statements import (
+    SQL_DIRECTORY,
+    StagingTables,
+    render,
+    replaced_rows,
+    snapshots_query,
+    source_key,
+    tally_sums,
+    text_literal,
+)
 from tasks.tally import TALLIED_COLUMNS
 from tests.unit.golden import assert_golden
 
 PROJECT = SQL_DIRECTORY.parent
 TABLES = vars(StagingTables.of_run(42))
+SNAPSHOT = datetime(2024, 1, 16, 6, tzinfo=UTC)
 SNAPSHOTS = snapshots_query(
     {
-        "US_EAST": datetime(2024, 1, 16, 6, tzinfo=UTC),
+        "US_EAST": SNAPSHOT,
         "EUROPE": datetime(2024, 1, 16, 6, 0, 0, 123456, tzinfo=UTC),
     }
 )
@@ -34,6 +44,10 @@ VALUES = {
     "verb": "DELETE",
     "days": "14",
     "places": "?, ?",
+    "replaced": replaced_rows("R20240116T091500Z", 42, ["EUROPE"], TABLES["rejected_table"], {"EUROPE": SNAPSHOT}),
+    "sale_ids": "'1', '2'",
+    "regions": "'EUROPE', 'US_EAST'",
+    "keys_max": "1000",
     "runs": "42, 43",
     "batches": "'20240115', 'H20240116T091500Z'",
     "kept_since": "DATEADD('day', -35, CURRENT_TIMESTAMP())",
@@ -60,6 +74,9 @@ SHOWN = [
     "publish/count_lost_rejected",
     "publish/count_rejected",
     "publish/count_rows",
+    "publish/delete_replaced_rejected",
+    "publish/release_rejected",
+    "publish/mark_gone",
     "publish/count_versions",
     "rollback/restore_sales",
     "rollback/restore_rejected",

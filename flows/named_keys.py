@@ -1,0 +1,73 @@
+"""A batch of named keys: sales that are read again by their keys and go the way of every batch, judged row by row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+
+from prefect import unmapped
+from prefect.runtime import flow_run
+
+from blocks import names
+from blocks.variables import Settings
+from tasks.attempt import Attempt
+from tasks.batch import NamedKeys
+from tasks.begin import begin
+from tasks.errors import NeedsPersonError
+from tasks.extract import Extracted, extract
+from tasks.ledger import Entry, Status, lease_kept
+from tasks.plan import unread_regions
+from tasks.publish import Publication, publish
+from tasks.quality import check_rows
+from tasks.replay import gone_keys
+from tasks.stage import stage, write_manifest
+from tasks.transform import Transformed, transform
+from tasks.verify import verify
+
+
+@dataclass(frozen=True)
+class ReadAgain:
+    """What the sources hold of the keys now: `gone` keys per region are not there any more, `unread` regions with the
+    reason."""
+
+    present: tuple[Extracted, ...]
+    transformed: tuple[Transformed, ...]
+    gone: Mapping[str, tuple[str, ...]]
+    unread: Mapping[str, str]
+
+
+def read_again(batch: NamedKeys, settings: Settings, scratch: Path) -> ReadAgain:
+    """Reads the keys and applies the rules; a region that cannot be read is left out."""
+    extra_columns = unmapped(settings.extra_columns)
+    futures = extract.map(list(batch.regions), list(batch.keys.values()), scratch, names.TOKEN_KEY, extra_columns)
+    outcomes = dict(zip(batch.regions, (future.result(raise_on_failure=False) for future in futures), strict=True))
+    unread = unread_regions(outcomes)
+    present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]
+    transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
+    gone = {extracted.region: gone_keys(batch.keys[extracted.region], extracted) for extracted in present}
+    return ReadAgain(tuple(present), tuple(transformed), gone, unread)
+
+
+def load_again(
+    batch: NamedKeys, settings: Settings, scratch: Path, warehouse: Mapping[str, str], bucket: Mapping[str, str]
+) -> tuple[Attempt, ReadAgain, Publication]:
+    """Reads the keys and loads what is good, by the steps of every batch, without floor and percentages.
+
+    Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
+    """
+    attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
+    with lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
+        read = read_again(batch, settings, scratch)
+        if not read.present:
+            raise NeedsPersonError(f"no region could be read: {read.unread}")
+        present, transformed = list(read.present), list(read.transformed)
+        verdict = check_rows(present, transformed)
+        if verdict.failed:
+            raise NeedsPersonError(f"nothing was loaded for {batch.batch_id}: {verdict.message}")
+        staging = stage.map(transformed, attempt, unmapped(("clean", "rejected")), scratch, **bucket)
+        manifest = write_manifest(attempt, present, [future.result() for future in staging], **bucket)
+        left_out = [Entry(region, Status.MISSING, cause=cause) for region, cause in read.unread.items()]
+        tolerant = replace(settings.thresholds, max_rejected_percentage=Decimal(100))
+        publication = publish(manifest, present, transformed, left_out, tolerant, **warehouse, gone=read.gone)
+        verify(manifest, publication, **warehouse)
+    return attempt, read, publication

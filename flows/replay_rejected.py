@@ -1,0 +1,94 @@
+"""Reads the rejected rows that are open from their sources again and loads what is good by today's rules."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.states import Completed, State
+
+from blocks import names
+from blocks.variables import read_settings
+from expectations.regions import REGIONS
+from flows.command_line import run
+from flows.lost_engine import ended_with_its_engine
+from flows.named_keys import load_again, read_again
+from flows.parameters import RegionCodes
+from flows.run_hooks import record_failed_run
+from flows.states import PARTIALLY_LOADED
+from tasks.batch import NamedKeys, name_replay
+from tasks.ready import check_ready
+from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
+from tasks.scratch import scratch_directory
+
+ARTIFACT_KEY = "replay-rejected"
+
+
+@flow(
+    name="replay-rejected",
+    on_failure=[record_failed_run],
+    on_crashed=[record_failed_run],
+    on_cancellation=[record_failed_run],
+)
+def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State:
+    """Reads the rejected rows that are open from their sources again, by key, and loads those that break no rule today
+    as a batch of its own (R and the time). May be killed and run again at any time.
+
+    Args:
+        regions: Region codes whose rejected rows are read: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        dry_run: Read and judge, and load nothing.
+
+    A rejected row ends as RELEASED (loaded, or the table holds a newer version), STILL_BAD (with today's reasons), GONE
+    (no longer at the source) or NO_KEY (only a rerun of its date finds it). Ends as Completed with the counts in its
+    message and in the artifact `replay-rejected`, or as PartiallyLoaded when a region could not be read.
+    """
+    settings, asked = read_settings(), regions or list(REGIONS)
+    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
+    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
+    with ended_with_its_engine():
+        waiting = read_open_keys(asked, **warehouse)
+        batch = NamedKeys(name_replay(datetime.now(UTC)), waiting.keys)
+        if not batch.regions:
+            return end(Replayed(None, foreseen(waiting, (), {}, {}).rows), dry_run)
+        check_ready(batch, names.TOKEN_KEY, **bucket)
+        with scratch_directory() as scratch:
+            if dry_run:
+                read = read_again(batch, settings, scratch)
+                return end(foreseen(waiting, read.transformed, read.gone, read.unread), dry_run)
+            attempt, read, _ = load_again(batch, settings, scratch, warehouse, bucket)
+        return end(read_outcome(batch.batch_id, attempt.run_number, waiting, read.unread, **warehouse), dry_run)
+
+
+def end(replayed: Replayed, dry_run: bool) -> State:
+    """Writes the table and answers the state with the counts."""
+    message = in_words(replayed, dry_run)
+    create_table_artifact(to_rows(replayed), key=ARTIFACT_KEY, description=message)
+    return Completed(name=PARTIALLY_LOADED if replayed.unread else None, message=message, data=replayed)
+
+
+def in_words(replayed: Replayed, dry_run: bool) -> str:
+    """What has become of the rejected rows, in a line."""
+    counts = ", ".join(f"{replayed.total(status)} {status}" for status in STATUSES)
+    begin = "would be" if dry_run else f"{replayed.batch_id}:" if replayed.batch_id else "nothing to read again:"
+    unread = "".join(f"; {region} could not be read: {cause}" for region, cause in replayed.unread.items())
+    more = f"; {KEYS_MAX} keys a region were read, run it again for the rest" if replayed.is_cut else ""
+    return f"{begin} {counts}{unread}{more}"
+
+
+def to_rows(replayed: Replayed) -> list[dict[str, Any]]:
+    """The counts per region, with the reason for one that could not be read."""
+    regions = sorted({region for region, _ in replayed.rows} | replayed.unread.keys())
+    return [
+        {
+            "region": region,
+            **{status: replayed.rows.get((region, status), 0) for status in STATUSES},
+            "could not be read": replayed.unread.get(region, ""),
+        }
+        for region in regions
+    ]
+
+
+if __name__ == "__main__":
+    arguments = [argument for argument in sys.argv[1:] if argument != "--dry-run"]
+    sys.exit(run(replay_rejected, regions=arguments or None, dry_run="--dry-run" in sys.argv[1:]))

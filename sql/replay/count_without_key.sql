@@ -1,0 +1,5 @@
+-- Answers how many rejected rows of some regions have no key to be read again by.
+SELECT REGION_CODE, COUNT(*)
+FROM ANALYTICS.SALES_REJECTED
+WHERE STATUS = 'NO_KEY' AND REGION_CODE IN (${regions})
+GROUP BY REGION_CODE

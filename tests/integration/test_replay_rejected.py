@@ -1,0 +1,246 @@
+"""Replay reads open rejected rows again by key, loads what is good today, and says what has become of each."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.artifacts import Artifact
+from prefect.states import State
+
+from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
+from flows.rollback import rollback
+from local.environment import CHECKOUT
+from tasks import replay
+from tasks.replay import Replayed
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import load
+
+RUN_S_MAX = 180
+
+
+@dataclass(frozen=True)
+class Till:
+    """A source that sends broken sales, and what the warehouse knows of them."""
+
+    world: World
+    day: date
+
+    def key(self, name: str) -> str:
+        return f"replay-{self.day}-{name}"
+
+    def sell(self, *names: str, region: str = "EUROPE", **cells: Any) -> None:
+        day = self.day
+        self.world.insert(region, *(good_sale(region, day) | {"sale_id": self.key(name)} | cells for name in names))
+
+    def mend(self, name: str, cells: str) -> None:
+        """Without a newer `updated_at`: no daily run ever sees it."""
+        self.world.change("EUROPE", f"UPDATE sales_transactions SET {cells} WHERE sale_id = %s", (self.key(name),))
+
+    def statuses(self) -> dict[str, list[str]]:
+        found = self.world.sql(
+            "SELECT SALE_KEY, STATUS FROM SALES_REJECTED "
+            "WHERE SALE_KEY LIKE ? OR (SALE_KEY IS NULL AND ETL_BATCH_ID = ?) ORDER BY ETL_RUN_NUMBER",
+            (self.key("%"), f"{self.day:%Y%m%d}"),
+        )
+        known: dict[str, list[str]] = {}
+        for key, status in found:
+            known.setdefault((key or "").removeprefix(self.key("")), []).append(status)
+        return known
+
+    def sales(self) -> list[Any]:
+        return self.world.sql(
+            "SELECT SALE_ID, TOTAL_AMOUNT::VARCHAR, LEFT(ETL_BATCH_ID, 1) FROM SALES_FACT "
+            "WHERE SALE_ID LIKE ? ORDER BY 1",
+            (self.key("%"),),
+        )
+
+    def tables(self) -> tuple[list[Any], list[Any]]:
+        return (
+            self.world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION"),
+            self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID"),
+        )
+
+
+@pytest.fixture
+def till(world: World, day: date) -> Iterator[Till]:
+    """Nothing else is open: other tests leave rejected rows on purpose."""
+    world.sql("UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP() WHERE CLOSED_AT IS NULL")
+    yield Till(world, day)
+    world.tidy()
+
+
+def broken_day(till: Till, scratch: Path) -> None:
+    """A day with a good sale and broken ones, loaded; then some are mended, one is deleted."""
+    till.sell("good")
+    till.sell("mended", "broken", "removed", quantity=0)
+    till.sell("west", region="US_WEST", quantity=-1)
+    till.sell("", sale_id=None)
+    load(till.world, till.day, scratch, "EUROPE", "US_WEST")
+    till.mend("mended", "quantity = 2")
+    till.world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (till.key("removed"),))
+
+
+def run(**parameters: Any) -> State:
+    state: State = replay_rejected(**parameters, return_state=True)
+    return state
+
+
+def counts(state: State) -> dict[tuple[str, str], int]:
+    replayed = state.result()
+    assert isinstance(replayed, Replayed)
+    return {key: rows for key, rows in replayed.rows.items() if rows}
+
+
+ENDS = {
+    ("EUROPE", "RELEASED"): 1,
+    ("EUROPE", "STILL_BAD"): 1,
+    ("EUROPE", "GONE"): 1,
+    ("EUROPE", "NO_KEY"): 1,
+    ("US_WEST", "STILL_BAD"): 1,
+}
+
+
+def test_each_row_ends_as_released_still_bad_gone_or_without_key(till: Till, tmp_path: Path) -> None:
+    broken_day(till, tmp_path)
+    before = till.tables()
+
+    dry = run(dry_run=True)
+    assert dry.message == "would be 1 RELEASED, 2 STILL_BAD, 1 GONE, 1 NO_KEY"
+    assert counts(dry) == ENDS
+    assert till.tables() == before
+
+    state = run()
+    assert state.name == "Completed", state.message
+    batch_id, _, told = str(state.message).partition(": ")
+    assert told == "1 RELEASED, 2 STILL_BAD, 1 GONE, 1 NO_KEY"
+    assert counts(state) == ENDS
+    assert till.statuses() == {
+        "broken": ["STILL_BAD"],
+        "mended": ["RELEASED"],
+        "removed": ["GONE"],
+        "west": ["STILL_BAD"],
+        "": ["NO_KEY"],
+    }
+    assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]
+    assert till.world.ledger(batch_id) == {"EUROPE": "PUBLISHED", "US_WEST": "PUBLISHED"}
+    found: Any = Artifact.get(ARTIFACT_KEY)
+    assert '"region": "EUROPE", "RELEASED": 1, "STILL_BAD": 1, "GONE": 1, "NO_KEY": 1' in found.data
+
+    first_seen = "SELECT MIN(FIRST_SEEN_AT) FROM SALES_REJECTED WHERE SALE_KEY = ?"
+    seen = till.world.sql(first_seen, (till.key("broken"),))
+    assert counts(run()) == {("EUROPE", "STILL_BAD"): 1, ("US_WEST", "STILL_BAD"): 1, ("EUROPE", "NO_KEY"): 1}
+    assert till.world.sql(first_seen, (till.key("broken"),)) == seen
+    assert till.statuses()["broken"] == ["STILL_BAD"], "one entry, of the newest replay"
+
+    rolled_back = rollback(date=batch_id, reason="a test", cascade=True, return_state=True)
+    assert rolled_back.name == "Completed", rolled_back.message
+    assert till.tables() == before
+
+
+def test_what_an_older_version_at_the_source_has_made_good_is_released(till: Till, tmp_path: Path) -> None:
+    """The source takes a broken correction back: the table holds that version already."""
+    till.sell("back", customer_email=None)  # as the harness has another token key
+    load(till.world, till.day, tmp_path, "EUROPE")
+    later = till.day + timedelta(days=1)
+    when = good_sale("EUROPE", later)["updated_at"]
+    till.mend("back", f"quantity = 0, updated_at = '{when}'")
+    load(till.world, later, tmp_path, "EUROPE")
+    assert till.statuses() == {"back": ["OPEN"]}
+    till.mend("back", f"quantity = 2, updated_at = '{good_sale('EUROPE', till.day)['updated_at']}'")
+    assert counts(run()) == {("EUROPE", "RELEASED"): 1}
+    assert till.statuses() == {"back": ["RELEASED"]}
+    assert till.sales() == [(till.key("back"), "3.00", "2")]
+
+
+def test_a_date_that_is_run_again_takes_over_what_a_replay_has_left(till: Till, tmp_path: Path) -> None:
+    broken_day(till, tmp_path)
+    run()
+    load(till.world, till.day, tmp_path, "EUROPE", "US_WEST")
+    assert till.statuses()["broken"] == ["OPEN"]
+    assert till.statuses()[""] == ["NO_KEY"]
+
+
+def test_nothing_open_is_nothing_to_do(till: Till) -> None:
+    state = run()
+    assert (state.name, counts(state)) == ("Completed", {})
+    assert str(state.message).startswith("nothing to read again: 0 RELEASED")
+
+
+def test_a_region_that_is_down_is_left_out_and_its_rows_stay_open(till: Till, tmp_path: Path) -> None:
+    broken_day(till, tmp_path)
+    till.world.change("US_WEST", "ALTER TABLE sales_transactions RENAME TO sales_elsewhere")
+    try:
+        state = run()
+    finally:
+        till.world.change("US_WEST", "ALTER TABLE sales_elsewhere RENAME TO sales_transactions")
+    assert state.name == "PartiallyLoaded"
+    assert "US_WEST could not be read: table sales_transactions is missing" in str(state.message)
+    assert till.statuses()["west"] == ["OPEN"]
+    assert till.statuses()["mended"] == ["RELEASED"]
+
+
+def test_more_keys_than_one_replay_reads_are_told(till: Till, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    till.sell("1", "2", "3", quantity=0)
+    load(till.world, till.day, tmp_path, "EUROPE")
+    monkeypatch.setattr(replay, "KEYS_MAX", 2)
+    state = run()
+    assert counts(state) == {("EUROPE", "STILL_BAD"): 2}
+    assert "run it again for the rest" in str(state.message)
+
+
+KILLED = """
+import os, signal
+from tasks import publish
+real = publish.render
+def render(name, **values):
+    if name == "publish/release_rejected":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(name, **values)
+publish.render = render
+from flows.replay_rejected import replay_rejected
+replay_rejected()
+"""
+
+
+def start(*command: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *command], cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till: Till, tmp_path: Path) -> None:
+    broken_day(till, tmp_path)
+    before = till.tables()
+    killed = start("-c", KILLED)
+    output, _ = killed.communicate(timeout=RUN_S_MAX)
+    assert killed.returncode == -signal.SIGKILL, output
+    assert till.tables() == before
+    till.world.end_transactions()
+    assert counts(run()) == ENDS
+
+
+def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> None:
+    broken_day(till, tmp_path)
+    other = till.day + timedelta(days=2)
+    till.world.fill(other, rows=60)
+    processes = [
+        start("-m", "flows.replay_rejected"),
+        start("-m", "flows.replay_rejected"),
+        start("-m", "flows.daily_sales", str(other)),
+    ]
+    ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
+    assert [code for _, code in ends] == [0, 0, 0], ends
+    assert till.statuses() == {
+        "broken": ["STILL_BAD"],
+        "mended": ["RELEASED"],
+        "removed": ["GONE"],
+        "west": ["STILL_BAD"],
+        "": ["NO_KEY"],
+    }
+    assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]
