@@ -1,5 +1,6 @@
 """Reads the rejected rows that are open from their sources again and loads what is good by today's rules."""
 
+import argparse
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -89,6 +90,15 @@ def to_rows(replayed: Replayed) -> list[dict[str, Any]]:
     ]
 
 
+def read_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The command line as parameters."""
+    parser = argparse.ArgumentParser(prog="python -m flows.replay_rejected", allow_abbrev=False)
+    parser.add_argument("regions", nargs="*", help="region codes; none: all")
+    parser.add_argument("--dry-run", action="store_true", help="read and judge, load nothing")
+    given = parser.parse_args(arguments)
+    given.regions = given.regions or None
+    return given
+
+
 if __name__ == "__main__":
-    arguments = [argument for argument in sys.argv[1:] if argument != "--dry-run"]
-    sys.exit(run(replay_rejected, regions=arguments or None, dry_run="--dry-run" in sys.argv[1:]))
+    sys.exit(run(replay_rejected, **vars(read_arguments(sys.argv[1:]))))

@@ -1,5 +1,6 @@
 """Takes a batch out of the fact table: every row is again what it was before, rejected rows and ledger too."""
 
+import argparse
 import sys
 from typing import Any
 
@@ -110,7 +111,15 @@ def to_sales(difference: Difference) -> list[dict[str, Any]]:
     ]
 
 
+def read_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The command line as parameters; a flag that is not known must not become a rollback."""
+    parser = argparse.ArgumentParser(prog="python -m flows.rollback", allow_abbrev=False)
+    parser.add_argument("date", help="business date, or batch id")
+    parser.add_argument("reason", help="why, for the ledger")
+    parser.add_argument("--cascade", action="store_true", help="later batches that changed the same sales, too")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change")
+    return parser.parse_args(arguments)
+
+
 if __name__ == "__main__":
-    date, reason = (*sys.argv[1:3], "", "")[:2]
-    cascade, dry_run = ("--cascade" in sys.argv[3:]), ("--dry-run" in sys.argv[3:])
-    sys.exit(run(rollback, date=date, reason=reason, cascade=cascade, dry_run=dry_run))
+    sys.exit(run(rollback, **vars(read_arguments(sys.argv[1:]))))

@@ -11,6 +11,8 @@ from tasks.errors import NeedsPersonError
 Mode = Literal["missing", "failed", "all"]
 Order = Literal["oldest", "newest"]
 
+ROLLED_BACK = "ROLLED_BACK"
+
 DAYS_MAX = 3_660
 """Ten years: a range beyond it is a typo in a year."""
 
@@ -125,7 +127,8 @@ def is_wanted(state: LedgerState | None, mode: Mode) -> bool:
     if state is None:
         return mode == "missing"
     # What is not in production and is known was MISSING, FAILED, or begun: an attempt over a published one is no gap.
-    return state.in_production is None
+    # One over a date that was rolled back is: somebody has named that date since.
+    return state.in_production is None or (state.in_production == ROLLED_BACK and state.status != ROLLED_BACK)
 
 
 def _is_under_way(states: Mapping[tuple[date, str], LedgerState], day: date, region: str) -> bool:

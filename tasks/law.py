@@ -18,7 +18,7 @@ from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
 from tasks.stage import Manifest
-from tasks.statements import StagingTables, render, replaced_rows, snapshots_query
+from tasks.statements import StagingTables, render, replaced_by_batch, replaced_by_key, snapshots_query
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
 from tasks.warehouse import Session
@@ -78,16 +78,19 @@ class _Found:
     repeated_keys: int
 
 
-def replaced_by(manifest: Manifest, regions: Sequence[str]) -> str:
-    """The condition of the open rejected rows that the manifest's attempt replaces."""
+def replaced_rows(manifest: Manifest, regions: Sequence[str]) -> dict[str, str]:
+    """The conditions of the open rejected rows that the manifest's attempt replaces; no row meets both."""
     attempt, table = manifest.attempt, manifest.attempt.staging_tables.rejected_table
-    return replaced_rows(attempt.batch_id, attempt.run_number, regions, table, manifest.snapshots)
+    return {
+        "replaced_by_batch": replaced_by_batch(attempt.batch_id, attempt.run_number, regions),
+        "replaced_by_key": replaced_by_key(attempt.batch_id, table, manifest.snapshots),
+    }
 
 
 def count_standing(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
     """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
     attempt, run_number = manifest.attempt, manifest.attempt.run_number
-    statement = render("publish/count_rows", replaced=replaced_by(manifest, regions))
+    statement = render("publish/count_rows", **replaced_rows(manifest, regions))
     (counts,) = session.query(statement, [run_number, run_number, attempt.batch_id, run_number])
     fact, of_run, misnamed, rejected, replaceable, replaced = (int(count) for count in counts)
     of_keys = tallies_of_rows(session.query(render("publish/count_fact", **vars(attempt.staging_tables))), keys=2)

@@ -21,7 +21,7 @@ from tasks.law import (
     count_fates,
     count_standing,
     judge_rejected,
-    replaced_by,
+    replaced_rows,
 )
 from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
@@ -193,23 +193,26 @@ def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) 
 def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> tuple[Published, ...]:
     manifest, attempt, tables = staged.manifest, staged.attempt, staged.attempt.staging_tables
     names = vars(tables) | {"snapshots": snapshots_query(manifest.snapshots)}
-    replaced, open_status = replaced_by(manifest, regions), "STILL_BAD" if attempt.is_replay else "OPEN"
+    open_status = "STILL_BAD" if attempt.is_replay else "OPEN"
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number, open_status])
-    session.query(render("publish/insert_rejected_undo", replaced=replaced), [attempt.run_number, attempt.batch_id])
-    session.query(render("publish/delete_replaced_rejected", replaced=replaced))
+    for replaced in replaced_rows(manifest, regions).values():
+        undo = render("publish/insert_rejected_undo", replaced=replaced)
+        session.query(undo, [attempt.run_number, attempt.batch_id])
+        session.query(render("publish/delete_replaced_rejected", replaced=replaced))
     session.query(render("publish/insert_undo", **names), [attempt.run_number, attempt.batch_id])
     merge = render("publish/merge_sales_fact", **names, batch_id=attempt.batch_id, run_number=str(attempt.run_number))
     session.query(merge)
     if attempt.is_replay:
-        session.query(render("publish/release_rejected", **names), [attempt.run_number])
-        _mark_gone(session, staged, names["snapshots"])
+        session.query(render("publish/release_rejected", **names), [attempt.run_number, attempt.run_number])
+        _mark_gone(session, staged, regions, names["snapshots"])
     session.query(render("publish/close_rejected"), [attempt.run_number])
     return count_fates(session, tables, regions)
 
 
-def _mark_gone(session: Session, staged: Staged, snapshots: str) -> None:
+def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapshots: str) -> None:
     run_number = staged.attempt.run_number
-    for region, sale_ids in staged.gone.items():
+    for region in regions:
+        sale_ids = staged.gone.get(region, ())
         for start in range(0, len(sale_ids), LITERALS_MAX):
             literals = ", ".join(text_literal(sale_id) for sale_id in sale_ids[start : start + LITERALS_MAX])
             statement = render("publish/mark_gone", sale_ids=literals, snapshots=snapshots)

@@ -8,15 +8,19 @@ from decimal import Decimal
 from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
+from expectations.regions import REGIONS
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.retries import RETRIES
-from tasks.statements import UNDO_TABLES, render, text_literal
+from tasks.statements import UNDO_TABLES, not_found_bad_again, render, text_literal
 from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
 """Sales that the table of differences shows."""
+
+MARGIN_HOURS = 2
+"""Longer than any publish takes."""
 
 LEFT = (
     "versions that return",
@@ -105,15 +109,16 @@ def roll_back(
 
     Raises NeedsPersonError when the batch is not in production, is older than the undo log, or was changed by others.
     """
-    run_number = next_run_number(session)
     with session.transaction():
-        session.query(render("publish/lock"), [run_number])
+        session.query(render("publish/lock"), [0])
+        # Only now: a run with a lower number that publishes later is overtaken, one with a higher number would not be.
+        run_number = next_run_number(session)
         if done := _done_before(session, batch_id):
             return Rollback(batch_id, None, None, done)
         difference = find_difference(session, batch_id, cascade, undo_days)
         put_back(session, difference.runs, run_number)
         for batch in difference.batches:
-            attempt = Attempt(run_number, flow_run_id, batch, _known_regions(session, batch))
+            attempt = Attempt(run_number, flow_run_id, batch, _regions_of(session, batch))
             record(session, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
     return Rollback(batch_id, run_number, difference)
 
@@ -135,7 +140,7 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
         in_effect = _runs_in_effect(session, [attempt.batch_id], days=0)
         runs = [run for run in in_effect if run.run_number == attempt.run_number]
         if not runs:
-            raise NeedsPersonError(f"batch {attempt.batch_id} was rolled back in the meantime")
+            raise NeedsPersonError(f"batch {attempt.batch_id} was put back already")
         _refuse_later(attempt.batch_id, _later_batches(session, runs))
         put_back(session, runs, attempt.run_number)
         record(session, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
@@ -145,6 +150,8 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     """The batches and runs that go, and what that changes. Raises NeedsPersonError as `roll_back` says."""
     batches, runs = [batch_id], _runs_in_effect(session, [batch_id], undo_days)
     while later := _later_batches(session, runs):
+        if later.keys() <= set(batches):
+            raise NeedsPersonError(f"the ledger does not know the runs of {', '.join(later)} that the undo log names")
         if not cascade:
             _refuse_later(batch_id, later)
         batches = sorted({*batches, *later})
@@ -152,7 +159,7 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     _refuse_old(runs, undo_days)
     names = {"runs": _numbers(runs)}
     changes = session.query(render("rollback/count_changes", **names))
-    (rejected,) = session.query(render("rollback/count_rejected", **names))
+    (rejected,) = session.query(_count_rejected(runs))
     sales = session.query(render("rollback/changed_sales", rows_max=f"{SAMPLE_ROWS_MAX:d}", **names))
     return Difference(
         tuple(batches),
@@ -174,13 +181,17 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int) ->
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
     _demand("undo log", sum(run.changed for run in runs), before.undo)
-    ((brought, replaced, _),) = session.query(render("rollback/count_rejected", **names))
+    ((brought, replaced, _),) = session.query(_count_rejected(runs))
     for statement in (
         render("rollback/delete_sales", **names),
         render("rollback/restore_sales", **names),
         render("rollback/delete_rejected", **names),
-        render("rollback/restore_rejected", **names),
+        render("rollback/restore_rejected", is_not_found_bad_again=not_found_bad_again(names["runs"]), **names),
         render("rollback/reopen_rejected", **names),
+        render("rollback/reopen_closed", **names),
+        render("rollback/reopen_released", **names),
+        render("rollback/forget_rejected", **names),
+        render("rollback/hand_on_rejected", **names),
     ):
         session.query(statement)
     after = _count_standing(session, runs)
@@ -191,6 +202,11 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int) ->
     session.query(render("publish/close_rejected"), [run_number])
     for undo_table in UNDO_TABLES:
         session.query(render("rollback/delete_undo", undo_table=undo_table, **names))
+
+
+def _count_rejected(runs: Iterable[PublishedRun]) -> str:
+    numbers = _numbers(runs)
+    return render("rollback/count_rejected", runs=numbers, is_not_found_bad_again=not_found_bad_again(numbers))
 
 
 def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> Standing:
@@ -212,7 +228,8 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
     statement = render(
         "rollback/runs_in_effect",
         batches=", ".join(text_literal(batch) for batch in batches),
-        kept_since=f"DATEADD('day', -{days:d}, CURRENT_TIMESTAMP())",
+        # Undo rows are written before the ledger's entry: what is nearly too old may have lost some of them already.
+        kept_since=f"DATEADD('hour', {MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
     )
     return [
         PublishedRun(batch_id, region, int(run_number), int(changed), published_at, kept_since)
@@ -259,6 +276,12 @@ def _done_before(session: Session, batch_id: str) -> str | None:
         return None
     _, _, run_number, recorded_at, cause = max(shown, key=lambda row: row[2])
     return f"by run {run_number} at {recorded_at:%Y-%m-%d %H:%M} UTC ({cause})"
+
+
+def _regions_of(session: Session, batch_id: str) -> tuple[str, ...]:
+    """The regions of which no backfill may load the batch: all of a date, also those that nobody has tried to load."""
+    known = _known_regions(session, batch_id)
+    return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
 
 
 def _known_regions(session: Session, batch_id: str) -> tuple[str, ...]:

@@ -57,29 +57,43 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
     )
 
 
-def replaced_rows(
-    batch_id: str, run_number: int, regions: Iterable[str], rejected_table: str, snapshots: Mapping[str, datetime]
-) -> str:
-    """The condition of the open rejected rows that a run replaces by what it has staged.
-
-    Those of older runs of its batch and regions; and by key, what a replay had left as STILL_BAD. A replay replaces
-    every open row of the keys that it found bad again, if it has read the source later.
-    """
+def replaced_by_batch(batch_id: str, run_number: int, regions: Iterable[str]) -> str:
+    """The condition of the open rejected rows of older runs of a batch and its regions: a run replaces them."""
     codes = ", ".join(text_literal(region) for region in regions)
+    return (
+        f"ETL_BATCH_ID = {text_literal(batch_id)} AND REGION_CODE IN ({codes}) AND ETL_RUN_NUMBER < {run_number:d} "
+        f"AND STATUS IN ({OPEN_STATUSES})"
+    )
+
+
+def replaced_by_key(batch_id: str, rejected_table: str, snapshots: Mapping[str, datetime]) -> str:
+    """The condition of the open rejected rows of other batches that a run replaces by what it has staged.
+
+    What a replay had left as STILL_BAD gives way to any run that rejects its key again; to a replay, every row that was
+    not read later than it reads.
+    """
     later = "SALES_REJECTED.ETL_SNAPSHOT_AT <= SNAPSHOTS.SNAPSHOT_AT" if batch_id.startswith(REPLAY) else "FALSE"
-    return f"""(
-        ETL_BATCH_ID = {text_literal(batch_id)} AND REGION_CODE IN ({codes}) AND ETL_RUN_NUMBER < {run_number:d}
-        AND STATUS IN ({OPEN_STATUSES})
-    ) OR (
-        STATUS IN ('OPEN', 'STILL_BAD') AND ETL_RUN_NUMBER <> {run_number:d} AND EXISTS (
+    return f"""ETL_BATCH_ID <> {text_literal(batch_id)} AND STATUS IN ('OPEN', 'STILL_BAD') AND EXISTS (
+    SELECT 1
+    FROM {rejected_table} AS STAGED
+    INNER JOIN ({snapshots_query(snapshots)}) AS SNAPSHOTS
+        ON SNAPSHOTS.REGION = STAGED.REGION_CODE
+    WHERE STAGED.REGION_CODE = SALES_REJECTED.REGION_CODE
+        AND STAGED.SALE_KEY = SALES_REJECTED.SALE_KEY
+        AND (SALES_REJECTED.STATUS = 'STILL_BAD' OR {later})
+)"""
+
+
+def not_found_bad_again(runs: str) -> str:
+    """The condition of a row UNDO of the undo log of rejected rows: no replay other than `runs` holds its key open."""
+    return f"""NOT EXISTS (
             SELECT 1
-            FROM {rejected_table} AS STAGED
-            INNER JOIN ({snapshots_query(snapshots)}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION_CODE
-            WHERE STAGED.REGION_CODE = SALES_REJECTED.REGION_CODE
-                AND STAGED.SALE_KEY = SALES_REJECTED.SALE_KEY
-                AND (SALES_REJECTED.STATUS = 'STILL_BAD' OR {later})
-        )
-    )"""
+            FROM ANALYTICS.SALES_REJECTED AS AGAIN
+            WHERE AGAIN.STATUS = 'STILL_BAD'
+                AND AGAIN.REGION_CODE = UNDO.REGION_CODE
+                AND AGAIN.SALE_KEY = UNDO.SALE_KEY
+                AND AGAIN.ETL_RUN_NUMBER NOT IN ({runs})
+        )"""
 
 
 def tally_sums(prefix: str = "") -> str:
@@ -154,9 +168,25 @@ _OPEN_REJECTED_NAMES = (
 )
 """All columns of a rejected row that is open; what closed it is NULL."""
 
+_SUPERSEDING = """SELECT 1
+    FROM ANALYTICS.SALES_FACT AS FACT
+    WHERE FACT.SALE_ID = SALES_REJECTED.SALE_KEY
+        AND FACT.REGION = SALES_REJECTED.REGION_CODE
+        AND (
+            FACT.UPDATED_AT > LEAST(
+                COALESCE(SALES_REJECTED.VERSION_AT, SALES_REJECTED.ETL_SNAPSHOT_AT), SALES_REJECTED.ETL_SNAPSHOT_AT
+            )
+            OR (
+                FACT.ETL_RUN_NUMBER > SALES_REJECTED.ETL_RUN_NUMBER
+                AND FACT.UPDATED_AT >= COALESCE(SALES_REJECTED.VERSION_AT, FACT.UPDATED_AT)
+            )
+        )"""
+"""The version in the fact table that closes a row of SALES_REJECTED."""
+
 _COLUMN_LISTS = {
     "open_statuses": OPEN_STATUSES,
     "replay": REPLAY,
+    "superseding": _SUPERSEDING,
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
     "rejected_column_definitions": _rejected_definitions(),
     "undo_column_definitions": ",\n    ".join(

@@ -8,7 +8,7 @@ from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
-from tasks.errors import NeedsPersonError, SalesEtlError, one_line
+from tasks.errors import NeedsPersonError, SalesEtlError, TransientError, one_line
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
@@ -84,7 +84,9 @@ def put_back_unless_shown(session: Session, attempt: Attempt, verification: Veri
         try:
             roll_back_run(session, attempt, one_line(error))
         except NeedsPersonError as obstacle:
-            raise NeedsPersonError(f"{error}; it was not put back: {obstacle}") from error
+            raise NeedsPersonError(f"{error}; it was not put back now: {obstacle}") from error
+        except SalesEtlError as obstacle:
+            raise TransientError(f"{error}; whether it was put back is not known: {obstacle}") from error
         raise NeedsPersonError(f"{error}; the batch was put back as it was before this run") from error
 
 

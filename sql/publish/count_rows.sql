@@ -9,6 +9,10 @@ SELECT
     (
         SELECT COUNT(*)
         FROM ANALYTICS.SALES_REJECTED
-        WHERE ${replaced}
+        WHERE ${replaced_by_batch}
+    ) + (
+        SELECT COUNT(*)
+        FROM ANALYTICS.SALES_REJECTED
+        WHERE ${replaced_by_key}
     ),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_REJECTED_UNDO WHERE UNDO_RUN_NUMBER = ?)

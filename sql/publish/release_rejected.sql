@@ -1,7 +1,7 @@
 -- Guarantees: a rejected row whose key the run has read again, later and without a fault, is released.
 UPDATE ANALYTICS.SALES_REJECTED
 SET STATUS = 'RELEASED', CLOSED_AT = CURRENT_TIMESTAMP(), CLOSED_BY_RUN_NUMBER = ?
-WHERE STATUS IN ('OPEN', 'STILL_BAD') AND EXISTS (
+WHERE STATUS IN ('OPEN', 'STILL_BAD') AND ETL_RUN_NUMBER <> ? AND EXISTS (
     SELECT 1
     FROM ${fates_table} AS FATES
     INNER JOIN (${snapshots}) AS SNAPSHOTS ON SNAPSHOTS.REGION = FATES.REGION

@@ -1,8 +1,8 @@
--- Answers the keys of the open rejected rows of some regions, as their sources write them, oldest first, up to a number
--- per region.
+-- Answers the keys of the open rejected rows of some regions, as their sources write them, least lately read first, up to
+-- a number per region.
 SELECT REGION_CODE, SALE_ID
 FROM ANALYTICS.SALES_REJECTED
 WHERE STATUS IN ('OPEN', 'STILL_BAD') AND REGION_CODE IN (${regions})
 GROUP BY REGION_CODE, SALE_ID
-QUALIFY ROW_NUMBER() OVER (PARTITION BY REGION_CODE ORDER BY MIN(FIRST_SEEN_AT), SALE_ID) <= ${keys_max}
+QUALIFY ROW_NUMBER() OVER (PARTITION BY REGION_CODE ORDER BY MIN(ETL_SNAPSHOT_AT), SALE_ID) <= ${keys_max}
 ORDER BY REGION_CODE, SALE_ID

@@ -1,14 +1,20 @@
--- Answers how many sales and rejected rows of the runs each other batch has changed since. The undo log is a chain: what
--- gave way names the run that had written it.
-SELECT UNDO_BATCH_ID, COUNT(*)
+-- Answers how many sales of the runs each other batch has changed since, or has released from among their rejected rows.
+-- The undo log is a chain: a version that gave way names the run that had written it.
+SELECT BATCH_ID, COUNT(*)
 FROM (
-    SELECT UNDO_BATCH_ID
+    SELECT UNDO_BATCH_ID AS BATCH_ID
     FROM ANALYTICS.SALES_FACT_UNDO
     WHERE UNDO_FATE = 'updated' AND ETL_RUN_NUMBER IN (${runs}) AND UNDO_RUN_NUMBER NOT IN (${runs})
     UNION ALL
-    SELECT UNDO_BATCH_ID
-    FROM ANALYTICS.SALES_REJECTED_UNDO
-    WHERE ETL_RUN_NUMBER IN (${runs}) AND UNDO_RUN_NUMBER NOT IN (${runs})
+    SELECT RELEASING.BATCH_ID
+    FROM ANALYTICS.SALES_REJECTED AS REJECTED
+    INNER JOIN ANALYTICS.ETL_BATCHES AS RELEASING
+        ON RELEASING.RUN_NUMBER = REJECTED.CLOSED_BY_RUN_NUMBER
+        AND RELEASING.REGION = REJECTED.REGION_CODE
+        AND RELEASING.STATUS = 'PUBLISHED'
+    WHERE REJECTED.STATUS = 'RELEASED'
+        AND REJECTED.ETL_RUN_NUMBER IN (${runs})
+        AND REJECTED.CLOSED_BY_RUN_NUMBER NOT IN (${runs})
 ) AS CHANGED
-GROUP BY UNDO_BATCH_ID
-ORDER BY UNDO_BATCH_ID
+GROUP BY BATCH_ID
+ORDER BY BATCH_ID

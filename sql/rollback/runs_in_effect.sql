@@ -1,6 +1,6 @@
 -- Answers the publishes of the batches whose rows stand in the fact table, per region, with the number of sales that they
 -- changed, and since when the undo log is kept: neither put back since nor failed at the look after COMMIT.
-SELECT BATCH_ID, REGION, RUN_NUMBER, INSERTED + UPDATED, RECORDED_AT, ${kept_since}
+SELECT BATCH_ID, REGION, RUN_NUMBER, COALESCE(INSERTED, 0) + COALESCE(UPDATED, 0), RECORDED_AT, ${kept_since}
 FROM (
     SELECT *
     FROM ANALYTICS.ETL_BATCHES

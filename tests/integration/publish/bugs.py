@@ -444,13 +444,13 @@ IN_PUBLISH = (
         "rejected rows of another batch are deleted too",
         Guard.LAW,
         "SALES_REJECTED: rows N against N-",
-        statement("publish/delete_replaced_rejected", (r"ETL_BATCH_ID = '", "ETL_BATCH_ID <= '")),
+        statement("publish/delete_replaced_rejected", (r"ETL_BATCH_ID (=|<>) '", "ETL_BATCH_ID <= '")),
     ),
     Bug(
         "rejected rows of the older run are not replaced",
         Guard.LAW,
         "SALES_REJECTED: rows N against N+1",
-        statement("publish/delete_replaced_rejected", (r"ETL_RUN_NUMBER < (\d+)", r"ETL_RUN_NUMBER > \1")),
+        statement("publish/delete_replaced_rejected", (r"\n\Z", "\nAND FALSE")),
     ),
     Bug(
         "rejected rows that are replaced cannot be put back",

@@ -38,6 +38,8 @@ TRANSACTION = (
     "publish/insert_rejected",
     "publish/insert_rejected_undo",
     "publish/delete_replaced_rejected",
+    "publish/insert_rejected_undo #2",
+    "publish/delete_replaced_rejected #2",
     "publish/insert_undo",
     "publish/merge_sales_fact",
     "publish/close_rejected",

@@ -44,6 +44,8 @@ def plan(
         pytest.param("PUBLISHED", "PUBLISHED", False, {"all"}, id="published"),
         pytest.param("EMPTY", "EMPTY", False, {"all"}, id="empty"),
         pytest.param("ROLLED_BACK", "ROLLED_BACK", False, {"all"}, id="rolled-back"),
+        pytest.param("MISSING", "ROLLED_BACK", False, {"missing", "failed", "all"}, id="missing-once-named-again"),
+        pytest.param("FAILED", "ROLLED_BACK", False, {"missing", "failed", "all"}, id="failed-once-named-again"),
         pytest.param("OVERTAKEN", "PUBLISHED", False, {"all"}, id="overtaken"),
         pytest.param("MISSING", None, False, {"missing", "failed", "all"}, id="missing"),
         pytest.param("FAILED", None, False, {"missing", "failed", "all"}, id="failed"),

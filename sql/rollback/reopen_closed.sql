@@ -1,0 +1,15 @@
+-- Guarantees: a rejected row is open when the version that had closed it is gone, whichever run has closed it.
+UPDATE ANALYTICS.SALES_REJECTED
+SET
+    STATUS = CASE WHEN STARTSWITH(ETL_BATCH_ID, '${replay}') THEN 'STILL_BAD' ELSE 'OPEN' END,
+    CLOSED_AT = NULL,
+    CLOSED_BY_RUN_NUMBER = NULL
+WHERE STATUS = 'CLOSED' AND EXISTS (
+    SELECT 1
+    FROM ANALYTICS.SALES_FACT_UNDO AS UNDO
+    WHERE UNDO.UNDO_RUN_NUMBER IN (${runs})
+        AND UNDO.SALE_ID = SALES_REJECTED.SALE_KEY
+        AND UNDO.REGION = SALES_REJECTED.REGION_CODE
+) AND NOT EXISTS (
+    ${superseding}
+)
