@@ -16,7 +16,7 @@ from flows.parameters import BusinessDate, RegionCodes, choose_batch
 from flows.run_hooks import name_of_run, record_failed_run
 from flows.states import final_state
 from tasks.anomalies import announce_anomalies
-from tasks.batch import Batch
+from tasks.batch import Batch, NamedKeys
 from tasks.begin import begin
 from tasks.extract import Extracted, extract
 from tasks.ledger import lease_kept
@@ -85,10 +85,12 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
             return final_state(report(findings))
 
 
-def extract_regions(batch: Batch, settings: Settings, scratch: Path) -> dict[str, Extracted | BaseException]:
+def extract_regions(
+    batch: Batch | NamedKeys, settings: Settings, scratch: Path
+) -> dict[str, Extracted | BaseException]:
     """Reads all regions side by side; a region that cannot be read answers with its error."""
     extra_columns = unmapped(settings.extra_columns)
-    futures = extract.map(list(batch.regions), batch.window, scratch, names.TOKEN_KEY, extra_columns)
+    futures = extract.map(list(batch.regions), batch.wanted, scratch, names.TOKEN_KEY, extra_columns)
     outcomes = (future.result(raise_on_failure=False) for future in futures)
     return dict(zip(batch.regions, outcomes, strict=True))
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from prefect import unmapped
 from prefect.runtime import flow_run
 
-from blocks import names
 from blocks.variables import Settings
+from flows.daily_sales import extract_regions
 from tasks.attempt import Attempt
 from tasks.batch import NamedKeys
 from tasks.begin import begin
 from tasks.errors import NeedsPersonError
-from tasks.extract import Extracted, extract
+from tasks.extract import Extracted
 from tasks.ledger import Entry, Status, lease_kept
 from tasks.plan import unread_regions
-from tasks.publish import Publication, publish
+from tasks.publish import publish
 from tasks.quality import check_rows
 from tasks.replay import gone_keys
 from tasks.stage import stage, write_manifest
@@ -38,9 +38,7 @@ class ReadAgain:
 
 def read_again(batch: NamedKeys, settings: Settings, scratch: Path) -> ReadAgain:
     """Reads the keys and applies the rules; a region that cannot be read is left out."""
-    extra_columns = unmapped(settings.extra_columns)
-    futures = extract.map(list(batch.regions), list(batch.keys.values()), scratch, names.TOKEN_KEY, extra_columns)
-    outcomes = dict(zip(batch.regions, (future.result(raise_on_failure=False) for future in futures), strict=True))
+    outcomes = extract_regions(batch, settings, scratch)
     unread = unread_regions(outcomes)
     present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]
     transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
@@ -50,7 +48,7 @@ def read_again(batch: NamedKeys, settings: Settings, scratch: Path) -> ReadAgain
 
 def load_again(
     batch: NamedKeys, settings: Settings, scratch: Path, warehouse: Mapping[str, str], bucket: Mapping[str, str]
-) -> tuple[Attempt, ReadAgain, Publication]:
+) -> tuple[Attempt, ReadAgain]:
     """Reads the keys and loads what is good, by the steps of every batch, without floor and percentages.
 
     Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
@@ -70,4 +68,4 @@ def load_again(
         tolerant = replace(settings.thresholds, max_rejected_percentage=Decimal(100))
         publication = publish(manifest, present, transformed, left_out, tolerant, **warehouse, gone=read.gone)
         verify(manifest, publication, **warehouse)
-    return attempt, read, publication
+    return attempt, read

@@ -51,13 +51,13 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
         waiting = read_open_keys(asked, **warehouse)
         batch = NamedKeys(name_replay(datetime.now(UTC)), waiting.keys)
         if not batch.regions:
-            return end(Replayed(None, foreseen(waiting, (), {}, {}).rows), dry_run)
+            return end(foreseen(waiting, (), {}, {}), dry_run)
         check_ready(batch, names.TOKEN_KEY, **bucket)
         with scratch_directory() as scratch:
             if dry_run:
                 read = read_again(batch, settings, scratch)
                 return end(foreseen(waiting, read.transformed, read.gone, read.unread), dry_run)
-            attempt, read, _ = load_again(batch, settings, scratch, warehouse, bucket)
+            attempt, read = load_again(batch, settings, scratch, warehouse, bucket)
         return end(read_outcome(batch.batch_id, attempt.run_number, waiting, read.unread, **warehouse), dry_run)
 
 

@@ -77,8 +77,8 @@ def to_totals(difference: Difference) -> list[dict[str, Any]]:
             {
                 "region": change.region,
                 "currency": change.currency,
-                "sales now": change.rows_now,
-                "sales after": change.rows_after,
+                "rows now": change.rows_now,
+                "rows after": change.rows_after,
                 "total_amount now": str(change.amount_now),
                 "total_amount after": str(change.amount_after),
             }
@@ -87,8 +87,8 @@ def to_totals(difference: Difference) -> list[dict[str, Any]]:
         {
             "region": "rejected rows",
             "currency": "",
-            "sales now": rejected.brought,
-            "sales after": rejected.replaced + rejected.closed,
+            "rows now": rejected.brought,
+            "rows after": rejected.replaced + rejected.closed,
             "total_amount now": "",
             "total_amount after": "",
         },

@@ -48,6 +48,11 @@ class Batch:
     def window(self) -> Window:
         return Window.of_day(self.date)
 
+    @property
+    def wanted(self) -> list[Window]:
+        """What is read of each region."""
+        return [self.window] * len(self.regions)
+
 
 @dataclass(frozen=True)
 class NamedKeys:
@@ -62,6 +67,11 @@ class NamedKeys:
     @property
     def regions(self) -> tuple[str, ...]:
         return tuple(self.keys)
+
+    @property
+    def wanted(self) -> list[Keys]:
+        """What is read of each region."""
+        return list(self.keys.values())
 
 
 def name_replay(now: datetime) -> str:

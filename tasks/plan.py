@@ -50,8 +50,6 @@ def plan(batch: Batch, outcomes: Mapping[str, Extracted | BaseException], settin
 
 def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, settings: Settings) -> Entry | None:
     if isinstance(outcome, BaseException):
-        if not isinstance(outcome, REGION_ERRORS):
-            raise outcome
         return Entry(region, Status.MISSING, cause=cause_of(region, outcome))
     rows, floor = outcome.read.rows, settings.thresholds.min_region_record_count
     closed = is_closed(batch, region, settings)
@@ -68,13 +66,8 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
 
 def unread_regions(outcomes: Mapping[str, Extracted | BaseException]) -> dict[str, str]:
     """Regions that could not be read, with the reason. Raises an error that is no region's own."""
-    unread = {}
-    for region, outcome in outcomes.items():
-        if isinstance(outcome, BaseException):
-            if not isinstance(outcome, REGION_ERRORS):
-                raise outcome
-            unread[region] = cause_of(region, outcome)
-    return unread
+    failed = {region: outcome for region, outcome in outcomes.items() if isinstance(outcome, BaseException)}
+    return {region: cause_of(region, error) for region, error in failed.items()}
 
 
 def is_closed(batch: Batch, region: str, settings: Settings) -> bool:
@@ -105,7 +98,9 @@ def refuse_unloadable(sorted_regions: Plan, settings: Settings) -> Check | None:
 
 
 def cause_of(region: str, error: BaseException) -> str:
-    """Why a region was left out, and what to do about it."""
+    """Why a region was left out, and what to do about it. Raises an error that is no region's own."""
+    if not isinstance(error, REGION_ERRORS):
+        raise error
     if isinstance(error, SalesEtlError):
         return one_line(error)
     return f"{_driver_text(error)}: check block {REGIONS[region].block} and the database"

@@ -13,7 +13,7 @@ from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.retries import RETRIES
-from tasks.statements import UNDO_TABLES, not_found_bad_again, render, text_literal
+from tasks.statements import COVERING, UNDO_TABLES, not_found_bad_again, render, text_literal
 from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
@@ -188,8 +188,7 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int) ->
         render("rollback/delete_rejected", **names),
         render("rollback/restore_rejected", is_not_found_bad_again=not_found_bad_again(names["runs"]), **names),
         render("rollback/reopen_rejected", **names),
-        render("rollback/reopen_closed", **names),
-        render("rollback/reopen_released", **names),
+        *(render("rollback/reopen_uncovered", status=s, covering=sql, **names) for s, sql in COVERING.items()),
         render("rollback/forget_rejected", **names),
         render("rollback/hand_on_rejected", **names),
     ):

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,17 +110,16 @@ def stage_rows(
     """
     staged: list[StagedFile] = []
     groups = in_tables(batches, ROW_GROUP_BYTES)
-    for number in count():
-        file_name = f"{region}-{number:03d}.parquet"
+    while True:
+        file_name = f"{region}-{len(staged):03d}.parquet"
         name, path = f"{kind}/{file_name}", scratch / f"{kind}-{file_name}"
         rows, tally = write_file(groups, kind, path)
-        if rows:
-            _upload(bucket, path, f"{prefix}/{name}")
-            staged.append(StagedFile(name, kind, region, rows, path.stat().st_size, sha256_of(path), tally))
-        path.unlink()
         if not rows:
-            break
-    return staged
+            path.unlink()
+            return staged
+        _upload(bucket, path, f"{prefix}/{name}")
+        staged.append(StagedFile(name, kind, region, rows, path.stat().st_size, sha256_of(path), tally))
+        path.unlink()
 
 
 def write_file(groups: Iterable[pa.Table], kind: FileKind, path: Path) -> tuple[int, Tally | None]:

@@ -168,10 +168,11 @@ _OPEN_REJECTED_NAMES = (
 )
 """All columns of a rejected row that is open; what closed it is NULL."""
 
-_SUPERSEDING = """SELECT 1
+_SAME_KEY = """SELECT 1
     FROM ANALYTICS.SALES_FACT AS FACT
-    WHERE FACT.SALE_ID = SALES_REJECTED.SALE_KEY
-        AND FACT.REGION = SALES_REJECTED.REGION_CODE
+    WHERE FACT.SALE_ID = SALES_REJECTED.SALE_KEY AND FACT.REGION = SALES_REJECTED.REGION_CODE"""
+
+_SUPERSEDING = f"""{_SAME_KEY}
         AND (
             FACT.UPDATED_AT > LEAST(
                 COALESCE(SALES_REJECTED.VERSION_AT, SALES_REJECTED.ETL_SNAPSHOT_AT), SALES_REJECTED.ETL_SNAPSHOT_AT
@@ -183,9 +184,16 @@ _SUPERSEDING = """SELECT 1
         )"""
 """The version in the fact table that closes a row of SALES_REJECTED."""
 
+COVERING: Mapping[str, str] = {"CLOSED": _SUPERSEDING, "RELEASED": _SAME_KEY}
+"""What has to stand in the fact table for a rejected row of this status, as a subquery."""
+
+_REOPENED = f"""STATUS = CASE WHEN STARTSWITH(ETL_BATCH_ID, '{REPLAY}') THEN 'STILL_BAD' ELSE 'OPEN' END,
+    CLOSED_AT = NULL,
+    CLOSED_BY_RUN_NUMBER = NULL"""
+
 _COLUMN_LISTS = {
     "open_statuses": OPEN_STATUSES,
-    "replay": REPLAY,
+    "reopened": _REOPENED,
     "superseding": _SUPERSEDING,
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
     "rejected_column_definitions": _rejected_definitions(),

@@ -77,7 +77,10 @@ def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) ->
 
 
 def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
-    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError."""
+    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError.
+
+    Raises TransientError when the warehouse does not answer meanwhile.
+    """
     try:
         refuse_differences(verification.comparisons, verification.repeated_keys)
     except NeedsPersonError as error:

@@ -39,7 +39,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
     "SALES_FACT_UNDO": ("INSERT", "DELETE"),
     "SALES_REJECTED": ("INSERT", "UPDATE", "DELETE"),
-    "SALES_REJECTED_UNDO": ("INSERT", "DELETE"),
+    "SALES_REJECTED_UNDO": ("INSERT", "UPDATE", "DELETE"),
     "ETL_BATCHES": ("INSERT",),
     "ETL_LOCK": ("UPDATE",),
 }

@@ -132,7 +132,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED_UNDO (
     STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY or STILL_BAD',
     FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)'
 )
-COMMENT = 'Open rows of SALES_REJECTED that a later run of their batch replaced, as they were before';
+COMMENT = 'Open rows of SALES_REJECTED that a later run replaced, as they were before';
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys',

@@ -1,8 +1,6 @@
 """Replay reads open rejected rows again by key, loads what is good today, and says what has become of each."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,9 +13,9 @@ from prefect.states import State
 
 from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
 from flows.rollback import rollback
-from local.environment import CHECKOUT
 from tasks import replay
 from tasks.replay import Replayed
+from tests.integration.commands import start_python
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import load
 
@@ -97,6 +95,15 @@ def counts(state: State) -> dict[tuple[str, str], int]:
     return {key: rows for key, rows in replayed.rows.items() if rows}
 
 
+STATUSES_AFTER = {
+    "broken": ["STILL_BAD"],
+    "mended": ["RELEASED"],
+    "removed": ["GONE"],
+    "west": ["STILL_BAD"],
+    "": ["NO_KEY"],
+}
+"""What becomes of a broken day's rejected rows; ENDS counts them."""
+
 ENDS = {
     ("EUROPE", "RELEASED"): 1,
     ("EUROPE", "STILL_BAD"): 1,
@@ -120,13 +127,7 @@ def test_each_row_ends_as_released_still_bad_gone_or_without_key(till: Till, tmp
     batch_id, _, told = str(state.message).partition(": ")
     assert told == "1 RELEASED, 2 STILL_BAD, 1 GONE, 1 NO_KEY"
     assert counts(state) == ENDS
-    assert till.statuses() == {
-        "broken": ["STILL_BAD"],
-        "mended": ["RELEASED"],
-        "removed": ["GONE"],
-        "west": ["STILL_BAD"],
-        "": ["NO_KEY"],
-    }
+    assert till.statuses() == STATUSES_AFTER
     assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]
     assert till.world.ledger(batch_id) == {"EUROPE": "PUBLISHED", "US_WEST": "PUBLISHED"}
     found: Any = Artifact.get(ARTIFACT_KEY)
@@ -231,16 +232,10 @@ replay_rejected()
 """
 
 
-def start(*command: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
 def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till: Till, tmp_path: Path) -> None:
     broken_day(till, tmp_path)
     before = till.tables()
-    killed = start("-c", KILLED)
+    killed = start_python("-c", KILLED)
     output, _ = killed.communicate(timeout=RUN_S_MAX)
     assert killed.returncode == -signal.SIGKILL, output
     assert till.tables() == before
@@ -253,17 +248,11 @@ def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> 
     other = till.day + timedelta(days=2)
     till.world.fill(other, rows=60)
     processes = [
-        start("-m", "flows.replay_rejected"),
-        start("-m", "flows.replay_rejected"),
-        start("-m", "flows.daily_sales", str(other)),
+        start_python("-m", "flows.replay_rejected"),
+        start_python("-m", "flows.replay_rejected"),
+        start_python("-m", "flows.daily_sales", str(other)),
     ]
     ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
     assert [code for _, code in ends] == [0, 0, 0], "\n".join(output for output, _ in ends)
-    assert till.statuses() == {
-        "broken": ["STILL_BAD"],
-        "mended": ["RELEASED"],
-        "removed": ["GONE"],
-        "west": ["STILL_BAD"],
-        "": ["NO_KEY"],
-    }
+    assert till.statuses() == STATUSES_AFTER
     assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]

@@ -1,8 +1,6 @@
 """Rollback puts every row back to what it was before a batch, or changes nothing; the ledger remembers."""
 
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,10 +14,10 @@ from expectations.regions import REGIONS
 from flows.backfill import backfill
 from flows.replay_rejected import replay_rejected
 from flows.rollback import SALES_KEY, TOTALS_KEY, rollback
-from local.environment import CHECKOUT
 from tasks import rollback as rollback_task
 from tasks import verify
 from tasks.statements import render
+from tests.integration.commands import start_python
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import load
 
@@ -328,12 +326,6 @@ flow(date=sys.argv[1], reason="killed")
 """
 
 
-def start(*command: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
 def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(
     tables: Tables, day: date, tmp_path: Path
 ) -> None:
@@ -341,7 +333,7 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(
     before = tables.all()
     load(tables.world, following, tmp_path, "EUROPE", "US_WEST")
     after = tables.all()
-    killed = start("-c", KILLED, str(following))
+    killed = start_python("-c", KILLED, str(following))
     output, _ = killed.communicate(timeout=RUN_S_MAX)
     assert killed.returncode == -signal.SIGKILL, output
     assert tables.all() == after
@@ -358,9 +350,9 @@ def test_two_at_once_and_a_daily_run_beside_them(tables: Tables, day: date, tmp_
     other = following + timedelta(days=1)
     world.fill(other, rows=60)
     processes = [
-        start("-m", "flows.rollback", str(following), REASON),
-        start("-m", "flows.rollback", str(following), REASON),
-        start("-m", "flows.daily_sales", str(other)),
+        start_python("-m", "flows.rollback", str(following), REASON),
+        start_python("-m", "flows.rollback", str(following), REASON),
+        start_python("-m", "flows.daily_sales", str(other)),
     ]
     ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
     assert [code for _, code in ends] == [0, 0, 0], ends
@@ -393,11 +385,11 @@ def test_the_command_line_takes_date_and_reason(tables: Tables, day: date, tmp_p
     load(tables.world, day, tmp_path, "EUROPE")
     after = tables.all()
     for wrong in ([str(day), "--dry-run"], [str(day), REASON, "--dryrun"]):
-        done = start("-m", "flows.rollback", *wrong)
+        done = start_python("-m", "flows.rollback", *wrong)
         output, _ = done.communicate(timeout=RUN_S_MAX)
         assert done.returncode == 2, output
         assert tables.all() == after, "a slip of the pen is no rollback"
-    done = start("-m", "flows.rollback", "--dry-run", str(day), REASON)
+    done = start_python("-m", "flows.rollback", "--dry-run", str(day), REASON)
     output, _ = done.communicate(timeout=RUN_S_MAX)
     assert done.returncode == 0, output
     assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in output

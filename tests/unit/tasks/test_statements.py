@@ -10,6 +10,7 @@ import pytest
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
 from tasks.statements import (
+    COVERING,
     SQL_DIRECTORY,
     StagingTables,
     not_found_bad_again,
@@ -57,6 +58,8 @@ VALUES = {
     "batches": "'20240115', 'H20240116T091500Z'",
     "kept_since": "DATEADD('day', -35, CURRENT_TIMESTAMP())",
     "rows_max": "100",
+    "status": "CLOSED",
+    "covering": COVERING["CLOSED"],
     "undo_table": "SALES_FACT_UNDO",
     "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
