@@ -44,6 +44,7 @@ def _whole_number(at_least: int, note: str) -> Callable[[str], int]:
 
 _count = _whole_number(0, ", like 100")
 _region_count = _whole_number(1, ": a region without rows is missing, or closed by closed_days")
+_days_back = _whole_number(1, ", like 7")
 _minutes = _whole_number(1, ", like 120")
 _lease = _whole_number(6, ": a lease is renewed every 5 minutes")
 
@@ -167,7 +168,7 @@ DEFINITIONS = (
     VariableDefinition("first_date", "", "First business date that the warehouse has to hold.", _first_date),
     VariableDefinition("regions_required", "[]", "Regions without which a run fails: JSON list.", _regions),
     VariableDefinition(
-        "reconcile_days", "7", "Days that reconcile looks back. Reserved: nothing reads it yet.", _count
+        "reconcile_days", "7", "Days that reconcile looks back, the day before it included.", _days_back
     ),
     VariableDefinition(
         "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count

@@ -25,7 +25,7 @@ DAILY = "daily-sales/production"
 WATCHDOG = "watchdog/production"
 SEND_ALERT = "send-alert/production"
 LOADS = (DAILY, "backfill/production")
-REPAIRS = ("rollback/production", "replay-rejected/production")
+REPAIRS = ("rollback/production", "replay-rejected/production", "reconcile/production")
 HOUSEKEEPING = ("list-rejected/production", "clean-staging/production")
 TOLD_EACH_TIME = (*LOADS, "check-setup/production", *REPAIRS, *HOUSEKEEPING, "alert-drill/production")
 

@@ -17,7 +17,7 @@ from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
 from tasks.ledger import Entry, Status, lease_kept
 from tasks.plan import unread_regions
-from tasks.publish import publish
+from tasks.publish import Publication, publish
 from tasks.quality import check_rows
 from tasks.replay import gone_keys
 from tasks.stage import stage, write_manifest
@@ -36,6 +36,15 @@ class ReadAgain:
     unread: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class LoadedAgain:
+    """A batch of named keys that was published."""
+
+    attempt: Attempt
+    read: ReadAgain
+    publication: Publication
+
+
 def read_again(batch: NamedKeys, settings: Settings, scratch: Path) -> ReadAgain:
     """Reads the keys and applies the rules; a region that cannot be read is left out."""
     outcomes = extract_regions(batch, settings, scratch)
@@ -48,7 +57,7 @@ def read_again(batch: NamedKeys, settings: Settings, scratch: Path) -> ReadAgain
 
 def load_again(
     batch: NamedKeys, settings: Settings, scratch: Path, warehouse: Mapping[str, str], bucket: Mapping[str, str]
-) -> tuple[Attempt, ReadAgain]:
+) -> LoadedAgain:
     """Reads the keys and loads what is good, by the steps of every batch, without floor and percentages.
 
     Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
@@ -68,4 +77,4 @@ def load_again(
         tolerant = replace(settings.thresholds, max_rejected_percentage=Decimal(100))
         publication = publish(manifest, present, transformed, left_out, tolerant, **warehouse, gone=read.gone)
         verify(manifest, publication, **warehouse)
-    return attempt, read
+    return LoadedAgain(attempt, read, publication)

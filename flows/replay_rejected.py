@@ -18,7 +18,7 @@ from flows.named_keys import load_again, read_again
 from flows.parameters import RegionCodes
 from flows.run_hooks import record_failed_run
 from flows.states import PARTIALLY_LOADED
-from tasks.batch import NamedKeys, name_replay
+from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
 from tasks.ready import check_ready
 from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
 from tasks.scratch import scratch_directory
@@ -49,7 +49,7 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
         waiting = read_open_keys(asked, **warehouse)
-        batch = NamedKeys(name_replay(datetime.now(UTC)), waiting.keys)
+        batch = NamedKeys(name_batch_of_keys(REPLAY, datetime.now(UTC)), waiting.keys)
         if not batch.regions:
             return end(foreseen(waiting, (), {}, {}), dry_run)
         check_ready(batch, names.TOKEN_KEY, **bucket)
@@ -57,8 +57,9 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
             if dry_run:
                 read = read_again(batch, settings, scratch)
                 return end(foreseen(waiting, read.transformed, read.gone, read.unread), dry_run)
-            attempt, read = load_again(batch, settings, scratch, warehouse, bucket)
-        return end(read_outcome(batch.batch_id, attempt.run_number, waiting, read.unread, **warehouse), dry_run)
+            loaded = load_again(batch, settings, scratch, warehouse, bucket)
+        outcome = read_outcome(batch.batch_id, loaded.attempt.run_number, waiting, loaded.read.unread, **warehouse)
+        return end(outcome, dry_run)
 
 
 def end(replayed: Replayed, dry_run: bool) -> State:

@@ -132,6 +132,8 @@ def parse(command: str) -> Expr:
     for text in list(statement.find_all(exp.ToChar)):
         if text.args.get("format"):
             text.replace(_strftime(text))
+    for digest in list(statement.find_all(exp.MD5NumberLower64)):
+        digest.replace(_lower_64_bits(digest))
     for sequence in statement.find_all(exp.SequenceProperties):
         sequence.set("options", None)  # ORDER or NOORDER: DuckDB's are always in order
     for option in list(statement.find_all(exp.CopyParameter)):
@@ -166,6 +168,13 @@ def fix_time(change: Expr) -> None:
 def is_repeatable(change: Expr) -> bool:
     """Whether a statement gives the same rows when it is made again on the same data."""
     return not _VOLATILE.search(change.sql(dialect="duckdb"))
+
+
+def _lower_64_bits(digest: exp.MD5NumberLower64) -> exp.Cast:
+    """MD5_NUMBER_LOWER64: the last 16 hex digits as a number. DuckDB's own function reads the bytes the other way."""
+    digits = exp.Anonymous(this="RIGHT", expressions=[exp.MD5(this=digest.this.copy()), exp.Literal.number(16)])
+    number = exp.cast(exp.DPipe(this=exp.Literal.string("0x"), expression=digits), "UBIGINT", dialect="duckdb")
+    return exp.cast(number, "HUGEINT", dialect="duckdb")  # what is sent as UBIGINT must fit into 63 bits
 
 
 def _strftime(text: exp.ToChar) -> exp.Anonymous:

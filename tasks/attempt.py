@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tasks.batch import REPLAY
+from tasks.batch import HEAL, REPLAY
 from tasks.statements import StagingTables
 
 
@@ -24,6 +24,11 @@ class Attempt:
     def is_replay(self) -> bool:
         """Whether rejected rows are read again."""
         return self.batch_id.startswith(REPLAY)
+
+    @property
+    def is_heal(self) -> bool:
+        """Whether sales are loaded that reconcile has missed."""
+        return self.batch_id.startswith(HEAL)
 
     @property
     def staging_tables(self) -> StagingTables:

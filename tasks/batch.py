@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-REPLAY = "R"
-"""The first letter of a replay's batch id."""
+REPLAY, HEAL = "R", "H"
+"""The first letters of the batch ids of named keys."""
 
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
@@ -74,9 +74,9 @@ class NamedKeys:
         return list(self.keys.values())
 
 
-def name_replay(now: datetime) -> str:
-    """The batch id of a replay that begins `now` (aware)."""
-    return f"{REPLAY}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+def name_batch_of_keys(letter: str, now: datetime) -> str:
+    """The batch id of a replay (REPLAY) or a heal (HEAL) that begins `now` (aware)."""
+    return f"{letter}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def parse_business_date(value: str | int | date) -> date:

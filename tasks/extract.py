@@ -104,7 +104,7 @@ def read_region(
     """
     watch = Stopwatch()
     path = directory / f"{region}.extracted.arrow"
-    with _cells_not_told(), open_snapshot(engine) as cursor:
+    with source_errors_told_apart(), open_snapshot(engine) as cursor:
         cursor.execute("SELECT now()")
         (snapshot_at,) = cursor.fetchone()
         cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
@@ -124,7 +124,8 @@ def read_region(
 
 
 @contextmanager
-def _cells_not_told() -> Iterator[None]:
+def source_errors_told_apart() -> Iterator[None]:
+    """Raises RegionUnfitError instead of an error whose text may quote a cell."""
     try:
         yield
     except psycopg2.Error as error:

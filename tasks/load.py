@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tasks.errors import NeedsPersonError
 from tasks.stage import FileKind, Manifest, StagedFile
-from tasks.statements import StagingTables, render, text_literal
+from tasks.statements import StagingTables, render, text_literals
 from tasks.warehouse import Session
 
 COPY_FILES_MAX = 1000
@@ -27,7 +27,7 @@ def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> N
 
 
 def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) -> None:
-    names = ", ".join(text_literal(file.name) for file in files)
+    names = text_literals(file.name for file in files)
     answer = session.query(render("load/copy_files", table=table, path=path, files=names))
     loaded = {row[0]: int(row[3]) for row in answer}
     for file in files:

@@ -10,7 +10,13 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
-from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
+from tasks.errors import (
+    NeedsPersonError,
+    OutcomeUnknownError,
+    PublishRefusedError,
+    SalesEtlError,
+    TransientError,
+)
 from tasks.extract import Extracted
 from tasks.law import (
     TALLIED_FATES,
@@ -27,7 +33,7 @@ from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
 from tasks.quality import Check
 from tasks.stage import Manifest
-from tasks.statements import StagingTables, render, snapshots_query, text_literal
+from tasks.statements import StagingTables, in_parts, render, snapshots_query, text_literals
 from tasks.stopwatch import Stopwatch, said_when_slow
 from tasks.transform import Transformed
 from tasks.warehouse import Say, Session, open_session
@@ -37,8 +43,6 @@ PUBLISH_TRIES_MAX = 3
 PUBLISH_RETRY_S_MAX = 1800
 """Seconds after the first transaction's begin in which another may begin."""
 LOCK_WAIT_SAID_S = 10
-LITERALS_MAX = 1000
-"""Keys that one statement names."""
 LOCK_WAIT_LINE = (
     "step=publish waiting for the publish lock, another publish holds it; one whose client was killed loses it after "
     "5 minutes"
@@ -156,6 +160,8 @@ def _take_lock(session: Session, attempt: Attempt, say: Say) -> None:
 def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Publication:
     """Everything between the lock and COMMIT."""
     watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
+    if attempt.is_heal:
+        _refuse_rolled_back(session, tables)
     overtaken = _leave_out_overtaken(session, attempt, tables)
     alive = [region for region in staged.transformed if region.region not in overtaken]
     codes = [region.region for region in alive]
@@ -171,6 +177,12 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     record(session, attempt, [*entries, *_overtaken_entries(overtaken), *staged.left_out])
     check_ledger(session, attempt, regions, alive, staged.extracts)
     return Publication(regions, overtaken, None, seconds_load, watch.seconds())
+
+
+def _refuse_rolled_back(session: Session, tables: StagingTables) -> None:
+    if days := session.query(render("publish/rolled_back_days", **vars(tables))):
+        told = ", ".join(f"{batch_id} of {region}" for region, batch_id in days)
+        raise PublishRefusedError(f"sales of dates that were rolled back: {told}")
 
 
 def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTables) -> tuple[str, ...]:
@@ -212,10 +224,8 @@ def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> t
 def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapshots: str) -> None:
     run_number = staged.attempt.run_number
     for region in regions:
-        sale_ids = staged.gone.get(region, ())
-        for start in range(0, len(sale_ids), LITERALS_MAX):
-            literals = ", ".join(text_literal(sale_id) for sale_id in sale_ids[start : start + LITERALS_MAX])
-            statement = render("publish/mark_gone", sale_ids=literals, snapshots=snapshots)
+        for sale_ids in in_parts(staged.gone.get(region, ())):
+            statement = render("publish/mark_gone", sale_ids=text_literals(sale_ids), snapshots=snapshots)
             session.query(statement, [run_number, region, region])
 
 

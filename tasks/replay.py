@@ -10,7 +10,7 @@ from tasks.arrow_files import read_batches
 from tasks.batch import Keys
 from tasks.extract import Extracted
 from tasks.retries import RETRIES
-from tasks.statements import render, text_literal
+from tasks.statements import render, text_literals
 from tasks.transform import Transformed
 from tasks.warehouse import Session, open_session
 
@@ -52,7 +52,7 @@ class Replayed:
 
 def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
     """The queue of the regions, as `sale_id`s of their sources."""
-    codes = ", ".join(text_literal(region) for region in regions)
+    codes = text_literals(regions)
     found: dict[str, list[str]] = {}
     for region, sale_id in session.query(render("replay/open_keys", regions=codes, keys_max=f"{KEYS_MAX:d}")):
         found.setdefault(region, []).append(sale_id)

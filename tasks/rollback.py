@@ -13,7 +13,7 @@ from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.retries import RETRIES
-from tasks.statements import COVERING, UNDO_TABLES, not_found_bad_again, render, text_literal
+from tasks.statements import COVERING, UNDO_TABLES, not_found_bad_again, render, text_literals
 from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
@@ -226,7 +226,7 @@ def _numbers(runs: Iterable[PublishedRun]) -> str:
 def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list[PublishedRun]:
     statement = render(
         "rollback/runs_in_effect",
-        batches=", ".join(text_literal(batch) for batch in batches),
+        batches=text_literals(batches),
         # Undo rows are written before the ledger's entry: what is nearly too old may have lost some of them already.
         kept_since=f"DATEADD('hour', {MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
     )

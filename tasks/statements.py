@@ -3,7 +3,7 @@
 Values are bound by the driver where it can bind; what stands in text goes through `text_literal`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,9 @@ UNDO_TABLES = ("SALES_FACT_UNDO", "SALES_REJECTED_UNDO")
 
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
+
+LITERALS_MAX = 1000
+"""Keys that one statement names."""
 
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 
@@ -44,6 +47,16 @@ def text_literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def text_literals(texts: Iterable[str]) -> str:
+    """Text literals as they stand in an IN."""
+    return ", ".join(text_literal(text) for text in texts)
+
+
+def in_parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The keys in parts that one statement can name."""
+    return (keys[start : start + LITERALS_MAX] for start in range(0, len(keys), LITERALS_MAX))
+
+
 def render(name: str, **values: str) -> str:
     """The statement `sql/<name>.sql` with its placeholders filled; KeyError for one without a value."""
     return Template((SQL_DIRECTORY / f"{name}.sql").read_text(encoding="utf-8")).substitute(_COLUMN_LISTS, **values)
@@ -59,10 +72,9 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
 
 def replaced_by_batch(batch_id: str, run_number: int, regions: Iterable[str]) -> str:
     """The condition of the open rejected rows of older runs of a batch and its regions: a run replaces them."""
-    codes = ", ".join(text_literal(region) for region in regions)
     return (
-        f"ETL_BATCH_ID = {text_literal(batch_id)} AND REGION_CODE IN ({codes}) AND ETL_RUN_NUMBER < {run_number:d} "
-        f"AND STATUS IN ({OPEN_STATUSES})"
+        f"ETL_BATCH_ID = {text_literal(batch_id)} AND REGION_CODE IN ({text_literals(regions)}) "
+        f"AND ETL_RUN_NUMBER < {run_number:d} AND STATUS IN ({OPEN_STATUSES})"
     )
 
 
@@ -132,7 +144,7 @@ def _rejected_definitions() -> str:
 
 def source_key(name: str, regions: Iterable[Region]) -> str:
     """The key `name` of a clean row as its source wrote it: without the prefix, where the region asks for one."""
-    prefixed = ", ".join(text_literal(region.code) for region in regions if region.prefix_keys)
+    prefixed = text_literals(region.code for region in regions if region.prefix_keys)
     if not prefixed:
         return name
     return f"CASE WHEN STAGED.REGION IN ({prefixed}) THEN SUBSTR({name}, LENGTH(STAGED.REGION) + 2) ELSE {name} END"
@@ -154,10 +166,25 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
     return ", ".join(prefix + name.upper() for name in columns)
 
 
+def _none_differs(other: str, indent: str) -> str:
+    """The condition of a row FACT that has the same cells as a row of another table."""
+    names = (name.upper() for name in _CLEAN_NAMES)
+    return f"\n{indent}AND ".join(f"FACT.{name} IS NOT DISTINCT FROM {other}.{name}" for name in names)
+
+
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
 _ATTRIBUTE_NAMES = tuple(c.stored_name for c in CLEAN_COLUMNS if c.role not in (Role.KEY, Role.REGION))
 """All columns of a sale but those that name it."""
-_FACT_NAMES = (*_CLEAN_NAMES, "etl_batch_id", "etl_run_number", "etl_snapshot_at", "etl_inserted_at", "etl_updated_at")
+_LOAD_NAMES = (
+    "etl_batch_id",
+    "etl_run_number",
+    "etl_snapshot_at",
+    "etl_inserted_at",
+    "etl_updated_at",
+    "is_deleted",
+    "deleted_at",
+)
+"""Columns of the fact table that the load fills itself."""
 _OPEN_REJECTED_NAMES = (
     *REJECTED_SCHEMA.names,
     "etl_batch_id",
@@ -205,15 +232,16 @@ _COLUMN_LISTS = {
     "rejected_money_sums": _rejected_money_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
-    "fact_columns": _names(_FACT_NAMES),
+    "fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES)),
+    "load_columns": _names(_LOAD_NAMES),
+    "fact_load_columns": _names(_LOAD_NAMES, "FACT."),
     "rejected_columns": _names(_OPEN_REJECTED_NAMES),
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
     "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),
     "clean_columns_as_text": ", ".join(_as_text(c) for c in CLEAN_COLUMNS if c.stored_name in REJECTED_SOURCE_COLUMNS),
     "update_assignments": ",\n    ".join(f"{name.upper()} = STAGED.{name.upper()}" for name in _CLEAN_NAMES),
-    "no_column_differs": "\n            AND ".join(
-        f"FACT.{name.upper()} IS NOT DISTINCT FROM STAGED.{name.upper()}" for name in _CLEAN_NAMES
-    ),
+    "no_column_differs": _none_differs("STAGED", " " * 12),
+    "nothing_else_differs": _none_differs("UNDO", " " * 4),
     "tally_sums": tally_sums(),
     "staged_tally_sums": tally_sums("STAGED."),
     "fact_tally_sums": tally_sums("FACT."),

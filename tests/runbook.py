@@ -19,6 +19,7 @@ STACK = "stack"
 _DAY = "prefect deployment run 'daily-sales/production' -p date=$DATE"
 _REPLAY = "prefect deployment run 'replay-rejected/production'"
 _ROLLBACK = "prefect deployment run 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
+_RECONCILE = "prefect deployment run 'reconcile/production'"
 _DAYS = "prefect deployment run 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
 
 COVERED = {
@@ -53,6 +54,10 @@ COVERED = {
     _REPLAY: DEPLOYED,
     f"{_ROLLBACK} -p dry_run=true": DEPLOYED,
     _ROLLBACK: DEPLOYED,
+    f"{_RECONCILE} -p dry_run=true": DEPLOYED,
+    f"{_RECONCILE} -p start_date=2024-01-10 -p end_date=2024-01-14 -p dry_run=true": DEPLOYED,
+    _RECONCILE: DEPLOYED,
+    f"{_RECONCILE} -p heal_deleted=true": DEPLOYED,
     "prefect deployment run 'check-setup/production'": DEPLOYED,
     "prefect deployment run 'list-rejected/production'": DEPLOYED,
     "prefect deployment run 'clean-staging/production' -p dry_run=true": DEPLOYED,
@@ -75,6 +80,8 @@ COVERED = {
     "WHERE ETL_BATCH_ID = '20240115' GROUP BY REGION_CODE, RULES": STACK,
     "SELECT REGION_CODE, SALE_KEY, RULES, FIRST_SEEN_AT FROM ANALYTICS.SALES_REJECTED "
     "WHERE ETL_BATCH_ID = '20240115' AND STATUS IN ('OPEN', 'NO_KEY', 'STILL_BAD') ORDER BY FIRST_SEEN_AT": STACK,
+    "SELECT REGION, SALE_ID, UPDATED_AT, DELETED_AT FROM ANALYTICS.SALES_FACT "
+    "WHERE IS_DELETED ORDER BY DELETED_AT DESC": STACK,
     "SHOW LOCKS IN ACCOUNT": LOCK,
     "SHOW TRANSACTIONS IN ACCOUNT": LOCK,
     ABORT.format(1705302000000000000): LOCK,

@@ -8,7 +8,8 @@ SELECT
         WHEN FACT.REGION <> STAGED.REGION THEN 'cross_region'
         WHEN FACT.SALE_ID IS NULL AND STAGED.REGIONS > 1 THEN 'cross_region'
         WHEN FACT.SALE_ID IS NULL THEN 'inserted'
-        WHEN ${no_column_differs} THEN 'unchanged'
+        WHEN NOT FACT.IS_DELETED
+            AND ${no_column_differs} THEN 'unchanged'
         WHEN FACT.UPDATED_AT > STAGED.UPDATED_AT THEN 'superseded'
         WHEN FACT.UPDATED_AT = STAGED.UPDATED_AT AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
         ELSE 'updated'

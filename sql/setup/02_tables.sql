@@ -6,9 +6,15 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
     ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that wrote this version',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
     ETL_INSERTED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale first came into this table (UTC)',
-    ETL_UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this version came into this table (UTC)'
+    ETL_UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this version came into this table (UTC)',
+    IS_DELETED BOOLEAN DEFAULT FALSE COMMENT 'The source does not hold the sale any more, as reconcile found',
+    DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When reconcile marked it so (UTC)'
 )
 COMMENT = 'One row per sale of all regions: the newest valid version';
+
+-- A warehouse that was set up by an earlier version lacks them.
+ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN DEFAULT FALSE;
+ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
@@ -20,9 +26,15 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     ETL_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that had written the version before',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'When the source of the version before was read (UTC)',
     ETL_INSERTED_AT TIMESTAMP_TZ(6) COMMENT 'When the sale first came into SALES_FACT (UTC)',
-    ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)'
+    ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)',
+    IS_DELETED BOOLEAN DEFAULT FALSE COMMENT 'Whether the version before was marked as deleted',
+    DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When it was marked so (UTC)'
 )
 COMMENT = 'What each publish changed in SALES_FACT: one row per inserted or updated sale, as it was before';
+
+-- A warehouse that was set up by an earlier version lacks them.
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN DEFAULT FALSE;
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     ${rejected_column_definitions},

@@ -58,6 +58,7 @@ DEPLOYMENTS = (
     Deployment("check-setup/production", OPS),
     Deployment("rollback/production", OPS),
     Deployment("replay-rejected/production", LOAD),
+    Deployment("reconcile/production", LOAD, scheduled=True),
     Deployment("list-rejected/production", OPS, scheduled=True),
     Deployment("clean-staging/production", OPS, scheduled=True),
     Deployment("watchdog/production", OPS, scheduled=True),

@@ -38,7 +38,9 @@ ROWS = 30
 _RUN = "prefect deployment run"
 _DAILY = f"{_RUN} 'daily-sales/production' -p date=$DATE"
 _BACKFILL = f"{_RUN} 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
+_RECONCILE = f"{_RUN} 'reconcile/production'"
 _ROLLBACK = f"{_RUN} 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
+COMPARED = r".*\d+ days of regions: \d+ missing, \d+ differs, \d+ gone, \d+ older.*"
 DRILL = f"{_RUN} 'alert-drill/production'"
 """Waits for a worker and for its mail: run to its end with the alerts."""
 
@@ -55,6 +57,10 @@ ENDS = {
     f"{_RUN} 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": f"mailed: {DAY:%Y%m%d} all failed",
     f"{_RUN} 'replay-rejected/production' -p dry_run=true": r"(would be|nothing to read again:) \d+ RELEASED, .+",
     f"{_RUN} 'replay-rejected/production'": r"(R\w+|nothing to read again): \d+ RELEASED, .+",
+    f"{_RECONCILE} -p dry_run=true": COMPARED,
+    f"{_RECONCILE} -p start_date=2024-01-10 -p end_date=2024-01-14 -p dry_run=true": f"2024-01-10 to .*{COMPARED}",
+    _RECONCILE: COMPARED,
+    f"{_RECONCILE} -p heal_deleted=true": COMPARED,
     f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
     _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
 }
@@ -151,7 +157,7 @@ def test_the_dates_are_loaded_and_rolled_back_and_the_mail_has_arrived(world: Wo
     assert str(mail["Subject"]).startswith(f"FAILED daily-sales {DAY}")
 
 
-DEFAULTS = {"cascade", "mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}
+DEFAULTS = {"cascade", "heal", "heal_deleted", "mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}
 
 
 def flow_name(operator: Operator, run: dict[str, Any]) -> str:

@@ -6,12 +6,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
 from blocks.register import storage_blocks
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
-from tasks.batch import Batch
+from tasks.batch import Batch, Keys, Window
 from tasks.extract import read_region
 from tasks.ledger import start_attempt
 from tasks.publish import Publication, Staged, publish_manifest
@@ -25,19 +25,28 @@ TOLERANT = Thresholds(max_rejected_percentage=Decimal(100))
 KEY = b"a key of tests, long enough for all"
 
 
+def source_engine(world: World, region: str) -> Engine:
+    """Connects to a region's database as its reader."""
+    return create_engine(world.environment[f"PG_{region}_URL"].replace("postgresql://", "postgresql+psycopg2://"))
+
+
 def begin(world: World, day: date, *regions: str) -> Attempt:
     with world.session() as session:
         return start_attempt(session, Batch(day, regions), str(uuid.uuid4()), lease_minutes=15)
 
 
 def stage_attempt(world: World, attempt: Attempt, day: date, scratch: Path) -> Staged:
-    """Reads, cleans and stages the attempt's regions."""
+    """Reads, cleans and stages one day of the attempt's regions."""
+    return stage_wanted(world, attempt, dict.fromkeys(attempt.regions, Window.of_day(day)), scratch)
+
+
+def stage_wanted(world: World, attempt: Attempt, wanted: Mapping[str, Window | Keys], scratch: Path) -> Staged:
+    """Reads, cleans and stages what is wanted of the attempt's regions."""
     _, bucket = storage_blocks(world.environment)
     extracts, transformed, files = [], [], []
     for region in attempt.regions:
-        url = world.environment[f"PG_{region}_URL"].replace("postgresql://", "postgresql+psycopg2://")
-        engine = create_engine(url)
-        extracts.append(read_region(engine, region, Batch(day, ()).window, scratch, KEY, {}, lambda line: None))
+        engine = source_engine(world, region)
+        extracts.append(read_region(engine, region, wanted[region], scratch, KEY, {}, lambda line: None))
         engine.dispose()
         transformed.append(transform_region(extracts[-1], scratch))
         files += stage_files(transformed[-1], KINDS, attempt.staging_prefix, scratch, bucket)

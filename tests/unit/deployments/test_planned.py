@@ -47,7 +47,8 @@ def test_every_deployment_runs_in_a_queue_that_exists(planned: dict[str, Deploym
 def test_only_loads_wait_for_each_other(planned: dict[str, Deployment]) -> None:
     assert {queue.name: queue.limit for queue in QUEUES} == {"ops": None, "load": 1}
     loads = [name for name, deployment in planned.items() if deployment["work_queue"] == "load"]
-    assert loads == ["daily-sales/production", "backfill/production", "replay-rejected/production"]
+    names = ("daily-sales", "backfill", "replay-rejected", "reconcile")
+    assert loads == [f"{name}/production" for name in names]
 
 
 def test_an_alert_is_never_refused_for_its_parameters(planned: dict[str, Deployment]) -> None:

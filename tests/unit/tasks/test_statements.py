@@ -9,6 +9,7 @@ import pytest
 
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
+from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.statements import (
     COVERING,
     SQL_DIRECTORY,
@@ -61,6 +62,14 @@ VALUES = {
     "status": "CLOSED",
     "covering": COVERING["CLOSED"],
     "undo_table": "SALES_FACT_UNDO",
+    "arrival_day": "TO_DATE(GREATEST(SALE_DATE, UPDATED_AT))",
+    "fingerprint": table_fingerprint(),
+    "money_sums": "SUM(TOTAL_AMOUNT)",
+    "since": "'2024-01-10'::TIMESTAMP_TZ",
+    "dates": "'2024-01-10', '2024-01-11'",
+    "buckets": "'00', 'ff'",
+    "is_gone": "REGION = 'EUROPE' AND SALE_ID IN ('1', '2')",
+    "snapshot_at": "'2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ",
     "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
     "database": "RETAIL",
@@ -86,6 +95,8 @@ SHOWN = [
     "publish/release_rejected",
     "publish/mark_gone",
     "publish/count_versions",
+    "reconcile/table_sums",
+    "reconcile/mark_deleted",
     "rollback/restore_sales",
     "rollback/restore_rejected",
     "rollback/runs_in_effect",

@@ -1,0 +1,9 @@
+-- Answers rows, sums of fingerprints and exact money of a region's sales that arrived on some days, by day, bucket and
+-- currency. A sale arrives on the UTC day of the later one of sold and changed.
+SELECT ${arrival_day}, LEFT(MD5(SALE_ID), 2), CURRENCY, COUNT(*), SUM(${fingerprint}), ${money_sums}
+FROM ANALYTICS.SALES_FACT
+WHERE REGION = ?
+    AND NOT IS_DELETED
+    AND (SALE_DATE >= ${since} OR UPDATED_AT >= ${since})
+    AND ${arrival_day} IN (${dates})
+GROUP BY ${arrival_day}, LEFT(MD5(SALE_ID), 2), CURRENCY

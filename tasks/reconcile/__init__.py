@@ -1,0 +1,1 @@
+"""Reconcile: source and table compared by day, and what to do about the sales that differ."""

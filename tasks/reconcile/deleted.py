@@ -1,0 +1,75 @@
+"""Marks the sales that their source does not hold any more, in ONE transaction, or changes nothing."""
+
+from collections.abc import Iterator, Sequence
+
+from prefect import get_run_logger, task
+
+from blocks.snowflake import SnowflakeHostConnector
+from tasks.attempt import Attempt
+from tasks.errors import OutcomeUnknownError, PublishRefusedError, TransientError
+from tasks.ledger import Entry, Status, next_run_number, record
+from tasks.reconcile.compare import Kind, RegionCompared
+from tasks.retries import RETRIES
+from tasks.statements import in_parts, render, text_literal, text_literals
+from tasks.warehouse import Session, open_session
+
+
+def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared]) -> dict[str, int]:
+    """Marks what is gone and not marked yet; answers how many sales per region. The undo log keeps them as they were.
+
+    Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides.
+    """
+    with session.transaction():
+        session.query(render("publish/lock"), [0])
+        # Only now, like a rollback: no run with a higher number may have changed these sales before.
+        run_number = next_run_number(session)
+        ((rows_before, _),) = session.query(render("reconcile/count_fact"), [run_number])
+        for snapshot_at, is_gone in _conditions(compared):
+            session.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id])
+            names = {"batch_id": batch_id, "run_number": f"{run_number:d}", "snapshot_at": snapshot_at}
+            session.query(render("reconcile/mark_deleted", is_gone=is_gone, **names))
+        counted = session.query(render("reconcile/count_marked"), [run_number])
+        ((rows_after, written),) = session.query(render("reconcile/count_fact"), [run_number])
+        marked = {region: int(rows) for region, rows, *_ in counted}
+        restorable, changed = (sum(int(row[place]) for row in counted) for place in (2, 3))
+        if (rows_before, restorable, 0) != (rows_after, sum(marked.values()), changed) or int(written) != restorable:
+            raise PublishRefusedError(
+                f"marking as deleted does not hold: SALES_FACT {rows_before} against {rows_after} rows, {written} "
+                f"written, {sum(marked.values())} marked, {restorable} can be put back, {changed} changed besides"
+            )
+        attempt = Attempt(run_number, flow_run_id, batch_id, tuple(marked))
+        entries = [
+            Entry(region, Status.PUBLISHED, counts={"UPDATED": rows}, cause="marked as deleted")
+            for region, rows in marked.items()
+        ]
+        record(session, attempt, entries)
+    return marked
+
+
+def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]:
+    """When a region was read, as a literal, and which of its sales are gone, in parts that one statement can name."""
+    for region in compared:
+        snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
+        for keys in in_parts([finding.key for finding in region.of(Kind.GONE)]):
+            yield (
+                snapshot_at,
+                f"REGION = {text_literal(region.region)} AND NOT IS_DELETED AND ETL_SNAPSHOT_AT <= {snapshot_at}\n"
+                f"    AND SALE_ID IN ({text_literals(keys)})",
+            )
+
+
+@task(name="mark-deleted", **RETRIES)
+def mark_deleted(
+    batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared], connector_block: str, warehouse: str
+) -> int:
+    """Marks what is gone, and answers how many sales of the batch are marked. A lost answer to COMMIT is settled by the
+    next try: what is marked is not marked again."""
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, f"retail-sales mark-deleted {batch_id}", logger.warning) as session:
+        try:
+            mark(session, batch_id, flow_run_id, compared)
+        except OutcomeUnknownError as error:
+            raise TransientError(str(error)) from error
+        ((marked,),) = session.query(render("reconcile/marked_by_batch"), [batch_id])
+    logger.info("step=mark-deleted batch=%s sales=%d", batch_id, marked)
+    return int(marked)

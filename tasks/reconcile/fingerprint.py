@@ -1,0 +1,59 @@
+"""The fingerprint of a sale: 64 bits of its content, the same in PostgreSQL and in Snowflake. Pure.
+
+Left out is what SQL cannot compare: personal data, which the table has as tokens only, the source's spelling of its
+region, and `extra_attributes`.
+"""
+
+from collections.abc import Mapping
+
+from expectations.columns import SOURCE_COLUMNS, Column, Kind, Role
+from tasks.source import quote_postgres
+
+COMPARED_COLUMNS = tuple(c for c in SOURCE_COLUMNS if not c.personal and c.role not in (Role.KEY, Role.REGION))
+"""What a fingerprint is made of, after the key."""
+
+MODULUS = 2**64
+"""Sums of fingerprints are equal modulo this: PostgreSQL has them signed, Snowflake unsigned."""
+
+_SCALES: Mapping[Kind, int] = {"integer": 0, "price": 6, "money": 2}
+_BEGIN, _NULL = 1, 2
+"""Characters that begin a cell, and that stand for NULL: no till writes them."""
+
+
+def source_fingerprint(key: str) -> str:
+    """A bigint, signed, of a row of the source; `key` is the business key as an SQL expression."""
+    cells = "".join(
+        f"\n    || chr({_BEGIN}) || coalesce({_source_text(column)}, chr({_NULL}))" for column in COMPARED_COLUMNS
+    )
+    return f"('x' || right(md5({key}{cells}), 16))::bit(64)::bigint"
+
+
+def table_fingerprint() -> str:
+    """A NUMBER(20,0), unsigned, of a row of SALES_FACT."""
+    cells = "".join(
+        f"\n    || CHR({_BEGIN}) || COALESCE({_table_text(column)}, CHR({_NULL}))" for column in COMPARED_COLUMNS
+    )
+    return f"MD5_NUMBER_LOWER64(SALE_ID{cells})"
+
+
+def _source_text(column: Column) -> str:
+    name = quote_postgres(column.name)
+    match column.kind:
+        case "text":
+            return f"{name}::text"
+        case "timestamp":
+            return f"round(extract(epoch FROM {name}) * 1000000)::text"
+        case _:
+            # Not a cast, which fails for what the contract's type cannot hold.
+            return f"round({name}::numeric, {_SCALES[column.kind]})::text"
+
+
+def _table_text(column: Column) -> str:
+    name = column.name.upper()
+    match column.kind:
+        case "text":
+            return name
+        case "timestamp":
+            return f"DATE_PART(EPOCH_MICROSECOND, {name})::VARCHAR"
+        case _:
+            return f"{name}::VARCHAR"

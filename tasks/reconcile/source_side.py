@@ -1,0 +1,120 @@
+"""The source's side of a comparison, written otherwise than extract: no window, no COPY, sums made by the database."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+from expectations.regions import Region
+from tasks.reconcile.fingerprint import MODULUS, source_fingerprint
+from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
+from tasks.source import SOURCE_TABLE, quote_postgres
+from tasks.statements import text_literal
+from tasks.tally import MONEY_COLUMNS
+
+
+def business_key(region: Region) -> str:
+    """The key of the fact table, as an SQL expression."""
+    return f"{text_literal(region.code + ':')} || sale_id::text" if region.prefix_keys else "sale_id::text"
+
+
+def sale_id_of(key: str, region: Region) -> str:
+    """The key as the source writes it."""
+    return key.removeprefix(f"{region.code}:") if region.prefix_keys else key
+
+
+def _versions(region: Region, which: str) -> str:
+    """The versions of sales for which `which` is true, with day, fingerprint and whether they are rejected already."""
+    key = business_key(region)
+    money = ", ".join(quote_postgres(name) for name in MONEY_COLUMNS)
+    return f"""WITH rejected AS (
+  SELECT rejected_id, array_agg(version) AS rejected_versions, bool_or(version IS NULL) AS has_no_version
+  FROM unnest(%(rejected_ids)s::text[], %(rejected_versions)s::timestamptz[]) AS given (rejected_id, version)
+  GROUP BY rejected_id
+), versions AS (
+  SELECT
+    ({key}) COLLATE "C" AS key,
+    (greatest(sale_date, updated_at) AT TIME ZONE 'UTC')::date AS day,
+    updated_at,
+    {source_fingerprint(key)} AS fingerprint,
+    coalesce(has_no_version OR updated_at = ANY (rejected_versions), false) AS is_accounted,
+    currency::text AS currency,
+    {money}
+  FROM {SOURCE_TABLE}
+  LEFT JOIN rejected ON rejected_id = sale_id::text
+  WHERE sale_id IS NOT NULL AND ({which})
+)"""
+
+
+def sums_statement(region: Region) -> str:
+    """Sums of the sales that arrived on some days, by day, bucket, currency and whether they are accounted for.
+
+    A key counts once, in its newest version of those days, and once more for those that are rejected.
+    """
+    totals = ", ".join(f"sum({quote_postgres(name)})" for name in MONEY_COLUMNS)
+    return f"""{_versions(region, "sale_date >= %(since)s OR updated_at >= %(since)s")}
+SELECT day, left(md5(key), 2), currency, is_accounted, count(*), sum(fingerprint), {totals}
+FROM (
+  SELECT DISTINCT ON (key, is_accounted) *
+  FROM versions
+  WHERE day = ANY (%(days)s)
+  ORDER BY key, is_accounted, updated_at DESC NULLS LAST
+) AS newest
+GROUP BY 1, 2, 3, 4"""
+
+
+_ROW = """key,
+  CASE WHEN isfinite(day) THEN day ELSE date '9999-12-31' END,
+  CASE WHEN isfinite(updated_at) THEN (extract(epoch FROM updated_at) * 1000000)::bigint END,
+  fingerprint,
+  is_accounted"""
+
+
+def rows_statement(region: Region) -> str:
+    """All versions of some days and buckets."""
+    return f"""{_versions(region, "sale_date >= %(since)s OR updated_at >= %(since)s")}
+SELECT {_ROW}
+FROM versions
+WHERE day = ANY (%(days)s) AND left(md5(key), 2) = ANY (%(buckets)s)"""
+
+
+def rows_of_keys_statement(region: Region) -> str:
+    """All versions of some keys, whatever their day."""
+    return f"{_versions(region, 'sale_id::text = ANY (%(sale_ids)s)')}\nSELECT {_ROW}\nFROM versions"
+
+
+class SourceSide:
+    """Asks one region's database, in the snapshot of `cursor`."""
+
+    def __init__(self, cursor: Any, region: Region, rejected: OpenRejected) -> None:
+        self._cursor = cursor
+        self._region = region
+        self._rejected = {"rejected_ids": list(rejected.sale_ids), "rejected_versions": list(rejected.versions)}
+
+    def sums(self, days: Sequence[date]) -> tuple[dict[Cell, Sums], dict[Cell, Sums]]:
+        """The sums of what the table has to hold, and of what is accounted for by rejected rows."""
+        due: dict[Cell, Sums] = {}
+        accounted: dict[Cell, Sums] = {}
+        for day, bucket, currency, is_accounted, *sums in self._ask(sums_statement(self._region), days=days):
+            (accounted if is_accounted else due)[Cell(day, bucket, currency)] = Sums.of_row(*sums)
+        return due, accounted
+
+    def rows(self, days: Sequence[date], buckets: Iterable[str]) -> list[SourceRow]:
+        """The versions of some days and buckets."""
+        return self._to_rows(self._ask(rows_statement(self._region), days=days, buckets=list(buckets)))
+
+    def rows_of_keys(self, keys: Iterable[str]) -> list[SourceRow]:
+        """The versions of some business keys."""
+        sale_ids = [sale_id_of(key, self._region) for key in keys]
+        return self._to_rows(self._ask(rows_of_keys_statement(self._region), sale_ids=sale_ids))
+
+    def _ask(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
+        since = min(days, default=None)
+        self._cursor.execute(statement, {**self._rejected, "days": list(days), "since": since, **values})
+        rows: list[tuple[Any, ...]] = self._cursor.fetchall()
+        return rows
+
+    def _to_rows(self, rows: Iterable[tuple[Any, ...]]) -> list[SourceRow]:
+        return [
+            SourceRow(key, day, version, fingerprint % MODULUS, is_accounted)
+            for key, day, version, fingerprint, is_accounted in rows
+        ]

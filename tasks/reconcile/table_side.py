@@ -1,0 +1,59 @@
+"""The table's side of a comparison."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from tasks.reconcile.fingerprint import table_fingerprint
+from tasks.reconcile.sides import Cell, OpenRejected, Sums, TableRow
+from tasks.statements import in_parts, render, text_literal, text_literals
+from tasks.tally import MONEY_COLUMNS
+from tasks.warehouse import Row, Session
+
+_FINGERPRINT = {
+    "fingerprint": table_fingerprint(),
+    "arrival_day": "TO_DATE(GREATEST(SALE_DATE, UPDATED_AT))",
+}
+
+
+class TableSide:
+    """Asks the fact table for the sales of one region."""
+
+    def __init__(self, session: Session, region: str) -> None:
+        self._session = session
+        self._region = region
+
+    def open_rejected(self) -> OpenRejected:
+        rows = self._session.query(render("reconcile/open_rejected"), [self._region])
+        return OpenRejected([sale_id for sale_id, _ in rows], [version for _, version in rows])
+
+    def sums(self, days: Sequence[date]) -> dict[Cell, Sums]:
+        """The sums of the sales that arrived on some days, without those that are marked as deleted."""
+        money = ", ".join(f"SUM({name.upper()})" for name in MONEY_COLUMNS)
+        statement = render("reconcile/table_sums", money_sums=money, **_FINGERPRINT, **_days(days))
+        rows = self._session.query(statement, [self._region])
+        return {Cell(day, bucket, currency): Sums.of_row(*sums) for day, bucket, currency, *sums in rows}
+
+    def rows(self, days: Sequence[date], buckets: Iterable[str]) -> list[TableRow]:
+        """The sales of some days and buckets, without those that are marked as deleted."""
+        statement = render("reconcile/table_rows", buckets=text_literals(buckets), **_FINGERPRINT, **_days(days))
+        return _to_rows(self._session.query(statement, [self._region]))
+
+    def rows_of_keys(self, keys: Sequence[str]) -> list[TableRow]:
+        """The sales with some keys, those that are marked as deleted included."""
+        found = []
+        for part in in_parts(keys):
+            statement = render("reconcile/table_rows_of_keys", sale_ids=text_literals(part), **_FINGERPRINT)
+            found += _to_rows(self._session.query(statement, [self._region]))
+        return found
+
+
+def _days(days: Sequence[date]) -> dict[str, str]:
+    first = text_literal(min(days).isoformat())
+    return {"dates": text_literals(day.isoformat() for day in days), "since": f"{first}::TIMESTAMP_TZ"}
+
+
+def _to_rows(rows: Iterable[Row]) -> list[TableRow]:
+    return [
+        TableRow(key, day, int(version), int(fingerprint), bool(is_deleted), read_at)
+        for key, day, version, fingerprint, is_deleted, read_at in rows
+    ]
