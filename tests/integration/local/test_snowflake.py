@@ -560,6 +560,13 @@ def test_sums_of_numbers_are_exact(session: SnowflakeConnection, table: str) -> 
     ]
 
 
+def test_the_lower_64_bits_of_an_md5_are_an_unsigned_number(session: SnowflakeConnection) -> None:
+    """RFC 1321's digest of abc ends with d6963f7d28e17f72."""
+    number, expected = "MD5_NUMBER_LOWER64('abc')", 0xD6963F7D28E17F72
+    assert run(session, f"SELECT {number}") == [(expected,)]
+    assert run(session, f"SELECT SUM({number}) FROM (SELECT 1 UNION ALL SELECT 2)") == [(2 * expected,)]
+
+
 @pytest.mark.parametrize("setting", ["LOCK_TIMEOUT = 480", "TIMEZONE = 'UTC'", "QUERY_TAG = 'sales'"])
 def test_session_settings_are_accepted_inside_a_transaction(
     session: SnowflakeConnection, table: str, setting: str

@@ -1,0 +1,38 @@
+"""Does something in a process of its own that is killed with -9 at a statement."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from tasks import law, publish, rollback
+from tasks.reconcile import deleted
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+# Imported once; each process begins with it.
+_PROCESSES.set_forkserver_preload([__name__, "tests.integration.publish.harness"])
+
+
+def killed_at(statement: str, action: Callable[..., Any], *arguments: Any) -> bool:
+    """Does it, and answers whether it was killed: it may end without ever coming to the statement."""
+    process = _PROCESSES.Process(target=_do, args=(statement, action, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    return process.exitcode != 0
+
+
+def _do(statement: str, action: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    for module in (publish, law, rollback, deleted):
+        vars(module)["render"] = _deadly(statement, module.render)
+    action(*arguments)
+
+
+def _deadly(statement: str, render: Callable[..., str]) -> Callable[..., str]:
+    def render_or_die(name: str, **values: str) -> str:
+        if name == statement:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return render(name, **values)
+
+    return render_or_die

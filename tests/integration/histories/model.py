@@ -1,0 +1,155 @@
+"""A plain model of sources, fact table and ledger: dictionaries, and the rules of docs in the fewest words."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+
+PUBLISHED, ROLLED_BACK = "PUBLISHED", "ROLLED_BACK"
+
+
+@dataclass(frozen=True)
+class Sale:
+    """A sale as its source has it now. `changed` is `updated_at`; one that is broken breaks a rule."""
+
+    key: str
+    region: str
+    sold: datetime
+    changed: datetime
+    amount: Decimal
+    is_broken: bool
+
+    @property
+    def arrived(self) -> date:
+        return max(self.sold, self.changed).date()
+
+    def is_of(self, day: date) -> bool:
+        """Whether the daily run of `day` reads it."""
+        return day in (self.sold.date(), self.changed.date())
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A sale as the fact table shows it. `read` numbers the reads of the sources in their order."""
+
+    sale: Sale
+    read: int
+    run: int
+    batch: str
+    is_deleted: bool = False
+
+    def shown(self) -> tuple[str, Decimal, datetime, str, bool]:
+        return self.sale.region, self.sale.amount, self.sale.changed, self.batch, self.is_deleted
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one run has done to one sale; None stands for no row."""
+
+    run: int
+    batch: str
+    key: str
+    before: Stored | None
+
+
+@dataclass
+class Model:
+    """What sources and warehouse hold. `shown` is what production shows of each batch and region."""
+
+    source: dict[str, Sale] = field(default_factory=dict)
+    table: dict[str, Stored] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    shown: dict[tuple[str, str], str] = field(default_factory=dict)
+    last_changed: dict[str, datetime] = field(default_factory=dict)
+    reads: int = 0
+
+    def put(self, sale: Sale) -> None:
+        self.source[sale.key] = sale
+        self.last_changed[sale.key] = sale.changed
+
+    def publish(self, run: int, batch: str, regions: Iterable[str], sales: Iterable[Sale]) -> None:
+        """Newer wins, by `changed` and then by when it was read; what is broken does not take part."""
+        self.reads += 1
+        for sale in sales:
+            before = self.table.get(sale.key)
+            is_same = before is not None and not before.is_deleted and before.sale == sale
+            if sale.is_broken or is_same or (before is not None and before.sale.changed > sale.changed):
+                continue
+            self._write(run, batch, sale.key, Stored(sale, self.reads, run, batch))
+        self.shown |= {(batch, region): PUBLISHED for region in regions}
+
+    def begin(self, batch: str, regions: Iterable[str]) -> None:
+        """A run that was killed has named its date: that it was rolled back counts no more."""
+        for region in regions:
+            if self.shown.get((batch, region)) == ROLLED_BACK:
+                del self.shown[batch, region]
+
+    def mark_deleted(self, run: int, batch: str, keys: Iterable[str]) -> None:
+        self.reads += 1
+        for key in keys:
+            self.shown[batch, self.table[key].sale.region] = PUBLISHED
+            self._write(
+                run, batch, key, replace(self.table[key], read=self.reads, run=run, batch=batch, is_deleted=True)
+            )
+
+    def _write(self, run: int, batch: str, key: str, stored: Stored) -> None:
+        self.changes.append(Change(run, batch, key, self.table.get(key)))
+        self.table[key] = stored
+
+    def rolled_back_with(self, batch: str) -> set[str]:
+        """The batch and those that have changed its sales since."""
+        batches = {batch}
+        while later := self._later(batches) - batches:
+            batches |= later
+        return batches
+
+    def _later(self, batches: set[str]) -> set[str]:
+        runs = {change.run for change in self.changes if change.batch in batches}
+        return {change.batch for change in self.changes if change.before is not None and change.before.run in runs}
+
+    def roll_back(self, batches: set[str], regions: Iterable[str]) -> None:
+        """Every sale is what it was before the first of these batches."""
+        seen = set[str]()
+        for change in [change for change in self.changes if change.batch in batches]:
+            if change.key not in seen:
+                seen.add(change.key)
+                self.table.pop(change.key)
+                if change.before is not None:
+                    self.table[change.key] = change.before
+        self.changes = [change for change in self.changes if change.batch not in batches]
+        of_dates = {(batch, region) for batch in batches if batch.isdigit() for region in regions}
+        of_keys = {key for key in self.shown if key[0] in batches}
+        self.shown |= dict.fromkeys(of_dates | of_keys, ROLLED_BACK)
+
+    def status_of(self, day: date, region: str) -> str | None:
+        return self.shown.get((f"{day:%Y%m%d}", region))
+
+    def to_heal(self, accounted: Mapping[str, set[datetime | None]]) -> list[Sale]:
+        """The sales that reconcile loads: their day was read, and the table does not show them as they are.
+
+        `accounted` are the versions that wait among the rejected rows, by key.
+        """
+        return [
+            sale
+            for sale in self.source.values()
+            if self.status_of(sale.arrived, sale.region) == PUBLISHED
+            and not accounted.get(sale.key, set()) & {sale.changed, None}
+            and self._differs(sale)
+        ]
+
+    def _differs(self, sale: Sale) -> bool:
+        stored = self.table.get(sale.key)
+        if stored is None or stored.is_deleted:
+            return True
+        # Whether a sale breaks a rule is part of its content.
+        return stored.sale != sale and stored.sale.changed <= sale.changed
+
+    def to_mark(self) -> set[str]:
+        """The keys of sales that are gone from their source, and that the table shows on a day that was read."""
+        return {
+            key
+            for key, stored in self.table.items()
+            if key not in self.source
+            and not stored.is_deleted
+            and self.status_of(stored.sale.arrived, stored.sale.region) == PUBLISHED
+        }

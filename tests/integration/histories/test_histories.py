@@ -1,0 +1,328 @@
+"""Random histories of days, outages, corrections, deletions, rollbacks, replays, heals and kills: after every step the
+fact table is what a plain model says, and in the end it is what the sources say.
+
+HISTORIES is how many are played, 6 by default. A history that fails is told step by step, and not made smaller unless
+HISTORIES_SHRINK=1, which takes long.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tasks.attempt import Attempt
+from tasks.batch import Batch, Keys, NamedKeys, Window
+from tasks.errors import NeedsPersonError
+from tasks.gaps import DateRange, plan_backfill
+from tasks.ledger import known_states, start_attempt
+from tasks.reconcile.compare import Kind, RegionCompared, compare_region
+from tasks.reconcile.days import days_of_regions
+from tasks.reconcile.deleted import mark
+from tasks.replay import gone_keys, open_keys
+from tasks.rollback import look_at_rollback, roll_back
+from tests.integration.conftest import World, good_sale
+from tests.integration.histories.killing import killed_at
+from tests.integration.histories.model import Model, Sale
+from tests.integration.publish.harness import publish_staged, source_engine, stage_wanted
+
+REGIONS = ("EUROPE", "US_WEST")
+DAYS_MAX = 4
+KEYS = 4
+"""Per region: few, so that the same sale is met again and again."""
+STEPS = 18
+FIRST_DAY = date(2021, 1, 1)
+UNDO_DAYS = 35
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+PUBLISH_KILLS = ("publish/insert_fates", "publish/insert_undo", "publish/merge_sales_fact", "ledger/published_entries")
+ROLLBACK_KILLS = ("rollback/delete_sales", "rollback/restore_sales", "rollback/count_left")
+MARK_KILLS = ("reconcile/insert_undo", "reconcile/mark_deleted", "reconcile/count_marked")
+
+a_key = st.integers(0, KEYS - 1)
+a_region = st.sampled_from(REGIONS)
+a_day = st.integers(0, DAYS_MAX - 1)
+
+
+def sometimes(kills: Iterable[str]) -> st.SearchStrategy[str | None]:
+    """Mostly nobody kills."""
+    return st.one_of(st.none(), st.none(), st.sampled_from(tuple(kills)))
+
+
+def load_wanted(
+    world: World, attempt: Attempt, wanted: Mapping[str, Window | Keys], read_again: bool, scratch: Path
+) -> None:
+    """An attempt from its sources to the second look; `read_again` rejected keys that are not found are gone."""
+    staged = stage_wanted(world, attempt, wanted, scratch)
+    if read_again:
+        gone = {of.region: gone_keys(keys, of) for of in staged.extracts if isinstance(keys := wanted[of.region], Keys)}
+        staged = replace(staged, gone=gone)
+    publish_staged(world, staged)
+
+
+def roll_back_batch(world: World, batch_id: str, cascade: bool) -> set[str]:
+    """Puts a batch back; answers the batches that went."""
+    with world.session() as session:
+        difference = roll_back(session, batch_id, "a history", cascade, UNDO_DAYS, str(uuid4())).difference
+    return set(difference.batches) if difference else set()
+
+
+def mark_gone(world: World, batch_id: str, compared: list[RegionCompared]) -> None:
+    with world.session() as session:
+        mark(session, batch_id, str(uuid4()), compared)
+
+
+class Histories(RuleBasedStateMachine):
+    """A few sales of two regions over a few days, and everything that may happen to them."""
+
+    world: World
+    numbers = count(1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.scratch = Path(tempfile.mkdtemp(prefix="retail-sales-history-"))
+        self.number = next(self.numbers)
+        self.first_day = FIRST_DAY + timedelta(days=10 * self.number)
+        self.moments = count(1)
+        self.batches = count(1)
+
+    @initialize()
+    def nothing_was_there(self) -> None:
+        for table in ("SALES_FACT", "SALES_FACT_UNDO", "SALES_REJECTED", "SALES_REJECTED_UNDO", "ETL_BATCHES"):
+            self.world.sql(f"DELETE FROM ANALYTICS.{table}")
+        for region in REGIONS:
+            self.world.change(region, "DELETE FROM sales_transactions WHERE updated_at >= '2018-01-03'")
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:
+                self.in_the_end_the_table_is_what_the_sources_say()
+        finally:
+            shutil.rmtree(self.scratch)
+            self.world.tidy()
+
+    # What happens at the sources
+
+    def day(self, number: int) -> date:
+        return self.first_day + timedelta(days=number)
+
+    def moment_of(self, number: int) -> datetime:
+        """A moment of a day, later than all before it."""
+        return datetime.combine(self.day(number), time(1), UTC) + timedelta(seconds=next(self.moments))
+
+    @rule(region=a_region, key=a_key, day=a_day, is_broken=st.booleans())
+    def a_sale_is_made_or_corrected(self, region: str, key: int, day: int, is_broken: bool) -> None:
+        """It may be committed after its day was read: nothing else happens to the ledger here."""
+        name = f"{self.number}-{region}-{key}"
+        before, moment = self.model.source.get(name), self.moment_of(day)
+        if moment <= self.model.last_changed.get(name, EPOCH):
+            return
+        sold = before.sold if before else moment
+        self._put(Sale(name, region, sold, moment, self._amount(), is_broken))
+
+    @rule(region=a_region, key=a_key, is_broken=st.booleans())
+    def a_correction_does_not_touch_updated_at(self, region: str, key: int, is_broken: bool) -> None:
+        if before := self.model.source.get(f"{self.number}-{region}-{key}"):
+            self._put(replace(before, amount=self._amount(), is_broken=is_broken))
+
+    @rule(region=a_region, key=a_key)
+    def a_sale_is_deleted(self, region: str, key: int) -> None:
+        if sale := self.model.source.pop(f"{self.number}-{region}-{key}", None):
+            self.world.change(region, "DELETE FROM sales_transactions WHERE sale_id = %s", (sale.key,))
+
+    def _amount(self) -> Decimal:
+        """Another one each time, between half of and twice quantity x price."""
+        return Decimal("2.50") + Decimal(next(self.moments) % 300) / 100
+
+    def _put(self, sale: Sale) -> None:
+        self.world.change(sale.region, "DELETE FROM sales_transactions WHERE sale_id = %s", (sale.key,))
+        cells = {
+            "sale_id": sale.key,
+            "sale_date": sale.sold,
+            "updated_at": sale.changed,
+            "total_amount": sale.amount,
+            "customer_email": None,
+            "discount_amount": Decimal(-1) if sale.is_broken else Decimal(0),
+        }
+        self.world.insert(sale.region, good_sale(sale.region) | cells)
+        self.model.put(sale)
+
+    # What happens to the warehouse
+
+    @rule(day=a_day, down=st.sampled_from((None, None, *REGIONS)), kill=sometimes(PUBLISH_KILLS))
+    def a_day_is_loaded(self, day: int, down: str | None, kill: str | None) -> None:
+        self._load_day(self.day(day), [region for region in REGIONS if region != down], kill)
+
+    def _load_day(self, day: date, regions: list[str], kill: str | None) -> None:
+        batch = Batch(day, tuple(regions))
+        wanted = dict.fromkeys(regions, batch.window)
+        sales = [sale for sale in self.model.source.values() if sale.is_of(day) and sale.region in regions]
+        self._publish(batch, wanted, sales, kill)
+
+    def _publish(
+        self, batch: Batch | NamedKeys, wanted: Mapping[str, Window | Keys], sales: Iterable[Sale], kill: str | None
+    ) -> None:
+        with self.world.session() as session:
+            attempt = start_attempt(session, batch, str(uuid4()), lease_minutes=15)
+        arguments = (self.world, attempt, wanted, attempt.is_replay, self.scratch)
+        if self._killed(kill, load_wanted, *arguments):
+            self.model.begin(batch.batch_id, batch.regions)
+        else:
+            self.model.publish(attempt.run_number, batch.batch_id, batch.regions, sales)
+        self._compare()
+
+    def _killed(self, at: str | None, action: Callable[..., Any], *arguments: Any) -> bool:
+        """Does it, here or where it is killed; answers whether it was."""
+        if at is None:
+            action(*arguments)
+            return False
+        if killed_at(at, action, *arguments):
+            self.world.end_transactions()
+            return True
+        return False
+
+    @rule(order=st.sampled_from(("oldest", "newest")))
+    def a_backfill_loads_the_gaps(self, order: Any) -> None:
+        days = DateRange(self.day(0), self.day(DAYS_MAX - 1))
+        with self.world.session() as session:
+            known = known_states(session, days.first, days.last)
+        plan = plan_backfill(days, known, REGIONS, REGIONS, "missing", order)
+        gaps = {(day, region) for gap in (*plan.gaps, *plan.under_way) for day in [gap.date] for region in gap.regions}
+        assert gaps == {
+            (day, region) for day in days for region in REGIONS if self.model.status_of(day, region) is None
+        }
+        for gap in plan.gaps:
+            self._load_day(gap.date, list(gap.regions), None)
+
+    @precondition(lambda self: self.model.changes)
+    @rule(choice=st.integers(0, 1000), cascade=st.booleans(), kill=sometimes(ROLLBACK_KILLS))
+    def a_batch_is_rolled_back(self, choice: int, cascade: bool, kill: str | None) -> None:
+        batches = sorted({change.batch for change in self.model.changes})
+        batch = batches[choice % len(batches)]
+        with self.world.session() as session:
+            difference = look_at_rollback(session, batch, True, UNDO_DAYS).difference
+        assert difference is not None
+        together = set(difference.batches)
+        # A replay that has released a row of the batch goes with it, whether or not it has changed a sale.
+        replays = {name for name in together if name.startswith("R")}
+        assert together == set[str]().union(*(self.model.rolled_back_with(name) for name in {batch, *replays}))
+        if not cascade and len(together) > 1:
+            with pytest.raises(NeedsPersonError, match="later batches have changed its sales"):
+                roll_back_batch(self.world, batch, cascade)
+        elif not self._killed(kill, roll_back_batch, self.world, batch, cascade):
+            self.model.roll_back(together, REGIONS)
+        self._compare()
+
+    @rule(kill=sometimes(PUBLISH_KILLS))
+    def rejected_rows_are_replayed(self, kill: str | None) -> None:
+        with self.world.session() as session:
+            keys = open_keys(session, REGIONS).keys
+        if keys:
+            self._publish(NamedKeys(self._name("R"), keys), keys, self._sales_of(keys), kill)
+
+    def _name(self, letter: str) -> str:
+        return f"{letter}{self.first_day:%Y%m%d}T{next(self.batches):06d}Z"
+
+    def _sales_of(self, keys: Mapping[str, Keys]) -> list[Sale]:
+        wanted = [sale_id for of_region in keys.values() for sale_id in of_region.sale_ids]
+        return [self.model.source[sale_id] for sale_id in wanted if sale_id in self.model.source]
+
+    @rule(heal_deleted=st.booleans(), kill=sometimes(PUBLISH_KILLS), kill_mark=sometimes(MARK_KILLS))
+    def sources_and_table_are_reconciled(self, heal_deleted: bool, kill: str | None, kill_mark: str | None) -> None:
+        compared = self._compare_regions()
+        found = {finding.sale_id for of in compared for finding in of.of(Kind.MISSING, Kind.DIFFERS)}
+        assert found == {sale.key for sale in self.model.to_heal(self._accounted())}
+        gone = {finding.sale_id for of in compared for finding in of.of(Kind.GONE)}
+        assert gone == self.model.to_mark()
+        assert not any(of.of(Kind.OLDER) for of in compared)
+
+        batch_id = self._name("H")
+        healed = {of.region: of.of(Kind.MISSING, Kind.DIFFERS) for of in compared}
+        keys = {region: Keys(tuple(finding.sale_id for finding in of)) for region, of in healed.items() if of}
+        if keys:
+            self._publish(NamedKeys(batch_id, keys), keys, self._sales_of(keys), kill)
+        if heal_deleted and gone:
+            if not self._killed(kill_mark, mark_gone, self.world, batch_id, compared):
+                ((run_number,),) = self.world.sql("SELECT MAX(RUN_NUMBER) FROM ETL_BATCHES")
+                self.model.mark_deleted(run_number, batch_id, sorted(gone))
+            self._compare()
+
+    def _compare_regions(self) -> list[RegionCompared]:
+        with self.world.session() as session:
+            known = known_states(session, self.day(0), self.day(DAYS_MAX - 1))
+            compared = []
+            for days in days_of_regions(known, REGIONS):
+                engine = source_engine(self.world, days.region)
+                compared.append(compare_region(engine, session, days))
+                engine.dispose()
+        return compared
+
+    def _accounted(self) -> dict[str, set[datetime | None]]:
+        """Versions of keys that wait among the rejected rows."""
+        accounted: dict[str, set[datetime | None]] = {}
+        open_rows = "SELECT SALE_ID, VERSION_AT FROM SALES_REJECTED WHERE STATUS IN ('OPEN', 'STILL_BAD')"
+        for sale_id, version_at in self.world.sql(open_rows):
+            accounted.setdefault(sale_id, set()).add(version_at)
+        return accounted
+
+    # What must hold
+
+    def _compare(self) -> None:
+        """The fact table is the model's, row by row, and no rejected row is open that a newer version stands for."""
+        rows = self.world.sql(
+            "SELECT SALE_ID, REGION, TOTAL_AMOUNT, UPDATED_AT, ETL_BATCH_ID, IS_DELETED FROM SALES_FACT"
+        )
+        assert len(rows) == len({key for key, *_ in rows})
+        assert {key: tuple(cells) for key, *cells in rows} == {k: s.shown() for k, s in self.model.table.items()}
+        ((overdue,),) = self.world.sql(
+            "SELECT COUNT(*) FROM SALES_REJECTED AS R INNER JOIN SALES_FACT AS F ON F.SALE_ID = R.SALE_KEY "
+            "WHERE R.STATUS IN ('OPEN', 'STILL_BAD') AND F.UPDATED_AT > R.VERSION_AT"
+        )
+        assert overdue == 0
+
+    def in_the_end_the_table_is_what_the_sources_say(self) -> None:
+        """When every day is loaded again, whatever has happened, and what is gone is marked."""
+        for number in range(DAYS_MAX):
+            self._load_day(self.day(number), list(REGIONS), None)
+        self.rejected_rows_are_replayed(None)
+        self.sources_and_table_are_reconciled(True, None, None)
+        shown = {key: stored.sale for key, stored in self.model.table.items() if not stored.is_deleted}
+        good = {key: sale for key, sale in self.model.source.items() if not sale.is_broken}
+        assert {key: shown[key] for key in good} == good
+        # Of a broken sale an older good version may stand.
+        assert shown.keys() <= self.model.source.keys()
+        assert self._accounted().keys() == self.model.source.keys() - good.keys()
+
+
+@pytest.fixture
+def histories(world: World) -> type[Histories]:
+    Histories.world = world
+    return Histories
+
+
+def test_random_histories_end_as_a_plain_model_says(histories: type[Histories]) -> None:
+    phases = [Phase.generate, *([Phase.shrink] if os.environ.get("HISTORIES_SHRINK") == "1" else [])]
+    run_state_machine_as_test(
+        histories,
+        settings=settings(
+            max_examples=int(os.environ.get("HISTORIES", "6")),
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
