@@ -91,7 +91,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
             name="partially loaded",
             description="A region was left out; the others are published.",
             headline="{run}: a region was left out",
-            deployments=LOADS,
+            deployments=(*LOADS, "replay-rejected/production", "reconcile/production"),
             expect=frozenset({states.PARTIALLY_LOADED}),
             kind="partially-loaded",
         ),

@@ -2,13 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
@@ -19,40 +17,19 @@ from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.named_keys import LoadedAgain, load_again
 from flows.parameters import BusinessDate, RegionCodes, choose_range
+from flows.reconciled import HEALED, Reconciled, in_words, show_tables
 from flows.run_hooks import record_failed_run
 from flows.states import PARTIALLY_LOADED
 from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
-from tasks.errors import RegionUnfitError, SalesEtlError
-from tasks.gaps import DateRange
+from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
 from tasks.ledger import read_ledger
 from tasks.plan import unread_regions
 from tasks.ready import check_ready
-from tasks.reconcile.compare import KEYS_MAX, DayCompared, Kind, RegionCompared, compare
+from tasks.reconcile.compare import KEYS_MAX, RegionCompared, compare
 from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
+from tasks.reconcile.discrepancies import Discrepancy
 from tasks.scratch import scratch_directory
-
-DAYS_KEY, SALES_KEY = "reconcile", "reconcile-sales"
-"""Artifacts: the days that were compared, and the first sales that differ."""
-SALES_SHOWN_MAX = 100
-HEALED = (Kind.MISSING, Kind.DIFFERS)
-"""What is loaded again."""
-
-
-@dataclass(frozen=True)
-class Reconciled:
-    """How a reconcile ended. `loaded` are numbers of sales of the batch `batch_id` by what became of them; `marked` of
-    those that were marked as deleted; both None when that was not asked for or not needed."""
-
-    days: DateRange
-    compared: tuple[RegionCompared, ...]
-    unread: Mapping[str, str]
-    batch_id: str
-    loaded: Mapping[str, int] | None = None
-    marked: int | None = None
-
-    def count(self, kind: Kind) -> int:
-        return sum(region.count(kind) for region in self.compared)
 
 
 @flow(
@@ -79,7 +56,9 @@ def reconcile(
         end_date: Last date to look at, included. Empty, like start_date.
         regions: Region codes to look at: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
         heal: Load the sales that are missing or differ, as a batch of their own (H and the time).
-        heal_deleted: Mark the sales that their source does not hold any more (is_deleted, deleted_at), in that batch.
+        heal_deleted: Mark the sales that their source does not hold any more (is_deleted, deleted_at), as
+            another batch H. Refused for a region whose source has fewer sales of these dates than
+            min_region_record_count.
         dry_run: Compare and show, and change nothing.
 
     Gaps are left to backfill; the sales of dates that were rolled back are counted as held back. Ends as Completed with
@@ -92,33 +71,47 @@ def reconcile(
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
-        known = read_ledger(days.first, days.last, **warehouse)
-        wanted = days_of_regions(known, choose_regions(regions, tuple(REGIONS)))
+        known = read_ledger(None, days.last, **warehouse)
+        wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
         futures = compare.map(wanted, **warehouse)
         outcomes = {
             of.region: future.result(raise_on_failure=False) for of, future in zip(wanted, futures, strict=True)
         }
-        raise_unless_a_regions_own(outcomes.values())
-        compared = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, RegionCompared))
-        batch = NamedKeys(name_batch_of_keys(HEAL, datetime.now(UTC)), keys_to_heal(compared) if heal else {})
-        found = Reconciled(days, compared, unread_regions(outcomes), batch.batch_id)
-        show_tables(found)
+        compared, unread = sort_outcomes(outcomes)
+        show_tables(found := Reconciled(days, compared, unread))
+        if dry_run:
+            return end(found, dry_run)
 
-        loaded = marked = None
-        if batch.regions and not dry_run:
+        batch = NamedKeys(name_batch_of_keys(HEAL, datetime.now(UTC)), keys_to_heal(compared) if heal else {})
+        if batch.regions:
             check_ready(batch, names.TOKEN_KEY, **bucket)
             with scratch_directory() as scratch:
                 loaded = load_again(batch, settings, scratch, warehouse, bucket)
-        if heal_deleted and found.count(Kind.GONE) and not dry_run:
-            marked = mark_deleted(batch.batch_id, str(flow_run.id), compared, **warehouse)
-    return end(found, loaded, marked, dry_run)
+            unread |= loaded.read.unread
+            found = replace(found, unread=unread, heal=batch.batch_id, loaded=count_fates(loaded))
+        if heal_deleted and found.count(Discrepancy.GONE):
+            batch_id = name_batch_of_keys(HEAL, datetime.now(UTC))
+            marked = mark_deleted(
+                batch_id, str(flow_run.id), compared, settings.thresholds.min_region_record_count, **warehouse
+            )
+            found = replace(found, deletion=batch_id, marked=marked)
+        return end(found, dry_run)
 
 
-def raise_unless_a_regions_own(outcomes: Iterable[RegionCompared | BaseException]) -> None:
-    """Raises the first error that the warehouse, not a source, has given."""
-    for outcome in outcomes:
+def sort_outcomes(
+    outcomes: Mapping[str, RegionCompared | BaseException],
+) -> tuple[tuple[RegionCompared, ...], dict[str, str]]:
+    """The regions that were compared, and those that could not be read, with the reason.
+
+    Raises the first error that the warehouse, not a source, has given, and NeedsPersonError when no source can be read.
+    """
+    for outcome in outcomes.values():
         if isinstance(outcome, SalesEtlError) and not isinstance(outcome, RegionUnfitError):
             raise outcome
+    unread = unread_regions(outcomes)
+    if outcomes and len(unread) == len(outcomes):
+        raise NeedsPersonError(f"no region could be read: {unread}")
+    return tuple(outcome for outcome in outcomes.values() if isinstance(outcome, RegionCompared)), unread
 
 
 def keys_to_heal(compared: Sequence[RegionCompared]) -> dict[str, Keys]:
@@ -127,12 +120,9 @@ def keys_to_heal(compared: Sequence[RegionCompared]) -> dict[str, Keys]:
     return {region: of_region for region, of_region in keys.items() if of_region.sale_ids}
 
 
-def end(found: Reconciled, loaded: LoadedAgain | None, marked: int | None, dry_run: bool) -> State:
+def end(found: Reconciled, dry_run: bool) -> State:
     """The state with all figures; its data is the Reconciled."""
-    ended = replace(found, marked=marked)
-    if loaded:
-        ended = replace(ended, loaded=count_fates(loaded), unread={**found.unread, **loaded.read.unread})
-    return Completed(name=PARTIALLY_LOADED if ended.unread else None, message=in_words(ended, dry_run), data=ended)
+    return Completed(name=PARTIALLY_LOADED if found.unread else None, message=in_words(found, dry_run), data=found)
 
 
 def count_fates(loaded: LoadedAgain) -> dict[str, int]:
@@ -141,84 +131,6 @@ def count_fates(loaded: LoadedAgain) -> dict[str, int]:
     fates = {fate: sum(p.of(fate).rows for p in regions) for fate in ("inserted", "updated", "unchanged", "superseded")}
     rejected = sum(of_region.rejected.rows for of_region in loaded.read.transformed)
     return {**fates, "rejected": rejected + sum(p.cross_region.rows for p in regions)}
-
-
-def in_words(reconciled: Reconciled, dry_run: bool) -> str:
-    """What was found and done, in a line."""
-    counts = {kind: reconciled.count(kind) for kind in Kind}
-    days = sum(len(region.days) for region in reconciled.compared)
-    parts = [
-        f"{reconciled.days}, {days} days of regions: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
-    ]
-    if reconciled.loaded is not None:
-        fates = ", ".join(f"{rows} {fate}" for fate, rows in reconciled.loaded.items() if rows)
-        parts.append(f"{reconciled.batch_id}: {fates or 'nothing to load any more'}")
-    elif to_load := sum(counts[kind] for kind in HEALED):
-        parts.append(f"{to_load} {'would be loaded' if dry_run else 'not loaded'}")
-    if reconciled.marked is not None:
-        parts.append(f"{reconciled.marked} marked as deleted")
-    elif counts[Kind.GONE]:
-        parts.append("heal_deleted=true marks what is gone")
-    if any(counts[kind] > KEYS_MAX for kind in Kind):
-        parts.append(f"{KEYS_MAX} sales of a region and kind are taken, run it again for the rest")
-    held_back = sum(rows for region in reconciled.compared for rows in region.held_back.values())
-    if held_back:
-        parts.append(f"{held_back} held back, their dates were rolled back")
-    parts += [f"{region} could not be read: {cause}" for region, cause in reconciled.unread.items()]
-    return "; ".join(parts)
-
-
-def show_tables(found: Reconciled) -> None:
-    """Writes the days, and a sample of the sales that differ."""
-    create_table_artifact(to_days(found), key=DAYS_KEY, description=f"Sources and fact table, {found.days}")
-    rows = [
-        {"region": region.region, "date": str(of.day), "sale_id": of.sale_id, "how": str(of.kind)}
-        for region in found.compared
-        for of in region.findings[:SALES_SHOWN_MAX]
-    ]
-    about = f"The first {SALES_SHOWN_MAX} sales of each region that differ"
-    create_table_artifact(rows, key=SALES_KEY, description=about)
-
-
-def to_days(found: Reconciled) -> list[dict[str, Any]]:
-    """A row per region and day, those that are held back last, and one for each region that could not be read."""
-    compared = [_to_row(region.region, day) for region in found.compared for day in region.days]
-    held_back = [
-        _empty_row(region.region, str(day)) | {"at the source": rows, "note": "held back: rolled back"}
-        for region in found.compared
-        for day, rows in region.held_back.items()
-    ]
-    unread = [_empty_row(region, "") | {"note": f"could not be read: {why}"} for region, why in found.unread.items()]
-    return [*compared, *held_back, *unread]
-
-
-def _to_row(region: str, day: DayCompared) -> dict[str, Any]:
-    totals = {
-        side: ", ".join(f"{total} {currency}" for currency, total in of.items())
-        for side, of in (("total at the source", day.total_at_source), ("total in the table", day.total_in_table))
-    }
-    return {
-        "region": region,
-        "date": str(day.day),
-        "at the source": day.at_source,
-        "in the table": day.in_table,
-        "rejected and open": day.accounted,
-        **{str(kind): day.found.get(kind, 0) for kind in Kind},
-        **totals,
-        "note": "",
-    }
-
-
-def _empty_row(region: str, day: str) -> dict[str, Any]:
-    counts = ("at the source", "in the table", "rejected and open", *(str(kind) for kind in Kind))
-    return {
-        "region": region,
-        "date": day,
-        **dict.fromkeys(counts, ""),
-        "total at the source": "",
-        "total in the table": "",
-        "note": "",
-    }
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

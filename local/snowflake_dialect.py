@@ -127,6 +127,8 @@ def parse(command: str) -> Expr:
         return transforms.SUCCESS_NOP.copy()  # a key, which Snowflake records and does not enforce
     if isinstance(statement, (exp.Create, exp.Alter)) and statement.kind == "TABLE":
         _drop_keys(statement)
+    if isinstance(statement, exp.Alter):
+        _refuse_default_if_not_exists(statement)
     if isinstance(statement, exp.Update):
         _unqualify(assignment.this for assignment in statement.expressions)
     for text in list(statement.find_all(exp.ToChar)):
@@ -189,6 +191,15 @@ def _unqualify(columns: Iterable[Expr]) -> None:
     """DuckDB takes no table name before a column that is written."""
     for column in columns:
         column.set("table", None)
+
+
+def _refuse_default_if_not_exists(statement: exp.Alter) -> None:
+    """https://docs.snowflake.com/en/sql-reference/sql/alter-table: ADD COLUMN takes the one or the other."""
+    for column in statement.find_all(exp.ColumnDef):
+        if column.args.get("exists") and column.find(exp.DefaultColumnConstraint):
+            errno, sqlstate = SYNTAX_ERROR
+            message = "ADD COLUMN IF NOT EXISTS takes no DEFAULT"
+            raise ProgrammingError(msg=f"SQL compilation error: {message}", errno=errno, sqlstate=sqlstate)
 
 
 def _drop_keys(statement: exp.Create | exp.Alter) -> None:

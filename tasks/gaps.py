@@ -47,6 +47,9 @@ class DateRange:
     def __iter__(self) -> Iterator[date]:
         return (self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
 
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
 
@@ -75,13 +78,13 @@ def check_range(start: date | None, end: date | None, yesterday: date) -> DateRa
         return None
     if start is None or end is None:
         given, lacking = ("start_date", "end_date") if end is None else ("end_date", "start_date")
-        raise ValueError(f"{given} is given without {lacking}: give both, or neither for every gap since first_date")
+        raise ValueError(f"{given} is given without {lacking}: give both, or neither")
     if start > end:
         raise ValueError(f"start_date {start} is later than end_date {end}: give the earlier one first")
     if end > yesterday:
         raise ValueError(f"end_date {end} was not over when the run was due: choose {yesterday} or an earlier day")
     if (days := (end - start).days + 1) > DAYS_MAX:
-        raise ValueError(f"{start} to {end} are {days} days, {DAYS_MAX} is the most: backfill it in parts")
+        raise ValueError(f"{start} to {end} are {days} days, {DAYS_MAX} is the most: take it in parts")
     return DateRange(start, end)
 
 

@@ -64,7 +64,7 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
     return None
 
 
-def unread_regions(outcomes: Mapping[str, Extracted | BaseException]) -> dict[str, str]:
+def unread_regions(outcomes: Mapping[str, object]) -> dict[str, str]:
     """Regions that could not be read, with the reason. Raises an error that is no region's own."""
     failed = {region: outcome for region, outcome in outcomes.items() if isinstance(outcome, BaseException)}
     return {region: cause_of(region, error) for region, error in failed.items()}

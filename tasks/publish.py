@@ -90,7 +90,7 @@ def publish_manifest(session: Session, staged: Staged, open_again: OpenSession, 
     can tell.
     """
     watch, tables = Stopwatch(), staged.attempt.staging_tables
-    with _dropped_on_failure(session, tables):
+    with _dropped_on_failure(session, staged.attempt):
         load_files(session, staged.manifest, tables)
         publication = publish_until_known(session, staged, watch.seconds(), open_again, say)
         if publication.refused:
@@ -99,13 +99,14 @@ def publish_manifest(session: Session, staged: Staged, open_again: OpenSession, 
 
 
 @contextmanager
-def _dropped_on_failure(session: Session, tables: StagingTables) -> Iterator[None]:
+def _dropped_on_failure(session: Session, attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except (TransientError, NeedsPersonError) as error:
         with suppress(SalesEtlError):
-            drop_staging_tables(session, tables)
-        raise type(error)(f"nothing was published: {error}; run the date again") from error
+            drop_staging_tables(session, attempt.staging_tables)
+        again = "run the date again" if attempt.batch_id.isdigit() else "run the flow again"
+        raise type(error)(f"nothing was published: {error}; {again}") from error
 
 
 class _TooManyRejectedError(Exception):

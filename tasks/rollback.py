@@ -13,7 +13,7 @@ from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.retries import RETRIES
-from tasks.statements import COVERING, UNDO_TABLES, not_found_bad_again, render, text_literals
+from tasks.statements import COVERING, not_found_bad_again, render, text_literals
 from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
@@ -116,7 +116,7 @@ def roll_back(
         if done := _done_before(session, batch_id):
             return Rollback(batch_id, None, None, done)
         difference = find_difference(session, batch_id, cascade, undo_days)
-        put_back(session, difference.runs, run_number)
+        put_back(session, difference.runs, run_number, hold_back=True)
         for batch in difference.batches:
             attempt = Attempt(run_number, flow_run_id, batch, _regions_of(session, batch))
             record(session, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
@@ -142,7 +142,7 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
         if not runs:
             raise NeedsPersonError(f"batch {attempt.batch_id} was put back already")
         _refuse_later(attempt.batch_id, _later_batches(session, runs))
-        put_back(session, runs, attempt.run_number)
+        put_back(session, runs, attempt.run_number, hold_back=False)
         record(session, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
 
 
@@ -173,8 +173,9 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     )
 
 
-def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int) -> None:
-    """Every row is what it was before these runs; inside the caller's transaction, under the lock.
+def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
+    """Every row is what it was before these runs; inside the caller's transaction, under the lock. With `hold_back` no
+    heal may bring back what heals among them had changed.
 
     Raises PublishRefusedError when something is left of them, is lost, or was changed besides.
     """
@@ -199,8 +200,10 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int) ->
     for what, rows in zip(LEFT, session.query(render("rollback/count_left", **names))[0], strict=True):
         _demand(what, 0, int(rows))
     session.query(render("publish/close_rejected"), [run_number])
-    for undo_table in UNDO_TABLES:
-        session.query(render("rollback/delete_undo", undo_table=undo_table, **names))
+    if hold_back:
+        session.query(render("rollback/hold_back", **names))
+    session.query(render("rollback/delete_undo", **names))
+    session.query(render("rollback/delete_rejected_undo", **names))
 
 
 def _count_rejected(runs: Iterable[PublishedRun]) -> str:

@@ -1,5 +1,6 @@
 -- Guarantees: every staged clean row has exactly one fate. A key that stands under another region, or comes from two
--- regions and from none that owns it, is `cross_region`. Newer wins: updated_at, then the snapshot that read it.
+-- regions and from none that owns it, is `cross_region`. Newer wins: updated_at, then the snapshot that read it. What is
+-- marked as deleted gives way to any version that was read later: the source has it again.
 INSERT INTO ${fates_table} (REGION, SALE_ID, FATE)
 SELECT
     STAGED.REGION,
@@ -8,8 +9,9 @@ SELECT
         WHEN FACT.REGION <> STAGED.REGION THEN 'cross_region'
         WHEN FACT.SALE_ID IS NULL AND STAGED.REGIONS > 1 THEN 'cross_region'
         WHEN FACT.SALE_ID IS NULL THEN 'inserted'
-        WHEN NOT FACT.IS_DELETED
-            AND ${no_column_differs} THEN 'unchanged'
+        WHEN FACT.DELETED_AT IS NOT NULL AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
+        WHEN FACT.DELETED_AT IS NOT NULL THEN 'updated'
+        WHEN ${no_column_differs} THEN 'unchanged'
         WHEN FACT.UPDATED_AT > STAGED.UPDATED_AT THEN 'superseded'
         WHEN FACT.UPDATED_AT = STAGED.UPDATED_AT AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
         ELSE 'updated'

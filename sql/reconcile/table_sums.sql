@@ -3,7 +3,7 @@
 SELECT ${arrival_day}, LEFT(MD5(SALE_ID), 2), CURRENCY, COUNT(*), SUM(${fingerprint}), ${money_sums}
 FROM ANALYTICS.SALES_FACT
 WHERE REGION = ?
-    AND NOT IS_DELETED
-    AND (SALE_DATE >= ${since} OR UPDATED_AT >= ${since})
+    AND DELETED_AT IS NULL
+    AND (SALE_DATE >= ${since} AND SALE_DATE < ${until} OR UPDATED_AT >= ${since} AND UPDATED_AT < ${until})
     AND ${arrival_day} IN (${dates})
 GROUP BY ${arrival_day}, LEFT(MD5(SALE_ID), 2), CURRENCY

@@ -1,11 +1,10 @@
 """Compares source and table of one region: by sums per day first, and sale by sale where these differ."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -15,7 +14,8 @@ from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
 from tasks.extract import open_snapshot, source_errors_told_apart
 from tasks.reconcile.days import DaysOfRegion
-from tasks.reconcile.sides import CellSums, SourceRow, Sums, TableRow
+from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
+from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide, sale_id_of
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
@@ -25,32 +25,10 @@ from tasks.warehouse import Session, open_session
 
 KEYS_MAX = 50_000
 """Sales of one region and kind that are named; all are counted."""
-ROWS_AT_ONCE = 200_000
-"""About so many sales are held at once of each side."""
 TOTAL = MONEY_COLUMNS.index("total_amount")
 
-
-class Kind(StrEnum):
-    """How a sale differs."""
-
-    MISSING = "missing"
-    """Not in the table."""
-    DIFFERS = "differs"
-    """The source has a newer version, or other content under the same `updated_at`."""
-    GONE = "gone"
-    """In the table, and no longer at the source."""
-    OLDER = "older"
-    """The source has gone back to an older version than the table's: the newer one stays."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A sale that differs. `sale_id` is its key as the source writes it; `key` as the fact table does."""
-
-    kind: Kind
-    day: date
-    sale_id: str
-    key: str
+DaySums = tuple[int, dict[str, Decimal]]
+NO_SALES: DaySums = (0, {})
 
 
 @dataclass(frozen=True)
@@ -66,25 +44,27 @@ class DayCompared:
     in_table: int
     total_at_source: Mapping[str, Decimal]
     total_in_table: Mapping[str, Decimal]
-    found: Mapping[Kind, int]
+    found: Mapping[Discrepancy, int]
 
 
 @dataclass(frozen=True)
 class RegionCompared:
     """What a comparison found. `findings` are up to KEYS_MAX of each kind; `held_back` counts the sales at the source
-    of days that were rolled back. `snapshot_at` is when the source was read (aware, UTC, by its clock)."""
+    of days that were rolled back, `held_sales` those that differ and whose heal was rolled back. `snapshot_at` is when
+    the source was read (aware, UTC, by its clock)."""
 
     region: str
     snapshot_at: datetime
     days: tuple[DayCompared, ...]
     held_back: Mapping[date, int]
+    held_sales: int
     findings: tuple[Finding, ...]
 
-    def of(self, *kinds: Kind) -> tuple[Finding, ...]:
+    def of(self, *kinds: Discrepancy) -> tuple[Finding, ...]:
         """The findings of some kinds."""
         return tuple(finding for finding in self.findings if finding.kind in kinds)
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: Discrepancy) -> int:
         """How many sales differ in this way."""
         return sum(day.found.get(kind, 0) for day in self.days)
 
@@ -93,52 +73,27 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     """Compares the days that are due. Sums that agree are believed; where they do not, every sale is looked at."""
     at_source, accounted = source.sums(days.due) if days.due else ({}, {})
     in_table = table.sums(days.due) if days.due else {}
-    found, findings = Counter[tuple[date, Kind]](), list[Finding]()
-    named = Counter[Kind]()
+    found, findings = Counter[tuple[date, Discrepancy]](), list[Finding]()
+    named, held_keys, held_sales = Counter[Discrepancy](), table.held_keys(), 0
     for buckets, days_of_buckets in differing(at_source, in_table):
         for finding in _look_at(source, table, days_of_buckets, buckets, days, snapshot_at):
+            if finding.key in held_keys:
+                held_sales += 1
+                continue
             found[finding.day, finding.kind] += 1
             if named[finding.kind] < KEYS_MAX:
                 named[finding.kind] += 1
                 findings.append(finding)
     held_back, _ = source.sums(days.held_back) if days.held_back else ({}, {})
-    return RegionCompared(
-        days.region,
-        snapshot_at,
-        tuple(
-            DayCompared(
-                day,
-                _rows(at_source, day),
-                _rows(accounted, day),
-                _rows(in_table, day),
-                _totals(at_source, day),
-                _totals(in_table, day),
-                {kind: found[day, kind] for kind in Kind if found[day, kind]},
-            )
-            for day in sorted({*days.due, *(day for day, _ in found)})
-        ),
-        {day: _rows(held_back, day) for day in days.held_back},
-        tuple(findings),
-    )
-
-
-def differing(at_source: CellSums, in_table: CellSums) -> Iterator[tuple[list[str], list[date]]]:
-    """Buckets with the days on which a sum differs, in portions of about ROWS_AT_ONCE sales."""
-    days, rows = dict[str, set[date]](), Counter[str]()
-    for cell in at_source.keys() | in_table.keys():
-        left, right = at_source.get(cell, Sums()), in_table.get(cell, Sums())
-        rows[cell.bucket] += max(left.rows, right.rows)
-        if left != right:
-            days.setdefault(cell.bucket, set()).add(cell.day)
-    portion, held = list[str](), 0
-    for bucket in sorted(days):
-        if portion and held + rows[bucket] > ROWS_AT_ONCE:
-            yield portion, sorted(set[date]().union(*(days[b] for b in portion)))
-            portion, held = [], 0
-        portion.append(bucket)
-        held += rows[bucket]
-    if portion:
-        yield portion, sorted(set[date]().union(*(days[b] for b in portion)))
+    source_days, table_days, accounted_days, held_days = map(by_day, (at_source, in_table, accounted, held_back))
+    compared = []
+    for day in sorted({*days.due, *(day for day, _ in found)}):
+        at, stands = source_days.get(day, NO_SALES), table_days.get(day, NO_SALES)
+        counts = {kind: found[day, kind] for kind in Discrepancy if found[day, kind]}
+        accounted_rows, _ = accounted_days.get(day, NO_SALES)
+        compared.append(DayCompared(day, at[0], accounted_rows, stands[0], at[1], stands[1], counts))
+    held_rows = {day: held_days.get(day, NO_SALES)[0] for day in days.held_back}
+    return RegionCompared(days.region, snapshot_at, tuple(compared), held_rows, held_sales, tuple(findings))
 
 
 def _look_at(
@@ -151,82 +106,51 @@ def _look_at(
 ) -> list[Finding]:
     """The findings among the sales of some buckets."""
     stored = {row.key: row for row in table.rows(days, buckets)}
-    versions = dict[str, list[SourceRow]]()
-    for row in source.rows(days, buckets):
-        versions.setdefault(row.key, []).append(row)
+    versions: dict[str, Sequence[SourceRow]] = by_key(source.rows(days, buckets))
     # What one side alone has of these days may have arrived on another day at the other one.
     stored |= {row.key: row for row in table.rows_of_keys(sorted(versions.keys() - stored.keys()))}
-    if unmatched := sorted(stored.keys() - versions.keys()):
-        for row in source.rows_of_keys(unmatched):
-            versions.setdefault(row.key, []).append(row)
+    if unmatched := sorted(key for key, row in stored.items() if not _is_read(row, versions.get(key, ()))):
+        versions |= dict.fromkeys(unmatched, ())
+        versions |= by_key(source.rows_of_keys(unmatched))
     region = REGIONS[all_days.region]
     judged = (
         (key, judge(versions.get(key, ()), stored.get(key), all_days.due, snapshot_at))
         for key in sorted(versions.keys() | stored.keys())
     )
     findings = [Finding(*verdict, sale_id_of(key, region), key) for key, verdict in judged if verdict]
-    return _without_held_back(source, findings, all_days.held_back)
+    return _without_held_back(source, findings, all_days.rolled_back)
 
 
-def _without_held_back(source: SourceSide, findings: list[Finding], held_back: Sequence[date]) -> list[Finding]:
-    """Leaves out sales with a version of a day that was rolled back: to read them again would bring it back."""
-    if not held_back or not findings:
+def by_key(rows: Iterable[SourceRow]) -> dict[str, Sequence[SourceRow]]:
+    """The versions of each sale."""
+    versions = dict[str, list[SourceRow]]()
+    for row in rows:
+        versions.setdefault(row.key, []).append(row)
+    return dict(versions)
+
+
+def _is_read(stored: TableRow, versions: Sequence[SourceRow]) -> bool:
+    return any(row.version == stored.version for row in versions)
+
+
+def _without_held_back(source: SourceSide, findings: list[Finding], rolled_back: Set[date]) -> list[Finding]:
+    """Leaves out sales with a version that was sold or changed on a day that was rolled back: to read them again would
+    bring it back."""
+    if not rolled_back or not findings:
         return findings
     versions = source.rows_of_keys([finding.key for finding in findings])
-    held = {row.key for row in versions if row.day in held_back and not row.is_accounted}
+    held = {row.key for row in versions if rolled_back & {row.day, row.other_day} and not row.is_accounted}
     return [finding for finding in findings if finding.key not in held]
 
 
-def judge(
-    versions: Iterable[SourceRow], stored: TableRow | None, due: Sequence[date], snapshot_at: datetime
-) -> tuple[Kind, date] | None:
-    """How a sale differs, and the day that it is a matter of; None when it is as it should be.
-
-    A version counts when the ledger says that its day was read. One that came later is the next load's work, and one
-    that is rejected is somebody's already. What the table has read after `snapshot_at` is newer than this comparison.
-    """
-    if stored is not None and stored.read_at > snapshot_at:
-        return None
-    versions = list(versions)
-    if not versions:
-        return None if stored is None or stored.is_deleted else (Kind.GONE, stored.day)
-    counting = [row for row in versions if not row.is_accounted and is_due(row, due)]
-    if not counting:
-        return None
-    newest = max(counting, key=_version)
-    if stored is None or stored.is_deleted:
-        return Kind.MISSING, newest.day
-    if _version(newest) == stored.version:
-        same_version = (row.fingerprint for row in counting if row.version == newest.version)
-        return None if stored.fingerprint in same_version else (Kind.DIFFERS, newest.day)
-    if _version(newest) > stored.version:
-        return Kind.DIFFERS, newest.day
-    # The table may hold a version that no daily run has read yet: a replay or a heal was earlier.
-    is_known = any(row.version == stored.version for row in versions)
-    return None if is_known or stored.day not in due else (Kind.OLDER, stored.day)
-
-
-def is_due(row: SourceRow, due: Sequence[date]) -> bool:
-    """Whether the table has to know of a version: its day was read, or lies before all days that are looked at."""
-    return row.day in due or row.day < min(due)
-
-
-def _version(row: SourceRow) -> int:
-    """Without a time it is older than every other."""
-    return -(2**63) if row.version is None else row.version
-
-
-def _rows(sums: CellSums, day: date) -> int:
-    return sum(of.rows for cell, of in sums.items() if cell.day == day)
-
-
-def _totals(sums: CellSums, day: date) -> dict[str, Decimal]:
-    totals = dict[str, Decimal]()
+def by_day(sums: CellSums) -> dict[date, DaySums]:
+    """Rows and exact gross amounts by currency."""
+    days = dict[date, DaySums]()
     for cell, of in sums.items():
-        if cell.day == day:
-            currency = currency_name(cell.currency)
-            totals[currency] = totals.get(currency, Decimal(0)) + of.amounts[TOTAL]
-    return dict(sorted(totals.items()))
+        currency = currency_name(cell.currency)
+        rows, totals = days.get(cell.day, NO_SALES)
+        days[cell.day] = rows + of.rows, totals | {currency: totals.get(currency, Decimal(0)) + of.amounts[TOTAL]}
+    return days
 
 
 def compare_region(engine: Any, session: Session, days: DaysOfRegion) -> RegionCompared:
@@ -255,6 +179,6 @@ def compare(days: DaysOfRegion, connector_block: str, warehouse: str) -> RegionC
             compared = compare_region(engine, session, days)
     finally:
         engine.dispose()
-    counts = " ".join(f"{kind}={compared.count(kind)}" for kind in Kind)
+    counts = " ".join(f"{kind}={compared.count(kind)}" for kind in Discrepancy)
     logger.info("step=compare region=%s days=%d %s", days.region, len(days.due), counts)
     return compared

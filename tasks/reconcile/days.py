@@ -9,12 +9,14 @@ from tasks.gaps import ROLLED_BACK, DateRange, LedgerState
 
 @dataclass(frozen=True)
 class DaysOfRegion:
-    """The days of one region: `due` are those that the ledger calls PUBLISHED or EMPTY, `held_back` those that were
-    rolled back. All others are gaps, and the work of backfill."""
+    """The days of one region: `due` are those of the range that the ledger calls PUBLISHED or EMPTY, `held_back` those
+    that were rolled back; all others are gaps, and the work of backfill. `rolled_back` are all such days before the end
+    of the range: a sale that was sold or changed on one of them is not loaded."""
 
     region: str
     due: tuple[date, ...]
     held_back: tuple[date, ...]
+    rolled_back: frozenset[date] = frozenset()
 
 
 def last_days(yesterday: date, days: int) -> DateRange:
@@ -22,15 +24,16 @@ def last_days(yesterday: date, days: int) -> DateRange:
     return DateRange(yesterday - timedelta(days=days - 1), yesterday)
 
 
-def days_of_regions(known: Iterable[LedgerState], regions: Sequence[str]) -> list[DaysOfRegion]:
-    """The days of each region that are compared or held back; regions without any are left out."""
-    shown = {(state.region, state.date): state.in_production for state in known if state.in_production}
-    days = [
-        DaysOfRegion(
-            region,
-            tuple(sorted(day for (of, day), status in shown.items() if of == region and status != ROLLED_BACK)),
-            tuple(sorted(day for (of, day), status in shown.items() if of == region and status == ROLLED_BACK)),
-        )
-        for region in regions
-    ]
-    return [of_region for of_region in days if of_region.due or of_region.held_back]
+def days_of_regions(known: Iterable[LedgerState], days: DateRange, regions: Sequence[str]) -> list[DaysOfRegion]:
+    """The days of each region that are compared or held back; regions without any are left out.
+
+    `known` is what the ledger says of all dates up to the end of the range.
+    """
+    shown = sorted((state.date, state.region, state.in_production) for state in known if state.in_production)
+    of_regions = []
+    for region in regions:
+        rolled_back = [day for day, of, status in shown if of == region and status == ROLLED_BACK]
+        due = tuple(day for day, of, status in shown if of == region and status != ROLLED_BACK and day in days)
+        held_back = tuple(day for day in rolled_back if day in days)
+        of_regions.append(DaysOfRegion(region, due, held_back, frozenset(rolled_back)))
+    return [of_region for of_region in of_regions if of_region.due or of_region.held_back]

@@ -6,9 +6,10 @@ from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
-from tasks.errors import OutcomeUnknownError, PublishRefusedError, TransientError
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
-from tasks.reconcile.compare import Kind, RegionCompared
+from tasks.reconcile.compare import RegionCompared
+from tasks.reconcile.discrepancies import Discrepancy
 from tasks.retries import RETRIES
 from tasks.statements import in_parts, render, text_literal, text_literals
 from tasks.warehouse import Session, open_session
@@ -50,20 +51,40 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]
     """When a region was read, as a literal, and which of its sales are gone, in parts that one statement can name."""
     for region in compared:
         snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
-        for keys in in_parts([finding.key for finding in region.of(Kind.GONE)]):
+        for keys in in_parts([finding.key for finding in region.of(Discrepancy.GONE)]):
             yield (
                 snapshot_at,
-                f"REGION = {text_literal(region.region)} AND NOT IS_DELETED AND ETL_SNAPSHOT_AT <= {snapshot_at}\n"
+                f"REGION = {text_literal(region.region)} AND DELETED_AT IS NULL AND ETL_SNAPSHOT_AT <= {snapshot_at}\n"
                 f"    AND SALE_ID IN ({text_literals(keys)})",
+            )
+
+
+def refuse_empty_sources(compared: Sequence[RegionCompared], sales_min: int) -> None:
+    """Raises NeedsPersonError naming a region that has hardly a sale of the days that were compared."""
+    for region in compared:
+        sales = sum(day.at_source + day.accounted for day in region.days)
+        if region.count(Discrepancy.GONE) and sales < sales_min:
+            raise NeedsPersonError(
+                f"{region.region} answers with {sales} sales of these dates, min_region_record_count is {sales_min}, "
+                f"and {region.count(Discrepancy.GONE)} would be marked as deleted: look at its database first"
             )
 
 
 @task(name="mark-deleted", **RETRIES)
 def mark_deleted(
-    batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared], connector_block: str, warehouse: str
+    batch_id: str,
+    flow_run_id: str,
+    compared: Sequence[RegionCompared],
+    sales_min: int,
+    connector_block: str,
+    warehouse: str,
 ) -> int:
     """Marks what is gone, and answers how many sales of the batch are marked. A lost answer to COMMIT is settled by the
-    next try: what is marked is not marked again."""
+    next try: what is marked is not marked again.
+
+    Raises NeedsPersonError when a source has fewer than `sales_min` sales: it may be being filled again.
+    """
+    refuse_empty_sources(compared, sales_min)
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     with open_session(connector, warehouse, f"retail-sales mark-deleted {batch_id}", logger.warning) as session:
         try:

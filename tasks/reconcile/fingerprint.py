@@ -25,7 +25,12 @@ def source_fingerprint(key: str) -> str:
     cells = "".join(
         f"\n    || chr({_BEGIN}) || coalesce({_source_text(column)}, chr({_NULL}))" for column in COMPARED_COLUMNS
     )
-    return f"('x' || right(md5({key}{cells}), 16))::bit(64)::bigint"
+    return f"('x' || right({source_md5(key + cells)}, 16))::bit(64)::bigint"
+
+
+def source_md5(text: str) -> str:
+    """MD5 of a text's UTF-8, which a database with another encoding does not have by itself, as hex digits."""
+    return f"md5(convert_to({text}, 'UTF8'))"
 
 
 def table_fingerprint() -> str:
@@ -42,7 +47,8 @@ def _source_text(column: Column) -> str:
         case "text":
             return f"{name}::text"
         case "timestamp":
-            return f"round(extract(epoch FROM {name}) * 1000000)::text"
+            # bigint: before version 14 PostgreSQL's epoch is a float, whose text has too few digits.
+            return f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint::text END"
         case _:
             # Not a cast, which fails for what the contract's type cannot hold.
             return f"round({name}::numeric, {_SCALES[column.kind]})::text"

@@ -35,14 +35,16 @@ CellSums = Mapping[Cell, Sums]
 
 
 class SourceRow(NamedTuple):
-    """A version of a sale at the source; `day` is 9999-12-31 when it lies in no calendar. `version` is `updated_at` in
-    microseconds since 1970, None without one.
+    """A version of a sale at the source.
 
-    `is_accounted`: key and version stand among the open rejected rows.
+    `day` and `other_day` are those on which it was sold and changed, the later one first; 9999-12-31 for what lies in
+    no calendar. `version` is `updated_at` in microseconds since 1970, None without one. `is_accounted`: key and version
+    stand among the open rejected rows.
     """
 
     key: str
     day: date
+    other_day: date
     version: int | None
     fingerprint: int
     is_accounted: bool

@@ -1,11 +1,11 @@
 """The source's side of a comparison, written otherwise than extract: no window, no COPY, sums made by the database."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from expectations.regions import Region
-from tasks.reconcile.fingerprint import MODULUS, source_fingerprint
+from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
 from tasks.source import SOURCE_TABLE, quote_postgres
 from tasks.statements import text_literal
@@ -22,6 +22,23 @@ def sale_id_of(key: str, region: Region) -> str:
     return key.removeprefix(f"{region.code}:") if region.prefix_keys else key
 
 
+_FIRST, _LAST = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
+"""Of the moments that the fact table can hold."""
+_VERSION = f"CASE WHEN updated_at BETWEEN {_FIRST} AND {_LAST} THEN updated_at END"
+_BUCKET = f"left({source_md5('key')}, 2)"
+_ARRIVED = """(sale_date >= %(since)s AND sale_date < %(until)s OR updated_at >= %(since)s AND updated_at < %(until)s)
+    AND sale_id IS NOT NULL"""
+_OF_KEYS = "sale_id::text IN (SELECT unnest(%(sale_ids)s::text[]))"
+
+
+def _day(moment: str) -> str:
+    """The UTC day of a moment, the last one of the calendar for what lies in none."""
+    return (
+        f"CASE WHEN {moment} BETWEEN {_FIRST} AND {_LAST} THEN ({moment} AT TIME ZONE 'UTC')::date "
+        "ELSE date '9999-12-31' END"
+    )
+
+
 def _versions(region: Region, which: str) -> str:
     """The versions of sales for which `which` is true, with day, fingerprint and whether they are rejected already."""
     key = business_key(region)
@@ -33,15 +50,17 @@ def _versions(region: Region, which: str) -> str:
 ), versions AS (
   SELECT
     ({key}) COLLATE "C" AS key,
-    (greatest(sale_date, updated_at) AT TIME ZONE 'UTC')::date AS day,
-    updated_at,
+    {_day("greatest(sale_date, updated_at)")} AS day,
+    {_day("least(sale_date, updated_at)")} AS other_day,
+    {_VERSION} AS version,
     {source_fingerprint(key)} AS fingerprint,
-    coalesce(has_no_version OR updated_at = ANY (rejected_versions), false) AS is_accounted,
+    coalesce(CASE WHEN {_VERSION} IS NULL THEN has_no_version ELSE {_VERSION} = ANY (rejected_versions) END, false)
+      AS is_accounted,
     currency::text AS currency,
     {money}
   FROM {SOURCE_TABLE}
   LEFT JOIN rejected ON rejected_id = sale_id::text
-  WHERE sale_id IS NOT NULL AND ({which})
+  WHERE {which}
 )"""
 
 
@@ -51,35 +70,31 @@ def sums_statement(region: Region) -> str:
     A key counts once, in its newest version of those days, and once more for those that are rejected.
     """
     totals = ", ".join(f"sum({quote_postgres(name)})" for name in MONEY_COLUMNS)
-    return f"""{_versions(region, "sale_date >= %(since)s OR updated_at >= %(since)s")}
-SELECT day, left(md5(key), 2), currency, is_accounted, count(*), sum(fingerprint), {totals}
+    return f"""{_versions(region, _ARRIVED)}
+SELECT day, {_BUCKET}, currency, is_accounted, count(*), sum(fingerprint), {totals}
 FROM (
   SELECT DISTINCT ON (key, is_accounted) *
   FROM versions
   WHERE day = ANY (%(days)s)
-  ORDER BY key, is_accounted, updated_at DESC NULLS LAST
+  ORDER BY key, is_accounted, version DESC NULLS LAST
 ) AS newest
 GROUP BY 1, 2, 3, 4"""
 
 
-_ROW = """key,
-  CASE WHEN isfinite(day) THEN day ELSE date '9999-12-31' END,
-  CASE WHEN isfinite(updated_at) THEN (extract(epoch FROM updated_at) * 1000000)::bigint END,
-  fingerprint,
-  is_accounted"""
+_ROW = "key, day, other_day, (extract(epoch FROM version) * 1000000)::bigint, fingerprint, is_accounted"
 
 
 def rows_statement(region: Region) -> str:
     """All versions of some days and buckets."""
-    return f"""{_versions(region, "sale_date >= %(since)s OR updated_at >= %(since)s")}
+    return f"""{_versions(region, _ARRIVED)}
 SELECT {_ROW}
 FROM versions
-WHERE day = ANY (%(days)s) AND left(md5(key), 2) = ANY (%(buckets)s)"""
+WHERE day = ANY (%(days)s) AND {_BUCKET} = ANY (%(buckets)s)"""
 
 
 def rows_of_keys_statement(region: Region) -> str:
     """All versions of some keys, whatever their day."""
-    return f"{_versions(region, 'sale_id::text = ANY (%(sale_ids)s)')}\nSELECT {_ROW}\nFROM versions"
+    return f"{_versions(region, _OF_KEYS)}\nSELECT {_ROW}\nFROM versions"
 
 
 class SourceSide:
@@ -108,13 +123,14 @@ class SourceSide:
         return self._to_rows(self._ask(rows_of_keys_statement(self._region), sale_ids=sale_ids))
 
     def _ask(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
-        since = min(days, default=None)
-        self._cursor.execute(statement, {**self._rejected, "days": list(days), "since": since, **values})
+        since, until = (min(days), max(days) + timedelta(days=1)) if days else (None, None)
+        given = {"days": list(days), "since": since, "until": until, **values}
+        self._cursor.execute(statement, {**self._rejected, **given})
         rows: list[tuple[Any, ...]] = self._cursor.fetchall()
         return rows
 
     def _to_rows(self, rows: Iterable[tuple[Any, ...]]) -> list[SourceRow]:
         return [
-            SourceRow(key, day, version, fingerprint % MODULUS, is_accounted)
-            for key, day, version, fingerprint, is_accounted in rows
+            SourceRow(key, day, other_day, version, fingerprint % MODULUS, is_accounted)
+            for key, day, other_day, version, fingerprint, is_accounted in rows
         ]

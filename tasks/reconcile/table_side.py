@@ -1,7 +1,7 @@
 """The table's side of a comparison."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.reconcile.sides import Cell, OpenRejected, Sums, TableRow
@@ -26,6 +26,10 @@ class TableSide:
         rows = self._session.query(render("reconcile/open_rejected"), [self._region])
         return OpenRejected([sale_id for sale_id, _ in rows], [version for _, version in rows])
 
+    def held_keys(self) -> set[str]:
+        """The keys of sales that a heal had changed before it was rolled back, and that no load has written since."""
+        return {key for (key,) in self._session.query(render("reconcile/held_keys"), [self._region])}
+
     def sums(self, days: Sequence[date]) -> dict[Cell, Sums]:
         """The sums of the sales that arrived on some days, without those that are marked as deleted."""
         money = ", ".join(f"SUM({name.upper()})" for name in MONEY_COLUMNS)
@@ -48,8 +52,12 @@ class TableSide:
 
 
 def _days(days: Sequence[date]) -> dict[str, str]:
-    first = text_literal(min(days).isoformat())
-    return {"dates": text_literals(day.isoformat() for day in days), "since": f"{first}::TIMESTAMP_TZ"}
+    since, until = (text_literal(day.isoformat()) for day in (min(days), max(days) + timedelta(days=1)))
+    return {
+        "dates": text_literals(day.isoformat() for day in days),
+        "since": f"{since}::TIMESTAMP_TZ",
+        "until": f"{until}::TIMESTAMP_TZ",
+    }
 
 
 def _to_rows(rows: Iterable[Row]) -> list[TableRow]:

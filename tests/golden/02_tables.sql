@@ -34,13 +34,14 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
 COMMENT = 'One row per sale of all regions: the newest valid version';
 
 -- A warehouse that was set up by an earlier version lacks them.
-ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN DEFAULT FALSE;
+ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
+UPDATE ANALYTICS.SALES_FACT SET IS_DELETED = FALSE WHERE IS_DELETED IS NULL;
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
     UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
-    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before',
+    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before; held_back: the heal was rolled back',
     UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
     SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
     SALE_DATE TIMESTAMP_TZ(6) COMMENT 'When the sale happened (UTC).',
@@ -69,14 +70,15 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'When the source of the version before was read (UTC)',
     ETL_INSERTED_AT TIMESTAMP_TZ(6) COMMENT 'When the sale first came into SALES_FACT (UTC)',
     ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)',
-    IS_DELETED BOOLEAN DEFAULT FALSE COMMENT 'Whether the version before was marked as deleted',
+    IS_DELETED BOOLEAN COMMENT 'Whether the version before was marked as deleted',
     DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When it was marked so (UTC)'
 )
 COMMENT = 'What each publish changed in SALES_FACT: one row per inserted or updated sale, as it was before';
 
 -- A warehouse that was set up by an earlier version lacks them.
-ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN DEFAULT FALSE;
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
+UPDATE ANALYTICS.SALES_FACT_UNDO SET IS_DELETED = FALSE WHERE IS_DELETED IS NULL AND UNDO_FATE = 'updated';
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',

@@ -60,22 +60,19 @@ class Model:
     table: dict[str, Stored] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     shown: dict[tuple[str, str], str] = field(default_factory=dict)
-    last_changed: dict[str, datetime] = field(default_factory=dict)
+    held: list[tuple[str, int]] = field(default_factory=list)
     reads: int = 0
 
-    def put(self, sale: Sale) -> None:
-        self.source[sale.key] = sale
-        self.last_changed[sale.key] = sale.changed
-
     def publish(self, run: int, batch: str, regions: Iterable[str], sales: Iterable[Sale]) -> None:
-        """Newer wins, by `changed` and then by when it was read; what is broken does not take part."""
+        """Newer wins, by `changed` and then by when it was read; what is broken does not take part, and what is deleted
+        gives way."""
         self.reads += 1
         for sale in sales:
             before = self.table.get(sale.key)
+            gives_way = before is None or before.is_deleted or before.sale.changed <= sale.changed
             is_same = before is not None and not before.is_deleted and before.sale == sale
-            if sale.is_broken or is_same or (before is not None and before.sale.changed > sale.changed):
-                continue
-            self._write(run, batch, sale.key, Stored(sale, self.reads, run, batch))
+            if gives_way and not is_same and not sale.is_broken:
+                self._write(run, batch, sale.key, Stored(sale, self.reads, run, batch))
         self.shown |= {(batch, region): PUBLISHED for region in regions}
 
     def begin(self, batch: str, regions: Iterable[str]) -> None:
@@ -116,6 +113,7 @@ class Model:
                 self.table.pop(change.key)
                 if change.before is not None:
                     self.table[change.key] = change.before
+        self.held += [(c.key, c.run) for c in self.changes if c.batch in batches and c.batch.startswith("H")]
         self.changes = [change for change in self.changes if change.batch not in batches]
         of_dates = {(batch, region) for batch in batches if batch.isdigit() for region in regions}
         of_keys = {key for key in self.shown if key[0] in batches}
@@ -133,9 +131,19 @@ class Model:
             sale
             for sale in self.source.values()
             if self.status_of(sale.arrived, sale.region) == PUBLISHED
-            and not accounted.get(sale.key, set()) & {sale.changed, None}
+            and sale.changed not in accounted.get(sale.key, set())
             and self._differs(sale)
+            and not self.is_held_back(sale)
         ]
+
+    def is_held_back(self, sale: Sale) -> bool:
+        """A day on which it was sold or changed was rolled back, or a heal that no run has followed."""
+        days = (sale.sold.date(), sale.changed.date())
+        return self._is_held(sale.key) or any(self.status_of(day, sale.region) == ROLLED_BACK for day in days)
+
+    def _is_held(self, key: str) -> bool:
+        stored = self.table.get(key)
+        return any(of == key and (stored is None or stored.run < run) for of, run in self.held)
 
     def _differs(self, sale: Sale) -> bool:
         stored = self.table.get(sale.key)
@@ -144,6 +152,28 @@ class Model:
         # Whether a sale breaks a rule is part of its content.
         return stored.sale != sale and stored.sale.changed <= sale.changed
 
+    def older(self, accounted: Mapping[str, set[datetime | None]]) -> set[str]:
+        """The keys of sales of which the table shows a newer version than the source has."""
+        return {
+            sale.key
+            for sale in self.source.values()
+            if (stored := self.table.get(sale.key)) is not None
+            and not stored.is_deleted
+            and stored.sale.changed > sale.changed
+            and self.status_of(stored.sale.arrived, sale.region) == PUBLISHED
+            and self._counts(sale)
+            and sale.changed not in accounted.get(sale.key, set())
+            and not self.is_held_back(sale)
+        }
+
+    def _counts(self, sale: Sale) -> bool:
+        """Its day was read, or lies before all that were."""
+        read = {
+            batch for (batch, region), status in self.shown.items() if region == sale.region and status == PUBLISHED
+        }
+        day = f"{sale.arrived:%Y%m%d}"
+        return day in read or day < min(batch for batch in read if batch.isdigit())
+
     def to_mark(self) -> set[str]:
         """The keys of sales that are gone from their source, and that the table shows on a day that was read."""
         return {
@@ -151,5 +181,6 @@ class Model:
             for key, stored in self.table.items()
             if key not in self.source
             and not stored.is_deleted
+            and not self._is_held(key)
             and self.status_of(stored.sale.arrived, stored.sale.region) == PUBLISHED
         }

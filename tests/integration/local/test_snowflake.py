@@ -541,6 +541,10 @@ ERRORS = {
     "missing file": ("COPY INTO {table} FROM 's3://retail-sales-staging/' FILES = ('none.csv')", (91016, "22000")),
     "unknown stage": ("COPY INTO {table} FROM @NO_STAGE", (2003, "02000")),
     "existing table": ("CREATE TABLE {table} (ID INT)", (2002, "42710")),
+    "default if not exists": (
+        "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS MORE BOOLEAN DEFAULT FALSE",
+        (1003, "42000"),
+    ),
     "unsupported": ("EXPLAIN SELECT 1", (603, "XX000")),
     "other time zone": ("ALTER SESSION SET TIMEZONE = 'America/New_York'", (9999, "99999")),
 }

@@ -7,6 +7,8 @@ from tasks.reconcile.days import DaysOfRegion, days_of_regions, last_days
 
 FIRST, SECOND, THIRD = (date(2024, 1, number) for number in (10, 11, 12))
 
+DAYS = DateRange(FIRST, THIRD)
+
 
 def state(day: date, region: str, in_production: str | None, status: str = "STARTED") -> LedgerState:
     return LedgerState(day, region, status, in_production, under_way=False)
@@ -24,9 +26,20 @@ def test_published_and_empty_days_are_compared_and_rolled_back_ones_held_back() 
         state(THIRD, "EUROPE", "ROLLED_BACK"),
         state(FIRST, "US_WEST", "PUBLISHED"),
     ]
-    assert days_of_regions(known, ["US_WEST", "EUROPE"]) == [
+    assert days_of_regions(known, DAYS, ["US_WEST", "EUROPE"]) == [
         DaysOfRegion("US_WEST", (FIRST,), ()),
-        DaysOfRegion("EUROPE", (FIRST, SECOND), (THIRD,)),
+        DaysOfRegion("EUROPE", (FIRST, SECOND), (THIRD,), frozenset([THIRD])),
+    ]
+
+
+def test_days_before_the_range_matter_only_when_they_were_rolled_back() -> None:
+    known = [
+        state(FIRST, "EUROPE", "ROLLED_BACK"),
+        state(FIRST, "US_WEST", "PUBLISHED"),
+        state(SECOND, "EUROPE", "PUBLISHED"),
+    ]
+    assert days_of_regions(known, DateRange(SECOND, THIRD), ["US_WEST", "EUROPE"]) == [
+        DaysOfRegion("EUROPE", (SECOND,), (), frozenset([FIRST]))
     ]
 
 
@@ -36,5 +49,5 @@ def test_gaps_and_regions_that_nobody_asked_for_are_left_out() -> None:
         state(SECOND, "EUROPE", None, "FAILED"),
         state(FIRST, "US_EAST", "PUBLISHED"),
     ]
-    assert days_of_regions(known, ["EUROPE"]) == []
-    assert days_of_regions([], ["EUROPE"]) == []
+    assert days_of_regions(known, DAYS, ["EUROPE"]) == []
+    assert days_of_regions([], DAYS, ["EUROPE"]) == []

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tasks.reconcile import compare
-from tasks.reconcile.compare import Kind, differing, judge
+from tasks.reconcile import discrepancies
+from tasks.reconcile.discrepancies import Discrepancy, differing, judge
 from tasks.reconcile.sides import Cell, SourceRow, Sums, TableRow
 
 DUE = (date(2024, 1, 10), date(2024, 1, 11))
@@ -19,7 +19,7 @@ SNAPSHOT = READ_AT + timedelta(hours=2)
 
 
 def version(version: int | None = 1, day: date = FIRST, fingerprint: int = 7, accounted: bool = False) -> SourceRow:
-    return SourceRow("k", day, version, fingerprint, accounted)
+    return SourceRow("k", day, day, version, fingerprint, accounted)
 
 
 def stored(version: int = 1, day: date = FIRST, **cells: Any) -> TableRow:
@@ -30,31 +30,38 @@ def stored(version: int = 1, day: date = FIRST, **cells: Any) -> TableRow:
     ("versions", "in_table", "verdict"),
     [
         pytest.param([version()], stored(), None, id="the-same"),
-        pytest.param([version()], None, (Kind.MISSING, FIRST), id="missing"),
-        pytest.param([version()], stored(is_deleted=True), (Kind.MISSING, FIRST), id="back-at-the-source"),
-        pytest.param([version(fingerprint=8)], stored(), (Kind.DIFFERS, FIRST), id="other-content"),
-        pytest.param([version(2, SECOND)], stored(), (Kind.DIFFERS, SECOND), id="newer-version-of-a-day-read"),
+        pytest.param([version()], None, (Discrepancy.MISSING, FIRST), id="missing"),
+        pytest.param([version()], stored(is_deleted=True), (Discrepancy.MISSING, FIRST), id="back-at-the-source"),
+        pytest.param(
+            [version()], stored(2, is_deleted=True), (Discrepancy.MISSING, FIRST), id="back-in-an-older-version"
+        ),
+        pytest.param([version(fingerprint=8)], stored(), (Discrepancy.DIFFERS, FIRST), id="other-content"),
+        pytest.param([version(2, SECOND)], stored(), (Discrepancy.DIFFERS, SECOND), id="newer-version-of-a-day-read"),
         pytest.param([version(2, LATER)], stored(), None, id="newer-version-is-the-next-loads-work"),
         pytest.param([version(2, LATER)], None, None, id="new-sale-is-the-next-loads-work"),
-        pytest.param([], stored(), (Kind.GONE, FIRST), id="gone"),
+        pytest.param([], stored(), (Discrepancy.GONE, FIRST), id="gone"),
         pytest.param([], stored(is_deleted=True), None, id="gone-and-marked"),
         pytest.param([version(accounted=True)], None, None, id="rejected"),
         pytest.param([version(2, SECOND, accounted=True)], stored(), None, id="bad-correction-keeps-the-older-version"),
-        pytest.param([version(1), version(2, accounted=True)], None, (Kind.MISSING, FIRST), id="good-one-beside-bad"),
+        pytest.param(
+            [version(1), version(2, accounted=True)], None, (Discrepancy.MISSING, FIRST), id="good-one-beside-bad"
+        ),
         pytest.param([version(1), version(2, SECOND)], stored(2, SECOND), None, id="duplicate-is-older"),
         pytest.param([version(fingerprint=8), version()], stored(), None, id="two-with-one-time-either-may-stand"),
-        pytest.param([version(1)], stored(2, SECOND), (Kind.OLDER, SECOND), id="source-went-back"),
-        pytest.param([version(1, EARLIER)], stored(2), (Kind.OLDER, FIRST), id="source-went-back-before-the-range"),
+        pytest.param([version(1)], stored(2, SECOND), (Discrepancy.OLDER, SECOND), id="source-went-back"),
+        pytest.param(
+            [version(1, EARLIER)], stored(2), (Discrepancy.OLDER, FIRST), id="source-went-back-before-the-range"
+        ),
         pytest.param([version(1), version(3, LATER)], stored(3, LATER), None, id="loaded-before-its-day"),
         pytest.param([version(1)], stored(3, LATER), None, id="stored-version-is-not-of-these-days"),
-        pytest.param([version(None)], None, (Kind.MISSING, FIRST), id="without-a-time"),
+        pytest.param([version(None)], None, (Discrepancy.MISSING, FIRST), id="without-a-time"),
         pytest.param([version(None), version(1)], stored(), None, id="without-a-time-is-oldest"),
         pytest.param([], stored(read_at=SNAPSHOT + timedelta(seconds=1)), None, id="read-after-the-comparison"),
         pytest.param([], None, None, id="nowhere"),
     ],
 )
 def test_a_sale_is_judged(
-    versions: Sequence[SourceRow], in_table: TableRow | None, verdict: tuple[Kind, date] | None
+    versions: Sequence[SourceRow], in_table: TableRow | None, verdict: tuple[Discrepancy, date] | None
 ) -> None:
     assert judge(versions, in_table, DUE, SNAPSHOT) == verdict
 
@@ -78,7 +85,7 @@ def test_each_sum_counts(other: Sums) -> None:
 
 
 def test_many_sales_are_looked_at_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(discrepancies, "ROWS_AT_ONCE", 5)
     at_source = {
         Cell(FIRST, "00", "EUR"): sums(3),
         Cell(SECOND, "00", "EUR"): sums(1),

@@ -1,0 +1,118 @@
+"""How a reconcile ended: the figures, in a line and in tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
+from tasks.gaps import DateRange
+from tasks.reconcile.compare import KEYS_MAX, DayCompared, RegionCompared
+from tasks.reconcile.discrepancies import Discrepancy
+
+DAYS_KEY, SALES_KEY = "reconcile", "reconcile-sales"
+"""Artifacts: the days that were compared, and the first sales that differ."""
+SALES_SHOWN_MAX = 100
+HEALED = (Discrepancy.MISSING, Discrepancy.DIFFERS)
+"""What is loaded again."""
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """How a reconcile ended. `loaded` are numbers of sales of the batch `heal` by what became of them, `marked` of
+    those that the batch `deletion` has marked; all None when that was not asked for or not needed."""
+
+    days: DateRange
+    compared: tuple[RegionCompared, ...]
+    unread: Mapping[str, str]
+    heal: str | None = None
+    loaded: Mapping[str, int] | None = None
+    deletion: str | None = None
+    marked: int | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a region has more sales to load, or to mark, than one run takes."""
+        healed = (sum(region.count(kind) for kind in HEALED) for region in self.compared)
+        gone = (region.count(Discrepancy.GONE) for region in self.compared)
+        return any(rows > KEYS_MAX for rows in (*healed, *gone))
+
+    def count(self, kind: Discrepancy) -> int:
+        return sum(region.count(kind) for region in self.compared)
+
+
+def in_words(reconciled: Reconciled, dry_run: bool) -> str:
+    """What was found and done, in a line."""
+    counts = {kind: reconciled.count(kind) for kind in Discrepancy}
+    days = sum(len(region.days) for region in reconciled.compared)
+    parts = [
+        f"{reconciled.days}, {days} days of regions: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
+    ]
+    if reconciled.loaded is not None:
+        fates = ", ".join(f"{rows} {fate}" for fate, rows in reconciled.loaded.items() if rows)
+        parts.append(f"{reconciled.heal}: {fates or 'nothing to load any more'}")
+    elif to_load := sum(counts[kind] for kind in HEALED):
+        parts.append(f"{to_load} {'would be loaded' if dry_run else 'not loaded'}")
+    if reconciled.marked is not None:
+        parts.append(f"{reconciled.deletion}: {reconciled.marked} marked as deleted")
+    elif counts[Discrepancy.GONE]:
+        parts.append("heal_deleted=true marks what is gone")
+    if reconciled.is_cut:
+        parts.append(f"{KEYS_MAX} sales of a region were taken, run it again for the rest")
+    if held_back := sum(sum(region.held_back.values()) + region.held_sales for region in reconciled.compared):
+        parts.append(f"{held_back} held back, their dates or heals were rolled back")
+    parts += [f"{region} could not be read: {cause}" for region, cause in reconciled.unread.items()]
+    return "; ".join(parts)
+
+
+def show_tables(found: Reconciled) -> None:
+    """Writes the days, and a sample of the sales that differ."""
+    create_table_artifact(to_days(found), key=DAYS_KEY, description=f"Sources and fact table, {found.days}")
+    rows = [
+        {"region": region.region, "date": str(of.day), "sale_id": of.sale_id, "how": str(of.kind)}
+        for region in found.compared
+        for of in region.findings[:SALES_SHOWN_MAX]
+    ]
+    about = f"The first {SALES_SHOWN_MAX} sales of each region that differ"
+    create_table_artifact(rows, key=SALES_KEY, description=about)
+
+
+def to_days(found: Reconciled) -> list[dict[str, Any]]:
+    """A row per region and day, those that are held back last, and one for each region that could not be read."""
+    compared = [_to_row(region.region, day) for region in found.compared for day in region.days]
+    held_back = [
+        _empty_row(region.region, str(day)) | {"at the source": rows, "note": "held back: rolled back"}
+        for region in found.compared
+        for day, rows in region.held_back.items()
+    ]
+    unread = [_empty_row(region, "") | {"note": f"could not be read: {why}"} for region, why in found.unread.items()]
+    return [*compared, *held_back, *unread]
+
+
+def _to_row(region: str, day: DayCompared) -> dict[str, Any]:
+    totals = {
+        side: ", ".join(f"{total} {currency}" for currency, total in of.items())
+        for side, of in (("total at the source", day.total_at_source), ("total in the table", day.total_in_table))
+    }
+    return {
+        "region": region,
+        "date": str(day.day),
+        "at the source": day.at_source,
+        "in the table": day.in_table,
+        "rejected and open": day.accounted,
+        **{str(kind): day.found.get(kind, 0) for kind in Discrepancy},
+        **totals,
+        "note": "",
+    }
+
+
+def _empty_row(region: str, day: str) -> dict[str, Any]:
+    counts = ("at the source", "in the table", "rejected and open", *(str(kind) for kind in Discrepancy))
+    return {
+        "region": region,
+        "date": day,
+        **dict.fromkeys(counts, ""),
+        "total at the source": "",
+        "total in the table": "",
+        "note": "",
+    }

@@ -1,0 +1,3 @@
+-- Guarantees: what was put back is not put back once more.
+DELETE FROM ANALYTICS.SALES_REJECTED_UNDO
+WHERE UNDO_RUN_NUMBER IN (${runs})
