@@ -7,12 +7,16 @@ from typing import Any
 from prefect.artifacts import create_table_artifact
 
 from tasks.gaps import DateRange
-from tasks.reconcile.compare import KEYS_MAX, DayCompared, RegionCompared
+from tasks.reconcile.compare import KEYS_MAX, DayCompared, DaySums, RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 
 DAYS_KEY, SALES_KEY = "reconcile", "reconcile-sales"
 """Artifacts: the days that were compared, and the first sales that differ."""
 SALES_SHOWN_MAX = 100
+_COUNTS = ("at the source", "in the table", "rejected and open", *(str(kind) for kind in Discrepancy))
+EMPTY_ROW: dict[str, Any] = dict.fromkeys(
+    ("region", "date", *_COUNTS, "total at the source", "total in the table", "note"), ""
+)
 HEALED = (Discrepancy.MISSING, Discrepancy.DIFFERS)
 """What is loaded again."""
 
@@ -78,41 +82,29 @@ def show_tables(found: Reconciled) -> None:
 
 
 def to_days(found: Reconciled) -> list[dict[str, Any]]:
-    """A row per region and day, those that are held back last, and one for each region that could not be read."""
+    """A row per region and day, then those that are held back, and one for each region that could not be read."""
     compared = [_to_row(region.region, day) for region in found.compared for day in region.days]
     held_back = [
-        _empty_row(region.region, str(day)) | {"at the source": rows, "note": "held back: rolled back"}
+        EMPTY_ROW | {"region": region.region, "date": str(day), "at the source": rows, "note": "held back: rolled back"}
         for region in found.compared
         for day, rows in region.held_back.items()
     ]
-    unread = [_empty_row(region, "") | {"note": f"could not be read: {why}"} for region, why in found.unread.items()]
+    unread = [EMPTY_ROW | {"region": code, "note": f"could not be read: {why}"} for code, why in found.unread.items()]
     return [*compared, *held_back, *unread]
 
 
 def _to_row(region: str, day: DayCompared) -> dict[str, Any]:
-    totals = {
-        side: ", ".join(f"{total} {currency}" for currency, total in of.items())
-        for side, of in (("total at the source", day.total_at_source), ("total in the table", day.total_in_table))
-    }
-    return {
+    return EMPTY_ROW | {
         "region": region,
         "date": str(day.day),
-        "at the source": day.at_source,
-        "in the table": day.in_table,
-        "rejected and open": day.accounted,
+        "at the source": day.at_source.rows,
+        "in the table": day.in_table.rows,
+        "rejected and open": day.accounted.rows,
         **{str(kind): day.found.get(kind, 0) for kind in Discrepancy},
-        **totals,
-        "note": "",
+        "total at the source": _totals(day.at_source),
+        "total in the table": _totals(day.in_table),
     }
 
 
-def _empty_row(region: str, day: str) -> dict[str, Any]:
-    counts = ("at the source", "in the table", "rejected and open", *(str(kind) for kind in Discrepancy))
-    return {
-        "region": region,
-        "date": day,
-        **dict.fromkeys(counts, ""),
-        "total at the source": "",
-        "total in the table": "",
-        "note": "",
-    }
+def _totals(sums: DaySums) -> str:
+    return ", ".join(f"{total} {currency}" for currency, total in sorted(sums.totals.items()))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,23 +27,23 @@ KEYS_MAX = 50_000
 """Sales of one region and kind that are named; all are counted."""
 TOTAL = MONEY_COLUMNS.index("total_amount")
 
-DaySums = tuple[int, dict[str, Decimal]]
-NO_SALES: DaySums = (0, {})
+
+@dataclass(frozen=True)
+class DaySums:
+    """Sales of one day, with their exact gross amounts by currency."""
+
+    rows: int = 0
+    totals: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DayCompared:
-    """One day of a region. `total_at_source` and `total_in_table` are the exact gross amounts by currency.
-
-    `accounted` rows of the source stand among the open rejected rows.
-    """
+    """One day of a region; what is `accounted` for at the source stands among the open rejected rows."""
 
     day: date
-    at_source: int
-    accounted: int
-    in_table: int
-    total_at_source: Mapping[str, Decimal]
-    total_in_table: Mapping[str, Decimal]
+    at_source: DaySums
+    accounted: DaySums
+    in_table: DaySums
     found: Mapping[Discrepancy, int]
 
 
@@ -71,8 +71,9 @@ class RegionCompared:
 
 def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snapshot_at: datetime) -> RegionCompared:
     """Compares the days that are due. Sums that agree are believed; where they do not, every sale is looked at."""
-    at_source, accounted = source.sums(days.due) if days.due else ({}, {})
-    in_table = table.sums(days.due) if days.due else {}
+    at_source, accounted = source.sums(days.due)
+    in_table = table.sums(days.due)
+    held_back, _ = source.sums(days.held_back)
     found, findings = Counter[tuple[date, Discrepancy]](), list[Finding]()
     named, held_keys, held_sales = Counter[Discrepancy](), table.held_keys(), 0
     for buckets, days_of_buckets in differing(at_source, in_table):
@@ -84,16 +85,20 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
             if named[finding.kind] < KEYS_MAX:
                 named[finding.kind] += 1
                 findings.append(finding)
-    held_back, _ = source.sums(days.held_back) if days.held_back else ({}, {})
-    source_days, table_days, accounted_days, held_days = map(by_day, (at_source, in_table, accounted, held_back))
-    compared = []
-    for day in sorted({*days.due, *(day for day, _ in found)}):
-        at, stands = source_days.get(day, NO_SALES), table_days.get(day, NO_SALES)
-        counts = {kind: found[day, kind] for kind in Discrepancy if found[day, kind]}
-        accounted_rows, _ = accounted_days.get(day, NO_SALES)
-        compared.append(DayCompared(day, at[0], accounted_rows, stands[0], at[1], stands[1], counts))
-    held_rows = {day: held_days.get(day, NO_SALES)[0] for day in days.held_back}
-    return RegionCompared(days.region, snapshot_at, tuple(compared), held_rows, held_sales, tuple(findings))
+    source_days, accounted_days, table_days = by_day(at_source), by_day(accounted), by_day(in_table)
+    compared = tuple(
+        DayCompared(
+            day,
+            source_days.get(day, DaySums()),
+            accounted_days.get(day, DaySums()),
+            table_days.get(day, DaySums()),
+            {kind: found[day, kind] for kind in Discrepancy if found[day, kind]},
+        )
+        for day in sorted({*days.due, *(day for day, _ in found)})
+    )
+    held_days = by_day(held_back)
+    held_rows = {day: held_days.get(day, DaySums()).rows for day in days.held_back}
+    return RegionCompared(days.region, snapshot_at, compared, held_rows, held_sales, tuple(findings))
 
 
 def _look_at(
@@ -144,12 +149,12 @@ def _without_held_back(source: SourceSide, findings: list[Finding], rolled_back:
 
 
 def by_day(sums: CellSums) -> dict[date, DaySums]:
-    """Rows and exact gross amounts by currency."""
+    """The sums of all buckets of a day."""
     days = dict[date, DaySums]()
     for cell, of in sums.items():
-        currency = currency_name(cell.currency)
-        rows, totals = days.get(cell.day, NO_SALES)
-        days[cell.day] = rows + of.rows, totals | {currency: totals.get(currency, Decimal(0)) + of.amounts[TOTAL]}
+        day, currency = days.get(cell.day, DaySums()), currency_name(cell.currency)
+        total = day.totals.get(currency, Decimal(0)) + of.amounts[TOTAL]
+        days[cell.day] = DaySums(day.rows + of.rows, {**day.totals, currency: total})
     return days
 
 

@@ -62,7 +62,7 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]
 def refuse_empty_sources(compared: Sequence[RegionCompared], sales_min: int) -> None:
     """Raises NeedsPersonError naming a region that has hardly a sale of the days that were compared."""
     for region in compared:
-        sales = sum(day.at_source + day.accounted for day in region.days)
+        sales = sum(day.at_source.rows + day.accounted.rows for day in region.days)
         if region.count(Discrepancy.GONE) and sales < sales_min:
             raise NeedsPersonError(
                 f"{region.region} answers with {sales} sales of these dates, min_region_record_count is {sales_min}, "

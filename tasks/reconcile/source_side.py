@@ -107,6 +107,8 @@ class SourceSide:
 
     def sums(self, days: Sequence[date]) -> tuple[dict[Cell, Sums], dict[Cell, Sums]]:
         """The sums of what the table has to hold, and of what is accounted for by rejected rows."""
+        if not days:
+            return {}, {}
         due: dict[Cell, Sums] = {}
         accounted: dict[Cell, Sums] = {}
         for day, bucket, currency, is_accounted, *sums in self._ask(sums_statement(self._region), days=days):

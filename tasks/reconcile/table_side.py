@@ -32,6 +32,8 @@ class TableSide:
 
     def sums(self, days: Sequence[date]) -> dict[Cell, Sums]:
         """The sums of the sales that arrived on some days, without those that are marked as deleted."""
+        if not days:
+            return {}
         money = ", ".join(f"SUM({name.upper()})" for name in MONEY_COLUMNS)
         statement = render("reconcile/table_sums", money_sums=money, **_FINGERPRINT, **_days(days))
         rows = self._session.query(statement, [self._region])
