@@ -50,8 +50,8 @@ class DayCompared:
 @dataclass(frozen=True)
 class RegionCompared:
     """What a comparison found. `findings` are up to KEYS_MAX of each kind; `held_back` counts the sales at the source
-    of days that were rolled back, `held_sales` those that differ and whose heal was rolled back. `snapshot_at` is when
-    the source was read (aware, UTC, by its clock)."""
+    of days that were rolled back, `held_sales` those of other days that differ, and were sold or changed on such a day
+    or loaded by a heal that was rolled back. `snapshot_at` is when the source was read (aware, UTC, by its clock)."""
 
     region: str
     snapshot_at: datetime
@@ -77,10 +77,10 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     found, findings = Counter[tuple[date, Discrepancy]](), list[Finding]()
     named, held_keys, held_sales = Counter[Discrepancy](), table.held_keys(), 0
     for buckets, days_of_buckets in differing(at_source, in_table):
-        for finding in _look_at(source, table, days_of_buckets, buckets, days, snapshot_at):
-            if finding.key in held_keys:
-                held_sales += 1
-                continue
+        differ = _look_at(source, table, days_of_buckets, buckets, days, snapshot_at)
+        held = held_keys | _held_by_days(source, differ, days.rolled_back)
+        held_sales += sum(finding.key in held for finding in differ)
+        for finding in (finding for finding in differ if finding.key not in held):
             found[finding.day, finding.kind] += 1
             if named[finding.kind] < KEYS_MAX:
                 named[finding.kind] += 1
@@ -122,8 +122,7 @@ def _look_at(
         (key, judge(versions.get(key, ()), stored.get(key), all_days.due, snapshot_at))
         for key in sorted(versions.keys() | stored.keys())
     )
-    findings = [Finding(*verdict, sale_id_of(key, region), key) for key, verdict in judged if verdict]
-    return _without_held_back(source, findings, all_days.rolled_back)
+    return [Finding(*verdict, sale_id_of(key, region), key) for key, verdict in judged if verdict]
 
 
 def by_key(rows: Iterable[SourceRow]) -> dict[str, Sequence[SourceRow]]:
@@ -138,14 +137,13 @@ def _is_read(stored: TableRow, versions: Sequence[SourceRow]) -> bool:
     return any(row.version == stored.version for row in versions)
 
 
-def _without_held_back(source: SourceSide, findings: list[Finding], rolled_back: Set[date]) -> list[Finding]:
-    """Leaves out sales with a version that was sold or changed on a day that was rolled back: to read them again would
+def _held_by_days(source: SourceSide, findings: Sequence[Finding], rolled_back: Set[date]) -> set[str]:
+    """The keys of sales with a version that was sold or changed on a day that was rolled back: to read them again would
     bring it back."""
     if not rolled_back or not findings:
-        return findings
+        return set()
     versions = source.rows_of_keys([finding.key for finding in findings])
-    held = {row.key for row in versions if rolled_back & {row.day, row.other_day} and not row.is_accounted}
-    return [finding for finding in findings if finding.key not in held]
+    return {row.key for row in versions if rolled_back & {row.day, row.other_day} and not row.is_accounted}
 
 
 def by_day(sums: CellSums) -> dict[date, DaySums]:
