@@ -1,7 +1,7 @@
 """Random histories of days, outages, corrections, deletions, rollbacks, replays, heals and kills: after every step the
 fact table is what a plain model says, and in the end it is what the sources say.
 
-HISTORIES is how many are played, 6 by default. A history that fails is told step by step, and not made smaller unless
+HISTORIES is how many are played, 4 by default. A history that fails is told step by step, and not made smaller unless
 HISTORIES_SHRINK=1, which takes long.
 """
 
@@ -328,7 +328,7 @@ def test_random_histories_end_as_a_plain_model_says(histories: type[Histories]) 
     run_state_machine_as_test(
         histories,
         settings=settings(
-            max_examples=int(os.environ.get("HISTORIES", "6")),
+            max_examples=int(os.environ.get("HISTORIES", "4")),
             stateful_step_count=STEPS,
             deadline=None,
             database=None,
