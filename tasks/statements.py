@@ -12,7 +12,7 @@ from string import Template
 from expectations.columns import Column, Kind, Role
 from expectations.regions import REGIONS, Region
 from expectations.tables import CLEAN_COLUMNS, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
-from tasks.batch import REPLAY
+from tasks.batch import HEAL, REPLAY
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
 _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
@@ -220,6 +220,7 @@ _REOPENED = f"""STATUS = CASE WHEN STARTSWITH(ETL_BATCH_ID, '{REPLAY}') THEN 'ST
 
 _COLUMN_LISTS = {
     "open_statuses": OPEN_STATUSES,
+    "heal": HEAL,
     "reopened": _REOPENED,
     "superseding": _SUPERSEDING,
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),

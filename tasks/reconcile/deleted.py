@@ -15,8 +15,8 @@ from tasks.statements import in_parts, render, text_literal, text_literals
 from tasks.warehouse import Session, open_session
 
 
-def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared]) -> dict[str, int]:
-    """Marks what is gone and not marked yet; answers how many sales per region. The undo log keeps them as they were.
+def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared]) -> None:
+    """Marks what is gone and not marked yet. The undo log keeps the sales as they were.
 
     Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides.
     """
@@ -44,7 +44,6 @@ def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[R
             for region, rows in marked.items()
         ]
         record(session, attempt, entries)
-    return marked
 
 
 def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]:

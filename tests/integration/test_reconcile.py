@@ -65,6 +65,9 @@ class Shop:
         )
         return {key.removeprefix(self.key("")): (amount, batch) for key, amount, batch in rows}
 
+    def amounts(self) -> dict[str, str]:
+        return {name: amount for name, (amount, _) in self.sales().items()}
+
     def tables(self) -> tuple[list[Any], list[Any]]:
         return (
             self.world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION"),
@@ -146,6 +149,8 @@ def differences(shop: Shop, scratch: Path) -> None:
 
 
 ALL = {"missing": 1, "differs": 1, "gone": 1, "older": 1}
+AMOUNTS_AFTER = {"back": "3.00", "changed": "4.00", "new": "3.00", "removed": "deleted", "same": "3.00"}
+"""When all of it is healed."""
 
 
 def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path) -> None:
@@ -458,13 +463,7 @@ def test_killed_in_the_middle_the_next_one_does_the_rest(shop: Shop, tmp_path: P
     shop.world.end_transactions()
     assert shop.sales()["removed"] == ("3.00", "2")
     shop.reconcile(heal_deleted=True)
-    assert {name: amount for name, (amount, _) in shop.sales().items()} == {
-        "back": "3.00",
-        "changed": "4.00",
-        "new": "3.00",
-        "removed": "deleted",
-        "same": "3.00",
-    }
+    assert shop.amounts() == AMOUNTS_AFTER
     assert found(shop.reconcile()) == {"older": 1}
 
 
@@ -480,12 +479,6 @@ def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> 
     ]
     ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
     assert [code for _, code in ends] == [0, 0, 0], "\n".join(output for output, _ in ends)
-    assert {name: amount for name, (amount, _) in shop.sales().items()} == {
-        "back": "3.00",
-        "changed": "4.00",
-        "new": "3.00",
-        "removed": "deleted",
-        "same": "3.00",
-    }
+    assert shop.amounts() == AMOUNTS_AFTER
     ((twice,),) = shop.world.sql("SELECT COUNT(*) - COUNT(DISTINCT SALE_ID) FROM SALES_FACT")
     assert twice == 0
