@@ -71,13 +71,6 @@ def run_module(module: str, arguments: list[str], environment: Mapping[str, str]
     return Ended([module, *arguments], code, output.getvalue(), errors.getvalue())
 
 
-def start_python(*arguments: str) -> "subprocess.Popen[str]":
-    """A Python of its own, for what runs beside others or is killed."""
-    return subprocess.Popen(
-        [sys.executable, *arguments], cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
 def here(**values: str) -> dict[str, str]:
     """The environment of a command: this process's, and some values."""
     return {**os.environ, **values}

@@ -27,11 +27,11 @@ def anomalies_of(world: World, day: date, what: str) -> list[dict[str, Any]]:
 
 
 def test_a_new_column_is_loaded_all_the_same_reported_and_told_with_its_run(world: World, day: date) -> None:
-    world.fill(day)
+    world.fill(day, rows=120, regions=("EUROPE",))
     world.change("EUROPE", "ALTER TABLE sales_transactions ADD COLUMN loyalty_tier text")
     try:
         with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
-            run = world.run(day)
+            run = world.run(day, ["EUROPE"])
     finally:
         world.change("EUROPE", "ALTER TABLE sales_transactions DROP COLUMN loyalty_tier")
     assert run.state.name == "Completed"

@@ -1,9 +1,6 @@
 """Clean-staging removes what is old and over, and nothing that a living run, a reader or a person may still need."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -15,13 +12,12 @@ from prefect.states import State
 
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
-from local.environment import CHECKOUT
 from tasks.attempt import Attempt
 from tests.integration.conftest import World, good_sale
+from tests.integration.processes import start_python
 from tests.integration.publish.harness import begin, publish_staged, stage_attempt
 
 OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
-RUN_S_MAX = 120
 
 
 @dataclass(frozen=True)
@@ -199,17 +195,11 @@ def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, t
     attempt = staged(left.world, day, tmp_path, publish=True)
     files = left.files(attempt)
     age(left.world, attempt, 36)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED], cwd=CHECKOUT, env=environment(left.world), timeout=RUN_S_MAX
-    )
-    assert killed.returncode == -signal.SIGKILL
+    killed = start_python("-c", KILLED).ended()
+    assert killed.code == -signal.SIGKILL, killed.output
     assert len(left.files(attempt)) == len(files) - 1 > 0
     run_to_end()
     assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
-
-
-def environment(world: World) -> dict[str, str]:
-    return {**os.environ, **world.environment, "PREFECT_LOGGING_LEVEL": "WARNING"}
 
 
 def test_two_at_once_and_a_daily_run_beside_them(left: Leftovers, tmp_path: Path) -> None:
@@ -217,21 +207,14 @@ def test_two_at_once_and_a_daily_run_beside_them(left: Leftovers, tmp_path: Path
     sell(world, OLD, "again", updated_at=f"{OLD} 15:00+00")
     attempt = staged(world, OLD, tmp_path, publish=True)
     age(world, attempt, 36)
-    world.fill(DAILY, rows=40)
-    programs = [["flows.clean_staging"], ["flows.daily_sales", str(DAILY)], ["flows.clean_staging"]]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", *program],
-            cwd=CHECKOUT,
-            env=environment(world),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for program in programs
+    world.fill(DAILY, rows=120, regions=("EUROPE",))
+    programs = [
+        start_python("-m", "flows.clean_staging"),
+        start_python("-m", "flows.daily_sales", str(DAILY), "EUROPE"),
+        start_python("-m", "flows.clean_staging"),
     ]
-    outputs = [process.communicate(timeout=RUN_S_MAX)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0, 0], outputs
+    ends = [program.ended() for program in programs]
+    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
     assert set(world.ledger(f"{DAILY:%Y%m%d}").values()) == {"PUBLISHED"}
     assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
-    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{DAILY:%Y%m%d}",)) == [(160,)]
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{DAILY:%Y%m%d}",)) == [(120,)]

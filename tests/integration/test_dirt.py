@@ -50,7 +50,7 @@ STRANGE_TEXTS = ("", "NULL", "NA", "nan", 'a "quoted", one\nwith\\everything', "
 
 
 def test_strange_text_arrives_as_it_was_and_an_empty_string_is_not_null(world: World, day: date) -> None:
-    world.fill(day, rows=40)
+    world.fill(day, rows=120, regions=("EUROPE",))
     noon = dt.datetime(day.year, day.month, day.day, 12, tzinfo=dt.UTC)
     sales = [
         good_sale("EUROPE", day)
@@ -58,7 +58,7 @@ def test_strange_text_arrives_as_it_was_and_an_empty_string_is_not_null(world: W
         for i, text in enumerate((*STRANGE_TEXTS, None))
     ]
     world.insert("EUROPE", *sales)
-    assert world.run(day).state.name == "Completed"
+    assert world.run(day, ["EUROPE"]).state.name == "Completed"
     rows = world.sql(
         "SELECT PRODUCT_CATEGORY FROM SALES_FACT WHERE STARTSWITH(SALE_ID, ?) ORDER BY SALE_ID", (f"strange-{day}-",)
     )
@@ -111,8 +111,8 @@ def staged_bytes(world: World, run: Run) -> bytes:
 
 
 def test_a_run_leaves_a_report_and_tables_as_artifacts(world: World, day: date) -> None:
-    world.fill(day, rows=60, dirt=Dirt(bad_amounts=0.02))
-    run = world.run(day)
+    world.fill(day, rows=200, regions=("EUROPE",), dirt=Dirt(bad_amounts=0.02))
+    run = world.run(day, ["EUROPE"])
     artifacts = asyncio.run(artifacts_of(run))
     assert set(artifacts) == {
         "daily-sales-report",
@@ -138,7 +138,7 @@ async def artifacts_of(run: Run) -> dict[str, object]:
 
 
 def test_a_new_column_is_reported_and_kept_only_when_it_is_named(world: World, day: date) -> None:
-    world.fill(day, rows=60)
+    world.fill(day, rows=120, regions=("EUROPE",))
     noon = dt.datetime(day.year, day.month, day.day, 12, tzinfo=dt.UTC)
     world.change("EUROPE", "ALTER TABLE sales_transactions ADD loyalty_tier text, ADD phone text")
     try:
@@ -146,14 +146,14 @@ def test_a_new_column_is_reported_and_kept_only_when_it_is_named(world: World, d
             "EUROPE",
             {"sale_id": f"tier-{day}", "loyalty_tier": "gold", "phone": "Ann", "sale_date": noon, "updated_at": noon},
         )
-        plain = world.run(day)
+        plain = world.run(day, ["EUROPE"])
         of_sale = "SELECT EXTRA_ATTRIBUTES FROM SALES_FACT WHERE SALE_ID = ?"
         assert world.sql(of_sale, (f"tier-{day}",)) == [(None,)]
         table = str(asyncio.run(artifacts_of(plain))["daily-sales-extraction"])
         assert "loyalty_tier (text), phone (text)" in table
 
         with world.variable("extra_columns", '{"loyalty_tier": "plain", "phone": "personal"}'):
-            world.run(day)
+            world.run(day, ["EUROPE"])
         ((kept,),) = world.sql(of_sale, (f"tier-{day}",))
         assert '"loyalty_tier": "gold"' in kept
         assert "Ann" not in kept

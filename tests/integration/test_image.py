@@ -15,6 +15,7 @@ import pytest
 
 from local.environment import CHECKOUT
 from tests.integration.conftest import World, free_port, stop
+from tests.integration.server import PatientClient, clear_the_way
 
 ANSWER_S_MAX = 300
 CACHES = {"PIP_NO_CACHE_DIR", "UV_NO_CACHE"}
@@ -109,9 +110,11 @@ def copy(source: str, target: str, application: Path) -> None:
 
 @pytest.fixture(scope="module")
 def worker(image: Image) -> Iterator[subprocess.Popen[bytes]]:
-    """The image's entry point, after its content has deployed itself."""
+    """The image's entry point, after its content has deployed itself; nothing else waits for a worker."""
     deployed = image.run("python", "-m", "deployments.apply")
     assert deployed.returncode == 0, deployed.stderr
+    with PatientClient(base_url=image.environment["PREFECT_API_URL"], timeout=60) as api:
+        clear_the_way(api)
     program = shutil.which(image.entry_point[0], path=image.environment["PATH"])
     process = subprocess.Popen(
         [str(program), *image.entry_point[1:]], cwd=image.application, env=image.environment, start_new_session=True

@@ -26,11 +26,10 @@ from tasks.reconcile.discrepancies import Discrepancy
 from tasks.reconcile.fingerprint import COMPARED_COLUMNS, source_fingerprint, table_fingerprint
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
-from tests.integration.commands import start_python
 from tests.integration.conftest import World, good_sale
+from tests.integration.processes import start_python
 from tests.integration.publish.harness import begin, load, publish_staged, source_engine, stage_attempt
 
-RUN_S_MAX = 180
 DIRT = generator.Dirt.of(0.1)
 NO_EMAIL = {"customer_email": None}
 """The harness has another token key: what a heal reads again would differ."""
@@ -457,9 +456,8 @@ reconcile(start_date=sys.argv[2], end_date=sys.argv[2], regions=["EUROPE"], heal
 @pytest.mark.parametrize("at", ["publish/close_rejected", "reconcile/count_marked"])
 def test_killed_in_the_middle_the_next_one_does_the_rest(shop: Shop, tmp_path: Path, at: str) -> None:
     differences(shop, tmp_path)
-    killed = start_python("-c", KILLED, at, str(shop.day))
-    output, _ = killed.communicate(timeout=RUN_S_MAX)
-    assert killed.returncode == -signal.SIGKILL, output
+    killed = start_python("-c", KILLED, at, str(shop.day)).ended()
+    assert killed.code == -signal.SIGKILL, killed.output
     shop.world.end_transactions()
     assert shop.sales()["removed"] == ("3.00", "2")
     shop.reconcile(heal_deleted=True)
@@ -470,15 +468,15 @@ def test_killed_in_the_middle_the_next_one_does_the_rest(shop: Shop, tmp_path: P
 def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> None:
     differences(shop, tmp_path)
     other = shop.day + timedelta(days=2)
-    shop.world.fill(other, rows=60)
+    shop.world.fill(other, rows=120, regions=("EUROPE",))
     reconciling: Sequence[str] = (str(shop.day), str(shop.day), "--regions", "EUROPE", "--heal-deleted")
-    processes = [
+    programs = [
         start_python("-m", "flows.reconcile", *reconciling),
         start_python("-m", "flows.reconcile", *reconciling),
-        start_python("-m", "flows.daily_sales", str(other)),
+        start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
-    ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
-    assert [code for _, code in ends] == [0, 0, 0], "\n".join(output for output, _ in ends)
+    ends = [program.ended() for program in programs]
+    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
     assert shop.amounts() == AMOUNTS_AFTER
     ((twice,),) = shop.world.sql("SELECT COUNT(*) - COUNT(DISTINCT SALE_ID) FROM SALES_FACT")
     assert twice == 0

@@ -15,11 +15,9 @@ from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
 from flows.rollback import rollback
 from tasks import replay
 from tasks.replay import Replayed
-from tests.integration.commands import start_python
 from tests.integration.conftest import World, good_sale
+from tests.integration.processes import start_python
 from tests.integration.publish.harness import load
-
-RUN_S_MAX = 180
 
 
 @dataclass(frozen=True)
@@ -235,9 +233,8 @@ replay_rejected()
 def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till: Till, tmp_path: Path) -> None:
     broken_day(till, tmp_path)
     before = till.tables()
-    killed = start_python("-c", KILLED)
-    output, _ = killed.communicate(timeout=RUN_S_MAX)
-    assert killed.returncode == -signal.SIGKILL, output
+    killed = start_python("-c", KILLED).ended()
+    assert killed.code == -signal.SIGKILL, killed.output
     assert till.tables() == before
     till.world.end_transactions()
     assert counts(run()) == ENDS
@@ -246,13 +243,13 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till
 def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> None:
     broken_day(till, tmp_path)
     other = till.day + timedelta(days=2)
-    till.world.fill(other, rows=60)
-    processes = [
+    till.world.fill(other, rows=120, regions=("EUROPE",))
+    programs = [
         start_python("-m", "flows.replay_rejected"),
         start_python("-m", "flows.replay_rejected"),
-        start_python("-m", "flows.daily_sales", str(other)),
+        start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
-    ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
-    assert [code for _, code in ends] == [0, 0, 0], "\n".join(output for output, _ in ends)
+    ends = [program.ended() for program in programs]
+    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
     assert till.statuses() == STATUSES_AFTER
     assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]

@@ -18,11 +18,10 @@ from flows.rollback import SALES_KEY, TOTALS_KEY, rollback
 from tasks import rollback as rollback_task
 from tasks import verify
 from tasks.statements import render
-from tests.integration.commands import start_python
 from tests.integration.conftest import World, good_sale
+from tests.integration.processes import start_python
 from tests.integration.publish.harness import load
 
-RUN_S_MAX = 120
 REASON = "the till sent test sales"
 
 
@@ -241,7 +240,7 @@ def test_a_batch_that_the_table_does_not_show_is_put_back_and_is_a_gap(
     tables: Tables, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = tables.world
-    world.fill(day, rows=60)
+    world.fill(day, rows=120, regions=("EUROPE",))
     before = tables.fact(), tables.rejected()
     real = verify.compare
 
@@ -250,7 +249,7 @@ def test_a_batch_that_the_table_does_not_show_is_put_back_and_is_a_gap(
         return real(session, *arguments)
 
     monkeypatch.setattr(verify, "compare", spoil)
-    state = world.run(day).state
+    state = world.run(day, ["EUROPE"]).state
     assert state.is_failed()
     assert "the fact table does not show the published batch" in str(state.message)
     assert "the batch was put back as it was before this run" in str(state.message)
@@ -334,9 +333,8 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(
     before = tables.all()
     load(tables.world, following, tmp_path, "EUROPE", "US_WEST")
     after = tables.all()
-    killed = start_python("-c", KILLED, str(following))
-    output, _ = killed.communicate(timeout=RUN_S_MAX)
-    assert killed.returncode == -signal.SIGKILL, output
+    killed = start_python("-c", KILLED, str(following)).ended()
+    assert killed.code == -signal.SIGKILL, killed.output
     assert tables.all() == after
     tables.world.end_transactions()
     assert run(following).name == "Completed"
@@ -349,20 +347,20 @@ def test_two_at_once_and_a_daily_run_beside_them(tables: Tables, day: date, tmp_
     before = tables.all()
     load(world, following, tmp_path, "EUROPE", "US_WEST")
     other = following + timedelta(days=1)
-    world.fill(other, rows=60)
-    processes = [
+    world.fill(other, rows=120, regions=("EUROPE",))
+    programs = [
         start_python("-m", "flows.rollback", str(following), REASON),
         start_python("-m", "flows.rollback", str(following), REASON),
-        start_python("-m", "flows.daily_sales", str(other)),
+        start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
-    ends = [(process.communicate(timeout=RUN_S_MAX)[0], process.returncode) for process in processes]
-    assert [code for _, code in ends] == [0, 0, 0], ends
-    said = sorted("was rolled back before" in output for output, _ in ends[:2])
+    ends = [program.ended() for program in programs]
+    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
+    said = sorted("was rolled back before" in output for output in (ends[0].output, ends[1].output))
     assert said == [False, True]
     batch = f"{other:%Y%m%d}"
     left = [row for row in tables.fact() if batch not in row]
     assert left == before[0]
-    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (batch,)) == [(240,)]
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (batch,)) == [(120,)]
 
 
 @pytest.mark.parametrize(
@@ -386,12 +384,10 @@ def test_the_command_line_takes_date_and_reason(tables: Tables, day: date, tmp_p
     load(tables.world, day, tmp_path, "EUROPE")
     after = tables.all()
     for wrong in ([str(day), "--dry-run"], [str(day), REASON, "--dryrun"]):
-        done = start_python("-m", "flows.rollback", *wrong)
-        output, _ = done.communicate(timeout=RUN_S_MAX)
-        assert done.returncode == 2, output
+        done = start_python("-m", "flows.rollback", *wrong).ended()
+        assert done.code == 2, done.output
         assert tables.all() == after, "a slip of the pen is no rollback"
-    done = start_python("-m", "flows.rollback", "--dry-run", str(day), REASON)
-    output, _ = done.communicate(timeout=RUN_S_MAX)
-    assert done.returncode == 0, output
-    assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in output
+    done = start_python("-m", "flows.rollback", "--dry-run", str(day), REASON).ended()
+    assert done.code == 0, done.output
+    assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in done.output
     assert tables.all() == after

@@ -1,8 +1,6 @@
 """A failure becomes one mail, in a real mail server, with what a person needs to mend it."""
 
 import mailbox
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,15 +26,15 @@ from blocks.smtp import read_smtp_settings
 from flows import send_alert as module
 from flows.daily_sales import daily_sales
 from flows.send_alert import send_alert
-from local.environment import CHECKOUT, state_dir
+from local.environment import state_dir
 from tasks.alerts.book import Stage, confirm, forget_old, new_entry, release, take
 from tasks.alerts.compose import AlertRequest, Mail
 from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tests.integration.conftest import World
+from tests.integration.processes import start_python
 
 LOGS_S_MAX = 120
-PROGRAM_S_MAX = 300
 
 
 @pytest.fixture(autouse=True)
@@ -141,8 +139,8 @@ def test_a_run_that_died_is_one_failure(world: World, day: date) -> None:
 
 def test_two_who_notice_at_once_send_one_mail(world: World, day: date) -> None:
     program = f"from flows.send_alert import send_alert; send_alert('failed', date='{day}')"
-    runs = [subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT) for _ in range(2)]
-    assert [run.wait(PROGRAM_S_MAX) for run in runs] == [0, 0]
+    runs = [start_python("-c", program) for _ in range(2)]
+    assert [run.ended().code for run in runs] == [0, 0]
     assert len(mails()) == 1
 
 

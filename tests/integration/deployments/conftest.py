@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,9 +21,9 @@ from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_W
 from deployments.apply import apply
 from local.environment import CHECKOUT, HOST
 from tests.integration.commands import run_prefect
-from tests.integration.conftest import POLL_S, World, stop, wait_for
+from tests.integration.conftest import World, stop, wait_for
+from tests.integration.server import PatientClient, clear_the_way
 
-BUSY_TRIES_MAX = 20
 RUN_ALL = """
 import sys
 from contextlib import suppress
@@ -79,12 +78,8 @@ class Operator:
         return run
 
     def clear_the_way(self) -> None:
-        """No run waits or seems to run, and nothing is paused: other tests leave such things when they fail."""
-        unfinished = {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"]}}}
-        for run in self.filter("flow_runs", flow_runs=unfinished):
-            self.api.delete(f"/flow_runs/{run['id']}")
-        self.api.patch("/work_pools/retail-sales", json={"is_paused": False}).raise_for_status()
-        self.api.patch("/work_pools/retail-sales/queues/load", json={"is_paused": False}).raise_for_status()
+        """No run waits or seems to run, and nothing is paused."""
+        clear_the_way(self.api)
 
     def finished(self, flow_run_id: str) -> dict[str, Any]:
         """The flow run when it has ended."""
@@ -141,18 +136,6 @@ class Operator:
         with automations_enabled():
             apply(self.environment, lines.append)
         return lines
-
-
-class PatientClient(httpx.Client):
-    """Asks a server whose database is busy (503) again, as Prefect's own client does."""
-
-    def request(self, *arguments: Any, **options: Any) -> httpx.Response:
-        for _ in range(BUSY_TRIES_MAX):
-            answer = super().request(*arguments, **options)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-            time.sleep(POLL_S)
-        return answer
 
 
 def distinct(things: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Does something in a process of its own that is killed with -9 at a statement."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -8,15 +7,12 @@ from typing import Any
 
 from tasks import law, publish, rollback
 from tasks.reconcile import deleted
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-# Imported once; each process begins with it.
-_PROCESSES.set_forkserver_preload([__name__, "tests.integration.publish.harness"])
+from tests.integration.processes import forked_from_imported
 
 
 def killed_at(statement: str, action: Callable[..., Any], *arguments: Any) -> bool:
     """Does it, and answers whether it was killed: it may end without ever coming to the statement."""
-    process = _PROCESSES.Process(target=_do, args=(statement, action, arguments))
+    process = forked_from_imported().Process(target=_do, args=(statement, action, arguments))
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode

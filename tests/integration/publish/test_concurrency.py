@@ -1,8 +1,6 @@
 """Publishes at the same time: the table is as if one had run after the other, and readers see whole batches only."""
 
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +14,13 @@ import pytest
 
 from tasks.publish import Publication, Staged
 from tests.integration.conftest import World, good_sale, wait_for
+from tests.integration.processes import start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
 ROWS = 20
 TRIALS = [2] * 8 + [3] * 4 + [4, 5, 6, 7, 8]
 """Publishes side by side in each trial; three more trials are whole flows."""
 WHOLE_FLOWS = [2, 2, 3]
-FLOW_S_MAX = 600
 
 
 def side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -90,11 +88,8 @@ def publisher(world: World, staged: Staged) -> Callable[[], Any]:
 @pytest.mark.parametrize("flows", WHOLE_FLOWS)
 def test_whole_flows_of_one_date_at_once(world: World, day: date, flows: int) -> None:
     fill(world, day)
-    command = [sys.executable, "-m", "flows.daily_sales", str(day), "EUROPE"]
-    processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(flows)
-    ]
-    ends = [process.communicate(timeout=FLOW_S_MAX)[0].splitlines()[-1] for process in processes]
+    programs = [start_python("-m", "flows.daily_sales", str(day), "EUROPE") for _ in range(flows)]
+    ends = [program.ended().output.splitlines()[-1] for program in programs]
     assert all(end.startswith(("Completed: ", "Overtaken: ")) for end in ends), ends
     assert_as_if_one_had_run(world, day)
 

@@ -1,6 +1,5 @@
 """A publish that ends at any of its statements, in any way, and the run after it: nothing lost, doubled or torn."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from tasks.ledger import Entry, Status, record
 from tasks.publish import Staged, publish_manifest
 from tasks.warehouse import Session
 from tests.integration.conftest import World, good_sale
+from tests.integration.processes import forked_from_imported
 from tests.integration.proxy import Loss, proxy_to
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import LOAD, STATEMENTS, TRANSACTION, stepping_session
@@ -207,45 +207,32 @@ def publish_until_killed(environment: dict[str, str], staged: Staged, statement:
         kill_at(AFTER)
 
 
-@pytest.fixture(scope="module")
-def processes() -> "Processes":
-    """Processes that begin with the imports done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
-Processes = multiprocessing.context.ForkServerContext
-
-
-def kill_in_publish(processes: Processes, scene: Scene, staged: Staged, statement: str) -> None:
-    process = processes.Process(target=publish_until_killed, args=(dict(scene.world.environment), staged, statement))
+def kill_in_publish(scene: Scene, staged: Staged, statement: str) -> None:
+    process = forked_from_imported().Process(
+        target=publish_until_killed, args=(dict(scene.world.environment), staged, statement)
+    )
     process.start()
     process.join(KILL_S_MAX)
     assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_a_kill_at_any_statement_publishes_nothing(
-    tried: Scene, another_try: Staged, processes: Processes, statement: str
-) -> None:
-    kill_in_publish(processes, tried, another_try, statement)
+def test_a_kill_at_any_statement_publishes_nothing(tried: Scene, another_try: Staged, statement: str) -> None:
+    kill_in_publish(tried, another_try, statement)
     assert not tried.is_published()
     tried.world.end_transactions()
 
 
 def test_a_publish_waits_until_the_warehouse_gives_up_the_transaction_of_a_killed_one(
-    scene: Scene, staged: Staged, processes: Processes, tmp_path: Path
+    scene: Scene, staged: Staged, tmp_path: Path
 ) -> None:
-    kill_in_publish(processes, scene, staged, "publish/merge_sales_fact")
+    kill_in_publish(scene, staged, "publish/merge_sales_fact")
     load(scene.world, scene.day, tmp_path, *REGIONS)
     scene.assert_whole()
 
 
-def test_a_kill_after_commit_changes_nothing(
-    scene: Scene, staged: Staged, processes: Processes, tmp_path: Path
-) -> None:
-    kill_in_publish(processes, scene, staged, AFTER)
+def test_a_kill_after_commit_changes_nothing(scene: Scene, staged: Staged, tmp_path: Path) -> None:
+    kill_in_publish(scene, staged, AFTER)
     scene.assert_whole()
     load(scene.world, scene.day, tmp_path, *REGIONS)
     scene.assert_whole()
