@@ -69,7 +69,7 @@ def first_runs(rows: int, repeats: int) -> list[FlowRun]:
         for repeat in range(1, repeats + 1):
             forget_runs(work.environment)
             runs.append(run_flow(work, DAY))
-            _say(repeat, f"{FIRST} of 4 x {rows:,} rows", runs[-1].seconds)
+            _say_run(repeat, f"{FIRST} of 4 x {rows:,} rows", runs[-1])
     return runs
 
 
@@ -85,7 +85,7 @@ def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]], fewer: 
         forget_runs(work.environment)
         for name, day in days.items():
             runs[name].append(run_flow(work, day))
-            _say(repeat, name, runs[name][-1].seconds)
+            _say_run(repeat, name, runs[name][-1])
         seconds[FLOOR].append(floor_seconds(work))
         _say(repeat, FLOOR, seconds[FLOOR][-1])
         for name, (script, *options) in peers.items():
@@ -143,6 +143,10 @@ def guard(work: Work, repeats: int) -> int:
     ratio = median(ratios)
     print(f"what grows with the rows is {ratio:.1f} x the floor; at most {GUARDED_RATIO} is allowed")
     return 0 if ratio <= GUARDED_RATIO else 1
+
+
+def _say_run(repeat: int, name: str, run: FlowRun) -> None:
+    print(f"{repeat}: {name} {run.seconds:.1f} s, {run.peak_mb / 1000:.2f} GB", flush=True)
 
 
 def _say(repeat: int, name: str, seconds: float) -> None:

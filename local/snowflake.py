@@ -53,6 +53,9 @@ class StandIn(instance.FakeSnow):
         policy = "SET GLOBAL default_transaction_invalidation_policy = 'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'"
         self.duck_conn.execute(policy)
         self.duck_conn.execute("SET GLOBAL ieee_floating_point_ops = false")  # division by zero is an error
+        # The rest of the machine is for the sources and the flow; what does not fit goes to disk.
+        self.duck_conn.execute("SET GLOBAL memory_limit = '50%'")
+        self.duck_conn.execute(f"SET GLOBAL temp_directory = '{directory / 'spilled'}'")
         shared = directory / f"{instance.GLOBAL_DATABASE_NAME}.db"
         self.duck_conn.execute(f"DETACH {instance.GLOBAL_DATABASE_NAME}")
         self.duck_conn.execute(f"ATTACH '{shared}' AS {instance.GLOBAL_DATABASE_NAME}")
