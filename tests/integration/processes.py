@@ -8,63 +8,69 @@ import os
 import runpy
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.commands import Ended
 
 END_S_MAX = 600
-_IMPORTED = (
-    "flows.clean_staging",
-    "flows.daily_sales",
-    "flows.reconcile",
-    "flows.replay_rejected",
-    "flows.rollback",
-    "flows.send_alert",
-    "tests.integration.publish.harness",
-    "tests.integration.publish.statements",
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(
+    [
+        "flows.clean_staging",
+        "flows.daily_sales",
+        "flows.reconcile",
+        "flows.replay_rejected",
+        "flows.rollback",
+        "flows.send_alert",
+        "tests.integration.publish.harness",
+        "tests.integration.publish.statements",
+    ]
 )
 
 
-def forked_from_imported() -> ForkServerContext:
-    """Its processes begin with everything imported, and with the environment of the first one."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_IMPORTED))
-    return context
+def start_process(do: Callable[..., None], *arguments: Any) -> ForkServerProcess:
+    """A process that calls a function of a module; its environment is that of the first one."""
+    process = _PROCESSES.Process(target=do, args=arguments)
+    process.start()
+    return process
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a program ended; a signal that killed it is a negative code."""
-
-    code: int
-    output: str
+def end_of(process: ForkServerProcess) -> int:
+    """Waits for its exit code; a signal that killed it is a negative one. One that does not end fails the test."""
+    process.join(END_S_MAX)
+    if process.exitcode is None:
+        process.kill()
+        pytest.fail(f"process {process.pid} did not end within {END_S_MAX} s")
+    return process.exitcode
 
 
 @dataclass(frozen=True)
 class Program:
     """A program that runs; `log` takes what it prints."""
 
+    arguments: tuple[str, ...]
     process: ForkServerProcess
     log: Path
 
     def ended(self) -> Ended:
-        """Waits for its end; one that does not end is killed."""
-        self.process.join(END_S_MAX)
-        self.process.kill()
-        self.process.join()
-        output = self.log.read_text()
+        """How it ended; what it printed on either stream is `stdout`."""
+        code, output = end_of(self.process), self.log.read_text()
         self.log.unlink()
-        assert self.process.exitcode is not None
-        return Ended(self.process.exitcode, output)
+        return Ended(self.arguments, code, output)
 
 
 def start_python(*arguments: str) -> Program:
     """What `python -m <module> ...` or `python -c <code> ...` runs."""
     descriptor, log = tempfile.mkstemp(prefix="retail-sales-program-")
     os.close(descriptor)
-    process = forked_from_imported().Process(target=_run, args=(log, *arguments))
-    process.start()
-    return Program(process, Path(log))
+    return Program(arguments, start_process(_run, log, *arguments), Path(log))
 
 
 def _run(log: str, kind: str, program: str, *arguments: str) -> None:

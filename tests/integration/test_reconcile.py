@@ -457,7 +457,7 @@ reconcile(start_date=sys.argv[2], end_date=sys.argv[2], regions=["EUROPE"], heal
 def test_killed_in_the_middle_the_next_one_does_the_rest(shop: Shop, tmp_path: Path, at: str) -> None:
     differences(shop, tmp_path)
     killed = start_python("-c", KILLED, at, str(shop.day)).ended()
-    assert killed.code == -signal.SIGKILL, killed.output
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
     shop.world.end_transactions()
     assert shop.sales()["removed"] == ("3.00", "2")
     shop.reconcile(heal_deleted=True)
@@ -476,7 +476,7 @@ def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> 
         start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
     assert shop.amounts() == AMOUNTS_AFTER
     ((twice,),) = shop.world.sql("SELECT COUNT(*) - COUNT(DISTINCT SALE_ID) FROM SALES_FACT")
     assert twice == 0

@@ -234,7 +234,7 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till
     broken_day(till, tmp_path)
     before = till.tables()
     killed = start_python("-c", KILLED).ended()
-    assert killed.code == -signal.SIGKILL, killed.output
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
     assert till.tables() == before
     till.world.end_transactions()
     assert counts(run()) == ENDS
@@ -250,6 +250,6 @@ def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> 
         start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
     assert till.statuses() == STATUSES_AFTER
     assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]

@@ -334,7 +334,7 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(
     load(tables.world, following, tmp_path, "EUROPE", "US_WEST")
     after = tables.all()
     killed = start_python("-c", KILLED, str(following)).ended()
-    assert killed.code == -signal.SIGKILL, killed.output
+    assert killed.returncode == -signal.SIGKILL, killed.stdout
     assert tables.all() == after
     tables.world.end_transactions()
     assert run(following).name == "Completed"
@@ -354,8 +354,8 @@ def test_two_at_once_and_a_daily_run_beside_them(tables: Tables, day: date, tmp_
         start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.code for end in ends] == [0, 0, 0], "\n".join(end.output for end in ends)
-    said = sorted("was rolled back before" in output for output in (ends[0].output, ends[1].output))
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
+    said = sorted("was rolled back before" in output for output in (ends[0].stdout, ends[1].stdout))
     assert said == [False, True]
     batch = f"{other:%Y%m%d}"
     left = [row for row in tables.fact() if batch not in row]
@@ -385,9 +385,9 @@ def test_the_command_line_takes_date_and_reason(tables: Tables, day: date, tmp_p
     after = tables.all()
     for wrong in ([str(day), "--dry-run"], [str(day), REASON, "--dryrun"]):
         done = start_python("-m", "flows.rollback", *wrong).ended()
-        assert done.code == 2, done.output
+        assert done.returncode == 2, done.stdout
         assert tables.all() == after, "a slip of the pen is no rollback"
     done = start_python("-m", "flows.rollback", "--dry-run", str(day), REASON).ended()
-    assert done.code == 0, done.output
-    assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in done.output
+    assert done.returncode == 0, done.stdout
+    assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in done.stdout
     assert tables.all() == after

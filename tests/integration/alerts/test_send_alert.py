@@ -140,7 +140,7 @@ def test_a_run_that_died_is_one_failure(world: World, day: date) -> None:
 def test_two_who_notice_at_once_send_one_mail(world: World, day: date) -> None:
     program = f"from flows.send_alert import send_alert; send_alert('failed', date='{day}')"
     runs = [start_python("-c", program) for _ in range(2)]
-    assert [run.ended().code for run in runs] == [0, 0]
+    assert [run.ended().returncode for run in runs] == [0, 0]
     assert len(mails()) == 1
 
 

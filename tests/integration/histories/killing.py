@@ -7,16 +7,14 @@ from typing import Any
 
 from tasks import law, publish, rollback
 from tasks.reconcile import deleted
-from tests.integration.processes import forked_from_imported
+from tests.integration.processes import end_of, start_process
 
 
 def killed_at(statement: str, action: Callable[..., Any], *arguments: Any) -> bool:
     """Does it, and answers whether it was killed: it may end without ever coming to the statement."""
-    process = forked_from_imported().Process(target=_do, args=(statement, action, arguments))
-    process.start()
-    process.join()
-    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
-    return process.exitcode != 0
+    code = end_of(start_process(_do, statement, action, arguments))
+    assert code in (0, -signal.SIGKILL), code
+    return code != 0
 
 
 def _do(statement: str, action: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -89,7 +89,7 @@ def publisher(world: World, staged: Staged) -> Callable[[], Any]:
 def test_whole_flows_of_one_date_at_once(world: World, day: date, flows: int) -> None:
     fill(world, day)
     programs = [start_python("-m", "flows.daily_sales", str(day), "EUROPE") for _ in range(flows)]
-    ends = [program.ended().output.splitlines()[-1] for program in programs]
+    ends = [program.ended().stdout.splitlines()[-1] for program in programs]
     assert all(end.startswith(("Completed: ", "Overtaken: ")) for end in ends), ends
     assert_as_if_one_had_run(world, day)
 

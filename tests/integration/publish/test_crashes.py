@@ -17,14 +17,13 @@ from tasks.ledger import Entry, Status, record
 from tasks.publish import Staged, publish_manifest
 from tasks.warehouse import Session
 from tests.integration.conftest import World, good_sale
-from tests.integration.processes import forked_from_imported
+from tests.integration.processes import end_of, start_process
 from tests.integration.proxy import Loss, proxy_to
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import LOAD, STATEMENTS, TRANSACTION, stepping_session
 
 REGIONS = ("EUROPE", "US_WEST")
 AFTER = "after COMMIT"
-KILL_S_MAX = 300
 DAYS = 60
 BASE = date(2015, 1, 1)
 """Before the days of all other tests; the case days follow it."""
@@ -208,12 +207,8 @@ def publish_until_killed(environment: dict[str, str], staged: Staged, statement:
 
 
 def kill_in_publish(scene: Scene, staged: Staged, statement: str) -> None:
-    process = forked_from_imported().Process(
-        target=publish_until_killed, args=(dict(scene.world.environment), staged, statement)
-    )
-    process.start()
-    process.join(KILL_S_MAX)
-    assert process.exitcode == -signal.SIGKILL
+    process = start_process(publish_until_killed, dict(scene.world.environment), staged, statement)
+    assert end_of(process) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
