@@ -48,6 +48,7 @@ def rows_of(world: World, days: Iterable[date]) -> dict[str, int]:
 def test_after_an_outage_of_five_days_one_call_without_dates_loads_all_five(world: World) -> None:
     today = datetime.now(UTC).date()
     days = days_from(today - timedelta(days=5), 5)
+    world.tidy()
     world.forget(*days)
     for day in days:
         world.fill(day, rows=30)

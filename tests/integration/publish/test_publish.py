@@ -218,10 +218,10 @@ def test_a_version_in_the_future_closes_when_it_is_corrected(world: World, day: 
     load(world, day, tmp_path, "EUROPE")
     assert [rules for _, rules, _ in rejected(world, key)] == ["updated_at_in_future"]
 
-    corrected = datetime.now(UTC)
-    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (corrected, key))
+    next_day = day + timedelta(days=1)
+    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (at(next_day, 9), key))
     # Its own batch would replace the entry; the day of the correction has to close it.
-    load(world, corrected.date(), tmp_path, "EUROPE")
+    load(world, next_day, tmp_path, "EUROPE")
     assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
 
 
