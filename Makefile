@@ -76,7 +76,7 @@ bench: install ## time the daily run beside its floor and its peers: make bench 
 bench-guard: install ## fail when the daily run is slow against its floor, on 4 x 50,000 rows
 	@$(BIN)/python -m benchmarks --guard --rows 50000
 
-lint: install ## check style, types and the arrows between folders
+lint: install ## check style, types and the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

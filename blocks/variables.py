@@ -211,7 +211,7 @@ def _parsed(definition: VariableDefinition, text: str | None) -> Any:
     name = definition.name
     if text is None:
         raise BadVariableError(
-            f"variable {name} is missing: run `make register`, or `python -m blocks.variables {name} "
+            f"variable {name} is missing: run `python -m blocks.register`, or `python -m blocks.variables {name} "
             f"{definition.default!r}`"
         )
     try:

@@ -1,5 +1,6 @@
 """Removes what is older than anybody needs: staged files, staging tables, scratch, undo log, closed rejected rows."""
 
+import argparse
 import sys
 
 from prefect import flow
@@ -64,5 +65,12 @@ def show_table(removals: list[Removal], dry_run: bool) -> None:
     create_table_artifact(rows, key=ARTIFACT_KEY, description="What was old enough to be removed.")
 
 
+def read_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The command line as parameters."""
+    parser = argparse.ArgumentParser(prog="python -m flows.clean_staging", allow_abbrev=False)
+    parser.add_argument("--dry-run", action="store_true", help="count, remove nothing")
+    return parser.parse_args(arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run(clean_staging, dry_run="--dry-run" in sys.argv[1:]))
+    sys.exit(run(clean_staging, **vars(read_arguments(sys.argv[1:]))))

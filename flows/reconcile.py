@@ -80,7 +80,7 @@ def reconcile(
         compared, unread = sort_outcomes(outcomes)
         show_tables(found := Reconciled(days, compared, unread))
         if dry_run:
-            return end(found, dry_run)
+            return end(found, heal, heal_deleted, dry_run)
 
         batch = NamedKeys(name_batch_of_keys(HEAL, datetime.now(UTC)), keys_to_heal(compared) if heal else {})
         if batch.regions:
@@ -95,7 +95,7 @@ def reconcile(
                 batch_id, str(flow_run.id), compared, settings.thresholds.min_region_record_count, **warehouse
             )
             found = replace(found, deletion=batch_id, marked=marked)
-        return end(found, dry_run)
+        return end(found, heal, heal_deleted, dry_run)
 
 
 def sort_outcomes(
@@ -120,9 +120,10 @@ def keys_to_heal(compared: Sequence[RegionCompared]) -> dict[str, Keys]:
     return {region: of_region for region, of_region in keys.items() if of_region.sale_ids}
 
 
-def end(found: Reconciled, dry_run: bool) -> State:
+def end(found: Reconciled, heal: bool, heal_deleted: bool, dry_run: bool) -> State:
     """The state with all figures; its data is the Reconciled."""
-    return Completed(name=PARTIALLY_LOADED if found.unread else None, message=in_words(found, dry_run), data=found)
+    message = in_words(found, heal, heal_deleted, dry_run)
+    return Completed(name=PARTIALLY_LOADED if found.unread else None, message=message, data=found)
 
 
 def count_fates(loaded: LoadedAgain) -> dict[str, int]:

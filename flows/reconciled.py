@@ -45,8 +45,8 @@ class Reconciled:
         return sum(region.count(kind) for region in self.compared)
 
 
-def in_words(reconciled: Reconciled, dry_run: bool) -> str:
-    """What was found and done, in a line."""
+def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bool) -> str:
+    """What was found and done, in a line; `heal` and `heal_deleted` are what was asked for."""
     counts = {kind: reconciled.count(kind) for kind in Discrepancy}
     days = sum(len(region.days) for region in reconciled.compared)
     parts = [
@@ -56,13 +56,14 @@ def in_words(reconciled: Reconciled, dry_run: bool) -> str:
         fates = ", ".join(f"{rows} {fate}" for fate, rows in reconciled.loaded.items() if rows)
         parts.append(f"{reconciled.heal}: {fates or 'nothing to load any more'}")
     elif to_load := sum(counts[kind] for kind in HEALED):
-        parts.append(f"{to_load} {'would be loaded' if dry_run else 'not loaded'}")
+        parts.append(f"{to_load} {'would be loaded' if heal else 'not loaded'}")
     if reconciled.marked is not None:
         parts.append(f"{reconciled.deletion}: {reconciled.marked} marked as deleted")
-    elif counts[Discrepancy.GONE]:
-        parts.append("heal_deleted=true marks what is gone")
+    elif gone := counts[Discrepancy.GONE]:
+        parts.append(f"{gone} would be marked as deleted" if heal_deleted else "heal_deleted=true marks what is gone")
     if reconciled.is_cut:
-        parts.append(f"{KEYS_MAX} sales of a region were taken, run it again for the rest")
+        taken = "a run takes" if dry_run else "this run has taken"
+        parts.append(f"{taken} {KEYS_MAX} sales of a region, run it again for the rest")
     if held_back := sum(sum(region.held_back.values()) + region.held_sales for region in reconciled.compared):
         parts.append(f"{held_back} held back, their dates or heals were rolled back")
     parts += [f"{region} could not be read: {cause}" for region, cause in reconciled.unread.items()]

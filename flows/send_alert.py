@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
@@ -30,13 +30,15 @@ from tasks.alerts.compose import (
     find_subject,
     slot_name,
 )
-from tasks.alerts.published import is_mended, published_at
+from tasks.alerts.published import KnownDate, is_mended, published_at
 from tasks.alerts.run_facts import read_run
 from tasks.alerts.runbook import find_advice, read_runbook
 from tasks.alerts.smtp import SMTP_TIMEOUT_S
 from tasks.alerts.variable_book import VariableBook
+from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse import open_session
+from tasks.watch.late_and_dead import read_unpublished
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]
 """Together with the sending itself well below the age at which a claim counts as abandoned."""
@@ -96,8 +98,8 @@ def alert(request: AlertRequest, slot: str | None = None) -> str:
     if entry is None:
         return f"no mail: {slot} was mailed before, or is being mailed"
     try:
-        published, note = ask_ledger(subject) if request.kind == "sla" else ({}, "")
-        if published:
+        known, note = ask_ledger(subject) if request.kind == "sla" else (None, "")
+        if known and not known.late:
             book.remove(entry)
             return f"no mail: {subject.date} has been published meanwhile"
         deliver(compose(request, subject, run, note))
@@ -120,7 +122,8 @@ def deliver(mail: Mail) -> None:
         server = EmailServerCredentials.load(names.ALERT_MAIL)
     except ValueError as error:
         raise NeedsPersonError(
-            f"block email-server-credentials/{names.ALERT_MAIL} is missing: set SMTP_HOST and run `make register`"
+            f"block email-server-credentials/{names.ALERT_MAIL} is missing: set SMTP_HOST and run "
+            "`python -m blocks.register`"
         ) from error
     send = email_send_message.with_options(
         name="send-mail",
@@ -150,23 +153,26 @@ def waits_limited(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def ask_ledger(subject: Subject) -> tuple[dict[str, datetime], str]:
-    """When each region of the date was published, and a sentence for the mail when the warehouse does not answer."""
-    if subject.batch_id is None:
-        return {}, ""
+def ask_ledger(subject: Subject) -> tuple[KnownDate | None, str]:
+    """What the ledger says of the date, and a sentence for the mail when the warehouse does not answer."""
+    if subject.date is None:
+        return None, ""
     try:
         with ended_with_its_engine():
-            return read_published(subject.batch_id, list(subject.regions)), ""
+            return read_published(subject.date, list(subject.regions)), ""
     except Exception as error:  # noqa: BLE001 (whatever it is, the alert goes out)
-        return {}, f"The ledger could not be asked whether it has been published meanwhile: {one_line(error)}"
+        return None, f"The ledger could not be asked whether it has been published meanwhile: {one_line(error)}"
 
 
 @task(name="read-published", persist_result=False)
-def read_published(batch_id: str, regions: list[str]) -> dict[str, datetime]:
-    """When each region of a batch was published last (aware UTC)."""
+def read_published(day: date, regions: list[str]) -> KnownDate:
+    """What the ledger says of some regions of a date."""
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_warehouse")
+    batch_id = Batch(day, ()).batch_id
     with open_session(connector, warehouse, f"retail-sales alert {batch_id}") as session:
-        return published_at(session, batch_id, regions)
+        late = read_unpublished(session, [day]).get(day, [])
+        published = published_at(session, batch_id, regions)
+    return KnownDate(published, tuple(region for region in late if region in regions))
 
 
 def was_mended(sent: AlertEntry, request: AlertRequest, subject: Subject) -> bool:
@@ -177,8 +183,8 @@ def was_mended(sent: AlertEntry, request: AlertRequest, subject: Subject) -> boo
     same_run = request.flow_run_id is not None and request.flow_run_id == sent.request.flow_run_id
     if same_run or request.kind == "anomaly":
         return False
-    published, _ = ask_ledger(subject)
-    return bool(published) and is_mended(published, subject.regions, sent.at)
+    known, _ = ask_ledger(subject)
+    return known is not None and is_mended(known.published, subject.regions, sent.at)
 
 
 def keep_house() -> None:

@@ -1,5 +1,6 @@
 """Sets up the warehouse: schemas, tables, ledger, lock, stage. Idempotent; run by an administrator, once per change."""
 
+import argparse
 import sys
 
 from prefect import flow, get_run_logger, task
@@ -25,12 +26,12 @@ def run_setup_scripts(scripts: list[str], values: dict[str, str], warehouse: str
 
 @flow(name="setup-warehouse")
 def setup_warehouse(load_role: str | None = None, storage_aws_role_arn: str | None = None) -> None:
-    """Creates what is missing in Snowflake and leaves the rest alone.
+    """Creates what is missing in Snowflake; views and the stage are replaced, tables and their rows stay.
 
     Args:
         load_role: Role that the loads will have, created when it is missing. Empty: that of the warehouse block.
-        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage has no storage
-            integration.
+        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket, to be given each time. Empty: the
+            stage has no storage integration.
     """
     settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)
     stage_url = text_literal(f"s3://{settings.s3_staging_bucket}/")
@@ -49,5 +50,13 @@ def setup_warehouse(load_role: str | None = None, storage_aws_role_arn: str | No
     run_setup_scripts(scripts, values, settings.snowflake_warehouse)
 
 
+def read_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The command line as parameters."""
+    parser = argparse.ArgumentParser(prog="python -m flows.setup_warehouse", allow_abbrev=False)
+    parser.add_argument("load_role", nargs="?", help="role of the loads; none: that of the warehouse block")
+    parser.add_argument("--storage-aws-role-arn", metavar="ARN", help="AWS role by which Snowflake reads the bucket")
+    return parser.parse_args(arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run(setup_warehouse, load_role=next(iter(sys.argv[1:]), None)))
+    sys.exit(run(setup_warehouse, **vars(read_arguments(sys.argv[1:]))))

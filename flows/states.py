@@ -31,7 +31,7 @@ def final_state(report: RunReport) -> State:
     if report.missing:
         return Completed(name=PARTIALLY_LOADED, message=report.missing, data=report)
     if report.overtaken and not loaded:
-        message = f"a newer run has published {report.date}; this one changed nothing"
+        message = f"a newer run has published or rolled back {report.date}; this one changed nothing"
         return Completed(name=OVERTAKEN, message=message, data=report)
     rows = sum(region.clean for region in loaded)
     what = f"{rows} clean rows of {len(loaded)} regions" if loaded else "a closed day without rows"

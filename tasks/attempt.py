@@ -26,9 +26,9 @@ class Attempt:
         return self.batch_id.startswith(REPLAY)
 
     @property
-    def is_heal(self) -> bool:
-        """Whether sales are loaded that reconcile has missed."""
-        return self.batch_id.startswith(HEAL)
+    def is_of_keys(self) -> bool:
+        """Whether sales are loaded by their keys, whatever their date: a replay or a heal."""
+        return self.batch_id.startswith((REPLAY, HEAL))
 
     @property
     def staging_tables(self) -> StagingTables:

@@ -1,7 +1,7 @@
 """What a run works on: the business date, its window and the batch. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -72,6 +72,14 @@ class NamedKeys:
     def wanted(self) -> list[Keys]:
         """What is read of each region."""
         return list(self.keys.values())
+
+    def without(self, left_out: Mapping[str, Collection[str]]) -> "NamedKeys":
+        """The batch without some `sale_id`s of some regions."""
+        keys = {
+            region: Keys(tuple(sale_id for sale_id in of_region.sale_ids if sale_id not in left_out.get(region, ())))
+            for region, of_region in self.keys.items()
+        }
+        return NamedKeys(self.batch_id, keys)
 
 
 def name_batch_of_keys(letter: str, now: datetime) -> str:

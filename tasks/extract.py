@@ -39,6 +39,8 @@ from tasks.tokens import tokenizer
 CSV_BLOCK_BYTES = 8 * 2**20
 """Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 PROGRESS_ROWS = 250_000
 """A log line is written about every so many rows."""
 
@@ -71,14 +73,25 @@ EXTRACTED_SCHEMA = pa.schema(
 """Columns of the Arrow file; `extra_attributes` and `unreadable` are JSON text or NULL."""
 
 
+def refuse_unknown_encoding(server_encoding: str) -> None:
+    """Raises RegionUnfitError for a database that does not say what its bytes mean."""
+    if server_encoding == "SQL_ASCII":
+        raise RegionUnfitError(
+            "its database has the encoding SQL_ASCII, which does not say what letters its bytes are: "
+            "restore it into one that was created with ENCODING 'UTF8'"
+        )
+
+
 @contextmanager
 def open_snapshot(engine: Engine) -> Iterator[Any]:
-    """A psycopg2 cursor in one REPEATABLE READ, READ ONLY transaction, with UTC and ISO dates."""
+    """A psycopg2 cursor in one REPEATABLE READ, READ ONLY transaction, with UTC and ISO dates. Raises RegionUnfitError
+    for a database whose encoding is SQL_ASCII."""
     connection = engine.raw_connection()
     try:
         driver: Any = connection.driver_connection
         driver.set_session(isolation_level="REPEATABLE READ", readonly=True)
         driver.set_client_encoding("UTF8")
+        refuse_unknown_encoding(driver.get_parameter_status("server_encoding"))
         cursor = connection.cursor()
         cursor.execute("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'")
         yield cursor
@@ -221,9 +234,12 @@ def parse_csv(block: bytearray, types: Mapping[str, pa.DataType]) -> pa.RecordBa
     # The defaults would turn "", NA, nan and NULL in text into NULL.
     with _parse_errors_named():
         table = pa_csv.read_csv(
-            pa.BufferReader(block),
+            # The parser takes a byte order mark off its input: this one, not one that a cell begins with.
+            pa.BufferReader(BYTE_ORDER_MARK + block),
             # A row never reaches beyond its block, so the parser must not look for its end in the next.
-            read_options=pa_csv.ReadOptions(column_names=list(types), block_size=len(block) + 1, use_threads=False),
+            read_options=pa_csv.ReadOptions(
+                column_names=list(types), block_size=len(BYTE_ORDER_MARK) + len(block) + 1, use_threads=False
+            ),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
                 column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False

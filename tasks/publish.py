@@ -161,7 +161,7 @@ def _take_lock(session: Session, attempt: Attempt, say: Say) -> None:
 def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Publication:
     """Everything between the lock and COMMIT."""
     watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
-    if attempt.is_heal:
+    if attempt.is_of_keys:
         _refuse_rolled_back(session, tables)
     overtaken = _leave_out_overtaken(session, attempt, tables)
     alive = [region for region in staged.transformed if region.region not in overtaken]

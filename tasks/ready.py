@@ -30,7 +30,9 @@ def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
 def check_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
     """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
     if missing := find_missing_blocks(batch, token_key_block):
-        raise NeedsPersonError(f"block {missing[0]} is missing: run `make register` with the environment of the README")
+        raise NeedsPersonError(
+            f"block {missing[0]} is missing: set its environment variables and run `python -m blocks.register`"
+        )
     bucket = load_bucket(bucket_block, bucket_name)
     try:
         bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)

@@ -24,6 +24,9 @@ DELETED_AT_ONCE_MAX = 1000
 
 DAY_S = 24 * 60 * 60
 
+_STAYING = {"SALES_FACT_UNDO": " AND UNDO_FATE <> 'held_back'", "SALES_REJECTED_UNDO": ""}
+"""Which rows of an undo log are not removed, however old."""
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -82,7 +85,8 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
         session.query(render("publish/lock"), [0])
         undo = 0
         for undo_table in UNDO_TABLES:
-            ((rows,),) = session.query(render("retention/old_undo_rows", undo_table=undo_table, **values))
+            statement = render("retention/old_undo_rows", undo_table=undo_table, but=_STAYING[undo_table], **values)
+            ((rows,),) = session.query(statement)
             undo += int(rows)
         ((rejected,),) = session.query(render("retention/old_rejected_rows", **values))
     return [Removal("undo rows", days, undo), Removal("closed rejected rows", days, int(rejected))]

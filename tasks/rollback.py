@@ -175,7 +175,7 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
 
 def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
     """Every row is what it was before these runs; inside the caller's transaction, under the lock. With `hold_back` no
-    heal may bring back what heals among them had changed.
+    heal may bring back what heals among them had changed or rejected.
 
     Raises PublishRefusedError when something is left of them, is lost, or was changed besides.
     """
@@ -186,6 +186,7 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, ho
     for statement in (
         render("rollback/delete_sales", **names),
         render("rollback/restore_sales", **names),
+        *([render("rollback/hold_back_rejected", **names)] if hold_back else []),
         render("rollback/delete_rejected", **names),
         render("rollback/restore_rejected", is_not_found_bad_again=not_found_bad_again(names["runs"]), **names),
         render("rollback/reopen_rejected", **names),

@@ -189,8 +189,8 @@ def _total(column: Column, declared: str) -> str:
         case "text":
             total = f"sum(char_length({name}::text))"
         case "timestamp":
-            total = f"sum(extract(epoch FROM {name}))"
+            # Before PostgreSQL 14 these are floats, which tell microseconds one by one but do not add up.
+            total = f"sum((extract(epoch FROM {name}) * 1000000)::bigint)"
         case _:
             total = f"sum({name})"
-    microseconds = " * 1000000" if column.kind == "timestamp" else ""
-    return f"{total}{readable}{microseconds}, count({name}){readable}"
+    return f"{total}{readable}, count({name}){readable}"

@@ -97,14 +97,20 @@ def replaced_by_key(batch_id: str, rejected_table: str, snapshots: Mapping[str, 
 
 
 def not_found_bad_again(runs: str) -> str:
-    """The condition of a row UNDO of the undo log of rejected rows: no replay other than `runs` holds its key open."""
+    """The condition of a row UNDO of the undo log of rejected rows: its key is held open neither by a replay other than
+    `runs` nor by a newer run of its own batch."""
     return f"""NOT EXISTS (
             SELECT 1
             FROM ANALYTICS.SALES_REJECTED AS AGAIN
-            WHERE AGAIN.STATUS = 'STILL_BAD'
-                AND AGAIN.REGION_CODE = UNDO.REGION_CODE
+            WHERE AGAIN.REGION_CODE = UNDO.REGION_CODE
                 AND AGAIN.SALE_KEY = UNDO.SALE_KEY
                 AND AGAIN.ETL_RUN_NUMBER NOT IN ({runs})
+                AND (
+                    AGAIN.STATUS = 'STILL_BAD'
+                    OR AGAIN.STATUS = 'OPEN'
+                    AND AGAIN.ETL_BATCH_ID = UNDO.ETL_BATCH_ID
+                    AND AGAIN.ETL_RUN_NUMBER > UNDO.ETL_RUN_NUMBER
+                )
         )"""
 
 

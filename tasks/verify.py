@@ -54,7 +54,7 @@ def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str,
 def compare(session: Session, manifest: Manifest, publication: Publication) -> Verification:
     """Asks the table for the batch's rows, column by column, and compares rows and exact money with the manifest.
 
-    Rows that a newer run has changed since the COMMIT count as found.
+    Rows that another run has changed since the COMMIT count as found.
     """
     watch, tables, run = Stopwatch(), vars(manifest.attempt.staging_tables), manifest.attempt.run_number
     found = tallies_of_rows(session.query(render("verify/matching_rows", **tables)), keys=1)

@@ -1,5 +1,5 @@
--- Answers region and batch id of the days that somebody has rolled back and of which sales are staged: a heal must not
--- bring them back.
+-- Answers region and batch id of the days that somebody has rolled back and of which sales are staged: neither a heal nor a
+-- replay may bring them back.
 SELECT DISTINCT STAGED.REGION, SHOWN.BATCH_ID
 FROM ${clean_table} AS STAGED
 INNER JOIN ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN

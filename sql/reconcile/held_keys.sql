@@ -1,9 +1,21 @@
--- Answers the keys of a region's sales that a heal had changed before somebody rolled it back, and that no run has written
--- since: another heal must not bring them back.
+-- Answers the keys of a region's sales that a heal had changed or rejected before somebody rolled it back, and that no run
+-- has written since: another heal must not bring them back. A sale that was marked as deleted is free when a later run has
+-- published its date, which finds nothing of it to write.
 SELECT DISTINCT UNDO.SALE_ID
 FROM ANALYTICS.SALES_FACT_UNDO AS UNDO
+INNER JOIN (
+    SELECT BATCH_ID, REGION, MAX(RUN_NUMBER) AS RUN_NUMBER
+    FROM ANALYTICS.ETL_BATCHES
+    WHERE STATUS = 'ROLLED_BACK'
+    GROUP BY BATCH_ID, REGION
+) AS GONE ON GONE.BATCH_ID = UNDO.UNDO_BATCH_ID AND GONE.REGION = UNDO.REGION
 LEFT JOIN ANALYTICS.SALES_FACT AS FACT
     ON FACT.SALE_ID = UNDO.SALE_ID
     AND FACT.REGION = UNDO.REGION
     AND FACT.ETL_RUN_NUMBER > UNDO.UNDO_RUN_NUMBER
-WHERE UNDO.REGION = ? AND UNDO.UNDO_FATE = 'held_back' AND FACT.SALE_ID IS NULL
+LEFT JOIN ANALYTICS.ETL_BATCHES AS NAMED
+    ON NAMED.REGION = UNDO.REGION
+    AND NAMED.STATUS = 'PUBLISHED'
+    AND NAMED.RUN_NUMBER > GONE.RUN_NUMBER
+    AND NAMED.BATCH_ID IN (TO_VARCHAR(UNDO.SALE_DATE, 'YYYYMMDD'), TO_VARCHAR(UNDO.UPDATED_AT, 'YYYYMMDD'))
+WHERE UNDO.REGION = ? AND UNDO.UNDO_FATE = 'held_back' AND FACT.SALE_ID IS NULL AND NAMED.RUN_NUMBER IS NULL

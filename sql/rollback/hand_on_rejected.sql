@@ -1,10 +1,19 @@
--- Guarantees: a rejected row that is not put back because a later replay holds its key comes back by the rollback of that.
+-- Guarantees: a rejected row that is not put back because a later run holds its key comes back by the rollback of that
+-- run, for as long as the run itself can be rolled back.
 UPDATE ANALYTICS.SALES_REJECTED_UNDO
-SET UNDO_RUN_NUMBER = AGAIN.ETL_RUN_NUMBER, UNDO_BATCH_ID = AGAIN.ETL_BATCH_ID
+SET
+    UNDO_RUN_NUMBER = AGAIN.ETL_RUN_NUMBER,
+    UNDO_BATCH_ID = AGAIN.ETL_BATCH_ID,
+    UNDO_RECORDED_AT = CURRENT_TIMESTAMP()
 FROM ANALYTICS.SALES_REJECTED AS AGAIN
 WHERE SALES_REJECTED_UNDO.UNDO_RUN_NUMBER IN (${runs})
     AND SALES_REJECTED_UNDO.ETL_RUN_NUMBER NOT IN (${runs})
-    AND AGAIN.STATUS = 'STILL_BAD'
     AND AGAIN.ETL_RUN_NUMBER NOT IN (${runs})
     AND AGAIN.REGION_CODE = SALES_REJECTED_UNDO.REGION_CODE
     AND AGAIN.SALE_KEY = SALES_REJECTED_UNDO.SALE_KEY
+    AND (
+        AGAIN.STATUS = 'STILL_BAD'
+        OR AGAIN.STATUS = 'OPEN'
+        AND AGAIN.ETL_BATCH_ID = SALES_REJECTED_UNDO.ETL_BATCH_ID
+        AND AGAIN.ETL_RUN_NUMBER > SALES_REJECTED_UNDO.ETL_RUN_NUMBER
+    )

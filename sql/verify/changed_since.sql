@@ -1,5 +1,6 @@
--- Answers rows and exact money by region and currency of the staged rows that publish put into the fact table and a
--- newer run has changed since: they need not match any more, and are no difference.
+-- Answers rows and exact money by region and currency of the staged rows that publish put into the fact table and another
+-- run has changed since, by the warehouse's clock: they need not match any more, and are no difference. Run numbers do not
+-- tell: of two dates side by side the one with the lower number may publish last.
 SELECT STAGED.REGION, STAGED.CURRENCY, COUNT(*), ${staged_tally_sums}
 FROM (
     SELECT ${clean_columns}
@@ -11,5 +12,9 @@ FROM (
 ) AS STAGED
 INNER JOIN ${fates_table} AS FATES ON FATES.REGION = STAGED.REGION AND FATES.SALE_ID = STAGED.SALE_ID
 INNER JOIN ANALYTICS.SALES_FACT AS FACT ON FACT.SALE_ID = STAGED.SALE_ID AND FACT.REGION = STAGED.REGION
-WHERE FATES.FATE IN ('inserted', 'updated', 'unchanged') AND FACT.ETL_RUN_NUMBER > ?
+WHERE FATES.FATE IN ('inserted', 'updated', 'unchanged') AND FACT.ETL_UPDATED_AT > (
+    SELECT MAX(RECORDED_AT)
+    FROM ANALYTICS.ETL_BATCHES
+    WHERE RUN_NUMBER = ? AND STATUS = 'PUBLISHED'
+)
 GROUP BY STAGED.REGION, STAGED.CURRENCY

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -27,6 +28,9 @@ ENTRY_AGE_MAX = timedelta(days=60)
 
 MESSAGE_LENGTH_MAX = 1000
 """An entry has to fit into a Prefect variable of 5,000 characters."""
+
+
+NAME_LENGTH_MAX = 200
 
 
 class Stage(StrEnum):
@@ -142,8 +146,12 @@ def forget_old(book: AlertBook, now: datetime) -> int:
 
 
 def plain_name(slot: str) -> str:
-    """A slot as lower-case letters, digits and underscores, which files and Prefect variables take."""
-    return re.sub(r"[^a-z0-9]+", "_", slot.lower()).strip("_")[:200]
+    """A slot as lower-case letters, digits and underscores, which files and Prefect variables take. One with other
+    letters, or a long one, has a digest at its end, so that no other slot has its name."""
+    name = re.sub(r"[^a-z0-9]+", "_", slot.lower()).strip("_")
+    if slot.isascii() and len(name) <= NAME_LENGTH_MAX:
+        return name
+    return f"{name[:NAME_LENGTH_MAX]}_{sha256(slot.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,20 @@
 """What the ledger says about a date that an alert is about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from tasks.warehouse import Session
+
+
+@dataclass(frozen=True)
+class KnownDate:
+    """What the ledger says of a date: when regions were published last (aware UTC), whatever came later, and which
+    regions are `late`: production does not show them, and no run has left them out with a word."""
+
+    published: Mapping[str, datetime]
+    late: tuple[str, ...]
 
 
 def published_at(session: Session, batch_id: str, regions: Sequence[str]) -> dict[str, datetime]:
@@ -23,6 +33,6 @@ def _aware(moment: Any) -> datetime:
     return aware
 
 
-def is_mended(published: dict[str, datetime], regions: Sequence[str], since: datetime) -> bool:
+def is_mended(published: Mapping[str, datetime], regions: Sequence[str], since: datetime) -> bool:
     """Whether every region was published after `since`."""
     return all(region in published and published[region] > since for region in regions)

@@ -29,7 +29,8 @@ from prefect.utilities.asyncutils import sync_compatible
 from tasks.alerts.compose import ChildRun, FailedTask, RunFacts
 
 BAD_STATES = (StateType.FAILED, StateType.CRASHED)
-CHILDREN_READ_MAX = 200
+PAGE_ROWS = 200
+"""The most runs that the server answers at once."""
 GENERATIONS_MAX = 5
 INFO_LEVEL, ERROR_LEVEL = 20, 40
 TRACE_SEARCH_MAX = 20
@@ -87,6 +88,21 @@ async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:
     return run
 
 
+async def read_children(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
+    """The runs that it started in its own process, in their order, however many they are."""
+    children: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id])),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=PAGE_ROWS,
+            offset=len(children),
+        )
+        children += page
+        if len(page) < PAGE_ROWS:
+            return children
+
+
 def _utc(moment: datetime) -> datetime:
     return datetime.fromtimestamp(moment.timestamp(), UTC)
 
@@ -102,11 +118,7 @@ async def _read_deployment(client: PrefectClient, run: FlowRun) -> str | None:
 
 
 async def _read_bad_children(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
-    children = await client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id])),
-        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-        limit=CHILDREN_READ_MAX,
-    )
+    children = await read_children(client, run)
     return [child for child in children if child.state_type in BAD_STATES or child.state_name == "PartiallyLoaded"]
 
 

@@ -11,7 +11,7 @@ from blocks import names
 from blocks.variables import read_variable
 from tasks.setup_checks.check import Check, SetupFaultError
 
-PROBE_PREFIX = "probe"
+PROBE_PREFIX = "sales/probe"
 BUCKET_VARIABLE = "variable s3_staging_bucket"
 BLOCK = f"block s3-bucket/{names.STAGING_BUCKET}"
 CREDENTIALS = f"block aws-credentials/{names.STAGING_CREDENTIALS}"
@@ -23,7 +23,12 @@ def bucket_checks() -> list[Check]:
     rights = f"give the key of {CREDENTIALS} s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket"
     return [
         Check("bucket", _head, mend, needs=(BUCKET_VARIABLE,)),
-        Check("bucket name", _compare_names, f"run `make register`, which makes {BLOCK}", needs=(BUCKET_VARIABLE,)),
+        Check(
+            "bucket name",
+            _compare_names,
+            f"run `python -m blocks.register`, which makes {BLOCK}",
+            needs=(BUCKET_VARIABLE,),
+        ),
         Check("bucket rights", _write, rights, needs=("bucket",)),
     ]
 
@@ -34,7 +39,7 @@ def load_staging_bucket() -> tuple[Any, str]:
         bucket = S3Bucket.load(names.STAGING_BUCKET)
     except ValueError as error:
         raise SetupFaultError(
-            f"{BLOCK} is missing or unreadable: set S3_STAGING_BUCKET and run `make register`"
+            f"{BLOCK} is missing or unreadable: set S3_STAGING_BUCKET and run `python -m blocks.register`"
         ) from error
     return bucket.credentials.get_s3_client(), read_variable("s3_staging_bucket")
 
@@ -50,7 +55,7 @@ def _compare_names() -> str:
     if block != variable:
         raise SetupFaultError(
             f"variable s3_staging_bucket is {variable!r} and {BLOCK} is {block!r}: set S3_STAGING_BUCKET to the right "
-            "one, run `make register`, then `python -m flows.setup_warehouse` for the stage"
+            "one, run `python -m blocks.register`, then `python -m flows.setup_warehouse` for the stage"
         )
     return f"variable and block say {variable}"
 
@@ -68,7 +73,7 @@ def _write() -> str:
 
 @contextmanager
 def probe_file(content: bytes, file_name: str = "probe") -> Iterator[tuple[Any, str, str]]:
-    """A small file below `probe/`, removed at the end; gives the S3 client, bucket and key."""
+    """A small file below `sales/probe/`, removed at the end; gives the S3 client, bucket and key."""
     client, name = load_staging_bucket()
     key = f"{PROBE_PREFIX}/{uuid4().hex}/{file_name}"
     client.put_object(Bucket=name, Key=key, Body=content)

@@ -15,7 +15,12 @@ def mail_checks() -> list[Check]:
     """The mail server."""
     needs = ("variable alert_email_list", "variable alert_sender")
     return [
-        Check("mail server", _speak, f"check SMTP_HOST, SMTP_PORT and SMTP_TYPE, run `make register` ({BLOCK})", needs)
+        Check(
+            "mail server",
+            _speak,
+            f"check SMTP_HOST, SMTP_PORT and SMTP_TYPE, run `python -m blocks.register` ({BLOCK})",
+            needs,
+        )
     ]
 
 
@@ -23,7 +28,9 @@ def _speak() -> str:
     try:
         block = EmailServerCredentials.load(names.ALERT_MAIL)
     except ValueError as error:
-        raise SetupFaultError(f"{BLOCK} is missing or unreadable: set SMTP_HOST and run `make register`") from error
+        raise SetupFaultError(
+            f"{BLOCK} is missing or unreadable: set SMTP_HOST and run `python -m blocks.register`"
+        ) from error
     recipients = read_variable("alert_email_list")
     with block.get_server() as server:
         server.sock.settimeout(ANSWER_S_MAX)

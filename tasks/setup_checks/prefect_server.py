@@ -118,7 +118,7 @@ def _read(name: str) -> str:
 
 
 def _look_at_token_key() -> str:
-    mend = "set PII_TOKEN_KEY to the key used so far and run `make register`"
+    mend = "set PII_TOKEN_KEY to the key used so far and run `python -m blocks.register`"
     try:
         key = Secret.load(names.TOKEN_KEY).get()
     except ValueError as error:

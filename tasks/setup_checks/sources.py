@@ -52,7 +52,7 @@ def open_source(region: Region) -> Iterator[Any]:
     except ValueError as error:
         raise SetupFaultError(
             f"block sqlalchemy-connector/{region.block} is missing or unreadable: set PG_{region.code}_URL and run "
-            "`make register`"
+            "`python -m blocks.register`"
         ) from error
     engine = connector.get_engine(pool_size=1, max_overflow=0)
     try:

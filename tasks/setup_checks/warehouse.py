@@ -94,7 +94,7 @@ def _session() -> Iterator[Session]:
     except ValueError as error:
         raise SetupFaultError(
             f"block snowflake-host-connector/{names.WAREHOUSE} is missing or unreadable: set SNOWFLAKE_ACCOUNT and "
-            "the others, run `make register`"
+            "the others, run `python -m blocks.register`"
         ) from error
     with open_session(connector, read_variable("snowflake_warehouse"), TAG) as session:
         yield session
@@ -213,7 +213,7 @@ def _look_at_stage() -> str:
 def _copy() -> str:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"N": pa.array([7], pa.int64())}), buffer)
-    mend = "let the stage read the bucket: a storage integration, or keys; see docs of flows/setup_warehouse.py"
+    mend = "let the stage read the bucket: `python -m flows.setup_warehouse <role> --storage-aws-role-arn <ARN>`"
     with (
         probe_file(buffer.getvalue(), "probe.parquet") as (_, _, key),
         _session() as session,

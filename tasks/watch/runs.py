@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
-from tasks.alerts.run_facts import find_root
+from tasks.alerts.run_facts import find_root, read_children
 from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import find_process
@@ -69,9 +69,7 @@ async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:
 
 
 async def _read_family(client: PrefectClient, root: FlowRun) -> Family:
-    children = await client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.parse_obj({"parent_flow_run_id": {"any_": [root.id]}}), limit=RUNS_READ_MAX
-    )
+    children = await read_children(client, root)
     return Family(_watched(root), tuple(_watched(child) for child in children))
 
 

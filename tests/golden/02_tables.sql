@@ -1,5 +1,5 @@
 -- Guarantees: the fact table and its companions exist. Columns of the contract are generated; keys are not declared,
--- because Snowflake does not enforce them: uniqueness is the work of publish and is checked by sql/checks/.
+-- because Snowflake does not enforce them: uniqueness is the work of publish, which checks it before COMMIT.
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
     SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
     SALE_DATE TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale happened (UTC).',
@@ -41,7 +41,7 @@ UPDATE ANALYTICS.SALES_FACT SET IS_DELETED = FALSE WHERE IS_DELETED IS NULL;
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
     UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
-    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before; held_back: the heal was rolled back',
+    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before; held_back: a heal that had changed or rejected the sale was rolled back',
     UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
     SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
     SALE_DATE TIMESTAMP_TZ(6) COMMENT 'When the sale happened (UTC).',

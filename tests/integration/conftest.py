@@ -127,9 +127,10 @@ class World:
         self.sql("DELETE FROM ETL_BATCHES WHERE STATUS IN ('STARTED', 'RENEWED')")
 
     def forget(self, *days: date) -> None:
-        """The ledger knows nothing of these days."""
+        """Ledger and fact table know nothing of these days."""
         for day in days:
             self.sql("DELETE FROM ETL_BATCHES WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",))
+            self.sql("DELETE FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
 
     def ledger(self, batch_id: str) -> dict[str, str]:
         """The newest status per region of a batch."""

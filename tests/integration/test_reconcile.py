@@ -15,6 +15,7 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from flows import reconcile as reconcile_module
 from flows import reconciled
+from flows.clean_staging import clean_staging
 from flows.reconcile import reconcile
 from flows.reconciled import DAYS_KEY, SALES_KEY, Reconciled
 from flows.rollback import rollback
@@ -159,7 +160,10 @@ def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path)
         state = shop.reconcile(**quiet)
         assert (found(state), loaded(state), state.result().marked) == (ALL, None, None)
         assert shop.tables() == before
-    assert "2 would be loaded" in str(shop.reconcile(dry_run=True).message)
+    dry = "; 2 would be loaded; heal_deleted=true marks what is gone"
+    assert str(shop.reconcile(dry_run=True).message).endswith(dry)
+    dry = "; 2 not loaded; 1 would be marked as deleted"
+    assert str(shop.reconcile(heal=False, heal_deleted=True, dry_run=True).message).endswith(dry)
 
     healed = shop.reconcile()
     assert (found(healed), loaded(healed)) == (ALL, {"inserted": 1, "updated": 1})
@@ -175,9 +179,12 @@ def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path)
     for batch in (marked.result().deletion, healed.result().heal):
         assert rollback(date=batch, reason="a test", return_state=True).name == "Completed"
     assert shop.tables() == before
-    held = shop.reconcile(heal_deleted=True)
-    assert (found(held), held.result().compared[0].held_sales) == ({"older": 1}, 3), "a person has said no"
-    assert shop.tables() == before
+    for _ in range(2):
+        held = shop.reconcile(heal_deleted=True)
+        assert (found(held), held.result().compared[0].held_sales) == ({"older": 1}, 3), "a person has said no"
+        assert shop.tables() == before
+        shop.world.sql("UPDATE SALES_FACT_UNDO SET UNDO_RECORDED_AT = DATEADD('day', -400, UNDO_RECORDED_AT)")
+        assert clean_staging(return_state=True).name == "Completed", "held back for longer than the undo log is kept"
     load(shop.world, shop.day, tmp_path, "EUROPE")
     assert shop.sales() == {
         "back": ("3.00", "2"),
@@ -186,6 +193,26 @@ def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path)
         "removed": ("3.00", "2"),
         "same": ("3.00", "2"),
     }, "a date that is named is loaded"
+    assert shop.reconcile(heal_deleted=True).result().marked == 1, "and its gone sale is not held back any more"
+
+
+def test_what_a_heal_had_rejected_is_held_back_with_it(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("good")
+    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.sell("late", quantity=0)
+    shop.change("good", "quantity = 0")
+    state = shop.reconcile()
+    assert loaded(state) == {"rejected": 2}
+    assert rollback(date=state.result().heal, reason="a test", return_state=True).name == "Completed"
+    for cells in ("quantity = 0", "quantity = 3, total_amount = 4.50"):
+        shop.change("late", cells)
+        shop.change("good", cells)
+        held = shop.reconcile()
+        assert (found(held), held.result().compared[0].held_sales) == ({}, 2)
+        assert shop.sales() == {"good": ("3.00", "2")}
+    load(shop.world, shop.day, tmp_path, "EUROPE")
+    assert shop.sales() == {"good": ("4.50", "2"), "late": ("4.50", "2")}
+    assert found(shop.reconcile()) == {}
 
 
 def test_a_deleted_sale_that_comes_back_is_no_longer_deleted(shop: Shop, tmp_path: Path) -> None:

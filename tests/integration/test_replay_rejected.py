@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from prefect.states import State
 from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
 from flows.rollback import rollback
 from tasks import replay
+from tasks.errors import NeedsPersonError
 from tasks.replay import Replayed
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import start_python
-from tests.integration.publish.harness import load
+from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,57 @@ def test_a_key_of_another_region_stays_work_to_be_done(till: Till, tmp_path: Pat
     load(till.world, till.day, tmp_path, "US_WEST")
     assert counts(run()) == {("US_WEST", "STILL_BAD"): 1}
     assert till.statuses() == {"owned": ["STILL_BAD"]}
+
+
+def test_a_sale_of_a_date_that_was_rolled_back_stays_out_until_the_date_is_named(till: Till, tmp_path: Path) -> None:
+    till.sell("mended", "other", quantity=0)
+    load(till.world, till.day, tmp_path, "EUROPE")
+    assert counts(run()) == {("EUROPE", "STILL_BAD"): 2}
+    till.mend("mended", "quantity = 2")
+    following = good_sale("EUROPE", till.day + timedelta(days=1))["updated_at"]
+    till.mend("other", f"quantity = 2, updated_at = '{following}'")
+    assert rollback(date=str(till.day), reason="a test", return_state=True).name == "Completed"
+
+    for state in (run(dry_run=True), run()):
+        assert (state.name, counts(state)) == ("Completed", {})
+        assert str(state.message).endswith(
+            "0 RELEASED, 0 STILL_BAD, 0 GONE, 0 NO_KEY; 2 held back, their dates were rolled back"
+        )
+    found: Any = Artifact.get(ARTIFACT_KEY)
+    assert '"held back": 2' in found.data
+    assert (till.sales(), till.statuses()) == ([], {"mended": ["STILL_BAD"], "other": ["STILL_BAD"]})
+
+    load(till.world, till.day, tmp_path, "EUROPE")
+    assert till.sales() == [(till.key("mended"), "3.00", "2"), (till.key("other"), "3.00", "2")]
+    assert till.statuses() == {"mended": ["CLOSED"], "other": ["CLOSED"]}
+
+
+def test_what_a_rolled_back_date_had_mended_waits_and_the_others_are_replayed(till: Till, tmp_path: Path) -> None:
+    """The version that the source holds belongs to the date that was rolled back."""
+    following = till.day + timedelta(days=1)
+    till.sell("corrected", "silent", quantity=0)
+    load(till.world, till.day, tmp_path, "EUROPE")
+    till.mend("corrected", f"quantity = 2, updated_at = '{good_sale('EUROPE', following)['updated_at']}'")
+    load(till.world, following, tmp_path, "EUROPE")
+    assert rollback(date=str(following), reason="a test", return_state=True).name == "Completed"
+    till.mend("silent", "quantity = 2")
+
+    state = run()
+    assert (counts(state), state.result().held_back) == ({("EUROPE", "RELEASED"): 1}, {"EUROPE": 1})
+    assert till.sales() == [(till.key("silent"), "3.00", "R")]
+    assert till.statuses() == {"corrected": ["OPEN"], "silent": ["RELEASED"]}
+
+
+def test_a_replay_that_meets_a_rollback_loads_nothing(till: Till, tmp_path: Path) -> None:
+    till.sell("mended", quantity=0)
+    load(till.world, till.day, tmp_path, "EUROPE")
+    till.mend("mended", "quantity = 2")
+    attempt = begin(till.world, till.day, "EUROPE")
+    staged = stage_attempt(till.world, replace(attempt, batch_id="R20240116T091500Z"), till.day, tmp_path)
+    assert rollback(date=str(till.day), reason="a test", return_state=True).name == "Completed"
+    with pytest.raises(NeedsPersonError, match=f"dates that were rolled back: {till.day:%Y%m%d} of EUROPE"):
+        publish_staged(till.world, staged)
+    assert till.sales() == []
 
 
 KILLED = """

@@ -311,6 +311,25 @@ def test_a_rejected_row_that_a_replay_has_replaced_never_returns_without_its_dat
     assert tables.all() == before
 
 
+def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
+    tables: Tables, day: date, tmp_path: Path
+) -> None:
+    """The date is run again after a replay has found the row bad again, and then the replay goes."""
+    world = tables.world
+    world.sql("UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP() WHERE CLOSED_AT IS NULL")
+    before = tables.all()
+    sell(world, day, "bad", quantity=0)
+    sell(world, day, "good")
+    load(world, day, tmp_path, "EUROPE")
+    batch_id = str(replay_rejected(return_state=True).message).partition(":")[0]
+    load(world, day, tmp_path, "EUROPE")
+    of_key = "SELECT ETL_BATCH_ID, STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
+    assert run(batch_id).name == "Completed"
+    assert world.sql(of_key, (f"back-{day}-bad",)) == [(f"{day:%Y%m%d}", "OPEN")]
+    assert run(day).name == "Completed"
+    assert tables.all() == before
+
+
 KILLED = """
 import os, signal, sys
 from tasks import rollback

@@ -1,7 +1,10 @@
 """A region whose table is declared in other ways: what its database can write exactly is read, on a real PostgreSQL."""
 
+import shutil
+import subprocess
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,11 +18,13 @@ from sqlalchemy import create_engine
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import Origin
+from local import postgres
+from local.environment import state_dir
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import Extracted, read_region
 from tasks.source import DECLARED_COLUMNS
-from tests.integration.conftest import World, good_sale
+from tests.integration.conftest import World, free_port, good_sale, wait_for
 from tests.integration.publish.harness import KEY
 from tests.unit.sales import Outcome, read_table, transformed
 
@@ -74,6 +79,44 @@ def table(world: World) -> Iterator[Table]:
         yield Table(world.environment["PG_EUROPE_OWNER_URL"])
     finally:
         world.change("EUROPE", f"DROP SCHEMA {SCHEMA} CASCADE")
+
+
+@contextmanager
+def cluster_of_bytes() -> Iterator[str]:
+    """The URL of a PostgreSQL of its own whose encoding is SQL_ASCII."""
+    cluster, user, port = state_dir() / "postgres" / "bytes", postgres.system_user(), free_port()
+    cluster.mkdir(mode=0o700)
+    if user:
+        shutil.chown(cluster, user)
+    init = ("initdb", "-D", str(cluster), "-U", "postgres", "--auth=trust", "--encoding=SQL_ASCII", "--locale=C")
+    subprocess.run([postgres.program(init[0]), *init[1:]], user=user, cwd="/", check=True, capture_output=True)
+    quiet = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
+    command = [postgres.program("postgres"), "-D", str(cluster), "-p", str(port), *quiet]
+    server = subprocess.Popen(command, user=user, cwd="/", stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(port), "a PostgreSQL with the encoding SQL_ASCII")
+        yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(cluster)
+
+
+def answers(port: int) -> bool:
+    try:
+        psycopg2.connect(host="127.0.0.1", port=port, user="postgres").close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+@pytest.mark.usefixtures("world")
+def test_a_database_that_does_not_say_what_its_bytes_mean_is_refused(tmp_path: Path) -> None:
+    with cluster_of_bytes() as url:
+        engine = create_engine(url)
+        with pytest.raises(RegionUnfitError, match="encoding SQL_ASCII.*ENCODING 'UTF8'"):
+            read_region(engine, "EUROPE", Window.of_day(DAY), tmp_path, KEY, {}, lambda line: None)
+        engine.dispose()
 
 
 @pytest.mark.parametrize(

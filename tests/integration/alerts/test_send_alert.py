@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.message import Message
 from typing import Any
 from uuid import uuid4
@@ -23,6 +23,7 @@ from prefect_email import EmailServerCredentials
 from blocks import names
 from blocks.register import mail_blocks, warehouse_blocks
 from blocks.smtp import read_smtp_settings
+from expectations.regions import REGIONS
 from flows import send_alert as module
 from flows.daily_sales import daily_sales
 from flows.send_alert import send_alert
@@ -31,6 +32,8 @@ from tasks.alerts.book import Stage, confirm, forget_old, new_entry, release, ta
 from tasks.alerts.compose import AlertRequest, Mail
 from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
+from tasks.batch import Batch
+from tasks.ledger import Entry, Status, record, start_attempt
 from tests.integration.conftest import World
 from tests.integration.processes import start_python
 
@@ -197,6 +200,24 @@ def test_no_reminder_for_a_date_that_was_published_meanwhile(world: World, day: 
     assert told("sla", date=str(day)).message == f"no mail: {day} has been published meanwhile"
     assert mails() == []
     assert VariableBook().entries() == []
+
+
+def test_a_region_that_is_not_in_production_is_reminded_of(world: World, day: date) -> None:
+    """One region of the date is published; of another date, all was published and put back."""
+    world.fill(day)
+    world.run(day, ["EUROPE"])
+    told("sla", date=str(day))
+    put_back = day + timedelta(days=1)
+    with world.session() as session:
+        attempt = start_attempt(session, Batch(put_back, tuple(REGIONS)), "a flow run", lease_minutes=15)
+        for status in (Status.PUBLISHED, Status.FAILED):
+            record(session, attempt, [Entry(region, status) for region in REGIONS])
+    told("sla", date=str(put_back))
+    assert [subject.split(":")[0] for subject in subjects()] == [
+        f"NOT PUBLISHED IN TIME daily-sales {day}",
+        f"NOT PUBLISHED IN TIME daily-sales {put_back}",
+    ]
+    assert told("sla", date=str(day), region="EUROPE").message == f"no mail: {day} has been published meanwhile"
 
 
 def test_the_reminder_goes_out_when_the_warehouse_does_not_answer(world: World, day: date) -> None:

@@ -1,6 +1,6 @@
 """A plain model of sources, fact table and ledger: dictionaries, and the rules of docs in the fewest words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -52,18 +52,39 @@ class Change:
     before: Stored | None
 
 
+@dataclass(frozen=True)
+class Held:
+    """A sale that no heal may bring back: one that `run` had changed or rejected, and was rolled back. `days` are those
+    of the version that it had marked as deleted, or changed."""
+
+    key: str
+    run: int
+    region: str | None
+    days: frozenset[date] = frozenset()
+
+    @classmethod
+    def of(cls, change: Change) -> "Held":
+        if change.before is None:
+            return cls(change.key, change.run, None)
+        sale = change.before.sale
+        return cls(change.key, change.run, sale.region, frozenset((sale.sold.date(), sale.changed.date())))
+
+
 @dataclass
 class Model:
-    """What sources and warehouse hold. `shown` is what production shows of each batch and region."""
+    """What sources and warehouse hold. `shown` is what production shows of each batch and region; `named` are those of
+    which a run has failed since."""
 
     source: dict[str, Sale] = field(default_factory=dict)
     table: dict[str, Stored] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     shown: dict[tuple[str, str], str] = field(default_factory=dict)
-    held: list[tuple[str, int]] = field(default_factory=list)
+    named: set[tuple[str, str]] = field(default_factory=set)
+    held: list[Held] = field(default_factory=list)
+    rejected_by_heals: list[Change] = field(default_factory=list)
     reads: int = 0
 
-    def publish(self, run: int, batch: str, regions: Iterable[str], sales: Iterable[Sale]) -> None:
+    def publish(self, run: int, batch: str, regions: Collection[str], sales: Iterable[Sale]) -> None:
         """Newer wins, by `changed` and then by when it was read; what is broken does not take part, and what is deleted
         gives way."""
         self.reads += 1
@@ -73,13 +94,17 @@ class Model:
             is_same = before is not None and not before.is_deleted and before.sale == sale
             if gives_way and not is_same and not sale.is_broken:
                 self._write(run, batch, sale.key, Stored(sale, self.reads, run, batch))
+            if sale.is_broken and batch.startswith("H"):
+                self.rejected_by_heals.append(Change(run, batch, sale.key, None))
+        self.named -= {(batch, region) for region in regions}
+        self.held = [
+            held for held in self.held if held.region not in regions or batch not in {f"{d:%Y%m%d}" for d in held.days}
+        ]
         self.shown |= {(batch, region): PUBLISHED for region in regions}
 
     def begin(self, batch: str, regions: Iterable[str]) -> None:
-        """A run that was killed has named its date: that it was rolled back counts no more."""
-        for region in regions:
-            if self.shown.get((batch, region)) == ROLLED_BACK:
-                del self.shown[batch, region]
+        """A run that was killed has named its date, which is a gap now."""
+        self.named |= {(batch, region) for region in regions}
 
     def mark_deleted(self, run: int, batch: str, keys: Iterable[str]) -> None:
         self.reads += 1
@@ -113,14 +138,22 @@ class Model:
                 self.table.pop(change.key)
                 if change.before is not None:
                     self.table[change.key] = change.before
-        self.held += [(c.key, c.run) for c in self.changes if c.batch in batches and c.batch.startswith("H")]
+        healed = [*self.changes, *self.rejected_by_heals]
+        self.held += [Held.of(c) for c in healed if c.batch in batches and c.batch.startswith("H")]
+        self.rejected_by_heals = [change for change in self.rejected_by_heals if change.batch not in batches]
         self.changes = [change for change in self.changes if change.batch not in batches]
         of_dates = {(batch, region) for batch in batches if batch.isdigit() for region in regions}
         of_keys = {key for key in self.shown if key[0] in batches}
+        self.named -= of_dates
         self.shown |= dict.fromkeys(of_dates | of_keys, ROLLED_BACK)
 
     def status_of(self, day: date, region: str) -> str | None:
         return self.shown.get((f"{day:%Y%m%d}", region))
+
+    def is_gap(self, day: date, region: str) -> bool:
+        """Whether a backfill loads it: nothing shows, and nobody has said no since it was named."""
+        status = self.status_of(day, region)
+        return status is None or (status == ROLLED_BACK and (f"{day:%Y%m%d}", region) in self.named)
 
     def to_heal(self, accounted: Mapping[str, set[datetime | None]]) -> list[Sale]:
         """The sales that reconcile loads: their day was read, and the table does not show them as they are.
@@ -138,12 +171,16 @@ class Model:
 
     def is_held_back(self, sale: Sale) -> bool:
         """A day on which it was sold or changed was rolled back, or a heal that no run has followed."""
+        return self._is_held(sale.key) or self.is_of_rolled_back_day(sale)
+
+    def is_of_rolled_back_day(self, sale: Sale) -> bool:
+        """Whether it was sold or changed on such a day."""
         days = (sale.sold.date(), sale.changed.date())
-        return self._is_held(sale.key) or any(self.status_of(day, sale.region) == ROLLED_BACK for day in days)
+        return any(self.status_of(day, sale.region) == ROLLED_BACK for day in days)
 
     def _is_held(self, key: str) -> bool:
         stored = self.table.get(key)
-        return any(of == key and (stored is None or stored.run < run) for of, run in self.held)
+        return any(held.key == key and (stored is None or stored.run < held.run) for held in self.held)
 
     def _differs(self, sale: Sale) -> bool:
         stored = self.table.get(sale.key)

@@ -202,9 +202,7 @@ class Histories(RuleBasedStateMachine):
             known = known_states(session, days.first, days.last)
         plan = plan_backfill(days, known, REGIONS, REGIONS, "missing", order)
         gaps = {(day, region) for gap in (*plan.gaps, *plan.under_way) for day in [gap.date] for region in gap.regions}
-        assert gaps == {
-            (day, region) for day in days for region in REGIONS if self.model.status_of(day, region) is None
-        }
+        assert gaps == {(day, region) for day in days for region in REGIONS if self.model.is_gap(day, region)}
         for gap in plan.gaps:
             self._load_day(gap.date, list(gap.regions), None)
 
@@ -230,7 +228,10 @@ class Histories(RuleBasedStateMachine):
     @rule(kill=sometimes(PUBLISH_KILLS))
     def rejected_rows_are_replayed(self, kill: str | None) -> None:
         with self.world.session() as session:
-            keys = open_keys(session, REGIONS).keys
+            found = open_keys(session, REGIONS).keys
+        # Every key is its sale's: what belongs to a day that was rolled back is left out.
+        rolled_back = {key for key, sale in self.model.source.items() if self.model.is_of_rolled_back_day(sale)}
+        keys = NamedKeys("", found).without(dict.fromkeys(REGIONS, rolled_back)).keys
         if keys:
             self._publish(NamedKeys(self._name("R"), keys), keys, self._sales_of(keys), kill)
 

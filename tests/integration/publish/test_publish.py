@@ -182,6 +182,24 @@ def test_an_attempt_that_a_newer_one_has_overtaken_changes_nothing(world: World,
     assert ("OVERTAKEN",) in statuses
 
 
+def test_what_a_run_with_a_lower_number_has_changed_since_is_no_difference(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    """Two dates side by side: the one that took its number first publishes last, before the other one's second look."""
+    key, next_day = f"side-by-side-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(next_day, 9), total_amount="2.00"))
+    lower, higher = begin(world, day, "EUROPE"), begin(world, next_day, "EUROPE")
+    first = stage_attempt(world, higher, next_day, tmp_path)
+    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
+    last = stage_attempt(world, lower, day, tmp_path)
+    with world.session() as session:
+        publication = publish_manifest(session, first, world.session, print)
+        assert fates(publish_staged(world, last)[0]) == {"EUROPE": {"updated": 1}}
+        verification = compare(session, first.manifest, publication)
+    assert [comparison.holds for comparison in verification.comparisons] == [True]
+    assert fact(world, key) == [("EUROPE", "4.00", f"{day:%Y%m%d}")]
+
+
 def test_a_stale_attempt_at_another_region_is_published(world: World, day: date, tmp_path: Path) -> None:
     for region in ("EUROPE", "US_WEST"):
         world.insert(region, sale(region, f"stale-{region}-{day}", at(day, 9)))
@@ -218,10 +236,10 @@ def test_a_version_in_the_future_closes_when_it_is_corrected(world: World, day: 
     load(world, day, tmp_path, "EUROPE")
     assert [rules for _, rules, _ in rejected(world, key)] == ["updated_at_in_future"]
 
-    next_day = day + timedelta(days=1)
-    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (at(next_day, 9), key))
+    corrected = datetime.now(UTC)  # as every correction is later than the look that has rejected the row
+    world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (corrected, key))
     # Its own batch would replace the entry; the day of the correction has to close it.
-    load(world, next_day, tmp_path, "EUROPE")
+    load(world, corrected.date(), tmp_path, "EUROPE")
     assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
 
 

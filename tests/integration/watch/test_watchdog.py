@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 from prefect import get_client, task
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Pending, Running, State
+from prefect.states import Completed, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks.outside import read_outside
 from expectations.regions import REGIONS
 from flows import watchdog as module
 from flows.watchdog import watch_outside, watchdog
+from tasks.alerts import run_facts
 from tasks.batch import Batch
 from tasks.ledger import Entry, Status, record, start_attempt
 from tasks.watch.late_and_dead import WatchSettings, due_dates
-from tasks.watch.runs import forget_missed_passes
+from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World
 from tests.integration.watch.conftest import body_of, forget_what_was_told, mails, subjects
 
@@ -119,6 +120,22 @@ def scene(deployed: World) -> Iterator[Scene]:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_family_is_read_whole_however_large_it_is(deployed: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_facts, "PAGE_ROWS", 2)
+    root = add_run(BACKFILL, None, NOBODY, Running())
+    children = [add_child(root, CHILD) for _ in range(5)]
+    families = [family for family in read_families([root]) if family.root.id == root]
+    assert [child.id for child in families[0].children] == children
+    for flow_run_id in (*children, root):
+        complete(flow_run_id)
+
+
+@sync_compatible
+async def complete(flow_run_id: str) -> None:
+    async with get_client() as client:
+        await client.set_flow_run_state(flow_run_id, Completed(), force=True)
 
 
 @sync_compatible

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.clean_staging import final_state
+from flows.clean_staging import final_state, read_arguments
 from tasks.retention import Removal
 
 FILES, TABLES = Removal("staged files", 14, 3, 900), Removal("staging tables", 14, 0)
@@ -29,3 +29,12 @@ def test_the_message_has_the_figures(
 ) -> None:
     state = final_state(removals, problems, dry_run)
     assert (state.name, state.message) == (name, message)
+
+
+def test_a_slip_of_the_pen_removes_nothing() -> None:
+    assert read_arguments(["--dry-run"]).dry_run
+    assert not read_arguments([]).dry_run
+    for wrong in ("--dryrun", "--dry", "dry-run"):
+        with pytest.raises(SystemExit) as refused:
+            read_arguments([wrong])
+        assert refused.value.code == 2

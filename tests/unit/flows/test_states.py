@@ -29,7 +29,7 @@ from tests.unit import findings as made
             made.overtaken,
             StateType.COMPLETED,
             "Overtaken",
-            "a newer run has published 2024-01-15; this one changed nothing",
+            "a newer run has published or rolled back 2024-01-15; this one changed nothing",
             id="overtaken",
         ),
         pytest.param(

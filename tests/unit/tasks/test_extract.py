@@ -84,12 +84,14 @@ def parse_one(**cells: str) -> dict[str, Any]:
         pytest.param("Käse 🧀", "Käse 🧀", id="unicode"),
         pytest.param("cre\u0300me", "cre\u0300me", id="decomposed-unicode-stays-so"),
         pytest.param("a\u2028b", "a\u2028b", id="unicode-line-separator"),
-        pytest.param("\ufeffx", "\ufeffx", id="byte-order-mark-inside"),
+        pytest.param("\ufeffx", "\ufeffx", id="byte-order-mark"),
+        pytest.param("\ufeff", "\ufeff", id="byte-order-mark-alone"),
     ],
 )
 def test_texts_arrive_as_they_are(written: str, cell: str | None) -> None:
-    row = parse_one(product_category=written, payment_method=written)
-    assert (row["product_category"], row["payment_method"]) == (cell, cell)
+    """Also in the first cell of a block."""
+    row = parse_one(sale_id=written, product_category=written, payment_method=written)
+    assert (row["sale_id"], row["product_category"], row["payment_method"]) == (cell, cell, cell)
 
 
 @pytest.mark.parametrize(

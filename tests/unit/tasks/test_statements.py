@@ -71,6 +71,7 @@ VALUES = {
     "is_gone": "REGION = 'EUROPE' AND SALE_ID IN ('1', '2')",
     "snapshot_at": "'2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ",
     "undo_table": "SALES_FACT_UNDO",
+    "but": "",
     "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
     "database": "RETAIL",

@@ -1,5 +1,6 @@
 """An alert is mailed once, whoever noticed it; one that could not be mailed is not lost."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -123,9 +124,22 @@ def test_an_entry_fits_into_a_variable_and_comes_back_as_it_was() -> None:
     ("slot", "name"),
     [
         pytest.param("20240115 US_EAST,EUROPE failed", "20240115_us_east_europe_failed", id="regions"),
-        pytest.param("../../etc ü", "etc", id="odd"),
-        pytest.param("x" * 300, "x" * 200, id="long"),
+        pytest.param("../../etc x", "etc_x", id="odd"),
     ],
 )
 def test_a_slot_becomes_a_plain_name(slot: str, name: str) -> None:
     assert plain_name(slot) == name
+
+
+@pytest.mark.parametrize(
+    ("slot", "other"),
+    [
+        pytest.param("EUROPE new column 税区分", "EUROPE new column 割引区分", id="other-letters"),
+        pytest.param("EUROPE anomaly new column größe", "EUROPE anomaly new column grüße", id="some-other-letters"),
+        pytest.param("x" * 300, "x" * 301, id="long"),
+    ],
+)
+def test_slots_that_differ_in_letters_that_names_cannot_have_have_two_names(slot: str, other: str) -> None:
+    names = {plain_name(slot), plain_name(other)}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"[a-z0-9_]{1,213}", name) for name in names)
