@@ -25,7 +25,7 @@ class Queue:
 
 QUEUES = (
     Queue("ops", None, 1, "Alerts, checks, the watchdog: they never wait behind a load."),
-    Queue("load", 1, 2, "Daily runs and backfills: one load at a time."),
+    Queue("load", 1, 2, "What loads: daily runs, backfills, reconciles, replays, one at a time."),
 )
 
 

@@ -3,7 +3,8 @@
     SalesEtlError            base: message names the thing, the value and the next step
     |- TransientError        may pass when tried again (network, lock, timeout)
     |- NeedsPersonError      will not pass by itself (password, permission, missing table, bad input)
-    |  `- RegionUnfitError   one region cannot be read as the contract says; the others go on
+    |  |- RegionUnfitError   one region cannot be read as the contract says; the others go on
+    |  `- PublishRefusedError  the law does not hold: the transaction was rolled back
     `- OutcomeUnknownError   the answer to a COMMIT was lost: nothing is retried before the ledger was asked
 
 Which errors may pass is decided here and nowhere else; how often to try stands in `retries.py`.
