@@ -13,13 +13,14 @@ from prefect.client.schemas.filters import (
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateName,
+    WorkQueueFilter,
+    WorkQueueFilterId,
 )
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 
 WAITING_STATES = ["Scheduled", "Late", "Pending"]
 """Not AwaitingRetry and the like: such a run is in its slot already."""
-WAITING_RUNS_MAX = 50
 
 
 def find_waiting(run_id: str, flow_name: str) -> FlowRun | None:
@@ -33,14 +34,15 @@ def find_waiting(run_id: str, flow_name: str) -> FlowRun | None:
             return None
         waiting = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])),
+            work_queue_filter=WorkQueueFilter(id=WorkQueueFilterId(any_=[own.work_queue_id])),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(name=FlowRunFilterStateName(any_=WAITING_STATES)),
                 expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
             ),
             sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-            limit=WAITING_RUNS_MAX,
+            limit=1,
         )
-    return next((run for run in waiting if run.work_queue_id == own.work_queue_id), None)
+    return next(iter(waiting), None)
 
 
 def queue_behind(run_id: str, name: str, parameters: dict[str, Any]) -> FlowRun:

@@ -1,14 +1,24 @@
 -- Answers what the ledger says of each date and region between two batch ids: the newest status, what the fact table
--- shows, and whether a run is under way. Batches of named keys (R..., H...) sort behind all dates.
+-- shows, and whether a run is under way. A date that was loaded before it was over shows nothing: its rest is lacking.
+-- Batches of named keys (R..., H...) sort behind all dates.
 SELECT
     LATEST.BATCH_ID,
     LATEST.REGION,
     LATEST.STATUS,
-    PRODUCTION.STATUS AS IN_PRODUCTION,
+    CASE
+        WHEN PRODUCTION.STATUS = 'ROLLED_BACK' OR TO_VARCHAR(BEGUN.BEGAN_AT, 'YYYYMMDD') > LATEST.BATCH_ID
+            THEN PRODUCTION.STATUS
+    END AS IN_PRODUCTION,
     LATEST.STATUS IN ('STARTED', 'RENEWED')
     AND COALESCE(LATEST.LEASE_UNTIL >= CURRENT_TIMESTAMP(), FALSE) AS UNDER_WAY
 FROM ANALYTICS.ETL_BATCHES_LATEST AS LATEST
 LEFT JOIN ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS PRODUCTION
     ON PRODUCTION.BATCH_ID = LATEST.BATCH_ID AND PRODUCTION.REGION = LATEST.REGION
+LEFT JOIN (
+    SELECT RUN_NUMBER, MIN(RECORDED_AT) AS BEGAN_AT
+    FROM ANALYTICS.ETL_BATCHES
+    GROUP BY RUN_NUMBER
+) AS BEGUN
+    ON BEGUN.RUN_NUMBER = PRODUCTION.RUN_NUMBER
 WHERE LATEST.BATCH_ID BETWEEN ? AND ?
 ORDER BY LATEST.BATCH_ID, LATEST.REGION

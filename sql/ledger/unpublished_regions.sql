@@ -1,8 +1,15 @@
 -- Answers batch and region of the expected ones that production does not show and that no run has left out with a word.
--- What was empty or rolled back is shown too; a region left out was told when it happened.
+-- What was empty or rolled back is shown too; a region left out was told when it happened. A date that was loaded before
+-- it was over is not shown: its rest is lacking.
 SELECT EXPECTED.BATCH_ID, EXPECTED.REGION
 FROM (${expected}) AS EXPECTED
-LEFT JOIN ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
+LEFT JOIN (
+    SELECT PRODUCTION.BATCH_ID, PRODUCTION.REGION
+    FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS PRODUCTION
+    INNER JOIN ANALYTICS.ETL_BATCHES AS ENTRY ON ENTRY.RUN_NUMBER = PRODUCTION.RUN_NUMBER
+    GROUP BY PRODUCTION.BATCH_ID, PRODUCTION.REGION, PRODUCTION.STATUS
+    HAVING PRODUCTION.STATUS = 'ROLLED_BACK' OR TO_VARCHAR(MIN(ENTRY.RECORDED_AT), 'YYYYMMDD') > PRODUCTION.BATCH_ID
+) AS SHOWN
     ON SHOWN.BATCH_ID = EXPECTED.BATCH_ID AND SHOWN.REGION = EXPECTED.REGION
 LEFT JOIN (
     SELECT DISTINCT BATCH_ID, REGION

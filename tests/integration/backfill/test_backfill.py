@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from flows.backfill import backfill
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.ledger import Entry, record, start_attempt
+from tasks.watch.late_and_dead import read_unpublished
 from tests.integration.backfill.harness import (
     WAIT_S_MAX,
     execute,
@@ -116,6 +118,22 @@ def test_a_dry_run_shows_what_each_mode_takes_and_changes_nothing(world: World, 
             record(session, attempt, [Entry(region, "FAILED") for region in REGIONS])  # type: ignore[arg-type]
 
 
+def test_a_date_that_was_loaded_before_it_was_over_is_a_gap(world: World) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    world.forget(yesterday)
+    early = enter(world, yesterday, "PUBLISHED")
+    assert would_load(yesterday, yesterday, "missing") == []
+    a_day_ago = "UPDATE ETL_BATCHES SET RECORDED_AT = DATEADD('day', -1, RECORDED_AT) WHERE RUN_NUMBER = ?"
+    world.sql(a_day_ago, (early.run_number,))
+    with world.session() as session:
+        assert read_unpublished(session, [yesterday]) == {yesterday: sorted(REGIONS)}
+    assert would_load(yesterday, yesterday, "missing") == [(str(yesterday), "all", "not started")]
+    enter(world, yesterday, "PUBLISHED")
+    with world.session() as session:
+        assert read_unpublished(session, [yesterday]) == {}
+    assert would_load(yesterday, yesterday, "missing") == []
+
+
 def test_a_missing_region_is_healed_and_a_failing_date_stops_no_other(world: World, day: date) -> None:
     healed, too_few, good = days = days_from(day, 3)
     world.fill(healed, rows=40, regions=OTHERS)
@@ -172,12 +190,23 @@ def written_by(world: World, day: date) -> dict[str, Any]:
     )
 
 
+@contextmanager
+def reads_held(world: World, region: str) -> Iterator[None]:
+    """Who wants to read a region's sales waits."""
+    connection = world.source(region)
+    try:
+        connection.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")
+        yield
+    finally:
+        connection.close()
+
+
 def test_a_waiting_daily_run_is_let_through_and_the_rest_goes_on_behind_it(world: World, day: date) -> None:
     no_rows, good = days_from(day, 2)
     world.fill(good, rows=40)
     with queue_with_one_slot() as queue:
         run = queue.add_backfill(start_date=str(no_rows), end_date=str(good), mode="all")
-        with running(run):
+        with running(run), reads_held(world, "EUROPE"):  # the first date is not over before the daily run waits
             wait_for_child(run)
             daily = queue.add_daily()
         state = read(run).state

@@ -24,6 +24,7 @@ from expectations.regions import REGIONS
 from flows.check_setup import ARTIFACT_KEY, SetupNotReadyError, check_setup
 from tasks.setup_checks.check import Finding, Outcome, run_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
+from tasks.statements import SQL_DIRECTORY
 from tests.integration.conftest import World, good_sale
 
 PROGRAM_S_MAX = 300
@@ -162,10 +163,11 @@ def unreachable(deployed: World) -> Ended:
         return run_program()
 
 
-_LATEST = """
-CREATE VIEW ANALYTICS.ETL_BATCHES_LATEST AS SELECT * FROM ANALYTICS.ETL_BATCHES
-QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC, RECORDED_AT DESC) = 1
-"""
+_LATEST = next(
+    statement
+    for statement in (SQL_DIRECTORY / "setup" / "02_tables.sql").read_text().split(";")
+    if "VIEW ANALYTICS.ETL_BATCHES_LATEST" in statement
+)
 
 
 _COLLIDED = """
