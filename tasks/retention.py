@@ -12,7 +12,7 @@ from tasks.errors import NeedsPersonError
 from tasks.retries import RETRIES
 from tasks.scratch import leftovers, remove, scratch_root
 from tasks.stage import MANIFEST_NAME, load_bucket
-from tasks.statements import UNDO_TABLES, render
+from tasks.statements import render
 from tasks.warehouse import Session, open_session
 
 TAG = "retail-sales clean-staging"
@@ -24,8 +24,8 @@ DELETED_AT_ONCE_MAX = 1000
 
 DAY_S = 24 * 60 * 60
 
-_STAYING = {"SALES_FACT_UNDO": " AND UNDO_FATE <> 'held_back'", "SALES_REJECTED_UNDO": ""}
-"""Which rows of an undo log are not removed, however old."""
+UNDO_TABLES = {"SALES_FACT_UNDO": " AND UNDO_FATE <> 'held_back'", "SALES_REJECTED_UNDO": ""}
+"""What publishes have changed, as it was before, with the condition of the rows that are removed when they are old."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
     with session.transaction():
         session.query(render("publish/lock"), [0])
         undo = 0
-        for undo_table in UNDO_TABLES:
-            statement = render("retention/old_undo_rows", undo_table=undo_table, but=_STAYING[undo_table], **values)
+        for undo_table, but in UNDO_TABLES.items():
+            statement = render("retention/old_undo_rows", undo_table=undo_table, but=but, **values)
             ((rows,),) = session.query(statement)
             undo += int(rows)
         ((rejected,),) = session.query(render("retention/old_rejected_rows", **values))

@@ -17,9 +17,6 @@ from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
 _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 
-UNDO_TABLES = ("SALES_FACT_UNDO", "SALES_REJECTED_UNDO")
-"""What publishes have changed, as it was before."""
-
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
 
@@ -224,7 +221,18 @@ _REOPENED = f"""STATUS = CASE WHEN STARTSWITH(ETL_BATCH_ID, '{REPLAY}') THEN 'ST
     CLOSED_AT = NULL,
     CLOSED_BY_RUN_NUMBER = NULL"""
 
+_WHOLE_IN_PRODUCTION = """
+    SELECT SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS
+    FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
+    INNER JOIN ANALYTICS.ETL_BATCHES AS ENTRY ON ENTRY.RUN_NUMBER = SHOWN.RUN_NUMBER
+    GROUP BY SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS
+    HAVING SHOWN.STATUS = 'ROLLED_BACK' OR TO_VARCHAR(MIN(ENTRY.RECORDED_AT), 'YYYYMMDD') > SHOWN.BATCH_ID
+"""
+"""What production shows of each date and region, without dates that were loaded before they were over: their rest is
+lacking."""
+
 _COLUMN_LISTS = {
+    "whole_in_production": _WHOLE_IN_PRODUCTION,
     "open_statuses": OPEN_STATUSES,
     "heal": HEAL,
     "reopened": _REOPENED,

@@ -294,40 +294,48 @@ def test_a_date_whose_rejected_rows_were_released_goes_only_with_the_replay(
     assert tables.all() == before
 
 
-def test_a_rejected_row_that_a_replay_has_replaced_never_returns_without_its_date(
-    tables: Tables, day: date, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class StillBad:
+    """A date with a row that a replay has found bad again: the tables before it, the replay's batch."""
+
+    tables: Tables
+    day: date
+    before: tuple[list[Any], ...]
+    batch_id: str
+
+    def rows(self) -> list[Any]:
+        """Batch and status of the row, as often as it stands."""
+        of_key = "SELECT LEFT(ETL_BATCH_ID, 1), STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
+        return self.tables.world.sql(of_key, (f"back-{self.day}-bad",))
+
+
+@pytest.fixture
+def still_bad(tables: Tables, day: date, tmp_path: Path) -> StillBad:
     world = tables.world
     world.sql("UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP() WHERE CLOSED_AT IS NULL")
     before = tables.all()
     sell(world, day, "bad", quantity=0)
     sell(world, day, "good")
     load(world, day, tmp_path, "EUROPE")
-    batch_id = str(replay_rejected(return_state=True).message).partition(":")[0]
-    assert run(day).name == "Completed"
-    of_key = "SELECT STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
-    assert world.sql(of_key, (f"back-{day}-bad",)) == [("STILL_BAD",)]
-    assert run(batch_id).name == "Completed"
-    assert tables.all() == before
+    return StillBad(tables, day, before, str(replay_rejected(return_state=True).message).partition(":")[0])
+
+
+def test_a_rejected_row_that_a_replay_has_replaced_never_returns_without_its_date(still_bad: StillBad) -> None:
+    assert run(still_bad.day).name == "Completed"
+    assert still_bad.rows() == [("R", "STILL_BAD")]
+    assert run(still_bad.batch_id).name == "Completed"
+    assert still_bad.tables.all() == still_bad.before
 
 
 def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
-    tables: Tables, day: date, tmp_path: Path
+    still_bad: StillBad, tmp_path: Path
 ) -> None:
-    """The date is run again after a replay has found the row bad again, and then the replay goes."""
-    world = tables.world
-    world.sql("UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP() WHERE CLOSED_AT IS NULL")
-    before = tables.all()
-    sell(world, day, "bad", quantity=0)
-    sell(world, day, "good")
-    load(world, day, tmp_path, "EUROPE")
-    batch_id = str(replay_rejected(return_state=True).message).partition(":")[0]
-    load(world, day, tmp_path, "EUROPE")
-    of_key = "SELECT ETL_BATCH_ID, STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
-    assert run(batch_id).name == "Completed"
-    assert world.sql(of_key, (f"back-{day}-bad",)) == [(f"{day:%Y%m%d}", "OPEN")]
-    assert run(day).name == "Completed"
-    assert tables.all() == before
+    """The date is run again after the replay, and then the replay goes."""
+    load(still_bad.tables.world, still_bad.day, tmp_path, "EUROPE")
+    assert run(still_bad.batch_id).name == "Completed"
+    assert still_bad.rows() == [("2", "OPEN")]
+    assert run(still_bad.day).name == "Completed"
+    assert still_bad.tables.all() == still_bad.before
 
 
 KILLED = """
