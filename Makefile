@@ -15,8 +15,11 @@ override REGIONS := $(value REGIONS)
 override Q := $(value Q)
 export DATE REGIONS Q ROWS
 
+# Three stacks on two cores: while a test waits, others work.
+PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
+
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit bench bench-guard lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more bench bench-guard lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,11 +67,14 @@ watchdog: install ## look for late days and dead runs, without a Prefect server 
 ##@ Develop
 install: $(INSTALLED) ## make the virtual environment with everything in it
 
-test: test-unit ## run all tests, those that need a stack on two stacks side by side
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40 tests/integration
+test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FILE=tests/integration/publish]
+	@$(PYTEST) $(or $(FILE),-m "not more" tests/integration)
 
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit
+
+test-more: install ## run the tests that take minutes by themselves or install packages of Debian
+	@$(PYTEST) -m more tests/integration
 
 bench: install ## time the daily run beside its floor and its peers: make bench [ROWS=500000]
 	@$(BIN)/python -m benchmarks --rows "$${ROWS:-500000}"

@@ -37,6 +37,8 @@ class SnowflakeHostConnector(SnowflakeConnector):
             "schema": self.schema_,
             "warehouse": self.warehouse,
             "protocol": self.protocol,
+            # Else every connection asks six cloud providers' addresses where it runs, and waits for their answers.
+            "platform_detection_timeout_seconds": 0.0,
         }
         return self.credentials.get_client(**{**settings, **address, **connect_kwargs})
 

@@ -19,6 +19,8 @@ from tasks.errors import NeedsPersonError
 
 DEPLOYMENT = f"{DRILL_FLOW}/production"
 POLL_S = 2
+START_S_MAX = 600
+"""For a worker to begin the run that fails."""
 
 
 class DrillError(Exception):
@@ -38,16 +40,16 @@ def alert_drill(wait_s_max: int = 600, fail: bool = False) -> State:
     saying where the path ends.
 
     Args:
-        wait_s_max: Seconds to wait for the failed run, and again for its mail.
+        wait_s_max: Seconds to wait for the mail, once the run has failed.
         fail: Fail at once, on purpose. Set by the drill itself.
     """
     if fail:
         raise DrillError("this run fails on purpose, to prove that alerts arrive")
-    failed = start_failure(wait_s_max)
+    failed = start_failure()
     if failed.state is None or not failed.state.is_failed():
         state = failed.state_name
         return Failed(
-            message=f"{failed.name} is {state} after {wait_s_max} s and should have failed: is a worker alive, and "
+            message=f"{failed.name} is {state} after {START_S_MAX} s and should have failed: is a worker alive, and "
             "does it serve queue ops? See docs/runbook.md#drill"
         )
     get_run_logger().info("step=drill run=%s failed on purpose", failed.name)
@@ -61,13 +63,13 @@ def alert_drill(wait_s_max: int = 600, fail: bool = False) -> State:
     return Completed(message=f"a mail was sent {seconds:.0f} s after the failure")
 
 
-def start_failure(wait_s_max: int) -> FlowRun:
+def start_failure() -> FlowRun:
     """Starts the run that fails, as a run of its own, and waits for its end."""
     try:
         started = run_deployment(DEPLOYMENT, parameters={DRILL_PARAMETER: True}, timeout=0, as_subflow=False)
     except ObjectNotFound as error:
         raise NeedsPersonError(f"deployment {DEPLOYMENT} is missing: run `make deploy`") from error
-    give_up = time.monotonic() + wait_s_max
+    give_up = time.monotonic() + START_S_MAX
     run = read_flow_run(started.id)
     while not (run.state and run.state.is_final()) and time.monotonic() < give_up:
         time.sleep(POLL_S)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -58,6 +59,8 @@ _DDL = re.compile(
 )
 _VOLATILE = re.compile(r"\b(?:NEXTVAL|RANDOM|UUID|GEN_RANDOM_UUID)\(", re.IGNORECASE)
 
+STATEMENTS_KEPT_MAX = 200
+"""Parsed statements that are remembered: each is asked for three times, and clients repeat themselves."""
 LOCK_TIMEOUT_S = 43_200
 """Snowflake's own default for LOCK_TIMEOUT."""
 CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.TruncateTable)
@@ -112,8 +115,9 @@ def lock_timeout_in(command: str) -> int | None:
     return int(setting[1] or LOCK_TIMEOUT_S) if setting else None
 
 
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
 def parse(command: str) -> Expr:
-    """Parse a statement of Snowflake's, as the stand-in is to understand it."""
+    """Parse a statement of Snowflake's, as the stand-in is to understand it; for reading, as it is kept."""
     if _LACKED.match(command) or _LOCK_TIMEOUT.match(command):
         return transforms.SUCCESS_NOP.copy()
     try:
@@ -141,6 +145,11 @@ def parse(command: str) -> Expr:
     for option in list(statement.find_all(exp.CopyParameter)):
         _understand(option)
     return statement
+
+
+def parse_to_change(command: str) -> Expr:
+    """Parse a statement, for one who rewrites it."""
+    return parse(command).copy()
 
 
 def _understand(option: exp.CopyParameter) -> None:
@@ -290,7 +299,7 @@ def mend_fakesnow(server: Any) -> None:
         connection: duckdb.DuckDBPyConnection = server.shared_fs.duck_conn.cursor()
         return connection
 
-    server.parse_one = cursor.parse_one = parse
+    server.parse_one, cursor.parse_one = parse, parse_to_change
     server.from_binding = exact_numbers(server.from_binding)
     transforms.numeric_agg_implicit_cast = keep_decimals
     copy_into._describe_table = with_temporary_tables(copy_into._describe_table)

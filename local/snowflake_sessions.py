@@ -413,6 +413,10 @@ class Cursor(cursor.FakeSnowflakeCursor):
             table = self.session.shared_table(transformed)
             self.session.changes.append(Change(transformed, params, table, self._arrow_table))
 
+    def _describe_last_sql(self) -> list[Any]:
+        """The columns of the answer. The statement is DuckDB's already: fakesnow would parse and write it once more."""
+        return self._duck_conn.execute(f"DESCRIBE {self._last_sql}", self._last_params).fetchall()
+
     def _forget_loads(self, table: exp.Table) -> None:
         self._duck_conn.execute(
             f"DELETE FROM {table.catalog or self.session.database}._fs_information_schema._fs_load_history "

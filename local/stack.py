@@ -151,6 +151,8 @@ def _prefect_environment(plan: Plan) -> dict[str, str]:
         # Only runs that pause, and notifications of the kind that automations replaced, need these loops.
         "PREFECT_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
         "PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED": "false",
+        # It would write each event into the log as well, for nobody.
+        "PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED": "false",
     }
 
 

@@ -17,6 +17,7 @@ from prefect.cli import app
 from typer.testing import CliRunner
 
 from local.environment import CHECKOUT
+from tests.integration.server import events_enabled
 
 COMMAND_S_MAX = 300
 _ONE_AT_A_TIME = threading.Lock()
@@ -47,7 +48,7 @@ def run_command(command: str, environment: Mapping[str, str], directory: Path = 
 def run_prefect(arguments: list[str], environment: Mapping[str, str], directory: Path = CHECKOUT) -> Ended:
     """Runs the `prefect` command against the server of the current settings; its output has no line breaks of its
     own."""
-    with _ONE_AT_A_TIME, pytest.MonkeyPatch.context() as patch:
+    with _ONE_AT_A_TIME, events_enabled(), pytest.MonkeyPatch.context() as patch:
         for name, value in {**environment, "COLUMNS": "500"}.items():
             patch.setenv(name, value)
         patch.chdir(directory)

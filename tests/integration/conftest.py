@@ -1,11 +1,11 @@
-"""The real local stack, started once for all integration tests in a directory of its own, and hands to work with it."""
+"""The real local stack, started once for all integration tests of a process, and hands to work with it."""
 
 import os
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,22 +15,30 @@ from typing import Any
 
 import psycopg2
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_EXPERIMENTAL_EVENTS,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 from prefect.states import State
 from prefect.variables import Variable
+from xdist.scheduler import LoadFileScheduling
 
 from blocks.register import register, warehouse_blocks
 from expectations.regions import REGIONS
 from flows.daily_sales import daily_sales
 from flows.setup_warehouse import setup_warehouse
 from flows.states import report_of
-from local import generator, stack
+from local import generator, postgres, stack
 from local.environment import HOST, read_stack_env
 from tasks.begin import begin
 from tasks.extract import extract
 from tasks.ready import check_ready
 from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session
+from tests.integration.keeper import MARK, kept_directory, sweep
+from tests.reporting import keep_logs
 
 STOP_S_MAX = 15
 WAIT_S_MAX = 600
@@ -57,6 +65,12 @@ class World:
     """The stack as a test uses it: rows into sources, runs, questions to the warehouse."""
 
     environment: Mapping[str, str]
+    asking: Session
+    """A session for the questions of tests: to open one takes as long as a question."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which opens sessions of its own."""
+        return World, (self.environment, None)
 
     def source(self, region: str) -> Any:
         """A psycopg2 connection as the owner of a region's database."""
@@ -100,15 +114,13 @@ class World:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of the warehouse; by the environment, because loading a block takes longer than a statement."""
-        _, connector = warehouse_blocks(self.environment)
-        with open_session(connector, "ETL_WH", "test") as session:
+        """A session of the warehouse of its own."""
+        with session_of(self.environment) as session:
             yield session
 
     def sql(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
-        """Asks the warehouse."""
-        with self.session() as session:
-            return session.query(statement, values)
+        """Asks the warehouse, in the thread of the test."""
+        return self.asking.query(statement, values)
 
     def end_transactions(self) -> None:
         """Ends what lost clients have left open, as an operator does who does not wait until the warehouse does it."""
@@ -117,7 +129,7 @@ class World:
                 session.query(f"SELECT SYSTEM$ABORT_TRANSACTION({transaction_id})")
 
     def tidy(self) -> None:
-        """In the sources only the year that the stack brings; no attempt without an end, no key of two regions.
+        """In the sources no sales but those of the real year; no attempt without an end, no key of two regions.
 
         Other tests leave all of that on purpose.
         """
@@ -145,6 +157,14 @@ class World:
             yield
         finally:
             Variable.set(name, before.value, overwrite=True)
+
+
+@contextmanager
+def session_of(environment: Mapping[str, str]) -> Iterator[Session]:
+    """A session of the warehouse; by the environment, because loading a block takes longer than a statement."""
+    _, connector = warehouse_blocks(environment)
+    with open_session(connector, "ETL_WH", "test") as session:
+        yield session
 
 
 def free_port() -> int:
@@ -188,14 +208,20 @@ def good_sale(region: str, day: date = date(2024, 1, 1)) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def world() -> Iterator[World]:
-    """The stack with the real year in its databases, registered and set up."""
-    directory = Path(tempfile.mkdtemp(prefix="retail-sales-test-"))
-    # PostgreSQL refuses to run as root and runs as a user of its own, which has to reach its data.
-    directory.chmod(0o711)
+def directory() -> Iterator[Path]:
+    """For stacks, each in a directory of its own below: they end with the tests, even when these are killed."""
+    with kept_directory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The stack with empty source tables, registered and set up."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
-        patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "15")
+        patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory / "stack"))
+        patch.setenv("RETAIL_SALES_SAMPLE_DATA", "none")
+        patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "8")
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             # From a shell that has read another stack's environment.
             patch.delenv(name)
@@ -203,14 +229,33 @@ def world() -> Iterator[World]:
         environment = read_stack_env() | IMPATIENT
         for name, value in environment.items():
             patch.setenv(name, value)
-        updates = {PREFECT_API_URL: environment["PREFECT_API_URL"], PREFECT_LOGGING_TO_API_ENABLED: False}
+        updates = {
+            PREFECT_API_URL: environment["PREFECT_API_URL"],
+            PREFECT_LOGGING_TO_API_ENABLED: False,
+            PREFECT_EXPERIMENTAL_EVENTS: False,
+        }
         try:
             with temporary_settings(updates=updates):
                 register(os.environ)
                 setup_warehouse()
-                yield World(environment)
+                with session_of(environment) as asking:
+                    yield World(environment, asking)
         finally:
-            stack.clean()
+            if request.session.testsfailed:
+                keep_logs(directory / "stack")
+
+
+@pytest.fixture(scope="session")
+def year(world: World) -> None:
+    """The real year in the stack's databases, and nothing else."""
+
+    def fill(region: str) -> None:
+        world.change(region, "TRUNCATE sales_transactions")
+        postgres.fill(region, world.environment[f"PG_{region}_OWNER_URL"], lambda _: None)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(REGIONS)) as pool:
+        patch.delenv("RETAIL_SALES_SAMPLE_DATA")
+        list(pool.map(fill, REGIONS))
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +275,38 @@ def day(request: pytest.FixtureRequest) -> date:
 
 
 _DAYS = pytest.StashKey[list[str]]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Ends what killed runs have left, once for all workers."""
+    if not hasattr(session.config, "workerinput"):
+        sweep()
+
+
+YEAR = ("local/test_stack.py", "deployments/test_runs.py", "test_command_line.py", "test_daily_run.py")
+"""What asks for the real year, for one worker: it takes a while to load."""
+LONGEST_FIRST = ("publish/test_crashes.py", "deployments/test_kills.py", "test_reconcile.py", *YEAR)
+"""So that no worker begins with one of these when the others have nothing left to do."""
+
+
+class Scopes(LoadFileScheduling):
+    """Gives each worker one file after the other, for a stack is one worker's."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "year" if file.removeprefix("tests/integration/") in YEAR else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scopes:
+    return Scopes(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0].removeprefix("tests/integration/")
+        return LONGEST_FIRST.index(file) if file in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 def wait_for(happened: Callable[[], Any], what: str) -> None:

@@ -6,16 +6,20 @@ They are forked from one that has imported the flows, so that a program begins a
 import multiprocessing
 import os
 import runpy
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import prefect.context
 import pytest
+from prefect.logging.configuration import setup_logging
 
+from local.environment import CHECKOUT
 from tests.integration.commands import Ended
 
 END_S_MAX = 600
@@ -23,14 +27,23 @@ END_S_MAX = 600
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(
     [
+        "deployments.apply",
+        "flows.alert_drill",
+        "flows.backfill",
+        "flows.check_setup",
         "flows.clean_staging",
         "flows.daily_sales",
+        "flows.list_rejected",
         "flows.reconcile",
         "flows.replay_rejected",
         "flows.rollback",
         "flows.send_alert",
-        "tests.integration.publish.harness",
-        "tests.integration.publish.statements",
+        "flows.watchdog",
+        "prefect.engine",
+        "tests.integration.histories.test_histories",
+        "tests.integration.processes",
+        "tests.integration.publish.test_crashes",
+        "tests.integration.test_keeper",
     ]
 )
 
@@ -53,30 +66,43 @@ def end_of(process: ForkServerProcess) -> int:
 
 @dataclass(frozen=True)
 class Program:
-    """A program that runs; `log` takes what it prints."""
+    """A program that runs; the logs take what it prints."""
 
     arguments: tuple[str, ...]
     process: ForkServerProcess
-    log: Path
+    logs: Path
 
     def ended(self) -> Ended:
-        """How it ended; what it printed on either stream is `stdout`."""
-        code, output = end_of(self.process), self.log.read_text()
-        self.log.unlink()
-        return Ended(self.arguments, code, output)
+        """How it ended."""
+        code = end_of(self.process)
+        output, errors = ((self.logs / name).read_text() for name in ("stdout", "stderr"))
+        shutil.rmtree(self.logs)
+        return Ended(self.arguments, code, output, errors)
 
 
-def start_python(*arguments: str) -> Program:
-    """What `python -m <module> ...` or `python -c <code> ...` runs."""
-    descriptor, log = tempfile.mkstemp(prefix="retail-sales-program-")
-    os.close(descriptor)
-    return Program(arguments, start_process(_run, log, *arguments), Path(log))
+def start_python(*arguments: str, environment: Mapping[str, str] | None = None, directory: Path = CHECKOUT) -> Program:
+    """What `python -m <module> ...` or `python -c <code> ...` runs, in this environment or another one."""
+    logs = Path(tempfile.mkdtemp(prefix="retail-sales-program-"))
+    given = dict(os.environ if environment is None else environment)
+    return Program(arguments, start_process(_run, logs, given, directory, *arguments), logs)
 
 
-def _run(log: str, kind: str, program: str, *arguments: str) -> None:
-    with open(log, "w") as stream:
-        os.dup2(stream.fileno(), sys.stdout.fileno())
-        os.dup2(stream.fileno(), sys.stderr.fileno())
+def run_python(*arguments: str, environment: Mapping[str, str] | None = None, directory: Path = CHECKOUT) -> Ended:
+    """Starts it and waits for its end."""
+    return start_python(*arguments, environment=environment, directory=directory).ended()
+
+
+def _run(logs: Path, environment: dict[str, str], directory: Path, kind: str, program: str, *arguments: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with (logs / ("stdout" if stream is sys.stdout else "stderr")).open("w") as log:
+            os.dup2(log.fileno(), stream.fileno())
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    # Prefect has read its settings and the levels of its logs when it was imported; it adds to the settings there are.
+    prefect.context.GLOBAL_SETTINGS_CONTEXT = None
+    prefect.context.GLOBAL_SETTINGS_CONTEXT = prefect.context.root_settings_context()
+    setup_logging(incremental=False)
     sys.argv = [program if kind == "-m" else kind, *arguments]
     if kind == "-m":
         sys.modules.pop(program, None)

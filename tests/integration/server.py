@@ -1,13 +1,22 @@
 """The stack's Prefect server, asked by its REST API."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
-
-from tests.integration.conftest import POLL_S
+from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
 
 BUSY_TRIES_MAX = 20
+POLL_S = 0.5
+
+
+@contextmanager
+def events_enabled() -> Iterator[None]:
+    """Events and automations for what runs in this process; a third of the server's work is events."""
+    with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
+        yield
 
 
 class PatientClient(httpx.Client):

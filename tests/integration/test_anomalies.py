@@ -5,9 +5,9 @@ from datetime import date
 from typing import Any
 
 import httpx
-from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
 
 from tests.integration.conftest import World
+from tests.integration.server import events_enabled
 
 WAIT_S_MAX = 300
 
@@ -30,7 +30,7 @@ def test_a_new_column_is_loaded_all_the_same_reported_and_told_with_its_run(worl
     world.fill(day, rows=120, regions=("EUROPE",))
     world.change("EUROPE", "ALTER TABLE sales_transactions ADD COLUMN loyalty_tier text")
     try:
-        with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
+        with events_enabled():
             run = world.run(day, ["EUROPE"])
     finally:
         world.change("EUROPE", "ALTER TABLE sales_transactions DROP COLUMN loyalty_tier")

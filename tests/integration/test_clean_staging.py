@@ -14,7 +14,7 @@ from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.attempt import Attempt
 from tests.integration.conftest import World, good_sale
-from tests.integration.processes import start_python
+from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, publish_staged, stage_attempt
 
 OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
@@ -195,8 +195,8 @@ def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, t
     attempt = staged(left.world, day, tmp_path, publish=True)
     files = left.files(attempt)
     age(left.world, attempt, 36)
-    killed = start_python("-c", KILLED).ended()
-    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    killed = run_python("-c", KILLED)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(left.files(attempt)) == len(files) - 1 > 0
     run_to_end()
     assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
@@ -214,7 +214,7 @@ def test_two_at_once_and_a_daily_run_beside_them(left: Leftovers, tmp_path: Path
         start_python("-m", "flows.clean_staging"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stderr for end in ends)
     assert set(world.ledger(f"{DAILY:%Y%m%d}").values()) == {"PUBLISHED"}
     assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
     assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{DAILY:%Y%m%d}",)) == [(120,)]

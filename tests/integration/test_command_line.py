@@ -1,14 +1,14 @@
 """`python -m flows.daily_sales` ends in one line and an exit code."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from tests.integration.conftest import World
+from tests.integration.processes import run_python
 
 
+@pytest.mark.usefixtures("year")
 @pytest.mark.parametrize(
     ("arguments", "code", "last_line"),
     [
@@ -19,8 +19,7 @@ from tests.integration.conftest import World
     ],
 )
 def test_its_end_is_one_line_and_an_exit_code(world: World, arguments: list[str], code: int, last_line: str) -> None:
-    command = [sys.executable, "-m", "flows.daily_sales", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    ended = run_python("-m", "flows.daily_sales", *arguments)
     assert ended.returncode == code, ended.stderr
     # The message of a refused parameter takes several lines; before them stands Prefect's log.
     end = (ended.stdout if code == 0 else ended.stderr).splitlines()[-4:]
@@ -29,9 +28,8 @@ def test_its_end_is_one_line_and_an_exit_code(world: World, arguments: list[str]
 
 
 def test_without_a_server_it_ends_in_one_line_that_says_so(world: World) -> None:
-    command = [sys.executable, "-m", "flows.daily_sales", "2017-12-24", "EUROPE"]
     nowhere = os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, env=nowhere)
+    ended = run_python("-m", "flows.daily_sales", "2017-12-24", "EUROPE", environment=nowhere)
     assert ended.returncode == 1
     assert ended.stderr.startswith(
         "daily-sales: PREFECT_API_URL is 'http://127.0.0.1:9/api': no Prefect server answers"

@@ -2,12 +2,15 @@
 
 from datetime import date
 
+import pytest
+
 from tests.integration.conftest import World
 
 REAL_DAY = date(2017, 12, 16)
 """A day that no other test loads."""
 
 
+@pytest.mark.usefixtures("year")
 def test_a_real_day_is_published_and_a_second_run_changes_nothing(world: World) -> None:
     first = world.run(REAL_DAY)
     assert first.state.name == "Completed", first.state.message

@@ -17,6 +17,8 @@ from local.environment import CHECKOUT
 from tests.integration.conftest import World, free_port, stop
 from tests.integration.server import PatientClient, clear_the_way
 
+pytestmark = [pytest.mark.more, pytest.mark.usefixtures("year")]
+
 ANSWER_S_MAX = 300
 CACHES = {"PIP_NO_CACHE_DIR", "UV_NO_CACHE"}
 """What keeps the image small; without a cache the test would download everything again."""

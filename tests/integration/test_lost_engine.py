@@ -1,12 +1,9 @@
 """A flow whose Prefect server is lost between two tasks ends: it does not wait for a task that nobody creates."""
 
-import os
 import signal
-import subprocess
-import sys
 
-from local.environment import CHECKOUT
 from tests.integration.conftest import World
+from tests.integration.processes import run_python
 
 FLOW = """
 import os
@@ -33,13 +30,9 @@ with proxy_to(api.port) as server:
     with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.port}/api"}):
         loads_twice()
 """
-END_S_MAX = 300
 
 
 def test_it_ends_by_a_signal(world: World) -> None:
-    environment = {**os.environ, **world.environment}
-    ended = subprocess.run(
-        [sys.executable, "-c", FLOW], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=END_S_MAX
-    )
+    ended = run_python("-c", FLOW)
     assert "Prefect has given this run up" in ended.stderr, ended.stderr
     assert ended.returncode in (1, -signal.SIGTERM), ended.stderr

@@ -28,7 +28,7 @@ from tasks.reconcile.fingerprint import COMPARED_COLUMNS, source_fingerprint, ta
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
 from tests.integration.conftest import World, good_sale
-from tests.integration.processes import start_python
+from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, source_engine, stage_attempt
 
 DIRT = generator.Dirt.of(0.1)
@@ -483,8 +483,8 @@ reconcile(start_date=sys.argv[2], end_date=sys.argv[2], regions=["EUROPE"], heal
 @pytest.mark.parametrize("at", ["publish/close_rejected", "reconcile/count_marked"])
 def test_killed_in_the_middle_the_next_one_does_the_rest(shop: Shop, tmp_path: Path, at: str) -> None:
     differences(shop, tmp_path)
-    killed = start_python("-c", KILLED, at, str(shop.day)).ended()
-    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    killed = run_python("-c", KILLED, at, str(shop.day))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     shop.world.end_transactions()
     assert shop.sales()["removed"] == ("3.00", "2")
     shop.reconcile(heal_deleted=True)
@@ -503,7 +503,7 @@ def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> 
         start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stderr for end in ends)
     assert shop.amounts() == AMOUNTS_AFTER
     ((twice,),) = shop.world.sql("SELECT COUNT(*) - COUNT(DISTINCT SALE_ID) FROM SALES_FACT")
     assert twice == 0

@@ -17,7 +17,7 @@ from tasks import replay
 from tasks.errors import NeedsPersonError
 from tasks.replay import Replayed
 from tests.integration.conftest import World, good_sale
-from tests.integration.processes import start_python
+from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
 
@@ -285,8 +285,8 @@ replay_rejected()
 def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till: Till, tmp_path: Path) -> None:
     broken_day(till, tmp_path)
     before = till.tables()
-    killed = start_python("-c", KILLED).ended()
-    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    killed = run_python("-c", KILLED)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert till.tables() == before
     till.world.end_transactions()
     assert counts(run()) == ENDS
@@ -302,6 +302,6 @@ def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> 
         start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stderr for end in ends)
     assert till.statuses() == STATUSES_AFTER
     assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]

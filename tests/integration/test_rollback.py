@@ -19,7 +19,7 @@ from tasks import rollback as rollback_task
 from tasks import verify
 from tasks.statements import render
 from tests.integration.conftest import World, good_sale
-from tests.integration.processes import start_python
+from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import load
 
 REASON = "the till sent test sales"
@@ -360,8 +360,8 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(
     before = tables.all()
     load(tables.world, following, tmp_path, "EUROPE", "US_WEST")
     after = tables.all()
-    killed = start_python("-c", KILLED, str(following)).ended()
-    assert killed.returncode == -signal.SIGKILL, killed.stdout
+    killed = run_python("-c", KILLED, str(following))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert tables.all() == after
     tables.world.end_transactions()
     assert run(following).name == "Completed"
@@ -381,7 +381,7 @@ def test_two_at_once_and_a_daily_run_beside_them(tables: Tables, day: date, tmp_
         start_python("-m", "flows.daily_sales", str(other), "EUROPE"),
     ]
     ends = [program.ended() for program in programs]
-    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stdout for end in ends)
+    assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stderr for end in ends)
     said = sorted("was rolled back before" in output for output in (ends[0].stdout, ends[1].stdout))
     assert said == [False, True]
     batch = f"{other:%Y%m%d}"
@@ -411,10 +411,10 @@ def test_the_command_line_takes_date_and_reason(tables: Tables, day: date, tmp_p
     load(tables.world, day, tmp_path, "EUROPE")
     after = tables.all()
     for wrong in ([str(day), "--dry-run"], [str(day), REASON, "--dryrun"]):
-        done = start_python("-m", "flows.rollback", *wrong).ended()
-        assert done.returncode == 2, done.stdout
+        done = run_python("-m", "flows.rollback", *wrong)
+        assert done.returncode == 2, done.stderr
         assert tables.all() == after, "a slip of the pen is no rollback"
-    done = start_python("-m", "flows.rollback", "--dry-run", str(day), REASON).ended()
-    assert done.returncode == 0, done.stdout
+    done = run_python("-m", "flows.rollback", "--dry-run", str(day), REASON)
+    assert done.returncode == 0, done.stderr
     assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in done.stdout
     assert tables.all() == after

@@ -1,8 +1,6 @@
 """The drill proves the whole path: a run fails, an automation sees it, send-alert runs, the mail arrives."""
 
 import mailbox
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,13 +16,14 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import sync_compatible
 
-from local.environment import CHECKOUT, state_dir
+from local.environment import state_dir
 from tests.integration.conftest import World
+from tests.integration.processes import start_python
+from tests.integration.server import events_enabled
 
 START_S_MAX = 300
 DRILL_S_MAX = 600
-NO_MAIL_S = 60
-"""Long enough for the drill's own run to fail."""
+NO_MAIL_S = 1
 
 SERVE = """
 from prefect import serve
@@ -58,21 +57,27 @@ async def remove(automation: UUID | None, *deployments: UUID) -> None:
             await client.delete_deployment(deployment)
 
 
+@pytest.fixture(autouse=True)
+def _automations_enabled() -> Iterator[None]:
+    with events_enabled():
+        yield
+
+
 @pytest.fixture
 def served(world: World) -> Iterator[tuple[UUID, UUID]]:
     """The drill and send-alert, served by a process of their own; answers the ids of their deployments."""
-    process = subprocess.Popen([sys.executable, "-c", SERVE], cwd=CHECKOUT)
+    served = start_python("-c", SERVE)
     give_up = time.monotonic() + START_S_MAX
     ids: list[UUID] = []
     while len(ids) < 2:
-        assert process.poll() is None
+        assert served.process.is_alive()
         assert time.monotonic() < give_up
         time.sleep(0.5)
         found = [deployment_id(name) for name in ("alert-drill/production", "send-alert/production")]
         ids = [found_id for found_id in found if found_id]
     yield ids[0], ids[1]
-    process.terminate()
-    process.wait(START_S_MAX)
+    served.process.terminate()
+    served.ended()
     remove(None, *ids)
 
 

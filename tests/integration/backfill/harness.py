@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from prefect.states import State
 from flows.backfill import backfill
 from flows.daily_sales import daily_sales
 from local.environment import CHECKOUT
+from tests.integration.processes import start_python
 
 POOL, SLOT = "backfill-tests", "load"
 WAIT_S_MAX = 600
@@ -96,12 +96,12 @@ async def _remove(queue: Queue) -> None:
 def running(run: FlowRun) -> Iterator[None]:
     """The process that a worker starts for a run, waited for at the end."""
     environment = {**os.environ, "PREFECT__FLOW_RUN_ID": str(run.id)}
-    with subprocess.Popen([sys.executable, "-m", "prefect.engine"], cwd=CHECKOUT, env=environment) as process:
-        try:
-            yield
-            process.wait(WAIT_S_MAX)
-        finally:
-            process.kill()
+    engine = start_python("-m", "prefect.engine", environment=environment)
+    try:
+        yield
+        engine.ended()
+    finally:
+        engine.process.kill()
 
 
 def execute(run: FlowRun) -> State:

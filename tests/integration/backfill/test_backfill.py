@@ -1,7 +1,5 @@
 """What the ledger lacks is found and loaded; what it does not lack is left alone."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +17,6 @@ from tasks.batch import Batch
 from tasks.ledger import Entry, record, start_attempt
 from tasks.watch.late_and_dead import read_unpublished
 from tests.integration.backfill.harness import (
-    WAIT_S_MAX,
     execute,
     queue_with_one_slot,
     read,
@@ -29,6 +26,7 @@ from tests.integration.backfill.harness import (
     wait_for_child,
 )
 from tests.integration.conftest import World, good_sale
+from tests.integration.processes import run_python
 
 OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
 
@@ -173,8 +171,7 @@ def test_a_missing_region_is_healed_and_a_failing_date_stops_no_other(world: Wor
     ],
 )
 def test_a_mistake_on_the_command_line_is_told_at_its_end(world: World, arguments: list[str], last_line: str) -> None:
-    command = [sys.executable, "-m", "flows.backfill", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S_MAX)
+    ended = run_python("-m", "flows.backfill", *arguments)
     assert ended.returncode == 1
     assert last_line in ended.stderr.splitlines()[-1]
 

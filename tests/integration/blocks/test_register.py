@@ -10,17 +10,13 @@ from prefect.variables import Variable
 
 from local.environment import CHECKOUT
 from tests.integration.conftest import World
+from tests.integration.processes import run_python
 
 
 def test_without_an_address_it_registers_in_prefects_own_database_and_says_so(world: World, tmp_path: Path) -> None:
     environment = {name: value for name, value in world.environment.items() if not name.startswith("PREFECT_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "blocks.register"],
-        env={**environment, "PATH": "", "PREFECT_HOME": str(tmp_path)},
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-    )
+    own = {**environment, "PATH": "", "PREFECT_HOME": str(tmp_path)}
+    done = run_python("-m", "blocks.register", environment=own)
     assert done.returncode == 0, done.stderr
     assert "variable min_record_count: created ('100')" in done.stdout
     last = done.stdout.splitlines()[-1]

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,13 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
 
 from deployments.apply import apply
-from local.environment import CHECKOUT, HOST
+from local.environment import HOST
 from tests.integration.commands import run_prefect
 from tests.integration.conftest import World, stop, wait_for
-from tests.integration.server import PatientClient, clear_the_way
+from tests.integration.processes import run_python
+from tests.integration.server import PatientClient, clear_the_way, events_enabled
 
 RUN_ALL = """
 import sys
@@ -69,8 +68,7 @@ class Operator:
 
     def execute_all(self, flow_run_ids: Iterable[str]) -> None:
         """Runs flow runs one after the other in one process, which imports everything once."""
-        command = [sys.executable, "-c", RUN_ALL, *flow_run_ids]
-        subprocess.run(command, env=self.environment, cwd=self.directory, capture_output=True, check=False)
+        run_python("-c", RUN_ALL, *flow_run_ids, environment=self.environment, directory=self.directory)
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:
         """A flow run as the API answers it."""
@@ -133,7 +131,7 @@ class Operator:
     def apply(self) -> list[str]:
         """`make deploy` in this process: its lines."""
         lines: list[str] = []
-        with automations_enabled():
+        with events_enabled():
             apply(self.environment, lines.append)
         return lines
 
@@ -141,12 +139,6 @@ class Operator:
 def distinct(things: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each once. The server acts at least once on an event: again, when its database was locked while it noted that."""
     return [thing for number, thing in enumerate(things) if thing not in things[:number]]
-
-
-@contextmanager
-def automations_enabled() -> Iterator[None]:
-    with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
-        yield
 
 
 @pytest.fixture(scope="session")
@@ -171,8 +163,7 @@ def sink() -> Iterator[Sink]:
 def operator(world: World, sink: Sink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """Deployed as `make deploy` does it; schedules are paused, so that only what a test starts runs."""
     environment = {**os.environ, **world.environment, "ALERT_WEBHOOK_URL": sink.url}
-    command = [sys.executable, "-m", "deployments.apply"]
-    deployed = subprocess.run(command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    deployed = run_python("-m", "deployments.apply", environment=environment)
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     with PatientClient(base_url=world.environment["PREFECT_API_URL"], timeout=60) as api:
         operator = Operator(environment, tmp_path_factory.mktemp("elsewhere"), api, sink)

@@ -12,7 +12,8 @@ from prefect.events import emit_event
 from deployments.automations import TERMINAL, Limits, apply_automations, planned_automations
 from expectations.regions import REGIONS
 from tests.integration.conftest import World, wait_for
-from tests.integration.deployments.conftest import Operator, automations_enabled
+from tests.integration.deployments.conftest import Operator
+from tests.integration.server import events_enabled
 
 DAILY = "daily-sales/production"
 USUAL = Limits(sla=timedelta(minutes=120))
@@ -30,7 +31,7 @@ def apply_limits(operator: Operator, limits: Limits) -> None:
         async with get_client() as client:
             await apply_automations(client, planned)
 
-    with automations_enabled():
+    with events_enabled():
         asyncio.run(on_the_server())
 
 
@@ -84,7 +85,7 @@ def emit_anomaly(flow_run_id: str) -> None:
         "related": [{"prefect.resource.id": f"prefect.flow-run.{flow_run_id}", "prefect.resource.role": "flow-run"}],
         "payload": {"date": "2018-03-06", "region": "EUROPE", "what": "row-count", "message": "half the rows"},
     }
-    with automations_enabled():
+    with events_enabled():
         emit_event(**event)
 
 

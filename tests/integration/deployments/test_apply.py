@@ -1,13 +1,10 @@
 """Applying again: nothing twice, what is gone is removed, what an operator has set stays."""
 
-import subprocess
-import sys
-
 import pytest
 
 from deployments.pool import QUEUES
-from local.environment import CHECKOUT
 from tests.integration.deployments.conftest import Operator
+from tests.integration.processes import run_python
 
 DAILY = "daily-sales/production"
 FOREIGN = "somebody else's"
@@ -58,14 +55,8 @@ def test_a_paused_schedule_stays_paused(operator: Operator, again: list[str]) ->
 
 
 def test_a_server_that_does_not_answer_is_named_in_one_line(operator: Operator) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "deployments.apply"],
-        env=operator.environment | {"PREFECT_API_URL": "http://127.0.0.1:9/api"},
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    nowhere = operator.environment | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    ran = run_python("-m", "deployments.apply", environment=nowhere)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
         "deploy: no Prefect server answers at PREFECT_API_URL=http://127.0.0.1:9/api (ConnectError): "

@@ -23,7 +23,7 @@ class Loads:
 
 
 @pytest.fixture(scope="module")
-def loads(operator: Operator, worker: None) -> Loads:
+def loads(operator: Operator, worker: None, year: None) -> Loads:
     operator.clear_the_way()
     ids = side_by_side(
         lambda: operator.start(DAILY, "-p", "date=2017-12-23"),

@@ -2,12 +2,9 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
@@ -44,15 +41,12 @@ def call(module: str, *arguments: str, directory: Path | str, **environment: str
 
 
 @pytest.fixture(scope="module")
-def other() -> Iterator[Path]:
+def other(directory: Path) -> Path:
     """A second stack beside the tests' own, without rows."""
-    directory = Path(tempfile.mkdtemp(prefix="retail-sales-other-"))
-    directory.chmod(0o711)
-    started = call("local", "up", directory=directory)
+    other = directory / "other"
+    started = call("local", "up", directory=other)
     assert started.returncode == 0, started.stderr
-    yield directory
-    call("local", "clean", directory=directory)
-    shutil.rmtree(directory, ignore_errors=True)
+    return other
 
 
 def test_every_promised_address_is_written_and_private(world: World) -> None:
@@ -80,6 +74,7 @@ def test_the_reader_may_only_read(world: World) -> None:
             cursor.execute("DELETE FROM sales_transactions")
 
 
+@pytest.mark.usefixtures("year")
 def test_the_four_databases_hold_the_real_year(world: World) -> None:
     rows = {}
     for region in REGIONS:
@@ -142,6 +137,7 @@ def test_down_keeps_the_data_and_clean_removes_them(other: Path) -> None:
     assert not other.exists()
 
 
+@pytest.mark.usefixtures("year")
 def test_sql_asks_the_warehouse_and_the_staged_files(world: World) -> None:
     directory = Path(world.environment["PREFECT_HOME"]).parent
     world.run("2017-12-22")
@@ -170,6 +166,7 @@ def test_a_date_that_cannot_be_stops_before_anything_is_started(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("year")
 def test_make_run_prints_the_tables_and_writes_them_as_json(world: World) -> None:
     directory = Path(world.environment["PREFECT_HOME"]).parent
     done = call("local.run", "20171221", directory=directory)
@@ -189,6 +186,7 @@ def test_make_run_prints_the_tables_and_writes_them_as_json(world: World) -> Non
     assert {"quality-gate", "load", "publish", "verify"} <= set(outcome["seconds"])
 
 
+@pytest.mark.usefixtures("year")
 def test_make_run_of_some_regions_loads_these_alone(world: World) -> None:
     directory = Path(world.environment["PREFECT_HOME"]).parent
     done = call("local.run", "2017-12-20", "EUROPE US_WEST", directory=directory)
@@ -198,6 +196,7 @@ def test_make_run_of_some_regions_loads_these_alone(world: World) -> None:
     assert world.ledger("20171220") == {"US_WEST": "PUBLISHED", "EUROPE": "PUBLISHED"}
 
 
+@pytest.mark.usefixtures("year")
 def test_make_run_shows_the_tables_of_a_refused_batch(world: World) -> None:
     directory = Path(world.environment["PREFECT_HOME"]).parent
     with world.variable("max_rejected_percentage", "0"):

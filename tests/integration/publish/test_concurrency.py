@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.publish import Publication, Staged
+from tasks.warehouse import Session
 from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.processes import start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
@@ -41,9 +42,9 @@ def fill(world: World, day: date, region: str = "EUROPE") -> None:
     world.insert(region, *(good_sale(region, day) | {"sale_id": f"{number}-{day}"} for number in range(ROWS)))
 
 
-def amounts(world: World, day: date) -> list[tuple[Any, ...]]:
+def amounts(asking: Session, day: date) -> list[tuple[Any, ...]]:
     """How many sales of the day stand in the table with each amount."""
-    return world.sql(
+    return asking.query(
         "SELECT TOTAL_AMOUNT::VARCHAR, COUNT(*), COUNT(DISTINCT SALE_ID) FROM SALES_FACT WHERE SALE_ID LIKE ? "
         "GROUP BY 1 ORDER BY 1",
         (f"%-{day}",),
@@ -53,7 +54,7 @@ def amounts(world: World, day: date) -> list[tuple[Any, ...]]:
 def assert_as_if_one_had_run(world: World, day: date) -> None:
     """Each sale stands once, one run inserted all of them, and every attempt has an end that is no failure."""
     batch_id = f"{day:%Y%m%d}"
-    assert amounts(world, day) == [("3.00", ROWS, ROWS)]
+    assert amounts(world.asking, day) == [("3.00", ROWS, ROWS)]
     ended = world.sql(
         "SELECT RUN_NUMBER, STATUS, INSERTED, UPDATED, UNCHANGED FROM ETL_BATCHES "
         "WHERE BATCH_ID = ? AND REGION = 'EUROPE' AND STATUS NOT IN ('STARTED', 'RENEWED') ORDER BY INSERTED DESC",
@@ -107,12 +108,13 @@ def test_two_dates_at_once_are_both_published(world: World, day: date, tmp_path:
 @contextmanager
 def polled(world: World, day: date) -> Iterator[list[list[tuple[Any, ...]]]]:
     """What a reader sees who asks all the while, from before the body to after it."""
-    seen: list[list[tuple[Any, ...]]] = [amounts(world, day)]
+    seen: list[list[tuple[Any, ...]]] = [amounts(world.asking, day)]
     done = threading.Event()
 
     def poll() -> None:
-        while not done.is_set():
-            seen.append(amounts(world, day))
+        with world.session() as session:
+            while not done.is_set():
+                seen.append(amounts(session, day))
 
     with ThreadPoolExecutor(1) as pool:
         polling = pool.submit(copy_context().run, poll)
@@ -121,7 +123,7 @@ def polled(world: World, day: date) -> Iterator[list[list[tuple[Any, ...]]]]:
         finally:
             done.set()
         polling.result()
-    seen.append(amounts(world, day))
+    seen.append(amounts(world.asking, day))
 
 
 def test_a_reader_only_ever_sees_whole_batches(world: World, day: date, tmp_path: Path) -> None:

@@ -6,21 +6,27 @@ from collections.abc import Iterator
 from email.message import Message
 
 import pytest
-from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_WARN, temporary_settings
 
 from deployments.apply import apply
 from local.environment import state_dir
 from tasks.alerts.variable_book import VariableBook
 from tests.integration.conftest import World
+from tests.integration.server import events_enabled
 
 
 @pytest.fixture(scope="session")
-def deployed(world: World) -> Iterator[World]:
-    """Pool, queues, deployments and automations are there; in the sources, only the year that the stack brings."""
-    with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
+def deployed(world: World) -> World:
+    """Pool, queues, deployments and automations are there; in the sources, no sales but those of the real year."""
+    with events_enabled():
         apply(os.environ, lambda _: None)
-        world.tidy()
-        yield world
+    world.tidy()
+    return world
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _automations_enabled() -> Iterator[None]:
+    with events_enabled():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,8 +1,6 @@
 """check-setup on the real stack: all ok, and each fault is told in its own line, with how to mend it."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -26,8 +24,7 @@ from tasks.setup_checks.check import Finding, Outcome, run_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
 from tasks.statements import SQL_DIRECTORY
 from tests.integration.conftest import World, good_sale
-
-PROGRAM_S_MAX = 300
+from tests.integration.processes import run_python
 
 
 @dataclass(frozen=True)
@@ -46,14 +43,8 @@ class Ended:
 
 
 def run_program(**environment: str) -> Ended:
-    ran = subprocess.run(
-        [sys.executable, "-m", "flows.check_setup"],
-        env=os.environ | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_S_MAX,
-        check=False,
-    )
+    quiet = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+    ran = run_python("-m", "flows.check_setup", environment=os.environ | quiet | environment)
     return Ended(ran.returncode, ran.stdout, ran.stderr)
 
 

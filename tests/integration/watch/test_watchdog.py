@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +25,7 @@ from tasks.ledger import Entry, Status, record, start_attempt
 from tasks.watch.late_and_dead import WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World
+from tests.integration.processes import run_python
 from tests.integration.watch.conftest import body_of, forget_what_was_told, mails, subjects
 
 DAILY, BACKFILL = "daily-sales/production", "backfill/production"
@@ -229,14 +229,7 @@ def test_without_a_server_it_mails_by_itself_and_says_so_once(
 
 def test_the_program_says_what_is_missing_in_one_line() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "SMTP_HOST"}
-    ran = subprocess.run(
-        [sys.executable, "-m", "flows.watchdog"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    ran = run_python("-m", "flows.watchdog", environment=environment)
     assert (ran.returncode, ran.stderr) == (1, "watchdog: SMTP_HOST is not set: give it as the mail server of alerts\n")
 
 
