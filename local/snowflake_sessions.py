@@ -35,6 +35,7 @@ from local.snowflake_dialect import (
     target_of,
 )
 from local.snowflake_monitor import answer_to
+from local.snowflake_rewriting import Rewriting
 
 IDLE_HOLDER_S = float(os.environ.get("SNOWFLAKE_IDLE_HOLDER_S", "300"))
 """Snowflake aborts a transaction that was idle for so long while it blocks another; tests wait less."""
@@ -389,7 +390,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
             self.session.temporary_tables -= {table.name.upper() for table in statement.find_all(exp.Table)}
 
     def _transform(self, expression: Expr, params: Any) -> Expr:
-        transformed = super()._transform(expression, params)
+        transformed: Expr = super()._transform(Rewriting(expression), params).statement  # type: ignore[arg-type, attr-defined]
         if isinstance(transformed, CHANGES):
             fix_time(transformed)
         return transformed

@@ -19,9 +19,9 @@ from tests.integration.processes import start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
 ROWS = 20
-TRIALS = [2] * 8 + [3] * 4 + [4, 5, 6, 7, 8]
-"""Publishes side by side in each trial; three more trials are whole flows."""
-WHOLE_FLOWS = [2, 2, 3]
+TRIALS = [2, 2, 2, 3, 3, 4, 6, 8]
+"""Publishes side by side in each trial; two more trials are whole flows."""
+WHOLE_FLOWS = [2, 3]
 
 
 def side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:
