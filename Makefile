@@ -13,7 +13,8 @@ export PYTHONUNBUFFERED = 1
 override DATE := $(value DATE)
 override REGIONS := $(value REGIONS)
 override Q := $(value Q)
-export DATE REGIONS Q ROWS
+override FILE := $(value FILE)
+export DATE REGIONS Q FILE ROWS
 
 # Three stacks on two cores: while a test waits, others work.
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
@@ -68,7 +69,7 @@ watchdog: install ## look for late days and dead runs, without a Prefect server 
 install: $(INSTALLED) ## make the virtual environment with everything in it
 
 test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FILE=tests/integration/publish]
-	@$(PYTEST) $(or $(FILE),-m "not more" tests/integration)
+	@$(PYTEST) $(if $(FILE),"$$FILE",-m "not more" tests/integration)
 
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit

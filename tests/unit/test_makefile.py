@@ -30,7 +30,7 @@ def venv(tmp_path: Path) -> Path:
 def arguments(venv: Path, target: str, *settings: str, **environment: str) -> list[str]:
     """What Python is called with by a target."""
     # Without what a make around the tests would hand on.
-    left_out = ("DATE", "REGIONS", "Q", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    left_out = ("DATE", "REGIONS", "Q", "FILE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     done = subprocess.run(
         ["make", "-o", f"{venv}/.installed", f"VENV={venv}", target, *settings],
@@ -65,6 +65,11 @@ def test_date_and_regions_arrive_as_written(venv: Path, text: str) -> None:
     called = ["-m", "local.run", text, text]
     assert arguments(venv, "run", f"DATE={text}", f"REGIONS={text}") == called
     assert arguments(venv, "run", DATE=text, REGIONS=text) == called
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_part_of_the_tests_arrives_as_written(venv: Path, text: str) -> None:
+    assert arguments(venv, "test", f"FILE={text}")[-1] == text
 
 
 def test_a_run_without_more_takes_the_busiest_day_and_all_regions(venv: Path) -> None:

@@ -44,6 +44,7 @@ def test_the_account_implies_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
         "schema": "ANALYTICS",
         "warehouse": "OTHER_WH",
         "protocol": "https",
+        "platform_detection_timeout_seconds": 0.0,
         "autocommit": True,
     }
 
