@@ -146,6 +146,8 @@ def _prefect_environment(plan: Plan) -> dict[str, str]:
         "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
         "PREFECT_EXPERIMENTAL_EVENTS": "true",
         "PREFECT_EXPERIMENTAL_WARN": "false",
+        # Not beside Prefect's code, where two servers that start at once spoil each other's files.
+        "PREFECT_UI_STATIC_DIRECTORY": str(state_dir() / "prefect" / "ui"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "true",
         # Only runs that pause, and notifications of the kind that automations replaced, need these loops.

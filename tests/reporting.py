@@ -19,7 +19,8 @@ LINES_MAX = 12
 
 def keep_logs(stack: Path) -> None:
     """Keeps the logs of a stack that is about to be removed."""
-    shutil.copytree(stack / "logs", LOGS / os.environ.get("PYTEST_XDIST_WORKER", ALONE), dirs_exist_ok=True)
+    if (stack / "logs").exists():
+        shutil.copytree(stack / "logs", LOGS / os.environ.get("PYTEST_XDIST_WORKER", ALONE), dirs_exist_ok=True)
 
 
 def forget_logs() -> None:

@@ -225,23 +225,25 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             # From a shell that has read another stack's environment.
             patch.delenv(name)
-        stack.up()
-        environment = read_stack_env() | IMPATIENT
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        updates = {
-            PREFECT_API_URL: environment["PREFECT_API_URL"],
-            PREFECT_LOGGING_TO_API_ENABLED: False,
-            PREFECT_EXPERIMENTAL_EVENTS: False,
-        }
+        is_up = False
         try:
+            stack.up()
+            environment = read_stack_env() | IMPATIENT
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            updates = {
+                PREFECT_API_URL: environment["PREFECT_API_URL"],
+                PREFECT_LOGGING_TO_API_ENABLED: False,
+                PREFECT_EXPERIMENTAL_EVENTS: False,
+            }
             with temporary_settings(updates=updates):
                 register(os.environ)
                 setup_warehouse()
                 with session_of(environment) as asking:
+                    is_up = True
                     yield World(environment, asking)
         finally:
-            if request.session.testsfailed:
+            if request.session.testsfailed or not is_up:
                 keep_logs(directory / "stack")
 
 

@@ -16,7 +16,7 @@ from local import stack
 from tests.integration import keeper
 from tests.integration.conftest import wait_for
 from tests.integration.keeper import MARK, kept_directory
-from tests.integration.processes import start_process
+from tests.integration.processes import end_of, start_process
 
 SERVERS = ("PG_EUROPE", "SMTP")
 """One that ends by itself and one that does not, of a stack."""
@@ -24,6 +24,7 @@ SERVERS = ("PG_EUROPE", "SMTP")
 
 def use_servers(started: Path) -> None:
     """Starts servers and a process that nothing records, writes their process ids, and goes on for ever."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores it
     with kept_directory() as directory:
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             del os.environ[name]  # of the stack that other tests use
@@ -54,7 +55,7 @@ class User:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.join()
+        end_of(self.process)
 
     def is_gone(self) -> bool:
         """Whether nothing of it runs and nothing lies about."""
@@ -78,7 +79,7 @@ def test_servers_end_with_a_user_that_is_killed(user: User) -> None:
 def test_an_interrupted_user_waits_until_they_have_ended(user: User) -> None:
     assert user.process.pid is not None
     os.kill(user.process.pid, signal.SIGINT)
-    user.process.join()
+    end_of(user.process)
     assert user.is_gone()
 
 
