@@ -16,7 +16,7 @@ override Q := $(value Q)
 override FILE := $(value FILE)
 export DATE REGIONS Q FILE ROWS
 
-# Three stacks on two cores: while a test waits, others work.
+# Three stacks on two cores: while a test waits, others work. -v: which test runs.
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help

@@ -43,6 +43,7 @@ from tests.reporting import keep_logs
 STOP_S_MAX = 15
 WAIT_S_MAX = 600
 POLL_S = 0.5
+PORTS_PER_WORKER = 1000
 IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
 """Whoever waits for runs looks every second, not every tenth."""
 
@@ -167,6 +168,12 @@ def session_of(environment: Mapping[str, str]) -> Iterator[Session]:
         yield session
 
 
+def ports_of_worker(worker: str) -> range:
+    """A part of the stack's ports for each worker: no two choose the same."""
+    number = int(worker.removeprefix("gw"))
+    return stack.PORTS[number * PORTS_PER_WORKER : (number + 1) * PORTS_PER_WORKER]
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on."""
     with socket.create_server((HOST, 0)) as server:
@@ -225,6 +232,8 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             # From a shell that has read another stack's environment.
             patch.delenv(name)
+        # Stacks that start at the same time take a port between another one's look at it and its use.
+        patch.setattr(stack, "PORTS", ports_of_worker(os.environ.get("PYTEST_XDIST_WORKER", "gw0")))
         is_up = False
         try:
             stack.up()
