@@ -59,6 +59,8 @@ def sweep() -> list[Path]:
 
 def _is_left(directory: Path) -> bool:
     try:
+        if directory.stat().st_uid != os.getuid():  # what another account writes there is not ours to follow
+            return False
         lock: IO[str] = _lock_file(directory).open()
     except OSError:  # being made, or being removed
         return False
