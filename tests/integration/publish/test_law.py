@@ -161,7 +161,7 @@ class Watched:
         assert statuses == [("STARTED",)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def watched(batch: Batch, looking: Session) -> Watched:
     return Watched(batch, looking, standing(looking, batch))
 
