@@ -390,6 +390,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
             self.session.temporary_tables -= {table.name.upper() for table in statement.find_all(exp.Table)}
 
     def _transform(self, expression: Expr, params: Any) -> Expr:
+        # fakesnow asks nothing of the statement but `transform`.
         transformed: Expr = super()._transform(Rewriting(expression), params).statement  # type: ignore[arg-type, attr-defined]
         if isinstance(transformed, CHANGES):
             fix_time(transformed)

@@ -38,11 +38,11 @@ from tasks.ready import check_ready
 from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session
 from tests.integration.keeper import MARK, kept_directory, sweep
+from tests.integration.server import POLL_S
 from tests.reporting import keep_logs
 
 STOP_S_MAX = 15
 WAIT_S_MAX = 600
-POLL_S = 0.5
 PORTS_PER_WORKER = 1000
 IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
 """Whoever waits for runs looks every second, not every tenth."""

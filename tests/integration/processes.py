@@ -25,6 +25,7 @@ from tests.integration.commands import Ended
 END_S_MAX = 600
 
 _PROCESSES = multiprocessing.get_context("forkserver")
+# The modules of the functions that are called, too: a child that has to import one takes fifty times as long.
 _PROCESSES.set_forkserver_preload(
     [
         "deployments.apply",
