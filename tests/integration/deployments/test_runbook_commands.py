@@ -26,6 +26,7 @@ from tests.runbook import COVERED, DEPLOYED, read_commands
 
 COMMANDS = [command.text for command in read_commands() if COVERED.get(command.text) == DEPLOYED]
 WORKER = "prefect worker start --pool retail-sales"
+QUEUE = "/work_pools/retail-sales/queues/load"
 STARTS = [command for command in COMMANDS if command.startswith("prefect deployment run ")]
 OTHERS = [command for command in COMMANDS if command not in STARTS and command != WORKER]
 DAY = date(2024, 1, 16)
@@ -165,22 +166,28 @@ def flow_name(operator: Operator, run: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def schedule(shell: Shell, command: str) -> Iterator[str]:
-    """The path of the daily run's schedule: active before it is paused, and paused otherwise."""
+def _the_other_way_round(shell: Shell, command: str) -> Iterator[None]:
+    """The daily run's schedule is active before it is paused, its queue paused before it is resumed; not otherwise."""
     deployment = shell.operator.deployment("daily-sales/production")["id"]
-    path = f"/deployments/{deployment}/schedules/{shell.values['SCHEDULE']}"
-    shell.operator.api.patch(path, json={"active": "schedule pause" in command}).raise_for_status()
-    yield path
-    shell.operator.api.patch(path, json={"active": False}).raise_for_status()
+
+    def put(active: bool, is_paused: bool) -> None:
+        for path, content in (
+            (f"/deployments/{deployment}/schedules/{shell.values['SCHEDULE']}", {"active": active}),
+            (QUEUE, {"is_paused": is_paused}),
+        ):
+            shell.operator.api.patch(path, json=content).raise_for_status()
+
+    put(active="schedule pause" in command, is_paused="work-queue resume" in command)
+    yield
+    put(active=False, is_paused=False)
 
 
-@pytest.mark.usefixtures("schedule")
+@pytest.mark.usefixtures("_the_other_way_round")
 @pytest.mark.parametrize("command", OTHERS)
 def test_a_command_is_taken(shell: Shell, command: str) -> None:
     shell.run(command)
     operator = shell.operator
-    queue = operator.api.get("/work_pools/retail-sales/queues/load").json()
-    assert queue["is_paused"] == ("work-queue pause" in command)
+    assert operator.api.get(QUEUE).json()["is_paused"] == ("work-queue pause" in command)
     if "flow-run cancel" in command:
         assert operator.flow_run(shell.values["RUN"])["state_type"] in ("CANCELLING", "CANCELLED")
     (schedule,) = operator.deployment("daily-sales/production")["schedules"]

@@ -406,7 +406,7 @@ IN_PUBLISH = (
         "SALES_FACT: rows N against N-1",
         statement(
             "publish/close_rejected",
-            (r"\A.*\Z", "DELETE FROM ANALYTICS.SALES_FACT WHERE SALE_ID LIKE 'law-bystander-%'"),
+            (r"\A.*\Z", "DELETE FROM ANALYTICS.SALES_FACT WHERE SALE_ID = 'law-bystander-2016-05-04'"),
         ),
     ),
     Bug(
@@ -418,7 +418,7 @@ IN_PUBLISH = (
             (
                 r"\A.*\Z",
                 "UPDATE ANALYTICS.SALES_FACT SET ETL_RUN_NUMBER = (SELECT MAX(RUN_NUMBER) FROM ANALYTICS.ETL_LOCK) "
-                "WHERE SALE_ID LIKE 'law-bystander-%'",
+                "WHERE SALE_ID = 'law-bystander-2016-05-04'",
             ),
         ),
     ),
