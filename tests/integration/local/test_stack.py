@@ -36,12 +36,13 @@ def call(module: str, *arguments: str, directory: Path | str, **environment: str
     return run_python("-m", module, *arguments, environment=inherited | own | environment)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def other(directory: Path) -> Path:
-    """A second stack beside the tests' own, without rows."""
+    """A second stack beside the tests' own, without rows; started anew when a test has removed it."""
     other = directory / "other"
-    started = call("local", "up", directory=other)
-    assert started.returncode == 0, started.stderr
+    if not other.exists():
+        started = call("local", "up", directory=other)
+        assert started.returncode == 0, started.stderr
     return other
 
 

@@ -31,12 +31,23 @@ def planned(block_id: UUID | None = BLOCK_ID, sla: timedelta = timedelta(minutes
     return planned_automations(IDS, block_id, "https://prefect.example.com", Limits(sla))
 
 
+class Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such. Its own, because prefect.cli changes that of all SafeDumpers."""
+
+
+def _to_yaml(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Dumper.add_representer(str, _to_yaml)
+
+
 def test_the_automations_are_those_of_the_golden_file() -> None:
     text = json.dumps([as_json(automation) for automation in planned()])
     for name, deployment_id in IDS.items():
         text = text.replace(str(deployment_id), name)
     text = text.replace(str(BLOCK_ID), "retail-sales-alerts")
-    assert_golden("deployments-automations.yaml", yaml.safe_dump(json.loads(text), sort_keys=False, width=120))
+    assert_golden("deployments-automations.yaml", yaml.dump(json.loads(text), Dumper=Dumper, sort_keys=False, width=120))
 
 
 def test_the_server_accepts_them() -> None:
