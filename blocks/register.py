@@ -3,7 +3,7 @@
 | environment variable | becomes |
 |---|---|
 | `PG_<REGION>_URL` | SqlAlchemyConnector block of the region |
-| `PG_CONNECT_TIMEOUT_S`, `PG_STATEMENT_TIMEOUT_S` | its timeouts (10 and 1800) |
+| `PG_CONNECT_TIMEOUT_S` | how long it may take to connect (10) |
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION`, `S3_ENDPOINT_URL` | AwsCredentials block |
 | `S3_STAGING_BUCKET` | S3Bucket block, variable `s3_staging_bucket` |
 | `SNOWFLAKE_ACCOUNT`, `SNOWFLAKE_USER`, `SNOWFLAKE_PASSWORD` or `SNOWFLAKE_PRIVATE_KEY_PATH`, `SNOWFLAKE_ROLE` | SnowflakeCredentials block |
@@ -51,9 +51,8 @@ class NoPrefectServerError(Exception):
 
 
 def database_block(environment: Environment, region: str) -> SqlAlchemyConnector:
-    """The connector of a region, from `PG_<REGION>_URL`; limits connecting, statements and waits for locks."""
+    """The connector of a region, from `PG_<REGION>_URL`; limits connecting."""
     url = _postgres_url(environment, f"PG_{region}_URL")
-    statement_timeout_ms = whole_number(environment, "PG_STATEMENT_TIMEOUT_S", "1800") * 1000
     return SqlAlchemyConnector(
         connection_info=ConnectionComponents(
             driver=SyncDriver.POSTGRESQL_PSYCOPG2,
@@ -67,7 +66,6 @@ def database_block(environment: Environment, region: str) -> SqlAlchemyConnector
         connect_args={
             "connect_timeout": whole_number(environment, "PG_CONNECT_TIMEOUT_S", "10"),
             "application_name": "retail-sales-etl",
-            "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout=60000",
             "keepalives_idle": 30,
         },
     )

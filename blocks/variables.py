@@ -169,6 +169,10 @@ DEFINITIONS = (
         "reconcile_days", "7", "Days that reconcile looks back, the day before it included.", _days_back
     ),
     VariableDefinition(
+        "replica_wait_minutes", "15", "So long a run waits for a source's standby that lags behind the day.", _count
+    ),
+    VariableDefinition("source_timeout_minutes", "30", "A statement in a source is ended after so long.", _minutes),
+    VariableDefinition(
         "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count
     ),
     VariableDefinition(
@@ -197,6 +201,8 @@ class Settings:
     regions_required: tuple[str, ...]
     extra_columns: Mapping[str, str]
     lease_minutes: int
+    replica_wait_minutes: int
+    source_timeout_minutes: int
     first_date: date | None = None
 
 

@@ -13,7 +13,8 @@ class Region:
     """One regional database.
 
     `spellings` are the ways its source writes its own region, without regard to case and surrounding blanks.
-    `block` names the SqlAlchemyConnector block that reaches the database.
+    `block` names the SqlAlchemyConnector block that reaches the database, `schema` and `table` what is read there;
+    without a schema the reader's search path decides. `source_is_whole`: a view there shows all sales.
     """
 
     code: str
@@ -22,6 +23,9 @@ class Region:
     time_zone: str
     prefix_keys: bool
     block: str
+    schema: str | None = None
+    table: str = "sales_transactions"
+    source_is_whole: bool = False
 
     @property
     def all_spellings(self) -> frozenset[str]:

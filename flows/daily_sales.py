@@ -26,6 +26,7 @@ from tasks.quality import Verdict, check_quality
 from tasks.ready import check_ready
 from tasks.report import Findings, report
 from tasks.scratch import scratch_directory
+from tasks.snapshot import limits_of
 from tasks.stage import stage, write_manifest
 from tasks.transform import transform
 from tasks.verify import verify
@@ -89,8 +90,8 @@ def extract_regions(
     batch: Batch | NamedKeys, settings: Settings, scratch: Path
 ) -> dict[str, Extracted | BaseException]:
     """Reads all regions side by side; a region that cannot be read answers with its error."""
-    extra_columns = unmapped(settings.extra_columns)
-    futures = extract.map(list(batch.regions), batch.wanted, scratch, names.TOKEN_KEY, extra_columns)
+    extra_columns, limits = unmapped(settings.extra_columns), unmapped(limits_of(settings))
+    futures = extract.map(list(batch.regions), batch.wanted, scratch, names.TOKEN_KEY, extra_columns, limits)
     outcomes = (future.result(raise_on_failure=False) for future in futures)
     return dict(zip(batch.regions, outcomes, strict=True))
 

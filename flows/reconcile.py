@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from prefect import flow
+from prefect import flow, unmapped
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
@@ -30,6 +30,7 @@ from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.scratch import scratch_directory
+from tasks.snapshot import limits_of
 
 
 @flow(
@@ -58,7 +59,7 @@ def reconcile(
         heal: Load the sales that are missing or differ, as a batch of their own (H and the time).
         heal_deleted: Mark the sales that their source does not hold any more (is_deleted, deleted_at), as
             another batch H. Refused for a region whose source has fewer sales of these dates than
-            min_region_record_count.
+            min_region_record_count; left out where the source is a view, unless regions.toml calls it whole.
         dry_run: Compare and show, and change nothing.
 
     Gaps are left to backfill; the sales of dates that were rolled back are counted as held back. Ends as Completed with
@@ -73,7 +74,7 @@ def reconcile(
     with ended_with_its_engine():
         known = read_ledger(None, days.last, **warehouse)
         wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
-        futures = compare.map(wanted, **warehouse)
+        futures = compare.map(wanted, unmapped(limits_of(settings)), **warehouse)
         outcomes = {
             of.region: future.result(raise_on_failure=False) for of, future in zip(wanted, futures, strict=True)
         }

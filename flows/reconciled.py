@@ -61,6 +61,13 @@ def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bo
         parts.append(f"{reconciled.deletion}: {reconciled.marked} marked as deleted")
     elif gone := counts[Discrepancy.GONE]:
         parts.append(f"{gone} would be marked as deleted" if heal_deleted else "heal_deleted=true marks what is gone")
+    if heal_deleted:
+        parts += [
+            f"{region.region} is not marked: {region.why_not_whole}"
+            for region in reconciled.compared
+            if region.why_not_whole and region.count(Discrepancy.GONE)
+        ]
+    parts += [f"{region.region}: {region.behind}" for region in reconciled.compared if region.behind]
     if reconciled.is_cut:
         taken = "a run takes" if dry_run else "this run has taken"
         parts.append(f"{taken} {KEYS_MAX} sales of a region, run it again for the rest")

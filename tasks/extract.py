@@ -23,15 +23,9 @@ from tasks.batch import Keys, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
-from tasks.source import (
-    DECLARED_COLUMNS,
-    SOURCE_TABLE,
-    Declared,
-    NewColumn,
-    check_declared,
-    copy_statement,
-    tally_statement,
-)
+from tasks.snapshot import PATIENT, Limits, open_snapshot
+from tasks.source import SOURCE_TABLE, NewColumn, check_declared, copy_statement, tally_statement
+from tasks.source_table import SourceTable
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
 from tasks.tokens import tokenizer
@@ -54,8 +48,9 @@ Say = Callable[[str], None]
 class Extracted:
     """What was read from one region: an Arrow IPC file and its figures.
 
-    `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the
-    database's time (aware, UTC). `new_columns` are those that neither the contract nor `extra_columns` names.
+    `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the moment up
+    to which the database shows everything, by its clock (aware, UTC); `behind` says why that is not all of the window.
+    `new_columns` are those that neither the contract nor `extra_columns` names.
     """
 
     region: str
@@ -65,39 +60,13 @@ class Extracted:
     read: Tally
     new_columns: tuple[NewColumn, ...]
     seconds: float
+    behind: str | None = None
 
 
 EXTRACTED_SCHEMA = pa.schema(
     [*(c.arrow_field for c in SOURCE_COLUMNS), ("extra_attributes", pa.string()), ("unreadable", pa.string())]
 )
 """Columns of the Arrow file; `extra_attributes` and `unreadable` are JSON text or NULL."""
-
-
-def refuse_unknown_encoding(server_encoding: str) -> None:
-    """Raises RegionUnfitError for a database that does not say what its bytes mean."""
-    if server_encoding == "SQL_ASCII":
-        raise RegionUnfitError(
-            "its database has the encoding SQL_ASCII, which does not say what letters its bytes are: "
-            "restore it into one that was created with ENCODING 'UTF8'"
-        )
-
-
-@contextmanager
-def open_snapshot(engine: Engine) -> Iterator[Any]:
-    """A psycopg2 cursor in one REPEATABLE READ, READ ONLY transaction, with UTC and ISO dates. Raises RegionUnfitError
-    for a database whose encoding is SQL_ASCII."""
-    connection = engine.raw_connection()
-    try:
-        driver: Any = connection.driver_connection
-        driver.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        driver.set_client_encoding("UTF8")
-        refuse_unknown_encoding(driver.get_parameter_status("server_encoding"))
-        cursor = connection.cursor()
-        cursor.execute("SET TIME ZONE 'UTC'; SET datestyle = 'ISO, YMD'")
-        yield cursor
-        connection.rollback()
-    finally:
-        connection.invalidate()
 
 
 def read_region(
@@ -108,32 +77,32 @@ def read_region(
     token_key: bytes,
     extra_columns: Mapping[str, str],
     say: Say,
+    limits: Limits = PATIENT,
 ) -> Extracted:
     """Reads the wanted rows of `region` into `directory`; personal data are tokens before a byte is written.
 
     `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
-    Raises RegionUnfitError when table, columns or a cell of a view do not fit, NeedsPersonError when fewer or other
-    rows arrived than the database counted.
+    Raises RegionUnfitError when table, columns or a cell of a view do not fit, or rows are hidden, NeedsPersonError
+    when fewer or other rows arrived than the database counted, TransientError when the table was rewritten meanwhile.
     """
     watch = Stopwatch()
     path = directory / f"{region}.extracted.arrow"
-    with source_errors_told_apart(), open_snapshot(engine) as cursor:
-        cursor.execute("SELECT now()")
-        (snapshot_at,) = cursor.fetchone()
-        cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-        declared = dict(cursor.fetchall())
-        new = check_declared(declared)
+    needed = wanted.end if isinstance(wanted, Window) else None
+    with source_errors_told_apart(), open_snapshot(engine, REGIONS[region], limits, needed) as snapshot:
+        cursor, table = snapshot.cursor, snapshot.table
+        new = check_declared(table.declared, table.name)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
-        source = _count(cursor, wanted, declared)
+        source = _count(cursor, table, wanted)
         require_free_space(directory, source.rows)
         progress = _progress(say, region, source.rows)
-        read = copy_rows(cursor, copy_statement(wanted, declared, extra), path, token_key, extra, progress)
+        statement = copy_statement(table.sql, wanted, table.declared, extra)
+        read = copy_rows(cursor, statement, path, token_key, extra, progress)
     if differences := source.differences(read):
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
         )
     unnamed = tuple(column for column in new if column.name not in extra)
-    return Extracted(region, path, snapshot_at, source, read, unnamed, watch.seconds())
+    return Extracted(region, path, snapshot.at, source, read, unnamed, watch.seconds(), snapshot.behind)
 
 
 @contextmanager
@@ -151,8 +120,8 @@ def source_errors_told_apart() -> Iterator[None]:
         ) from None
 
 
-def _count(cursor: Any, wanted: Window | Keys, declared: Declared) -> Tally:
-    cursor.execute(tally_statement(wanted, declared))
+def _count(cursor: Any, table: SourceTable, wanted: Window | Keys) -> Tally:
+    cursor.execute(tally_statement(table.sql, wanted, table.declared))
     return tallies_of_rows(cursor.fetchall(), keys=0).get((), Tally())
 
 
@@ -280,7 +249,12 @@ def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 @task(name="extract", task_run_name="extract-{region}", **RETRIES)
 def extract(
-    region: str, wanted: Window | Keys, directory: Path, token_key_block: str, extra_columns: Mapping[str, str]
+    region: str,
+    wanted: Window | Keys,
+    directory: Path,
+    token_key_block: str,
+    extra_columns: Mapping[str, str],
+    limits: Limits,
 ) -> Extracted:
     """Reads one region's rows through the region's SqlAlchemyConnector block."""
     logger = get_run_logger()
@@ -288,10 +262,12 @@ def extract(
     token_key = Secret.load(token_key_block).get().encode()
     engine = connector.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
     try:
-        extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info)
+        extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info, limits)
     finally:
         engine.dispose()
     for column in extracted.new_columns:
         logger.warning("step=extract region=%s new column %s (%s)", region, column.name, column.declared_type)
+    if extracted.behind:
+        logger.warning("step=extract region=%s %s", region, extracted.behind)
     logger.info("step=extract region=%s rows=%d seconds=%.1f", region, extracted.read.rows, extracted.seconds)
     return extracted

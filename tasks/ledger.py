@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +17,7 @@ from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
 from tasks.gaps import LedgerState
 from tasks.retries import RETRIES
-from tasks.statements import render
+from tasks.statements import render, text_literal
 from tasks.tally import Tally
 from tasks.warehouse import Session, open_session
 
@@ -40,7 +40,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the ledger, without its time. `counts` maps EXTRACTED, REJECTED, ... to rows."""
+    """One row of the ledger, without its time. `counts` maps EXTRACTED, REJECTED, ... to rows; `snapshot_at` is the
+    moment up to which the source showed everything (aware)."""
 
     region: str
     status: Status
@@ -49,6 +50,7 @@ class Entry:
     seconds: Mapping[str, float] = field(default_factory=dict)
     cause: str | None = None
     lease_minutes: int | None = None
+    snapshot_at: datetime | None = None
 
 
 _COUNTS = ("EXTRACTED", "REJECTED", "DUPLICATES", "INSERTED", "UPDATED", "UNCHANGED", "SUPERSEDED")
@@ -57,11 +59,16 @@ _COUNTS = ("EXTRACTED", "REJECTED", "DUPLICATES", "INSERTED", "UPDATED", "UNCHAN
 def record(session: Session, attempt: Attempt, entries: Iterable[Entry]) -> None:
     """Inserts the entries; inside the caller's transaction when there is one."""
     for entry in entries:
-        session.query(render("ledger/insert_entry", lease_until=_lease(entry.lease_minutes)), _values(attempt, entry))
+        times = {"lease_until": _lease(entry.lease_minutes), "snapshot_at": _moment(entry.snapshot_at)}
+        session.query(render("ledger/insert_entry", **times), _values(attempt, entry))
 
 
 def _lease(minutes: int | None) -> str:
     return "NULL" if minutes is None else f"DATEADD('minute', {minutes:d}, CURRENT_TIMESTAMP())"
+
+
+def _moment(at: datetime | None) -> str:
+    return "NULL" if at is None else f"{text_literal(at.isoformat(' '))}::TIMESTAMP_TZ"
 
 
 def _values(attempt: Attempt, entry: Entry) -> list[Any]:

@@ -39,8 +39,8 @@ class Plan:
 def plan(batch: Batch, outcomes: Mapping[str, Extracted | BaseException], settings: Settings) -> Plan:
     """Sorts the regions by what their extract answered.
 
-    A closed day without rows is EMPTY. A region that failed, or answered with fewer rows than
-    `min_region_record_count`, is MISSING. Raises an error that is no region's own.
+    A closed day without rows is EMPTY, unless its standby does not show the whole day. A region that failed, or
+    answered with fewer rows than `min_region_record_count`, is MISSING. Raises an error that is no region's own.
     """
     answered = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, Extracted))
     left_out = [entry for region, outcome in outcomes.items() if (entry := _left_out(batch, region, outcome, settings))]
@@ -53,8 +53,11 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
         return Entry(region, Status.MISSING, cause=cause_of(region, outcome))
     rows, floor = outcome.read.rows, settings.thresholds.min_region_record_count
     closed = is_closed(batch, region, settings)
-    if closed and rows == 0:
-        return Entry(region, Status.EMPTY, counts={"EXTRACTED": 0}, cause="closed day")
+    if closed and rows == 0 and not outcome.behind:
+        return Entry(region, Status.EMPTY, counts={"EXTRACTED": 0}, cause="closed day", snapshot_at=outcome.snapshot_at)
+    if rows < floor and outcome.behind:
+        cause = f"answered with {rows} rows: {outcome.behind}"
+        return Entry(region, Status.MISSING, counts={"EXTRACTED": rows}, cause=cause)
     if not closed and rows < floor:
         cause = (
             f"answered with {rows} rows, min_region_record_count is {floor}: "

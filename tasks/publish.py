@@ -248,6 +248,8 @@ def _entries(
                 **{fate.upper(): published.of(fate).rows for fate in TALLIED_FATES},
             },
             money=by_region[published.region].source,
+            cause=by_region[published.region].behind,
+            snapshot_at=by_region[published.region].snapshot_at,
             seconds={
                 "extract": by_region[published.region].seconds,
                 "transform": transformed.seconds,

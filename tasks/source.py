@@ -31,23 +31,8 @@ _INTEGER_DIGITS = 10
 
 _DIGITS: Mapping[Kind, tuple[int, int]] = {"integer": (18, 0), "price": (18, 6), "money": (12, 2)}
 
-DECLARED_COLUMNS = """
-WITH RECURSIVE declared (position, name, type, modifier) AS (
-  SELECT attnum, attname, atttypid, atttypmod
-  FROM pg_attribute
-  WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
-  UNION ALL
-  SELECT position, name, typbasetype, typtypmod FROM declared JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd'
-)
-SELECT name, CASE typtype WHEN 'e' THEN 'enum' ELSE format_type(type, NULLIF(modifier, -1)) END
-FROM declared JOIN pg_type ON pg_type.oid = type
-WHERE typtype <> 'd'
-ORDER BY position
-"""
-"""Name and type of each column, as `numeric(12,2)`: the base type for a domain, `enum` for every enum."""
-
 Declared = Mapping[str, str]
-"""Types by column name, as DECLARED_COLUMNS answers them."""
+"""Types by column name, as `source_table.DECLARED_COLUMNS` answers them."""
 
 
 @dataclass(frozen=True)
@@ -63,26 +48,24 @@ def quote_postgres(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def check_declared(declared: Declared) -> tuple[NewColumn, ...]:
+def check_declared(declared: Declared, table: str) -> tuple[NewColumn, ...]:
     """The columns that are new, after checking that the contract's are there with types that fit.
 
     Raises RegionUnfitError naming table, column and type.
     """
-    if not declared:
-        raise RegionUnfitError(f"table {SOURCE_TABLE} is missing or not visible: create it, or grant its reader access")
     for column in SOURCE_COLUMNS:
-        _check_column(column, declared.get(column.name))
+        _check_column(table, column, declared.get(column.name))
     known = {column.name for column in SOURCE_COLUMNS}
     return tuple(NewColumn(name, kind) for name, kind in declared.items() if name not in known)
 
 
-def _check_column(column: Column, declared: str | None) -> None:
+def _check_column(table: str, column: Column, declared: str | None) -> None:
     fitting = FITTING_TYPES[column.kind]
     if declared is None:
-        raise RegionUnfitError(f"column {SOURCE_TABLE}.{column.name} is missing: the contract requires it, add it")
+        raise RegionUnfitError(f"column {table}.{column.name} is missing: the contract requires it, add it")
     if without_digits(declared) not in fitting:
         raise RegionUnfitError(
-            f"column {SOURCE_TABLE}.{column.name} is {declared}, which does not fit: "
+            f"column {table}.{column.name} is {declared}, which does not fit: "
             f"make it one of {', '.join(sorted(fitting))}"
         )
 
@@ -156,7 +139,13 @@ def is_wanted(wanted: Window | Keys) -> str:
     if isinstance(wanted, Window):
         return in_window(wanted)
     keys = ", ".join(_text_literal(sale_id) for sale_id in wanted.sale_ids)
-    return f"sale_id::text = ANY (ARRAY[{keys}]::text[])"
+    return is_one_of("sale_id", f"ARRAY[{keys}]::text[]")
+
+
+def is_one_of(column: str, texts: str) -> str:
+    """An SQL condition: the column is one of the texts to the letter. Its own collation, by which an index finds them,
+    may take more for equal."""
+    return f'{column}::text = ANY ({texts}) AND {column}::text COLLATE "C" = ANY ({texts})'
 
 
 def _text_literal(text: str) -> str:
@@ -165,20 +154,22 @@ def _text_literal(text: str) -> str:
     return quoted.getquoted().decode("utf-8")
 
 
-def copy_statement(wanted: Window | Keys, declared: Declared, extra_columns: Iterable[str]) -> str:
-    """COPY of the wanted rows as CSV; NULL is written as nothing and an empty string as `""`."""
-    query = f"SELECT\n  {select_list(declared, extra_columns)}\nFROM {SOURCE_TABLE}\nWHERE {is_wanted(wanted)}"
+def copy_statement(table: str, wanted: Window | Keys, declared: Declared, extra_columns: Iterable[str]) -> str:
+    """COPY of the wanted rows of a table (its quoted name) as CSV; NULL is written as nothing, an empty string as
+    `""`."""
+    query = f"SELECT\n  {select_list(declared, extra_columns)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
     return f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
 
 
-def tally_statement(wanted: Window | Keys, declared: Declared) -> str:
-    """Rows and totals of the wanted rows by currency, counted by the database itself, apart from the COPY.
+def tally_statement(table: str, wanted: Window | Keys, declared: Declared) -> str:
+    """Rows and totals of the wanted rows of a table (its quoted name) by currency, counted by the database itself,
+    apart from the COPY.
 
     Answers currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
     totals = [_total(column, declared[column.name]) for column in TALLIED_COLUMNS]
-    columns = ",\n  ".join(["currency::text", "count(*)", *totals])
-    return f"SELECT\n  {columns}\nFROM {SOURCE_TABLE}\nWHERE {is_wanted(wanted)}\nGROUP BY 1"
+    columns = ",\n  ".join(['currency::text COLLATE "C"', "count(*)", *totals])
+    return f"SELECT\n  {columns}\nFROM {table}\nWHERE {is_wanted(wanted)}\nGROUP BY 1"
 
 
 def _total(column: Column, declared: str) -> str:

@@ -225,11 +225,13 @@ _WHOLE_IN_PRODUCTION = """
     SELECT SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS
     FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
     INNER JOIN ANALYTICS.ETL_BATCHES AS ENTRY ON ENTRY.RUN_NUMBER = SHOWN.RUN_NUMBER
-    GROUP BY SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS
-    HAVING SHOWN.STATUS = 'ROLLED_BACK' OR TO_VARCHAR(MIN(ENTRY.RECORDED_AT), 'YYYYMMDD') > SHOWN.BATCH_ID
+    GROUP BY SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS, SHOWN.SNAPSHOT_AT
+    HAVING
+        SHOWN.STATUS = 'ROLLED_BACK'
+        OR TO_VARCHAR(COALESCE(SHOWN.SNAPSHOT_AT, MIN(ENTRY.RECORDED_AT)), 'YYYYMMDD') > SHOWN.BATCH_ID
 """
-"""What production shows of each date and region, without dates that were loaded before they were over: their rest is
-lacking."""
+"""What production shows of each date and region, without dates that were loaded before their source showed the whole
+day: their rest is lacking. Entries without SNAPSHOT_AT are judged by when their run began."""
 
 _COLUMN_LISTS = {
     "whole_in_production": _WHOLE_IN_PRODUCTION,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,14 +12,16 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
-from tasks.extract import open_snapshot, source_errors_told_apart
+from tasks.batch import Window
+from tasks.extract import source_errors_told_apart
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide, sale_id_of
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
-from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared
+from tasks.snapshot import PATIENT, Limits, open_snapshot
+from tasks.source import check_declared
 from tasks.tally import MONEY_COLUMNS, currency_name
 from tasks.warehouse import Session, open_session
 
@@ -51,7 +53,9 @@ class DayCompared:
 class RegionCompared:
     """What a comparison found. `findings` are up to KEYS_MAX of each kind; `held_back` counts the sales at the source
     of days that were rolled back, `held_sales` those of other days that differ, and were sold or changed on such a day
-    or loaded by a heal that was rolled back. `snapshot_at` is when the source was read (aware, UTC, by its clock)."""
+    or loaded by a heal that was rolled back. `snapshot_at` is the moment up to which the source shows everything
+    (aware, UTC, by its clock), `behind` why that is not all of the days. `why_not_whole` says why a sale that it does
+    not show may exist all the same."""
 
     region: str
     snapshot_at: datetime
@@ -59,6 +63,8 @@ class RegionCompared:
     held_back: Mapping[date, int]
     held_sales: int
     findings: tuple[Finding, ...]
+    why_not_whole: str | None = None
+    behind: str | None = None
 
     def of(self, *kinds: Discrepancy) -> tuple[Finding, ...]:
         """The findings of some kinds."""
@@ -156,21 +162,22 @@ def by_day(sums: CellSums) -> dict[date, DaySums]:
     return days
 
 
-def compare_region(engine: Any, session: Session, days: DaysOfRegion) -> RegionCompared:
-    """Compares one region, its source in one snapshot. Raises RegionUnfitError as extract does."""
+def compare_region(engine: Any, session: Session, days: DaysOfRegion, limits: Limits = PATIENT) -> RegionCompared:
+    """Compares one region, its source in one snapshot. Raises as extract does."""
     region: Region = REGIONS[days.region]
     table = TableSide(session, region.code)
     rejected = table.open_rejected()
-    with source_errors_told_apart(), open_snapshot(engine) as cursor:
-        cursor.execute("SELECT now()")
-        (snapshot_at,) = cursor.fetchone()
-        cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-        check_declared(dict(cursor.fetchall()))
-        return compare_sides(SourceSide(cursor, region, rejected), table, days, snapshot_at)
+    needed = Window.of_day(max(days.due)).end if days.due else None
+    with source_errors_told_apart(), open_snapshot(engine, region, limits, needed) as snapshot:
+        at_source = snapshot.table
+        check_declared(at_source.declared, at_source.name)
+        source = SourceSide(snapshot.cursor, region, at_source.sql, rejected)
+        compared = compare_sides(source, table, days, snapshot.at)
+        return replace(compared, why_not_whole=at_source.why_not_whole(region), behind=snapshot.behind)
 
 
 @task(name="compare", task_run_name="compare-{days.region}", **RETRIES)
-def compare(days: DaysOfRegion, connector_block: str, warehouse: str) -> RegionCompared:
+def compare(days: DaysOfRegion, limits: Limits, connector_block: str, warehouse: str) -> RegionCompared:
     """Compares one region through its SqlAlchemyConnector block."""
     logger = get_run_logger()
     connector = SnowflakeHostConnector.load(connector_block)
@@ -179,7 +186,7 @@ def compare(days: DaysOfRegion, connector_block: str, warehouse: str) -> RegionC
     )
     try:
         with open_session(connector, warehouse, f"retail-sales reconcile {days.region}", logger.warning) as session:
-            compared = compare_region(engine, session, days)
+            compared = compare_region(engine, session, days, limits)
     finally:
         engine.dispose()
     counts = " ".join(f"{kind}={compared.count(kind)}" for kind in Discrepancy)

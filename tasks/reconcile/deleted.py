@@ -6,6 +6,7 @@ from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
+from tasks.batch import Window
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.reconcile.compare import RegionCompared
@@ -50,12 +51,20 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]
     """When a region was read, as a literal, and which of its sales are gone, in parts that one statement can name."""
     for region in compared:
         snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
-        for keys in in_parts([finding.key for finding in region.of(Discrepancy.GONE)]):
+        gone = region.of(Discrepancy.GONE)
+        # A standby that is behind may not show yet what an earlier load has read elsewhere.
+        over = [finding.key for finding in gone if Window.of_day(finding.day).end <= region.snapshot_at]
+        for keys in in_parts(over):
             yield (
                 snapshot_at,
                 f"REGION = {text_literal(region.region)} AND DELETED_AT IS NULL AND ETL_SNAPSHOT_AT <= {snapshot_at}\n"
                 f"    AND SALE_ID IN ({text_literals(keys)})",
             )
+
+
+def of_whole_sources(compared: Sequence[RegionCompared]) -> list[RegionCompared]:
+    """The regions whose source shows all that it holds: what others do not show may exist all the same."""
+    return [region for region in compared if region.why_not_whole is None]
 
 
 def refuse_empty_sources(compared: Sequence[RegionCompared], sales_min: int) -> None:
@@ -78,16 +87,17 @@ def mark_deleted(
     connector_block: str,
     warehouse: str,
 ) -> int:
-    """Marks what is gone, and answers how many sales of the batch are marked. A lost answer to COMMIT is settled by the
-    next try: what is marked is not marked again.
+    """Marks what is gone from whole sources, and answers how many sales of the batch are marked. A lost answer to
+    COMMIT is settled by the next try: what is marked is not marked again.
 
     Raises NeedsPersonError when a source has fewer than `sales_min` sales: it may be being filled again.
     """
-    refuse_empty_sources(compared, sales_min)
+    whole = of_whole_sources(compared)
+    refuse_empty_sources(whole, sales_min)
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     with open_session(connector, warehouse, f"retail-sales mark-deleted {batch_id}", logger.warning) as session:
         try:
-            mark(session, batch_id, flow_run_id, compared)
+            mark(session, batch_id, flow_run_id, whole)
         except OutcomeUnknownError as error:
             raise TransientError(str(error)) from error
         ((marked,),) = session.query(render("reconcile/marked_by_batch"), [batch_id])

@@ -7,7 +7,7 @@ from typing import Any
 from expectations.regions import Region
 from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
-from tasks.source import SOURCE_TABLE, quote_postgres
+from tasks.source import is_one_of, quote_postgres
 from tasks.statements import text_literal
 from tasks.tally import MONEY_COLUMNS
 
@@ -28,7 +28,7 @@ _VERSION = f"CASE WHEN updated_at BETWEEN {_FIRST} AND {_LAST} THEN updated_at E
 _BUCKET = f"left({source_md5('key')}, 2)"
 _ARRIVED = """(sale_date >= %(since)s AND sale_date < %(until)s OR updated_at >= %(since)s AND updated_at < %(until)s)
     AND sale_id IS NOT NULL"""
-_OF_KEYS = "sale_id::text IN (SELECT unnest(%(sale_ids)s::text[]))"
+_OF_KEYS = is_one_of("sale_id", "%(sale_ids)s::text[]")
 
 
 def _day(moment: str) -> str:
@@ -39,14 +39,17 @@ def _day(moment: str) -> str:
     )
 
 
-def _versions(region: Region, which: str) -> str:
+def _versions(region: Region, table: str, which: str) -> str:
     """The versions of sales for which `which` is true, with day, fingerprint and whether they are rejected already."""
     key = business_key(region)
     money = ", ".join(quote_postgres(name) for name in MONEY_COLUMNS)
     return f"""WITH rejected AS (
-  SELECT rejected_id, array_agg(version) AS rejected_versions, bool_or(version IS NULL) AS has_no_version
+  SELECT
+    rejected_id COLLATE "C" AS rejected_id,
+    array_agg(version) AS rejected_versions,
+    bool_or(version IS NULL) AS has_no_version
   FROM unnest(%(rejected_ids)s::text[], %(rejected_versions)s::timestamptz[]) AS given (rejected_id, version)
-  GROUP BY rejected_id
+  GROUP BY 1
 ), versions AS (
   SELECT
     ({key}) COLLATE "C" AS key,
@@ -56,21 +59,21 @@ def _versions(region: Region, which: str) -> str:
     {source_fingerprint(key)} AS fingerprint,
     coalesce(CASE WHEN {_VERSION} IS NULL THEN has_no_version ELSE {_VERSION} = ANY (rejected_versions) END, false)
       AS is_accounted,
-    currency::text AS currency,
+    currency::text COLLATE "C" AS currency,
     {money}
-  FROM {SOURCE_TABLE}
-  LEFT JOIN rejected ON rejected_id = sale_id::text
+  FROM {table}
+  LEFT JOIN rejected ON rejected_id = sale_id::text COLLATE "C"
   WHERE {which}
 )"""
 
 
-def sums_statement(region: Region) -> str:
+def sums_statement(region: Region, table: str) -> str:
     """Sums of the sales that arrived on some days, by day, bucket, currency and whether they are accounted for.
 
     A key counts once, in its newest version of those days, and once more for those that are rejected.
     """
     totals = ", ".join(f"sum({quote_postgres(name)})" for name in MONEY_COLUMNS)
-    return f"""{_versions(region, _ARRIVED)}
+    return f"""{_versions(region, table, _ARRIVED)}
 SELECT day, {_BUCKET}, currency, is_accounted, count(*), sum(fingerprint), {totals}
 FROM (
   SELECT DISTINCT ON (key, is_accounted) *
@@ -84,25 +87,26 @@ GROUP BY 1, 2, 3, 4"""
 _ROW = "key, day, other_day, (extract(epoch FROM version) * 1000000)::bigint, fingerprint, is_accounted"
 
 
-def rows_statement(region: Region) -> str:
+def rows_statement(region: Region, table: str) -> str:
     """All versions of some days and buckets."""
-    return f"""{_versions(region, _ARRIVED)}
+    return f"""{_versions(region, table, _ARRIVED)}
 SELECT {_ROW}
 FROM versions
 WHERE day = ANY (%(days)s) AND {_BUCKET} = ANY (%(buckets)s)"""
 
 
-def rows_of_keys_statement(region: Region) -> str:
+def rows_of_keys_statement(region: Region, table: str) -> str:
     """All versions of some keys, whatever their day."""
-    return f"{_versions(region, _OF_KEYS)}\nSELECT {_ROW}\nFROM versions"
+    return f"{_versions(region, table, _OF_KEYS)}\nSELECT {_ROW}\nFROM versions"
 
 
 class SourceSide:
-    """Asks one region's database, in the snapshot of `cursor`."""
+    """Asks one region's database, in the snapshot of `cursor`; `table` is the quoted name of its table."""
 
-    def __init__(self, cursor: Any, region: Region, rejected: OpenRejected) -> None:
+    def __init__(self, cursor: Any, region: Region, table: str, rejected: OpenRejected) -> None:
         self._cursor = cursor
         self._region = region
+        self._table = table
         self._rejected = {"rejected_ids": list(rejected.sale_ids), "rejected_versions": list(rejected.versions)}
 
     def sums(self, days: Sequence[date]) -> tuple[dict[Cell, Sums], dict[Cell, Sums]]:
@@ -111,18 +115,19 @@ class SourceSide:
             return {}, {}
         due: dict[Cell, Sums] = {}
         accounted: dict[Cell, Sums] = {}
-        for day, bucket, currency, is_accounted, *sums in self._ask(sums_statement(self._region), days=days):
+        rows = self._ask(sums_statement(self._region, self._table), days=days)
+        for day, bucket, currency, is_accounted, *sums in rows:
             (accounted if is_accounted else due)[Cell(day, bucket, currency)] = Sums.of_row(*sums)
         return due, accounted
 
     def rows(self, days: Sequence[date], buckets: Iterable[str]) -> list[SourceRow]:
         """The versions of some days and buckets."""
-        return self._to_rows(self._ask(rows_statement(self._region), days=days, buckets=list(buckets)))
+        return self._to_rows(self._ask(rows_statement(self._region, self._table), days=days, buckets=list(buckets)))
 
     def rows_of_keys(self, keys: Iterable[str]) -> list[SourceRow]:
         """The versions of some business keys."""
         sale_ids = [sale_id_of(key, self._region) for key in keys]
-        return self._to_rows(self._ask(rows_of_keys_statement(self._region), sale_ids=sale_ids))
+        return self._to_rows(self._ask(rows_of_keys_statement(self._region, self._table), sale_ids=sale_ids))
 
     def _ask(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
         since, until = (min(days), max(days) + timedelta(days=1)) if days else (None, None)

@@ -1,4 +1,4 @@
-"""Checks of the regional databases: connection, table, columns, clock, and keys that two regions both use."""
+"""Checks of the regional databases: connection, table, standby, clock, and keys that two regions both use."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,15 +7,19 @@ from functools import partial
 from typing import Any
 
 from prefect_sqlalchemy import SqlAlchemyConnector
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
-from tasks.extract import open_snapshot
+from tasks.errors import SalesEtlError
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
-from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared, quote_postgres, without_digits
+from tasks.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
+from tasks.source import check_declared, quote_postgres, without_digits
+from tasks.source_table import SourceTable
+from tasks.standby import Position, why_behind
 
-STATEMENT_TIMEOUT_MS = 20_000
+LIMITS = Limits(statement_s=20, lock_s=10)
 KEYS_COMPARED = 1000
 """So many of the newest keys of each region are looked up in the others."""
 
@@ -40,13 +44,15 @@ def _checks_of(region: Region) -> Iterator[Check]:
         f"{name} table", partial(_look_at_table, region), f"look at the database of {block}", needs=(connection,)
     )
     yield Check(
+        f"{name} server", partial(_look_at_server, region), f"look at the database of {block}", needs=(connection,)
+    )
+    yield Check(
         f"{name} clock", partial(_compare_clock, region), f"look at the database of {block}", needs=(connection,)
     )
 
 
 @contextmanager
-def open_source(region: Region) -> Iterator[Any]:
-    """A psycopg2 cursor in a read-only snapshot of the region's database, whose statements have a limit."""
+def _engine(region: Region) -> Iterator[Engine]:
     try:
         connector = SqlAlchemyConnector.load(region.block)
     except ValueError as error:
@@ -56,11 +62,23 @@ def open_source(region: Region) -> Iterator[Any]:
         ) from error
     engine = connector.get_engine(pool_size=1, max_overflow=0)
     try:
-        with open_snapshot(engine) as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
-            yield cursor
+        yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def open_source(region: Region) -> Iterator[Any]:
+    """A psycopg2 cursor in a read-only transaction of the region's database, as the loads have it."""
+    with _engine(region) as engine, connected(engine) as driver, reading(driver, LIMITS) as cursor:
+        yield cursor
+
+
+@contextmanager
+def open_table(region: Region) -> Iterator[Snapshot]:
+    """A snapshot of the region's table, as the loads take it."""
+    with _engine(region) as engine, open_snapshot(engine, region, LIMITS) as snapshot:
+        yield snapshot
 
 
 def _connect(region: Region) -> str:
@@ -71,22 +89,42 @@ def _connect(region: Region) -> str:
 
 
 def _look_at_table(region: Region) -> str:
-    """Declared types, the right to read each column, and that the columns can be read together."""
-    with open_source(region) as cursor:
-        cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-        new = check_declared(dict(cursor.fetchall()))
+    """What it is, declared types, the right to read each column, and that the columns can be read together."""
+    with open_table(region) as snapshot:
+        cursor, table = snapshot.cursor, snapshot.table
+        new = check_declared(table.declared, table.name)
         columns = [column.name for column in SOURCE_COLUMNS]
         cursor.execute(
             "SELECT name FROM unnest(%s) AS name WHERE NOT has_column_privilege(%s::regclass, name, 'SELECT')",
-            (columns, SOURCE_TABLE),
+            (columns, table.sql),
         )
         if refused := [name for (name,) in cursor.fetchall()]:
             raise SetupFaultError(
-                f"no right to read {', '.join(refused)}: GRANT SELECT ON {SOURCE_TABLE} TO the block's user"
+                f"no right to read {', '.join(refused)}: GRANT SELECT ON {table.relations[0].name} TO the block's user"
             )
-        cursor.execute(f"SELECT {', '.join(map(quote_postgres, columns))} FROM {SOURCE_TABLE} LIMIT 1")
+        cursor.execute(f"SELECT {', '.join(map(quote_postgres, columns))} FROM {table.sql} LIMIT 1")
     more = f"; beyond the contract: {', '.join(column.name for column in new)}" if new else ""
-    return f"{len(columns)} columns can be read{more}"
+    part = "" if table.why_not_whole(region) is None else "; nothing is marked as deleted, as it may show a part"
+    return f"{len(columns)} columns of {table.name}, {table.kind}, can be read{more}{part}"
+
+
+def _look_at_server(region: Region) -> str:
+    """Its role; how far a standby is. Raises SetupFaultError for one that does not go on."""
+    with _engine(region) as engine, connected(engine) as driver:
+        return describe_server(look(driver, LIMITS))
+
+
+def describe_server(position: Position) -> str:
+    """A server's role, and up to when a standby shows everything. Raises SetupFaultError for a standby that does not
+    show the whole of yesterday (UTC) yet."""
+    if not position.is_standby:
+        return "a primary"
+    midnight = position.clock.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if position.shows(midnight):
+        return f"a standby that shows sales until {position.replayed_in_words}"
+    if position.may_be_idle(midnight):
+        return f"a standby that has nothing to replay since {position.replayed_in_words}"
+    raise SetupFaultError(why_behind(position))
 
 
 def _compare_clock(region: Region) -> str:
@@ -106,13 +144,13 @@ def _compare_keys() -> str:
     compared = [region for region in REGIONS.values() if not region.prefix_keys]
     newest: dict[str, list[str]] = {}
     for region in compared:
-        with _unless_unreachable(), open_source(region) as cursor:
-            newest[region.code] = read_newest_keys(cursor)
+        with _unless_unreachable(), open_table(region) as snapshot:
+            newest[region.code] = read_newest_keys(snapshot.cursor, snapshot.table.sql)
     shared: dict[str, list[str]] = {}
     for code in newest:
         others = {other: keys for other, keys in newest.items() if other != code}
-        with open_source(REGIONS[code]) as cursor:
-            shared[code] = find_keys(cursor, [key for keys in others.values() for key in keys])
+        with open_table(REGIONS[code]) as snapshot:
+            shared[code] = find_keys(snapshot.cursor, snapshot.table, [key for keys in others.values() for key in keys])
     return describe_overlap(newest, shared, [region.code for region in compared if region.code not in newest])
 
 
@@ -121,32 +159,30 @@ def _unless_unreachable() -> Iterator[None]:
     """A region that cannot be read is told in a line of its own."""
     try:
         yield
-    except (SQLAlchemyError, SetupFaultError):
+    except (SQLAlchemyError, SalesEtlError):
         pass
     except Exception as error:
         if getattr(error, "pgcode", "") not in ("42P01", "42703", "42501", None):
             raise
 
 
-def read_newest_keys(cursor: Any) -> list[str]:
-    """The keys of the rows that changed last, as text."""
+def read_newest_keys(cursor: Any, table: str) -> list[str]:
+    """The keys of the rows that changed last, as text; `table` is its quoted name."""
     cursor.execute(
-        f"SELECT sale_id::text FROM {SOURCE_TABLE} WHERE sale_id IS NOT NULL "
-        "ORDER BY updated_at DESC NULLS LAST LIMIT %s",
+        f"SELECT sale_id::text FROM {table} WHERE sale_id IS NOT NULL ORDER BY updated_at DESC NULLS LAST LIMIT %s",
         (KEYS_COMPARED,),
     )
     return [key for (key,) in cursor.fetchall()]
 
 
-def find_keys(cursor: Any, keys: Sequence[str]) -> list[str]:
+def find_keys(cursor: Any, table: SourceTable, keys: Sequence[str]) -> list[str]:
     """Those of `keys` that the table holds. Compared in the column's own type, so that its index serves."""
-    cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
-    kind = without_digits(dict(cursor.fetchall()).get("sale_id", "text"))
+    kind = without_digits(table.declared.get("sale_id", "text"))
     fitting = [key for key in keys if kind not in _WHOLE or (key.isascii() and key.isdecimal())]
     compared = "sale_id" if kind in _COMPARED_AS_THEY_ARE else "sale_id::text"
     array = f"{kind}[]" if kind in _COMPARED_AS_THEY_ARE else "text[]"
     cursor.execute(
-        f"SELECT DISTINCT sale_id::text FROM {SOURCE_TABLE} WHERE {compared} = ANY(%s::{array}) LIMIT %s",
+        f'SELECT DISTINCT sale_id::text COLLATE "C" FROM {table.sql} WHERE {compared} = ANY(%s::{array}) LIMIT %s',
         (fitting, KEYS_COMPARED),
     )
     return [key for (key,) in cursor.fetchall()]

@@ -166,9 +166,12 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     MONEY VARCHAR COMMENT 'Exact totals of the extracted rows per currency and column, control totals included, as JSON text',
     SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
     CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED, OVERTAKEN and ROLLED_BACK',
-    CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract'
+    CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract',
+    SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'PUBLISHED, EMPTY: up to when the source showed everything (UTC)'
 )
 COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';
+
+ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS SNAPSHOT_AT TIMESTAMP_TZ(6);
 
 -- A lease may be renewed once more when a run has published and looks again: its end counts.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST AS

@@ -21,12 +21,12 @@ from flows.reconciled import DAYS_KEY, SALES_KEY, Reconciled
 from flows.rollback import rollback
 from local import generator
 from tasks.errors import NeedsPersonError
-from tasks.extract import open_snapshot
 from tasks.reconcile import compare, discrepancies
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.reconcile.fingerprint import COMPARED_COLUMNS, source_fingerprint, table_fingerprint
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
+from tasks.snapshot import open_snapshot
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, source_engine, stage_attempt
@@ -452,8 +452,9 @@ def test_keys_with_the_prefix_of_their_region(shop: Shop) -> None:
     shop.sell("1")
     engine = source_engine(shop.world, "EUROPE")
     key = f"EUROPE:{shop.key('1')}"
-    with open_snapshot(engine) as cursor:
-        side = SourceSide(cursor, replace(REGIONS["EUROPE"], prefix_keys=True), OpenRejected([], []))
+    with open_snapshot(engine, REGIONS["EUROPE"]) as snapshot:
+        region = replace(REGIONS["EUROPE"], prefix_keys=True)
+        side = SourceSide(snapshot.cursor, region, snapshot.table.sql, OpenRejected([], []))
         (row,) = side.rows_of_keys([key])
         due, _ = side.sums([shop.day])
     engine.dispose()

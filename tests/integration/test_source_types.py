@@ -23,7 +23,7 @@ from local.environment import state_dir
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import Extracted, read_region
-from tasks.source import DECLARED_COLUMNS
+from tasks.source_table import describe
 from tests.integration.conftest import World, free_port, good_sale, wait_for
 from tests.integration.publish.harness import KEY
 from tests.unit.sales import Outcome, read_table, transformed
@@ -53,8 +53,7 @@ class Table:
         """Types as the pipeline sees them."""
         connection = psycopg2.connect(self.url, options=f"-csearch_path={SCHEMA}")
         with connection, connection.cursor() as cursor:
-            cursor.execute(DECLARED_COLUMNS, ("sales_transactions",))
-            types = dict(cursor.fetchall())
+            types = dict(describe(cursor, REGIONS["EUROPE"]).declared)
         connection.close()
         return types
 

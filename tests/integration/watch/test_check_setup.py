@@ -197,7 +197,7 @@ def test_nothing_else_is_bad_and_what_rests_on_it_is_not_tried(unreachable: Ende
     assert not_tried == [
         f"--  source {region} {what}: not tried, see source {region} connection"
         for region in ("US_EAST", "US_WEST")
-        for what in ("table", "clock")
+        for what in ("table", "server", "clock")
     ]
 
 
@@ -253,7 +253,7 @@ LACKING = {
     "sale ids across regions, as loaded": ("1 rows were rejected", "EUROPE collided-1 among them"),
     "table SALES_FACT_UNDO": ("does not exist", "run `python -m flows.setup_warehouse`"),
     "sale ids across regions": ("US_EAST, EUROPE use the same sale_id", "need prefix_keys = true"),
-    "source ASIA_PACIFIC table": ("table sales_transactions is missing", "create it, or grant"),
+    "source ASIA_PACIFIC table": ("table sales_transactions is missing", "create it, grant its reader access"),
 }
 
 

@@ -33,6 +33,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "first_date": None,
         "regions_required": (),
         "reconcile_days": 7,
+        "replica_wait_minutes": 15,
+        "source_timeout_minutes": 30,
         "staging_retention_days": 14,
         "undo_retention_days": 35,
         "extra_columns": {},

@@ -47,7 +47,8 @@ def test_the_automations_are_those_of_the_golden_file() -> None:
     for name, deployment_id in IDS.items():
         text = text.replace(str(deployment_id), name)
     text = text.replace(str(BLOCK_ID), "retail-sales-alerts")
-    assert_golden("deployments-automations.yaml", yaml.dump(json.loads(text), Dumper=Dumper, sort_keys=False, width=120))
+    shown = yaml.dump(json.loads(text), Dumper=Dumper, sort_keys=False, width=120)
+    assert_golden("deployments-automations.yaml", shown)
 
 
 def test_the_server_accepts_them() -> None:

@@ -30,6 +30,8 @@ OPEN = Settings(
     regions_required=(),
     extra_columns={},
     lease_minutes=15,
+    replica_wait_minutes=15,
+    source_timeout_minutes=30,
 )
 DOWN = TransientError("connection refused")
 
