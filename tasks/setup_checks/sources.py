@@ -13,7 +13,7 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
 from tasks.extract import open_snapshot
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
-from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared, quote_postgres, without_digits
+from tasks.source import DECLARED_COLUMNS, HAS_KEY, SOURCE_TABLE, check_declared, quote_postgres, without_digits
 
 STATEMENT_TIMEOUT_MS = 20_000
 KEYS_COMPARED = 1000
@@ -131,8 +131,7 @@ def _unless_unreachable() -> Iterator[None]:
 def read_newest_keys(cursor: Any) -> list[str]:
     """The keys of the rows that changed last, as text."""
     cursor.execute(
-        f"SELECT sale_id::text FROM {SOURCE_TABLE} WHERE sale_id IS NOT NULL "
-        "ORDER BY updated_at DESC NULLS LAST LIMIT %s",
+        f"SELECT sale_id::text FROM {SOURCE_TABLE} WHERE {HAS_KEY} ORDER BY updated_at DESC NULLS LAST LIMIT %s",
         (KEYS_COMPARED,),
     )
     return [key for (key,) in cursor.fetchall()]
