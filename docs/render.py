@@ -66,6 +66,8 @@ def rules_page() -> str:
             "Made from `expectations/rules.py` by `make docs`. A row that breaks a rule is rejected, with all rules that it",
             "broke; rules come before dedupe, so a newer version that breaks a rule leaves the newest valid one standing.\n",
             table(["rule", "the row is rejected because"], rows),
+            "White space is ASCII's: blank, tab, line feed, vertical tab, form feed, carriage return. A row whose `sale_id` is",
+            "missing has no key: it is no duplicate of any other, its `SALE_KEY` is NULL and its status `NO_KEY`.\n",
             "## What a rejected row keeps\n",
             "All its columns as text, as PostgreSQL writes them in UTC; personal data as tokens. A cell that cannot be held",
             "in its type stands as the source has it. One thing is not the source's own text: a number has the decimals of the",

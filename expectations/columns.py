@@ -47,12 +47,17 @@ _SNOWFLAKE: dict[Kind, str] = {
 }
 
 
+BLANKS = " \t\n\v\f\r"
+"""ASCII white space: a text of nothing else is blank, and so is an empty one."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the contract.
 
     `kind` decides the types: Arrow (exact decimals, UTC microseconds) and Snowflake. `personal` marks personal
-    data: such a column leaves the source only as a token, in a column named `<name>_token`.
+    data: such a column leaves the source only as a token, in a column named `<name>_token`. `blank_is_missing`: a
+    blank text counts as NULL.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Column:
     description: str
     nullable: bool = False
     personal: bool = False
+    blank_is_missing: bool = False
 
     @property
     def stored_name(self) -> str:
@@ -77,7 +83,7 @@ class Column:
 
 
 SOURCE_COLUMNS = (
-    Column("sale_id", "text", Role.KEY, "Business key of the sale, unique across all regions."),
+    Column("sale_id", "text", Role.KEY, "Business key of the sale, unique across all regions.", blank_is_missing=True),
     Column("sale_date", "timestamp", Role.TIME, "When the sale happened (UTC)."),
     Column("store_id", "text", Role.ATTRIBUTE, "Store that sold."),
     Column("customer_id", "text", Role.ATTRIBUTE, "Customer who bought."),
@@ -89,7 +95,7 @@ SOURCE_COLUMNS = (
     Column("discount_amount", "money", Role.MONEY, "Discount in `currency`."),
     Column("tax_amount", "money", Role.MONEY, "Tax contained in the total, in `currency`."),
     Column("total_amount", "money", Role.MONEY, "Gross amount in `currency`: before discount, tax included."),
-    Column("currency", "text", Role.ATTRIBUTE, "ISO 4217 code of the amounts."),
+    Column("currency", "text", Role.ATTRIBUTE, "ISO 4217 code of the amounts.", blank_is_missing=True),
     Column("payment_method", "text", Role.ATTRIBUTE, "How the customer paid."),
     Column("region", "text", Role.REGION, "Region as the source spells it; its code in the fact table."),
     Column("updated_at", "timestamp", Role.VERSION, "When the row last changed at the source (UTC)."),

@@ -1,6 +1,7 @@
 """The row rules: what makes a single row unfit for the fact table. Pure functions over a pandas frame.
 
-A rule looks at one row at a time and never at other rows; NULL never breaks a value rule (it has `missing_*`).
+A rule looks at one row at a time and never at other rows; a missing cell never breaks a value rule (it has
+`missing_*`).
 """
 
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from datetime import datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from expectations.columns import SOURCE_COLUMNS, Column
+from expectations.columns import BLANKS, SOURCE_COLUMNS, Column
 from expectations.regions import Region, code_of_spelling
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -70,14 +72,38 @@ def _outside_price_range(frame: pd.DataFrame, origin: Origin) -> pd.Series:
     return _true((total + total < gross) | (total > gross + gross))
 
 
-def _discount_above_total(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    return _true(frame["discount_amount"] > frame["total_amount"])
+def _above_total(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
+    return lambda frame, origin: _true(frame[column] > frame["total_amount"])
 
 
 def in_one_piece(column: pd.Series) -> pa.Array:
     """The Arrow array of a column, however many chunks it has."""
     cells = pa.array(column)
     return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+
+
+def blank(texts: pa.Array) -> pa.Array:
+    """One bool per text: it is empty or nothing but BLANKS; NULL for NULL."""
+    return pc.equal(pc.ascii_trim(texts, BLANKS), "")
+
+
+def present(frame: pd.DataFrame, column: Column) -> pd.Series:
+    """One bool per row: the cell holds something, though its type may be unable to hold it."""
+    cells = frame[column.stored_name]
+    if column.blank_is_missing:
+        filled = pc.fill_null(pc.invert(blank(in_one_piece(cells))), False)
+        return pd.Series(filled.to_numpy(zero_copy_only=False), index=frame.index)
+    if column.kind == "text":
+        return cells.notna()
+    return cells.notna() | is_unreadable(frame, column.name)
+
+
+def _currency_malformed(frame: pd.DataFrame, origin: Origin) -> pd.Series:
+    codes = in_one_piece(frame["currency"]).dictionary_encode()
+    malformed = pc.and_(
+        pc.invert(pc.match_substring_regex(codes.dictionary, r"\A[A-Z]{3}\z")), pc.invert(blank(codes.dictionary))
+    )
+    return _true(pd.Series(pd.arrays.ArrowExtensionArray(malformed.take(codes.indices)), index=frame.index))
 
 
 def region_codes(frame: pd.DataFrame) -> pd.Series:
@@ -106,7 +132,9 @@ VALUE_RULES = (
     ),
     Rule("discount_amount_negative", "discount_amount is below 0", _negative("discount_amount")),
     Rule("tax_amount_negative", "tax_amount is below 0", _negative("tax_amount")),
-    Rule("discount_above_total", "discount_amount is above total_amount", _discount_above_total),
+    Rule("discount_above_total", "discount_amount is above total_amount", _above_total("discount_amount")),
+    Rule("tax_above_total", "tax_amount is above total_amount", _above_total("tax_amount")),
+    Rule("currency_malformed", "currency is not three capital letters A to Z, as ISO 4217 has it", _currency_malformed),
     Rule("region_unknown", "region is spelled in no known way", _region_unknown),
     Rule("region_of_another_database", "region is not the one of this database", _region_of_another_database),
     Rule("sale_date_in_future", "sale_date is over 5 minutes after the snapshot", _in_future("sale_date")),
@@ -135,8 +163,8 @@ def _unreadable(column: Column) -> Rule:
 def _missing(column: Column) -> Rule:
     return Rule(
         f"missing_{column.name}",
-        f"{column.name} is NULL",
-        lambda frame, origin: frame[column.stored_name].isna() & ~is_unreadable(frame, column.name),
+        f"{column.name} is NULL{', empty or nothing but white space' if column.blank_is_missing else ''}",
+        lambda frame, origin: ~present(frame, column),
     )
 
 

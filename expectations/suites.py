@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from expectations.columns import SOURCE_COLUMNS, Column, Role
 from expectations.gx import gx, gxe
-from expectations.rules import CLOCK_TOLERANCE, in_one_piece, is_unreadable
+from expectations.rules import CLOCK_TOLERANCE, in_one_piece, present
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
 
@@ -58,7 +58,8 @@ def output_suite(region: str, snapshot_at: datetime) -> gx.ExpectationSuite:
     """What every clean row of a region is: complete, positive, consistent. Frames come from `output_frame`."""
     measures = [column.name for column in SOURCE_COLUMNS if column.role is Role.MEASURE]
     positive = [*measures, "total_amount"]
-    not_negative = ["discount_amount", "tax_amount", "_discount_headroom", "_above_half_price", "_below_twice_price"]
+    headrooms = ["_discount_headroom", "_tax_headroom", "_above_half_price", "_below_twice_price"]
+    not_negative = ["discount_amount", "tax_amount", *headrooms]
     identities = ["_net_residual", "_profit_residual", "_date_residual"]
     return gx.ExpectationSuite(
         name="clean-rows",
@@ -68,6 +69,7 @@ def output_suite(region: str, snapshot_at: datetime) -> gx.ExpectationSuite:
             *(gxe.ExpectColumnValuesToBeBetween(column=c, min_value=0, strict_min=True) for c in positive),
             *(gxe.ExpectColumnValuesToBeBetween(column=c, min_value=0) for c in not_negative),
             *(gxe.ExpectColumnValuesToBeBetween(column=c, min_value=0, max_value=0) for c in identities),
+            gxe.ExpectColumnValuesToBeBetween(column="_currency_is_code", min_value=1),
             *(
                 gxe.ExpectColumnValuesToBeBetween(column=c, max_value=pd.Timestamp(snapshot_at + CLOCK_TOLERANCE))
                 for c in ("sale_date", "updated_at")
@@ -90,7 +92,7 @@ def batch_suite(min_record_count: int) -> gx.ExpectationSuite:
 
 
 def input_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Which cells of the rows as read hold something: 1.0, or NaN for NULL.
+    """Which cells of the rows as read hold something: 1.0, or NaN for what is missing.
 
     An unreadable cell holds something, though its type cannot. Only presence, because that is all `input_suite` asks,
     and because Great Expectations hashes every value of a frame it is given, which takes minutes for decimals.
@@ -99,10 +101,7 @@ def input_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _presence(frame: pd.DataFrame, column: Column) -> np.ndarray:
-    present = frame[column.stored_name].notna()
-    if column.kind != "text" and frame["unreadable"].notna().any():
-        present |= is_unreadable(frame, column.name)
-    return np.where(present, np.float32(1), np.float32(np.nan))
+    return np.where(present(frame, column), np.float32(1), np.float32(np.nan))
 
 
 def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +111,9 @@ def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
     Texts become presence: vectorized in Great Expectations, where Arrow columns go value by value.
     """
     columns: dict[str, Any] = {name: _judgeable(frame[name]) for name in frame.columns}
+    columns |= {c.stored_name: _presence(frame, c) for c in SOURCE_COLUMNS if c.blank_is_missing}
     columns["region"] = pd.Categorical(frame["region"])
+    columns["_currency_is_code"] = frame["currency"].str.fullmatch("[A-Z]{3}").to_numpy(np.float32, na_value=np.nan)
     columns |= {name: np.ma.filled(cells.astype(np.float64), np.nan) for name, cells in _residuals(frame).items()}
     return pd.DataFrame(columns, copy=False)
 
@@ -125,6 +126,7 @@ def _residuals(frame: pd.DataFrame) -> dict[str, np.ma.MaskedArray]:
     date_parts = ((day.year, "sale_year"), (day.month, "sale_month"), (day.day, "sale_day"))
     return {
         "_discount_headroom": total - discount,
+        "_tax_headroom": total - tax,
         "_above_half_price": 2 * total_in_millionths - gross,
         "_below_twice_price": 2 * gross - total_in_millionths,
         "_net_residual": total - discount - net,

@@ -62,8 +62,11 @@ UNICODE_TEXTS = (
 
 NOT_NULLABLE = tuple(column.name for column in SOURCE_COLUMNS if not column.nullable)
 UNICODE_COLUMNS = ("store_id", "customer_id", "product_id", "product_category", "payment_method")
-BLANK_COLUMNS = ("product_category", "payment_method")
-REJECTED_KINDS = ("nulls", "bad_amounts", "nan", "infinite")
+EMPTY_COLUMNS = ("product_category", "payment_method")
+BLANKS = ("", " ", "\t", "\n", "\v", "\f", "\r", " \r\n\t ")
+NEVER_BLANK_COLUMNS = ("sale_id", "currency")
+BAD_CURRENCIES = ("usd", "US", "USDX", "US1", " USD", "USD\n", "ÜSD", "U|D", "null", "840")
+REJECTED_KINDS = ("nulls", "blanks", "bad_amounts", "bad_currencies", "high_taxes", "nan", "infinite")
 
 _REGIONS = {region.code: region for region in REGIONS}
 
@@ -72,16 +75,22 @@ _REGIONS = {region.code: region for region in REGIONS}
 class Dirt:
     """Shares of the rows that are of each kind, 0 to 1. A row is of one kind at most, so the kinds can be counted.
 
-    Of these the pipeline rejects `nulls`, `bad_amounts`, `nan` and `infinite`, drops one version of each of
-    `duplicates`, and has to keep the others as they are.
+    Of these the pipeline rejects REJECTED_KINDS, drops one version of each of `duplicates`, and has to keep the others
+    as they are.
     """
 
     duplicates: float = 0.0
     """A second version of a clean row's key: in turn a newer one with another quantity, and an exact copy."""
     nulls: float = 0.0
     """NULL in one of the columns that are not nullable, in turn."""
+    blanks: float = 0.0
+    """An empty string or white space in sale_id and currency, in turn."""
     bad_amounts: float = 0.0
     """Quantity, price or total zero or negative, total below 0.5x or above 2x quantity x price, in turn."""
+    bad_currencies: float = 0.0
+    """BAD_CURRENCIES, in turn."""
+    high_taxes: float = 0.0
+    """tax_amount a cent above total_amount."""
     nan: float = 0.0
     """NaN in unit_price."""
     infinite: float = 0.0
@@ -199,11 +208,12 @@ def _draw(numbers: range, rng: np.random.Generator) -> dict[str, IntArray]:
         "total": divide_half_even(quantity * micros, 10_000),
         "discount_percent": np.where(rng.random(rows) < 0.3, rng.integers(1, 101, rows), 0),
         "payment": rng.integers(0, len(PAYMENT_METHODS), rows),
+        "is_high_tax": np.zeros(rows, dtype=np.int64),
     }
 
 
 def _disturb(draws: dict[str, IntArray], places: dict[str, IntArray]) -> dict[str, IntArray]:
-    """Put the dirt into the draws that numbers can hold: second versions, late sales, bad amounts."""
+    """Put the dirt into the draws that numbers can hold: second versions, late sales, bad amounts, high taxes."""
     copies, originals = places["duplicates"], places["originals"]
     for values in draws.values():
         values[copies] = values[originals]
@@ -216,6 +226,8 @@ def _disturb(draws: dict[str, IntArray], places: dict[str, IntArray]) -> dict[st
 
     late = places["late"]
     draws["sold_us"][late] -= DAY_US * (1 + late % LATE_DAYS_MAX)
+
+    draws["is_high_tax"][places["high_taxes"]] = 1
 
     bad = places["bad_amounts"]
     draws["discount_percent"][bad] = 0  # so that the discount does not exceed the total too
@@ -239,6 +251,7 @@ def _columns(region: SampleRegion, date: datetime.date, key_prefix: str, draws: 
     gross = np.maximum(total, 0)  # a negative total is dirt enough: no negative discount and tax with it
     discount = gross * draws["discount_percent"] // 100
     tax = divide_half_even((gross - discount) * region.tax_percent, 100 + region.tax_percent)
+    tax = np.where(draws["is_high_tax"] == 1, gross + 1, tax)
     one_region = np.zeros(len(total), dtype=np.int64)
     columns = {
         "sale_id": pc.binary_join_element_wise(key_prefix, text(draws["number"]), "-"),
@@ -274,9 +287,12 @@ def _soil(table: pa.Table, places: dict[str, IntArray]) -> pa.Table:
     table = _put(table, "updated_at", places["infinite"], ["infinity"])
     for name in UNICODE_COLUMNS:
         table = _put(table, name, places["unicode"], UNICODE_TEXTS)
-    for kind, blank in (("empty_strings", ""), ("null_text", "NULL")):
-        for turn, name in enumerate(BLANK_COLUMNS):
-            table = _put(table, name, places[kind][turn :: len(BLANK_COLUMNS)], [blank])
+    table = _put(table, "currency", places["bad_currencies"], BAD_CURRENCIES)
+    for turn, name in enumerate(NEVER_BLANK_COLUMNS):
+        table = _put(table, name, places["blanks"][turn :: len(NEVER_BLANK_COLUMNS)], BLANKS)
+    for kind, empty in (("empty_strings", ""), ("null_text", "NULL")):
+        for turn, name in enumerate(EMPTY_COLUMNS):
+            table = _put(table, name, places[kind][turn :: len(EMPTY_COLUMNS)], [empty])
     for turn, name in enumerate(NOT_NULLABLE):
         table = _put(table, name, places["nulls"][turn :: len(NOT_NULLABLE)], [None])
     return table

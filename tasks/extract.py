@@ -20,12 +20,13 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from tasks.arrow_files import open_writer
 from tasks.batch import Keys, Window
-from tasks.errors import NeedsPersonError, RegionUnfitError
+from tasks.errors import NeedsPersonError, RegionUnfitError, may_pass
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
 from tasks.snapshot import PATIENT, Limits, open_snapshot
 from tasks.source import SOURCE_TABLE, NewColumn, check_declared, copy_statement, tally_statement
 from tasks.source_table import SourceTable
+from tasks.sqlstates import meaning_of
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
 from tasks.tokens import tokenizer
@@ -37,9 +38,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 PROGRESS_ROWS = 250_000
 """A log line is written about every so many rows."""
-
-TELLING_STATES = ("08", "28", "3D", "40", "42", "53", "55", "57", "58")
-"""SQLSTATE classes whose text speaks of connections and named things; that of others may quote a cell."""
 
 Say = Callable[[str], None]
 
@@ -107,16 +105,19 @@ def read_region(
 
 @contextmanager
 def source_errors_told_apart() -> Iterator[None]:
-    """Raises RegionUnfitError instead of an error whose text may quote a cell."""
+    """Raises RegionUnfitError, which quotes no cell and says what to do, instead of an error that will not pass."""
     try:
         yield
     except psycopg2.Error as error:
-        if error.pgcode is None or error.pgcode.startswith(TELLING_STATES):
+        if error.pgcode is None or may_pass(error):
             raise
-        # A view that converts its cells, for one: `invalid input syntax for type numeric: "ann@example.com"`.
+        meaning = meaning_of(error.pgcode)
+        # A message from inside a function may be of its author's making.
+        is_shown = meaning.may_be_shown and not error.diag.context and error.diag.message_primary
+        message = f": {error.diag.message_primary}" if is_shown else ""
         raise RegionUnfitError(
-            f"reading {SOURCE_TABLE} failed with {type(error).__name__} (SQLSTATE {error.pgcode}): "
-            "the database's own log names the cell, mend it there"
+            f"reading {SOURCE_TABLE} failed with {type(error).__name__} (SQLSTATE {error.pgcode}{message}): "
+            f"{meaning.words}"
         ) from None
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import QuotedString
 
-from expectations.columns import SOURCE_COLUMNS, Column, Kind
+from expectations.columns import BLANKS, SOURCE_COLUMNS, Column, Kind
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.tally import TALLIED_COLUMNS
 
 SOURCE_TABLE = "sales_transactions"
+
+HAS_KEY = "btrim(sale_id::text, E'{}') <> ''".format("".join(rf"\x{ord(blank):02x}" for blank in BLANKS))
+"""An SQL condition: the row's `sale_id` is neither NULL nor blank."""
 
 _WHOLE_TYPES = frozenset({"smallint", "integer", "bigint"})
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "uuid", "numeric", "enum"}) | _WHOLE_TYPES

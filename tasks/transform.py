@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from prefect import get_run_logger, task
 
 from expectations.regions import REGIONS, Region
-from expectations.rules import RULES, Origin, broken_rules
+from expectations.rules import RULES, Origin, blank, broken_rules
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
 from tasks.arrow_files import open_writer, read_batches, to_frame
 from tasks.errors import NeedsPersonError
@@ -103,7 +103,7 @@ def reject(
         rejected = batch.filter(pa.array(is_rejected))
         write_rejected(rejected_rows(rejected, broken[is_rejected], origin))
         tally += tally_of_table(rejected)
-        counted += count_broken(broken[is_rejected], rejected["sale_id"])
+        counted += count_broken(broken[is_rejected], without_blanks(rejected["sale_id"]))
         valid.append(~is_rejected)
     return np.concatenate(valid), tally, add_up_broken(counted)
 
@@ -210,11 +210,15 @@ def rejected_rows(batch: pa.RecordBatch, broken: pd.DataFrame, origin: Origin) -
     return pa.table(columns, schema=REJECTED_SCHEMA)
 
 
+def without_blanks(sale_ids: pa.Array) -> pa.Array:
+    """The sale ids, NULL where one is blank: such a row has no key."""
+    return pc.if_else(blank(sale_ids), None, sale_ids)
+
+
 def business_keys(sale_ids: pa.Array, region: Region) -> pa.Array:
-    """The keys of the fact table: with the region's prefix where the region asks for one; NULL stays NULL."""
-    if not region.prefix_keys:
-        return sale_ids
-    return pc.binary_join_element_wise(f"{region.code}:", sale_ids, "")
+    """The keys of the fact table: with the region's prefix where the region asks for one; NULL where there is none."""
+    keys = without_blanks(sale_ids)
+    return pc.binary_join_element_wise(f"{region.code}:", keys, "") if region.prefix_keys else keys
 
 
 def cells_as_text(column: pa.Array) -> list[str | None]:

@@ -38,7 +38,8 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
     ),
     (r"warehouse \S+ cannot be reached|25000[0-9]|25101[12]", "Warehouse does not answer"),
     (
-        r"RegionUnfitError|table \S+ is missing|column \S+ is (missing|\w.* does not fit)|cannot be parsed",
+        r"RegionUnfitError|table \S+ is missing|column \S+ is (missing|\w.* does not fit)|cannot be parsed"
+        r"|reading \S+ failed with",
         "RegionUnfitError",
     ),
     (

@@ -7,7 +7,7 @@ from typing import Any
 from expectations.regions import Region
 from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
-from tasks.source import is_one_of, quote_postgres
+from tasks.source import HAS_KEY, is_one_of, quote_postgres
 from tasks.statements import text_literal
 from tasks.tally import MONEY_COLUMNS
 
@@ -26,8 +26,7 @@ _FIRST, _LAST = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31
 """Of the moments that the fact table can hold."""
 _VERSION = f"CASE WHEN updated_at BETWEEN {_FIRST} AND {_LAST} THEN updated_at END"
 _BUCKET = f"left({source_md5('key')}, 2)"
-_ARRIVED = """(sale_date >= %(since)s AND sale_date < %(until)s OR updated_at >= %(since)s AND updated_at < %(until)s)
-    AND sale_id IS NOT NULL"""
+_ARRIVED = "sale_date >= %(since)s AND sale_date < %(until)s OR updated_at >= %(since)s AND updated_at < %(until)s"
 _OF_KEYS = is_one_of("sale_id", "%(sale_ids)s::text[]")
 
 
@@ -40,7 +39,8 @@ def _day(moment: str) -> str:
 
 
 def _versions(region: Region, table: str, which: str) -> str:
-    """The versions of sales for which `which` is true, with day, fingerprint and whether they are rejected already."""
+    """The versions of sales with a key for which `which` is true, with day, fingerprint and whether they are rejected
+    already."""
     key = business_key(region)
     money = ", ".join(quote_postgres(name) for name in MONEY_COLUMNS)
     return f"""WITH rejected AS (
@@ -63,7 +63,7 @@ def _versions(region: Region, table: str, which: str) -> str:
     {money}
   FROM {table}
   LEFT JOIN rejected ON rejected_id = sale_id::text COLLATE "C"
-  WHERE {which}
+  WHERE ({which}) AND {HAS_KEY}
 )"""
 
 

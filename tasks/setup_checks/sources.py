@@ -15,7 +15,7 @@ from expectations.regions import REGIONS, Region
 from tasks.errors import SalesEtlError
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
-from tasks.source import check_declared, quote_postgres, without_digits
+from tasks.source import HAS_KEY, check_declared, quote_postgres, without_digits
 from tasks.source_table import SourceTable
 from tasks.standby import Position, why_behind
 
@@ -169,7 +169,7 @@ def _unless_unreachable() -> Iterator[None]:
 def read_newest_keys(cursor: Any, table: str) -> list[str]:
     """The keys of the rows that changed last, as text; `table` is its quoted name."""
     cursor.execute(
-        f"SELECT sale_id::text FROM {table} WHERE sale_id IS NOT NULL ORDER BY updated_at DESC NULLS LAST LIMIT %s",
+        f"SELECT sale_id::text FROM {table} WHERE {HAS_KEY} ORDER BY updated_at DESC NULLS LAST LIMIT %s",
         (KEYS_COMPARED,),
     )
     return [key for (key,) in cursor.fetchall()]

@@ -18,7 +18,10 @@ from tests.integration.conftest import Run, World, good_sale
 ALL_DIRT = Dirt(
     duplicates=0.02,
     nulls=0.01,
+    blanks=0.005,
     bad_amounts=0.01,
+    bad_currencies=0.005,
+    high_taxes=0.005,
     nan=0.005,
     infinite=0.005,
     late=0.02,
@@ -40,6 +43,8 @@ def test_every_row_of_a_dirty_day_has_the_fate_that_the_generator_expects(world:
             wanted["rejected"],
             wanted["duplicates"],
         )
+        assert found.rejected_by_rule["currency_malformed"] == wanted["bad_currencies"]
+        assert found.rejected_by_rule["tax_above_total"] >= wanted["high_taxes"]
         assert found.rejected_by_rule["unreadable_unit_price"] == wanted["nan"]
         assert found.rejected_by_rule["unreadable_updated_at"] == wanted["infinite"]
     counted = world.sql("SELECT REGION, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? GROUP BY 1", (f"{day:%Y%m%d}",))

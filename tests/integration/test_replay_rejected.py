@@ -78,6 +78,7 @@ def broken_day(till: Till, scratch: Path) -> None:
     till.sell("mended", "broken", "removed", quantity=0)
     till.sell("west", region="US_WEST", quantity=-1)
     till.sell("", sale_id=None)
+    till.sell("", sale_id="\t ")
     load(till.world, till.day, scratch, "EUROPE", "US_WEST")
     till.mend("mended", "quantity = 2")
     till.world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (till.key("removed"),))
@@ -99,7 +100,7 @@ STATUSES_AFTER = {
     "mended": ["RELEASED"],
     "removed": ["GONE"],
     "west": ["STILL_BAD"],
-    "": ["NO_KEY"],
+    "": ["NO_KEY", "NO_KEY"],
 }
 """What becomes of a broken day's rejected rows; ENDS counts them."""
 
@@ -107,7 +108,7 @@ ENDS = {
     ("EUROPE", "RELEASED"): 1,
     ("EUROPE", "STILL_BAD"): 1,
     ("EUROPE", "GONE"): 1,
-    ("EUROPE", "NO_KEY"): 1,
+    ("EUROPE", "NO_KEY"): 2,
     ("US_WEST", "STILL_BAD"): 1,
 }
 
@@ -117,24 +118,24 @@ def test_each_row_ends_as_released_still_bad_gone_or_without_key(till: Till, tmp
     before = till.tables()
 
     dry = run(dry_run=True)
-    assert dry.message == "would be 1 RELEASED, 2 STILL_BAD, 1 GONE, 1 NO_KEY"
+    assert dry.message == "would be 1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
     assert counts(dry) == ENDS
     assert till.tables() == before
 
     state = run()
     assert state.name == "Completed", state.message
     batch_id, _, told = str(state.message).partition(": ")
-    assert told == "1 RELEASED, 2 STILL_BAD, 1 GONE, 1 NO_KEY"
+    assert told == "1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
     assert counts(state) == ENDS
     assert till.statuses() == STATUSES_AFTER
     assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]
     assert till.world.ledger(batch_id) == {"EUROPE": "PUBLISHED", "US_WEST": "PUBLISHED"}
     found: Any = Artifact.get(ARTIFACT_KEY)
-    assert '"region": "EUROPE", "RELEASED": 1, "STILL_BAD": 1, "GONE": 1, "NO_KEY": 1' in found.data
+    assert '"region": "EUROPE", "RELEASED": 1, "STILL_BAD": 1, "GONE": 1, "NO_KEY": 2' in found.data
 
     first_seen = "SELECT MIN(FIRST_SEEN_AT) FROM SALES_REJECTED WHERE SALE_KEY = ?"
     seen = till.world.sql(first_seen, (till.key("broken"),))
-    assert counts(run()) == {("EUROPE", "STILL_BAD"): 1, ("US_WEST", "STILL_BAD"): 1, ("EUROPE", "NO_KEY"): 1}
+    assert counts(run()) == {("EUROPE", "STILL_BAD"): 1, ("US_WEST", "STILL_BAD"): 1, ("EUROPE", "NO_KEY"): 2}
     assert till.world.sql(first_seen, (till.key("broken"),)) == seen
     assert till.statuses()["broken"] == ["STILL_BAD"], "one entry, of the newest replay"
 
@@ -165,7 +166,7 @@ def test_a_date_that_is_run_again_takes_over_what_a_replay_has_left(till: Till, 
     run()
     load(till.world, till.day, tmp_path, "EUROPE", "US_WEST")
     assert till.statuses()["broken"] == ["OPEN"]
-    assert till.statuses()[""] == ["NO_KEY"]
+    assert till.statuses()[""] == ["NO_KEY", "NO_KEY"]
 
 
 def test_nothing_open_is_nothing_to_do(till: Till) -> None:

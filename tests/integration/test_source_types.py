@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pyarrow as pa
 import pytest
 from psycopg2.extensions import AsIs
 from sqlalchemy import create_engine
 
-from expectations.columns import SOURCE_COLUMNS
+from expectations.columns import BLANKS, SOURCE_COLUMNS
 from expectations.regions import REGIONS
-from expectations.rules import Origin
+from expectations.rules import Origin, blank
 from local import postgres
 from local.environment import state_dir
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import Extracted, read_region
-from tasks.source_table import describe
+from tasks.source import HAS_KEY
+from tasks.source_table import DECLARED_COLUMNS
 from tests.integration.conftest import World, free_port, good_sale, wait_for
 from tests.integration.publish.harness import KEY
 from tests.unit.sales import Outcome, read_table, transformed
@@ -49,13 +51,17 @@ class Table:
         columns, places = ", ".join(row), ", ".join(["%s"] * len(row))
         self.change(f"INSERT INTO sales_transactions ({columns}) VALUES ({places})", tuple(row.values()))
 
-    def declared(self) -> dict[str, str]:
-        """Types as the pipeline sees them."""
+    def ask(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         connection = psycopg2.connect(self.url, options=f"-csearch_path={SCHEMA}")
         with connection, connection.cursor() as cursor:
-            types = dict(describe(cursor, REGIONS["EUROPE"]).declared)
+            cursor.execute(query, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
         connection.close()
-        return types
+        return rows
+
+    def declared(self) -> dict[str, str]:
+        """Types as the pipeline sees them."""
+        return {name: kind for name, kind, _ in self.ask(DECLARED_COLUMNS, ("sales_transactions",))}
 
     def read(self, directory: Path) -> Extracted:
         url = self.url.replace("postgresql://", "postgresql+psycopg2://")
@@ -152,17 +158,118 @@ def test_the_smallest_integer_as_an_amount_rejects_its_row(
     assert int(written.partition(".")[0]) == least
 
 
-def test_a_cell_that_a_view_cannot_convert_is_not_told(table: Table, tmp_path: Path) -> None:
-    table.insert(sale_id="1", customer_email="find.me@example.com")
-    columns = ", ".join(
-        "customer_email::numeric AS unit_price" if c.name == "unit_price" else c.name for c in SOURCE_COLUMNS
-    )
+@dataclass(frozen=True)
+class Fault:
+    """A view that cannot be read: the expression of its unit_price, what that needs, and the error that it becomes."""
+
+    expression: str
+    needs: str
+    error: str
+    words: str
+
+
+def function(body: str) -> str:
+    """A function of a cell that does not hide what it is called with."""
+    return f"CREATE FUNCTION price_of(cell text) RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN 1; END $$"
+
+
+OF_FUNCTION = "price_of(customer_email)"
+FAULTS = {
+    "conversion": Fault(
+        "customer_email::numeric",
+        "",
+        "InvalidTextRepresentation (SQLSTATE 22P02)",
+        "correct the cell, or the expression",
+    ),
+    "division": Fault(
+        "1 / (quantity - 2)::numeric", "", "DivisionByZero (SQLSTATE 22012)", "divides by a cell that is 0"
+    ),
+    "domain": Fault(
+        "length(customer_email::of_two)",
+        "CREATE DOMAIN of_two AS text CHECK (length(VALUE) = 2)",
+        "CheckViolation (SQLSTATE 23514)",
+        "a cell breaks a constraint of the type",
+    ),
+    "writes": Fault(
+        OF_FUNCTION,
+        function("INSERT INTO stored (sale_id) VALUES (cell)"),
+        "ReadOnlySqlTransaction (SQLSTATE 25006)",
+        "a function of a view writes, and sources are only read",
+    ),
+    "raises": Fault(
+        OF_FUNCTION,
+        function("RAISE EXCEPTION 'no price for %', cell USING DETAIL = cell, HINT = cell"),
+        "RaiseException (SQLSTATE P0001)",
+        "a function of a view raised an error of its own",
+    ),
+    "raises-as-a-refusal": Fault(
+        OF_FUNCTION,
+        function("RAISE EXCEPTION 'no price for %', cell USING ERRCODE = '42501'"),
+        "InsufficientPrivilege (SQLSTATE 42501)",
+        "the reader lacks a right",
+    ),
+    "raises-a-code-of-its-own": Fault(
+        OF_FUNCTION,
+        function("RAISE EXCEPTION 'no price for %', cell USING ERRCODE = 'Y1234'"),
+        "(SQLSTATE Y1234)",
+        "PostgreSQL knows no such class",
+    ),
+    "name-in-a-cell": Fault(
+        "length(split_part(customer_email, '@', 1)::regclass::text)",
+        "",
+        "InvalidSchemaName (SQLSTATE 3F000)",
+        "a schema is missing",
+    ),
+    "name-of-three-parts-in-a-cell": Fault(
+        "length(customer_email::regclass::text)",
+        "",
+        "FeatureNotSupported (SQLSTATE 0A000)",
+        "what this server does not support",
+    ),
+    "two-rows": Fault(
+        "(SELECT n FROM generate_series(1, quantity) AS n)::numeric",
+        "",
+        "CardinalityViolation (SQLSTATE 21000)",
+        "a subquery in a view found several rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_view_that_cannot_be_read_is_named_by_its_fault_and_quotes_no_cell(
+    table: Table, tmp_path: Path, fault: Fault
+) -> None:
+    table.insert(sale_id="1", customer_email="find.me@example.com", quantity=2)
+    columns = ", ".join(f"{fault.expression} AS {c.name}" if c.name == "unit_price" else c.name for c in SOURCE_COLUMNS)
     table.change("ALTER TABLE sales_transactions RENAME TO stored")
+    if fault.needs:
+        table.change(fault.needs.replace("%", "%%"))
     table.change(f"CREATE VIEW sales_transactions AS SELECT {columns} FROM stored")
     with pytest.raises(RegionUnfitError) as caught:
         table.read(tmp_path)
-    assert "failed with InvalidTextRepresentation (SQLSTATE 22P02)" in str(caught.value)
+    assert fault.error in str(caught.value)
+    assert fault.words in str(caught.value)
     assert "find.me" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_right_that_the_reader_lacks_is_named(world: World, table: Table, tmp_path: Path) -> None:
+    table.change(f"GRANT USAGE ON SCHEMA {SCHEMA} TO PUBLIC")
+    with pytest.raises(
+        RegionUnfitError, match=r"\(SQLSTATE 42501: permission denied for table sales_transactions\): the"
+    ):
+        Table(world.environment["PG_EUROPE_URL"]).read(tmp_path)
+
+
+def test_sql_and_rules_agree_on_which_keys_are_blank(table: Table) -> None:
+    """Every ASCII character but NUL, and what other alphabets take for white space, alone and after a blank."""
+    characters = [*map(chr, range(1, 128)), "\x85", "\xa0", "\u2003", "\u2028", "\u200b", "\u3000", "\ufeff"]
+    texts = ["", None, *characters, *(f" {character}" for character in characters)]
+    for text in texts:
+        table.insert(sale_id=text)
+    by_rules = {text for text, is_blank in zip(texts, blank(pa.array(texts)).to_pylist(), strict=True) if not is_blank}
+    by_sql = {key for (key,) in table.ask(f"SELECT sale_id FROM sales_transactions WHERE {HAS_KEY}")}
+    assert by_sql == by_rules - {None}
+    assert len(by_sql) == len(texts) - 2 - 2 * len(BLANKS)
 
 
 DOMAINS = {

@@ -38,6 +38,7 @@ PURE_TASKS = {
     "reconcile/source_side.py",
     "scratch.py",
     "source.py",
+    "sqlstates.py",
     "statements.py",
     "stopwatch.py",
     "tally.py",

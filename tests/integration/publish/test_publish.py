@@ -243,12 +243,15 @@ def test_a_version_in_the_future_closes_when_it_is_corrected(world: World, day: 
     assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
 
 
-def test_a_row_without_a_key_is_kept_as_no_key_and_closed_by_a_rerun(world: World, day: date, tmp_path: Path) -> None:
-    world.insert("EUROPE", sale("EUROPE", "x", at(day, 9)) | {"sale_id": None})
+@pytest.mark.parametrize("sale_id", [None, "", " \t\n"], ids=repr)
+def test_a_row_without_a_key_is_kept_as_no_key_and_closed_by_a_rerun(
+    world: World, day: date, tmp_path: Path, sale_id: str | None
+) -> None:
+    world.insert("EUROPE", *[sale("EUROPE", "x", at(day, 9)) | {"sale_id": sale_id}] * 2)
     load(world, day, tmp_path, "EUROPE")
-    of_batch = "SELECT STATUS, RULES FROM SALES_REJECTED WHERE ETL_BATCH_ID = ?"
-    assert world.sql(of_batch, (f"{day:%Y%m%d}",)) == [("NO_KEY", "missing_sale_id")]
-    world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id IS NULL")
+    of_batch = "SELECT STATUS, RULES, SALE_KEY, SALE_ID FROM SALES_REJECTED WHERE ETL_BATCH_ID = ?"
+    assert world.sql(of_batch, (f"{day:%Y%m%d}",)) == [("NO_KEY", "missing_sale_id", None, sale_id)] * 2
+    world.change("EUROPE", "DELETE FROM sales_transactions WHERE coalesce(sale_id, '') IN ('', %s)", (sale_id,))
     world.insert("EUROPE", sale("EUROPE", f"key-{day}", at(day, 9)))
     load(world, day, tmp_path, "EUROPE")
     assert world.sql(of_batch, (f"{day:%Y%m%d}",)) == []

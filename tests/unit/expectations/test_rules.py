@@ -46,9 +46,16 @@ PRICE_CASES = [
     case("largest-times-largest", OUTSIDE, unit_price=LARGEST_PRICE, quantity=10**18 - 1),
 ]
 TOTAL_CASES = [
-    case("a-cent", total_amount="0.01", quantity=1, unit_price="0.01", discount_amount="0"),
-    case("zero", "total_amount_not_positive", OUTSIDE, total_amount="0", discount_amount="0"),
-    case("minus-a-cent", "total_amount_not_positive", OUTSIDE, "discount_above_total", total_amount="-0.01"),
+    case("a-cent", total_amount="0.01", quantity=1, unit_price="0.01", discount_amount="0", tax_amount="0"),
+    case("zero", "total_amount_not_positive", OUTSIDE, total_amount="0", discount_amount="0", tax_amount="0"),
+    case(
+        "minus-a-cent",
+        "total_amount_not_positive",
+        OUTSIDE,
+        "discount_above_total",
+        "tax_above_total",
+        total_amount="-0.01",
+    ),
     case("largest", total_amount=LARGEST_MONEY, quantity=1, unit_price=LARGEST_MONEY),
 ]
 PRICE_RANGE_CASES = [
@@ -68,7 +75,11 @@ DISCOUNT_AND_TAX_CASES = [
     case("discount-a-cent-above-the-total", "discount_above_total", discount_amount="2.01"),
     case("no-tax", tax_amount="0"),
     case("negative-tax", "tax_amount_negative", tax_amount="-0.01"),
-    case("tax-above-what-was-paid-is-no-rule", tax_amount="2.01"),
+    case("tax-above-what-was-paid-is-no-rule", tax_amount="1.95"),
+    case("tax-is-the-total", tax_amount="2.00"),
+    case("tax-a-cent-above-the-total", "tax_above_total", tax_amount="2.01"),
+    case("tax-without-a-total", "missing_total_amount", tax_amount="2.01", total_amount=None),
+    case("largest-tax", "tax_above_total", tax_amount=LARGEST_MONEY),
 ]
 REGION_CASES = [
     case("code", region="EUROPE"),
@@ -88,11 +99,32 @@ TIME_CASES = [
     case("sold-before-nanoseconds", sale_date=datetime(1677, 1, 1, tzinfo=UTC)),
 ]
 TEXT_CASES = [
-    case(
-        "empty-texts-are-values", sale_id="", store_id="", customer_id="", product_id="", currency="", payment_method=""
-    ),
-    case("texts-like-null", sale_id="NULL", store_id="NA", customer_id="nan", product_id="None", currency="null"),
+    case("empty-texts-are-values", store_id="", customer_id="", product_id="", payment_method=""),
+    case("white-space-is-a-value", store_id=" ", customer_id="\t", product_id="\n", payment_method=" \r\n"),
+    case("texts-like-null", sale_id="NULL", store_id="NA", customer_id="nan", product_id="None"),
     case("optional-columns-missing", customer_email_token=None, product_category=None, extra_attributes=None),
+]
+
+
+GOOD_CODES = ["USD", "EUR", "AAA", "ZZZ", "XXX"]
+BAD_CODES = [
+    *("usd", "Usd", "US", "USDX", "US1", "U D", "U\nD", "840", "null", "$", "€"),
+    *(" USD", "USD ", "USD\n", "USD\r\n", "\tUSD", "\u00a0", "USD\u200b", "\ufeffUSD", "\u2003"),
+    *("ÜSD", "ＵＳＤ", "USＤ", "АВС", "U\u0301SD"),
+]
+CURRENCY_CASES = [
+    *(case(ascii(code), currency=code) for code in GOOD_CODES),
+    *(case(ascii(code), "currency_malformed", currency=code) for code in BAD_CODES),
+]
+BLANKS = ["", " ", "\t", "\n", "\v", "\f", "\r", "  \t", " \r\n", " \t\n\v\f\r "]
+BLANK_CASES = [
+    case(f"{column}-{blank!a}", f"missing_{column}", **{column: blank})
+    for column in ("sale_id", "currency")
+    for blank in BLANKS
+]
+KEY_CASES = [
+    case(ascii(key), sale_id=key)
+    for key in (" 1", "1\n", "\t0", "\u00a0", "\u200b", "\u2003", "\x1c", "\x85", "\ufeff", '""', "\\t")
 ]
 
 
@@ -107,6 +139,9 @@ CASES = {
         "region": REGION_CASES,
         "time": TIME_CASES,
         "text": TEXT_CASES,
+        "currency": CURRENCY_CASES,
+        "blank": BLANK_CASES,
+        "key": KEY_CASES,
     }.items()
     for param in params
 }
@@ -134,7 +169,7 @@ def test_an_unreadable_cell_breaks_its_own_rule_and_is_not_missing_too() -> None
 
 
 def test_every_value_rule_is_broken_by_a_case() -> None:
-    assert set().union(*(rules for _, rules in CASES.values())) == {rule.id for rule in VALUE_RULES}
+    assert set().union(*(rules for _, rules in CASES.values())) >= {rule.id for rule in VALUE_RULES}
 
 
 def test_a_row_of_nulls_breaks_every_missing_rule_and_no_other() -> None:

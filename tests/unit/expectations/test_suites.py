@@ -175,6 +175,9 @@ NOT_NULL = "expect_column_values_to_not_be_null"
         pytest.param(put("discount_amount", Decimal("-0.01")), "discount_amount", BETWEEN, id="discount-negative"),
         pytest.param(put("tax_amount", Decimal("-0.01")), "tax_amount", BETWEEN, id="tax-negative"),
         pytest.param(put("discount_amount", Decimal("2.01")), "_discount_headroom", BETWEEN, id="discount-above-total"),
+        pytest.param(put("tax_amount", Decimal("2.01")), "_tax_headroom", BETWEEN, id="tax-above-total"),
+        pytest.param(put("currency", "eur"), "_currency_is_code", BETWEEN, id="currency-malformed"),
+        pytest.param(put("currency", "EUR\n"), "_currency_is_code", BETWEEN, id="currency-with-a-line-break"),
         pytest.param(put("unit_price", Decimal("2.000001")), "_above_half_price", BETWEEN, id="below-half-price"),
         pytest.param(put("quantity", 2**62), "_above_half_price", BETWEEN, id="a-product-that-no-int64-holds"),
         pytest.param(put("quantity", 10**18 - 1), "_above_half_price", BETWEEN, id="the-largest-quantity"),
@@ -219,6 +222,17 @@ def test_null_in_any_required_clean_column_fails(clean: pd.DataFrame, context: A
     not_null = [e for e in suite.expectations if isinstance(e, gxe.ExpectColumnValuesToNotBeNull)]
     checks = run_suite(gx.ExpectationSuite("nulls", expectations=not_null), [frame], "EUROPE", context)
     assert {c.column: c.passed for c in checks} == dict.fromkeys(columns, False)
+
+
+@pytest.mark.parametrize("column", ["sale_id", "currency"])
+def test_a_blank_counts_as_null_in_clean_rows(column: str, clean: pd.DataFrame, context: Any) -> None:
+    (check,) = [c for c in output_checks(put(column, " \n")(clean), context, column) if c.name == NOT_NULL]
+    assert (check.passed, check.bad) == (False, 1)
+
+
+def test_a_blank_counts_as_null_in_rows_as_read() -> None:
+    frame = suites.input_frame(extracted_frame(sale(sale_id=" "), sale(currency="\t"), sale(store_id="")))
+    assert frame.isna().sum()[["sale_id", "currency", "store_id"]].tolist() == [1, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,16 @@ def amounts_are_good(row: Row) -> bool:
         and total > 0
         and nominal / 2 <= total <= nominal * 2
         and 0 <= discount <= total
-        and 0 <= tax <= total - discount
+        and 0 <= tax <= total
     )
+
+
+def is_blank(text: str | None) -> bool:
+    return text is not None and not text.strip(" \t\n\v\f\r")
+
+
+def is_code(currency: str | None) -> bool:
+    return currency is not None and len(currency) == 3 and all("A" <= letter <= "Z" for letter in currency)
 
 
 def amounts_are_readable(row: Row) -> bool:
@@ -50,6 +58,8 @@ def amounts_are_readable(row: Row) -> bool:
 def is_rejected(row: Row) -> bool:
     """The pipeline's judgement of a single row, written down a second time and independently."""
     if any(row[name] is None for name in generator.NOT_NULLABLE) or row["updated_at"] == "infinity":
+        return True
+    if is_blank(row["sale_id"]) or not is_code(row["currency"]):
         return True
     return not (amounts_are_readable(row) and amounts_are_good(row))
 
@@ -122,16 +132,32 @@ def count(kind: str, rows: list[Row]) -> int:
     """How many rows show this kind of dirt, found by looking at the rows only."""
     shows: dict[str, Callable[[Row], bool]] = {
         "nulls": lambda row: any(row[name] is None for name in generator.NOT_NULLABLE),
-        "bad_amounts": lambda row: amounts_are_readable(row) and not amounts_are_good(row),
+        "blanks": lambda row: is_blank(row["sale_id"]) or is_blank(row["currency"]),
+        "bad_amounts": lambda row: (
+            amounts_are_readable(row)
+            and not amounts_are_good(row)
+            and not amounts_are_good({**row, "tax_amount": Decimal(0)})
+        ),
+        "bad_currencies": lambda row: (
+            row["currency"] is not None and not is_blank(row["currency"]) and not is_code(row["currency"])
+        ),
+        "high_taxes": lambda row: (
+            amounts_are_readable(row)
+            and row["tax_amount"] > row["total_amount"]
+            and amounts_are_good({**row, "tax_amount": Decimal(0)})
+        ),
         "nan": lambda row: row["unit_price"] == "NaN",
         "infinite": lambda row: row["updated_at"] == "infinity",
         "late": lambda row: row["sale_date"] is not None and not on_the_date(row["sale_date"]),
         "unicode": lambda row: row["store_id"] in generator.UNICODE_TEXTS,
-        "empty_strings": lambda row: "" in {row[name] for name in generator.BLANK_COLUMNS},
-        "null_text": lambda row: "NULL" in {row[name] for name in generator.BLANK_COLUMNS},
+        "empty_strings": lambda row: "" in {row[name] for name in generator.EMPTY_COLUMNS},
+        "null_text": lambda row: "NULL" in {row[name] for name in generator.EMPTY_COLUMNS},
     }
     if kind == "duplicates":
-        return sum(len(group) - 1 for group in versions([row for row in rows if row["sale_id"] is not None]))
+        return sum(
+            len(group) - 1
+            for group in versions([row for row in rows if row["sale_id"] and not is_blank(row["sale_id"])])
+        )
     return sum(shows[kind](row) for row in rows)
 
 
@@ -145,7 +171,7 @@ def test_each_kind_alone_is_as_frequent_as_asked_and_as_counted(kind: str) -> No
 
 
 def test_all_kinds_together_are_counted_exactly() -> None:
-    made = generate("US_WEST", DATE, ROWS, 2, Dirt.of(0.45))
+    made = generate("US_WEST", DATE, ROWS, 2, Dirt.of(0.05 * len(KINDS)))
     rows = made.table.to_pylist()
     assert {kind: made.expected[kind] for kind in KINDS} == dict.fromkeys(KINDS, ROWS // 20)
     assert {kind: count(kind, rows) for kind in KINDS} == dict.fromkeys(KINDS, ROWS // 20)
@@ -197,6 +223,17 @@ def test_bad_amounts_break_every_rule_on_amounts() -> None:
     assert sum(broken.values()) == ROWS // 10
 
 
+@pytest.mark.parametrize("name", generator.NEVER_BLANK_COLUMNS)
+def test_every_blank_text_occurs(name: str) -> None:
+    table = generate("EUROPE", DATE, ROWS, 1, Dirt(blanks=0.1)).table
+    assert set(filter(is_blank, table[name].to_pylist())) == set(generator.BLANKS)
+
+
+def test_every_bad_currency_occurs() -> None:
+    table = generate("EUROPE", DATE, ROWS, 1, Dirt(bad_currencies=0.1)).table
+    assert set(table["currency"].to_pylist()) == {"EUR", *generator.BAD_CURRENCIES}
+
+
 def test_every_difficult_text_occurs() -> None:
     table = generate("EUROPE", DATE, ROWS, 1, Dirt(unicode=0.1)).table
     for name in generator.UNICODE_COLUMNS:
@@ -212,8 +249,8 @@ def test_late_sales_were_sold_before_and_changed_on_the_date() -> None:
 
 
 def test_one_share_is_spread_evenly() -> None:
-    shares = asdict(Dirt.of(0.18)).values()
-    assert set(shares) == {0.02}
+    shares = asdict(Dirt.of(0.25 * len(KINDS) / 4)).values()
+    assert set(shares) == {0.0625}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expectations.rules import Origin
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
 from tasks.errors import NeedsPersonError
 from tasks.tally import Tally, tally_of_table
@@ -132,6 +133,16 @@ def test_rows_without_a_key_are_never_duplicates_of_each_other() -> None:
     outcome = separated(sale(sale_id=None), sale(sale_id=None), sale())
     assert (outcome.clean.num_rows, outcome.rejected.num_rows, outcome.counted.duplicates.rows) == (1, 2, 0)
     assert outcome.rejected["sale_key"].to_pylist() == [None, None]
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, PREFIXED], ids=["plain", "prefixed"])
+def test_a_blank_key_is_no_key_and_keeps_its_text(origin: Origin) -> None:
+    texts = ["", "", " ", "\n", " \t\r\n "]
+    outcome = transformed(extracted_table(*(sale(sale_id=text) for text in texts), sale()), origin)
+    assert (outcome.clean.num_rows, outcome.rejected.num_rows, outcome.counted.duplicates.rows) == (1, 5, 0)
+    assert outcome.rejected["sale_id"].to_pylist() == texts
+    assert outcome.rejected["sale_key"].to_pylist() == [None] * 5
+    assert outcome.rejected["rules"].to_pylist() == ["missing_sale_id"] * 5
 
 
 @pytest.mark.parametrize(
@@ -280,9 +291,9 @@ def test_a_broken_rule_names_its_first_ten_keys() -> None:
     assert set(by_rule) == {"missing_sale_id", "quantity_not_positive", "total_amount_outside_price_range"}
 
 
-def test_an_empty_key_is_not_shown_as_no_key() -> None:
-    broken = {rule.rule: rule.keys for rule in separated(sale(sale_id="", quantity=0)).counted.broken}
-    assert broken["quantity_not_positive"] == ("",)
+def test_a_blank_key_is_shown_as_no_key() -> None:
+    broken = {rule.rule: rule.keys for rule in separated(sale(sale_id=" \t", quantity=0)).counted.broken}
+    assert broken["missing_sale_id"] == broken["quantity_not_positive"] == ("(none)",)
 
 
 def test_a_region_is_written_to_two_files_that_tally(tmp_path: Path) -> None:
