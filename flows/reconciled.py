@@ -68,6 +68,7 @@ def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bo
             if region.why_not_whole and region.count(Discrepancy.GONE)
         ]
     parts += [f"{region.region}: {region.behind}" for region in reconciled.compared if region.behind]
+    parts += [f"{region.region}: {region.outside}" for region in reconciled.compared if region.outside.rows]
     if reconciled.is_cut:
         taken = "a run takes" if dry_run else "this run has taken"
         parts.append(f"{taken} {KEYS_MAX} sales of a region, run it again for the rest")
@@ -90,7 +91,8 @@ def show_tables(found: Reconciled) -> None:
 
 
 def to_days(found: Reconciled) -> list[dict[str, Any]]:
-    """A row per region and day, then those that are held back, and one for each region that could not be read."""
+    """A row per region and day, then those that are held back, that no window holds, and one for each region that could
+    not be read."""
     compared = [_to_row(region.region, day) for region in found.compared for day in region.days]
     held_back = [
         EMPTY_ROW | {"region": region.region, "date": str(day), "at the source": rows, "note": "held back: rolled back"}
@@ -98,7 +100,12 @@ def to_days(found: Reconciled) -> list[dict[str, Any]]:
         for day, rows in region.held_back.items()
     ]
     unread = [EMPTY_ROW | {"region": code, "note": f"could not be read: {why}"} for code, why in found.unread.items()]
-    return [*compared, *held_back, *unread]
+    outside = [
+        EMPTY_ROW | {"region": of.region, "at the source": of.outside.rows, "note": str(of.outside)}
+        for of in found.compared
+        if of.outside.rows
+    ]
+    return [*compared, *held_back, *outside, *unread]
 
 
 def _to_row(region: str, day: DayCompared) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from prefect import get_run_logger, task
@@ -20,13 +19,12 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from tasks.arrow_files import open_writer
 from tasks.batch import Keys, Window
-from tasks.errors import NeedsPersonError, RegionUnfitError, may_pass
+from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
 from tasks.snapshot import PATIENT, Limits, open_snapshot
-from tasks.source import SOURCE_TABLE, NewColumn, check_declared, copy_statement, tally_statement
+from tasks.source import NewColumn, check_declared, copy_statement, tally_statement
 from tasks.source_table import SourceTable
-from tasks.sqlstates import meaning_of
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
 from tasks.tokens import tokenizer
@@ -86,7 +84,7 @@ def read_region(
     watch = Stopwatch()
     path = directory / f"{region}.extracted.arrow"
     needed = wanted.end if isinstance(wanted, Window) else None
-    with source_errors_told_apart(), open_snapshot(engine, REGIONS[region], limits, needed) as snapshot:
+    with open_snapshot(engine, REGIONS[region], limits, needed) as snapshot:
         cursor, table = snapshot.cursor, snapshot.table
         new = check_declared(table.declared, table.name)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
@@ -101,24 +99,6 @@ def read_region(
         )
     unnamed = tuple(column for column in new if column.name not in extra)
     return Extracted(region, path, snapshot.at, source, read, unnamed, watch.seconds(), snapshot.behind)
-
-
-@contextmanager
-def source_errors_told_apart() -> Iterator[None]:
-    """Raises RegionUnfitError, which quotes no cell and says what to do, instead of an error that will not pass."""
-    try:
-        yield
-    except psycopg2.Error as error:
-        if error.pgcode is None or may_pass(error):
-            raise
-        meaning = meaning_of(error.pgcode)
-        # A message from inside a function may be of its author's making.
-        is_shown = meaning.may_be_shown and not error.diag.context and error.diag.message_primary
-        message = f": {error.diag.message_primary}" if is_shown else ""
-        raise RegionUnfitError(
-            f"reading {SOURCE_TABLE} failed with {type(error).__name__} (SQLSTATE {error.pgcode}{message}): "
-            f"{meaning.words}"
-        ) from None
 
 
 def _count(cursor: Any, table: SourceTable, wanted: Window | Keys) -> Tally:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from blocks.variables import Settings
 from expectations.regions import Region
-from tasks.errors import RegionUnfitError, TransientError
+from tasks.errors import RegionUnfitError, TransientError, may_pass
 from tasks.source_table import (
     SourceTable,
     describe,
@@ -27,6 +27,7 @@ from tasks.source_table import (
     refuse_rewritten,
     sql_name_of,
 )
+from tasks.sqlstates import meaning_of
 from tasks.standby import POSITION, Position, Shown, wait_until_shown
 
 SETTINGS: Mapping[str, str] = {
@@ -157,7 +158,7 @@ def open_snapshot(
     Raises RegionUnfitError for a table that is missing, is of a kind without a snapshot, or hides rows by row security;
     TransientError when the table was rewritten meanwhile, or another server answers.
     """
-    with connected(engine) as driver:
+    with source_errors_told_apart(name_of(region)), connected(engine) as driver:
         shown = wait_until_shown(lambda: look(driver, limits), needed, limits.standby_s)
         with reading(driver, limits) as cursor:
             _lock(cursor, region)
@@ -170,6 +171,23 @@ def open_snapshot(
                 if hidden := hidden_by_row_security(table):
                     raise hidden from None
                 raise
+
+
+@contextmanager
+def source_errors_told_apart(table: str) -> Iterator[None]:
+    """Raises RegionUnfitError, which quotes no cell and says what to do, instead of an error that will not pass."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode is None or may_pass(error):
+            raise
+        meaning = meaning_of(error.pgcode)
+        # A message from inside a function may be of its author's making.
+        is_shown = meaning.may_be_shown and not error.diag.context and error.diag.message_primary
+        message = f": {error.diag.message_primary}" if is_shown else ""
+        raise RegionUnfitError(
+            f"reading {table} failed with {type(error).__name__} (SQLSTATE {error.pgcode}{message}): {meaning.words}"
+        ) from None
 
 
 def look(driver: Any, limits: Limits) -> Position:

@@ -11,8 +11,6 @@ from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.tally import TALLIED_COLUMNS
 
-SOURCE_TABLE = "sales_transactions"
-
 HAS_KEY = "btrim(sale_id::text, E'{}') <> ''".format("".join(rf"\x{ord(blank):02x}" for blank in BLANKS))
 """An SQL condition: the row's `sale_id` is neither NULL nor blank."""
 
@@ -28,6 +26,11 @@ FITTING_TYPES: Mapping[Kind, frozenset[str]] = {
 }
 """The PostgreSQL types that a column of each kind may have, without length or digits; floats are not exact and so do
 not fit."""
+
+WINDOW_COLUMNS = ("sale_date", "updated_at")
+"""The times that put a row into a window."""
+EXAMPLE_KEYS_MAX = 10
+_FIRST_MOMENT, _LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
 
 _INTEGER_DIGITS = 10
 """Of the largest `integer`."""
@@ -86,10 +89,7 @@ def unreadable(column: Column, declared: str) -> str | None:
         return None
     if column.kind == "timestamp":
         # Snowflake holds the years 1 to 9999; infinity and -infinity lie outside.
-        return (
-            f"coalesce({name} < '0001-01-01 00:00:00+00' OR {name} >= timestamptz '9999-12-31 23:59:59.999999+00', "
-            "false)"
-        )
+        return f"coalesce({name} < {_FIRST_MOMENT} OR {name} >= {_LAST_MOMENT}, false)"
     precision, scale = _DIGITS[column.kind]
     whole = precision - scale
     if declared in ("smallint", "integer") and whole >= _INTEGER_DIGITS:
@@ -155,6 +155,18 @@ def _text_literal(text: str) -> str:
     quoted = QuotedString(text)
     quoted.encoding = "utf-8"
     return quoted.getquoted().decode("utf-8")
+
+
+def outside_statement(table: str) -> str:
+    """How many rows of a table (its quoted name) no window holds, because neither of their times lies in the calendar,
+    and the first `sale_id`s of them. Written so that an index of either time serves."""
+    outside = " AND ".join(
+        f"({name} IS NULL OR {name} < {_FIRST_MOMENT} OR {name} >= {_LAST_MOMENT})" for name in WINDOW_COLUMNS
+    )
+    return (
+        f"SELECT count(*), (array_agg(coalesce(sale_id::text, '(none)')))[1:{EXAMPLE_KEYS_MAX}]\n"
+        f"FROM {table}\nWHERE {outside}"
+    )
 
 
 def copy_statement(table: str, wanted: Window | Keys, declared: Declared, extra_columns: Iterable[str]) -> str:

@@ -60,7 +60,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "40": Meaning("the read collided with other transactions: run the date again, and look for long locks", True),
     "42": Meaning("a name or type in a view or function is wrong or missing: select from the table as the reader"),
     "42501": Meaning(
-        "the reader lacks a right: GRANT it SELECT on the table, EXECUTE on the functions of a view", True
+        "the reader lacks a right: GRANT it USAGE on the schema, SELECT on the table, EXECUTE on a view's functions",
+        True,
     ),
     "44": Meaning("a function of a view writes through another view that refuses it: make it one that only reads"),
     "53": Meaning("the server is out of connections, memory or disk: free some, then run the date again", True),

@@ -13,15 +13,14 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
 from tasks.batch import Window
-from tasks.extract import source_errors_told_apart
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide, sale_id_of
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
-from tasks.snapshot import PATIENT, Limits, open_snapshot
-from tasks.source import check_declared
+from tasks.snapshot import PATIENT, Limits, Snapshot, open_snapshot
+from tasks.source import WINDOW_COLUMNS, check_declared, outside_statement
 from tasks.tally import MONEY_COLUMNS, currency_name
 from tasks.warehouse import Session, open_session
 
@@ -50,12 +49,27 @@ class DayCompared:
 
 
 @dataclass(frozen=True)
+class OutsideWindows:
+    """Rows whose `sale_date` and `updated_at` are both NULL or in no calendar, so that no date reads them, and the
+    first of their keys."""
+
+    rows: int = 0
+    sale_ids: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rows} rows have neither a sale_date nor an updated_at, so no date ever reads them (sale_id "
+            f"{', '.join(self.sale_ids)}): set updated_at at the source"
+        )
+
+
+@dataclass(frozen=True)
 class RegionCompared:
     """What a comparison found. `findings` are up to KEYS_MAX of each kind; `held_back` counts the sales at the source
     of days that were rolled back, `held_sales` those of other days that differ, and were sold or changed on such a day
     or loaded by a heal that was rolled back. `snapshot_at` is the moment up to which the source shows everything
     (aware, UTC, by its clock), `behind` why that is not all of the days. `why_not_whole` says why a sale that it does
-    not show may exist all the same."""
+    not show may exist all the same; `outside` are rows of the source that no window holds."""
 
     region: str
     snapshot_at: datetime
@@ -65,6 +79,7 @@ class RegionCompared:
     findings: tuple[Finding, ...]
     why_not_whole: str | None = None
     behind: str | None = None
+    outside: OutsideWindows = field(default_factory=OutsideWindows)
 
     def of(self, *kinds: Discrepancy) -> tuple[Finding, ...]:
         """The findings of some kinds."""
@@ -168,12 +183,26 @@ def compare_region(engine: Any, session: Session, days: DaysOfRegion, limits: Li
     table = TableSide(session, region.code)
     rejected = table.open_rejected()
     needed = Window.of_day(max(days.due)).end if days.due else None
-    with source_errors_told_apart(), open_snapshot(engine, region, limits, needed) as snapshot:
+    with open_snapshot(engine, region, limits, needed) as snapshot:
         at_source = snapshot.table
         check_declared(at_source.declared, at_source.name)
         source = SourceSide(snapshot.cursor, region, at_source.sql, rejected)
         compared = compare_sides(source, table, days, snapshot.at)
-        return replace(compared, why_not_whole=at_source.why_not_whole(region), behind=snapshot.behind)
+        return replace(
+            compared,
+            why_not_whole=at_source.why_not_whole(region),
+            behind=snapshot.behind,
+            outside=read_outside_windows(snapshot),
+        )
+
+
+def read_outside_windows(snapshot: Snapshot) -> OutsideWindows:
+    """The rows of a source that no window holds; not asked where both times are NOT NULL."""
+    if snapshot.table.required.issuperset(WINDOW_COLUMNS):
+        return OutsideWindows()
+    snapshot.cursor.execute(outside_statement(snapshot.table.sql))
+    rows, sale_ids = snapshot.cursor.fetchone()
+    return OutsideWindows(rows, tuple(sale_ids or ()))
 
 
 @task(name="compare", task_run_name="compare-{days.region}", **RETRIES)

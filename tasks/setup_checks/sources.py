@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
 from tasks.errors import SalesEtlError
+from tasks.reconcile.compare import read_outside_windows
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
 from tasks.source import HAS_KEY, check_declared, quote_postgres, without_digits
@@ -42,6 +43,12 @@ def _checks_of(region: Region) -> Iterator[Check]:
     yield Check(connection, partial(_connect, region), f"check {block} and the database: {REACHABLE}?")
     yield Check(
         f"{name} table", partial(_look_at_table, region), f"look at the database of {block}", needs=(connection,)
+    )
+    yield Check(
+        f"{name} dates",
+        partial(_look_for_rows_without_date, region),
+        "look at the rows by hand",
+        needs=(f"{name} table",),
     )
     yield Check(
         f"{name} server", partial(_look_at_server, region), f"look at the database of {block}", needs=(connection,)
@@ -106,6 +113,14 @@ def _look_at_table(region: Region) -> str:
     more = f"; beyond the contract: {', '.join(column.name for column in new)}" if new else ""
     part = "" if table.why_not_whole(region) is None else "; nothing is marked as deleted, as it may show a part"
     return f"{len(columns)} columns of {table.name}, {table.kind}, can be read{more}{part}"
+
+
+def _look_for_rows_without_date(region: Region) -> str:
+    with open_table(region) as snapshot:
+        outside = read_outside_windows(snapshot)
+    if outside.rows:
+        raise SetupFaultError(str(outside))
+    return "every row has a date that reads it"
 
 
 def _look_at_server(region: Region) -> str:

@@ -9,7 +9,6 @@ from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.source import (
     FITTING_TYPES,
-    SOURCE_TABLE,
     NewColumn,
     check_declared,
     copy_statement,
@@ -43,7 +42,7 @@ BY_NAME: dict[str, Column] = {column.name: column for column in SOURCE_COLUMNS}
 
 
 def test_the_contracts_own_table_has_nothing_new() -> None:
-    assert check_declared(DECLARED, SOURCE_TABLE) == ()
+    assert check_declared(DECLARED, "sales_transactions") == ()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_the_contracts_own_table_has_nothing_new() -> None:
     ],
 )
 def test_types_that_can_be_read_exactly_fit(column: str, declared: str) -> None:
-    assert check_declared({**DECLARED, column: declared}, SOURCE_TABLE) == ()
+    assert check_declared({**DECLARED, column: declared}, "sales_transactions") == ()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_types_that_can_be_read_exactly_fit(column: str, declared: str) -> None:
 )
 def test_a_type_that_does_not_fit_is_named_with_those_that_do(column: str, declared: str) -> None:
     with pytest.raises(RegionUnfitError) as caught:
-        check_declared({**DECLARED, column: declared}, SOURCE_TABLE)
+        check_declared({**DECLARED, column: declared}, "sales_transactions")
     assert str(caught.value).startswith(
         f"column sales_transactions.{column} is {declared}, which does not fit: make it "
     )
@@ -93,12 +92,12 @@ def test_a_type_that_does_not_fit_is_named_with_those_that_do(column: str, decla
 def test_a_missing_column_is_named_nullable_or_not(column: str) -> None:
     declared = {name: kind for name, kind in DECLARED.items() if name != column}
     with pytest.raises(RegionUnfitError, match=f"^column sales_transactions.{column} is missing"):
-        check_declared(declared, SOURCE_TABLE)
+        check_declared(declared, "sales_transactions")
 
 
 def test_new_columns_are_reported_in_the_tables_order_whatever_their_type() -> None:
     declared = {"loyalty tier": "text", **DECLARED, 'a"b': "double precision", "Sale_ID": "text"}
-    assert check_declared(declared, SOURCE_TABLE) == (
+    assert check_declared(declared, "sales_transactions") == (
         NewColumn("loyalty tier", "text"),
         NewColumn('a"b', "double precision"),
         NewColumn("Sale_ID", "text"),

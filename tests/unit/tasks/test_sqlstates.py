@@ -8,7 +8,7 @@ import pytest
 from psycopg2 import errorcodes, errors
 
 from tasks.errors import TRANSIENT_POSTGRES_STATES, RegionUnfitError, may_pass
-from tasks.extract import source_errors_told_apart
+from tasks.snapshot import source_errors_told_apart
 from tasks.sqlstates import MEANINGS, UNKNOWN, meaning_of
 
 DOCUMENTED = frozenset(
@@ -35,7 +35,7 @@ def from_server(sqlstate: str) -> psycopg2.Error:
 
 
 def told(error: psycopg2.Error) -> RegionUnfitError:
-    with pytest.raises(RegionUnfitError) as caught, source_errors_told_apart():
+    with pytest.raises(RegionUnfitError) as caught, source_errors_told_apart("sales_transactions"):
         raise error
     return caught.value
 
@@ -93,7 +93,7 @@ def test_a_code_of_no_known_class_has_an_honest_sentence(code: str) -> None:
 @pytest.mark.parametrize("code", [*TRANSIENT_POSTGRES_STATES, *sorted(c for c in CODES if may_pass(from_server(c)))])
 def test_an_error_that_may_pass_is_raised_as_it_is_so_that_it_is_tried_again(code: str) -> None:
     error = from_server(code.ljust(5, "0"))
-    with pytest.raises(psycopg2.Error) as caught, source_errors_told_apart():
+    with pytest.raises(psycopg2.Error) as caught, source_errors_told_apart("sales_transactions"):
         raise error
     assert caught.value is error
     assert may_pass(caught.value)
@@ -102,6 +102,6 @@ def test_an_error_that_may_pass_is_raised_as_it_is_so_that_it_is_tried_again(cod
 
 def test_an_error_of_the_driver_itself_is_raised_as_it_is() -> None:
     error = psycopg2.OperationalError("server closed the connection unexpectedly")
-    with pytest.raises(psycopg2.OperationalError) as caught, source_errors_told_apart():
+    with pytest.raises(psycopg2.OperationalError) as caught, source_errors_told_apart("sales_transactions"):
         raise error
     assert caught.value is error

@@ -1,0 +1,195 @@
+"""A source in another schema, under another name, or of another kind: it is read whole, or refused by name."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from psycopg2 import sql
+
+from expectations.regions import REGIONS, Region
+from tasks.batch import Keys, Window
+from tasks.errors import RegionUnfitError
+from tasks.extract import read_region
+from tasks.reconcile.compare import RegionCompared, compare_region
+from tasks.reconcile.days import DaysOfRegion
+from tasks.reconcile.discrepancies import Discrepancy
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import KEY, source_engine
+from tests.unit.sales import read_table
+
+CODE = "EUROPE"
+SCHEMA, TABLE = "Sales of Europe", "order"
+"""Mixed case, blanks, and a reserved word."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a source comes to be, as statements with {table}, its quoted name, and {schema}; the kind in words."""
+
+    kind: str
+    statements: tuple[str, ...]
+    is_whole: bool = True
+
+
+LIKE = "(LIKE public.sales_transactions)"
+FORMS = {
+    "table": Form("a table", (f"CREATE TABLE {{table}} {LIKE}",)),
+    "partitioned": Form(
+        "a partitioned table",
+        (
+            f"CREATE TABLE {{table}} {LIKE} PARTITION BY LIST (store_id)",
+            "CREATE TABLE {schema}.one PARTITION OF {table} FOR VALUES IN ('1')",
+            "CREATE TABLE {schema}.others PARTITION OF {table} DEFAULT",
+        ),
+    ),
+    "inheritance": Form(
+        "a table", (f"CREATE TABLE {{table}} {LIKE}", "CREATE TABLE {schema}.child () INHERITS ({table})")
+    ),
+    "view": Form(
+        "a view",
+        (f"CREATE TABLE {{schema}}.stored {LIKE}", "CREATE VIEW {table} AS SELECT * FROM {schema}.stored"),
+        is_whole=False,
+    ),
+    "materialized-view": Form(
+        "a materialized view",
+        (
+            f"CREATE TABLE {{schema}}.stored {LIKE}",
+            "CREATE MATERIALIZED VIEW {table} AS SELECT * FROM {schema}.stored",
+        ),
+        is_whole=False,
+    ),
+}
+FILLED = {"inheritance": ("table", "child"), "view": ("stored",), "materialized-view": ("stored",)}
+"""Where the rows go; else into the table itself."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The region's source of one form, with a sale of each of two stores on `day`."""
+
+    world: World
+    day: date
+
+    def execute(self, statement: str, *values: object) -> None:
+        names = {"schema": sql.Identifier(SCHEMA), "table": sql.Identifier(SCHEMA, TABLE)}
+        with self.world.source(CODE) as connection, connection.cursor() as cursor:
+            cursor.execute(sql.SQL(statement).format(**names), values or None)
+        connection.close()
+
+    def insert(self, into: str, **cells: object) -> None:
+        row = good_sale(CODE, self.day) | cells
+        where = "{table}" if into == "table" else f"{{schema}}.{into}"
+        places = ", ".join(["%s"] * len(row))
+        self.execute(f"INSERT INTO {where} ({', '.join(row)}) VALUES ({places})", *row.values())
+
+    def read(self, wanted: Window | Keys, directory: Path) -> list[str]:
+        engine = source_engine(self.world, CODE)
+        try:
+            extracted = read_region(engine, CODE, wanted, directory, KEY, {}, lambda line: None)
+        finally:
+            engine.dispose()
+        return sorted(read_table(extracted.path)["sale_id"].to_pylist())
+
+    def compare(self) -> RegionCompared:
+        engine = source_engine(self.world, CODE)
+        try:
+            with self.world.session() as session:
+                return compare_region(engine, session, DaysOfRegion(CODE, (self.day,), ()))
+        finally:
+            engine.dispose()
+
+
+Put = Callable[[str], Source]
+
+
+@pytest.fixture
+def put(world: World, day: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[Put]:
+    """Makes a source of a form, for the region alone; its name is in regions.toml."""
+    source = Source(world, day)
+
+    def put(form: str) -> Source:
+        for statement in FORMS[form].statements:
+            source.execute(statement)
+        places = FILLED.get(form, ("table",))
+        for number in (1, 2):
+            source.insert(places[number % len(places)], sale_id=f"{form}-{number}", store_id=str(number))
+        if form == "materialized-view":
+            source.execute("REFRESH MATERIALIZED VIEW {table}")
+        source.execute("GRANT USAGE ON SCHEMA {schema} TO sales_reader")
+        source.execute("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO sales_reader")
+        return source
+
+    monkeypatch.setitem(REGIONS, CODE, replace(REGIONS[CODE], schema=SCHEMA, table=TABLE))
+    source.execute("CREATE SCHEMA {schema}")
+    yield put
+    source.execute("DROP SCHEMA {schema} CASCADE")
+
+
+def region() -> Region:
+    return REGIONS[CODE]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read_whole_by_day_and_by_key(put: Put, tmp_path: Path, form: str) -> None:
+    source = put(form)
+    assert source.read(Window.of_day(source.day), tmp_path) == [f"{form}-1", f"{form}-2"]
+    assert source.read(Keys((f"{form}-2", "none")), tmp_path) == [f"{form}-2"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_may_show_a_part_is_compared_and_never_called_whole(
+    put: Put, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = put(form)
+    compared = source.compare()
+    assert compared.count(Discrepancy.MISSING) == 2
+    if FORMS[form].is_whole:
+        assert compared.why_not_whole is None
+        return
+    assert compared.why_not_whole is not None
+    assert f"{SCHEMA}.{TABLE} is {FORMS[form].kind}, which may show a part" in compared.why_not_whole
+    monkeypatch.setitem(REGIONS, CODE, replace(region(), source_is_whole=True))
+    assert source.compare().why_not_whole is None
+
+
+def test_rows_that_no_date_reads_are_counted_and_named(put: Put) -> None:
+    source = put("table")
+    assert source.compare().outside.rows == 0
+    source.insert("table", sale_id="lost", sale_date=None, updated_at=None)
+    source.insert("table", sale_id=None, sale_date="infinity", updated_at=None)
+    source.insert("table", sale_id="found", sale_date=None)
+    outside = source.compare().outside
+    assert (outside.rows, set(outside.sale_ids)) == (2, {"lost", "(none)"})
+    assert "set updated_at at the source" in str(outside)
+
+
+def test_nobody_asks_for_rows_without_dates_where_there_can_be_none(put: Put) -> None:
+    source = put("table")
+    source.insert("table", sale_id="lost", sale_date="infinity", updated_at="infinity")
+    for name in ("sale_date", "updated_at"):
+        source.execute(f"ALTER TABLE {{table}} ALTER {name} SET NOT NULL")
+    assert source.compare().outside.rows == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        pytest.param("CREATE SEQUENCE {table}", "is a sequence: name a table or a view", id="sequence"),
+        pytest.param("SELECT 1", "is missing or not visible: create it", id="nothing"),
+        pytest.param(
+            "DROP SCHEMA {schema}; CREATE SCHEMA {schema}",
+            "the reader lacks a right: GRANT it USAGE on the schema",
+            id="no-right",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(put: Put, tmp_path: Path, make: str, what: str) -> None:
+    source = Source(put("table").world, date(2024, 1, 1) + timedelta(days=1))
+    source.execute("DROP TABLE {table}")
+    source.execute(make)
+    with pytest.raises(RegionUnfitError) as caught:
+        source.read(Window.of_day(source.day), tmp_path)
+    assert f"{SCHEMA}.{TABLE}" in str(caught.value)
+    assert what in str(caught.value)
