@@ -7,7 +7,6 @@ from contextvars import copy_context
 from typing import Any
 
 from prefect import Task, flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.client.schemas import FlowRun
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
@@ -32,6 +31,7 @@ from flows.outcomes import (
 from flows.parameters import BusinessDate, MaxActive, RegionCodes, choose_range
 from flows.queue import find_waiting, queue_behind
 from flows.run_hooks import name_of_waiting
+from tasks.artifacts import write_table
 from tasks.batch import choose_regions, day_before
 from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
 from tasks.ledger import read_ledger
@@ -161,7 +161,7 @@ def number_subflows_anew() -> None:
 
 def show_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> None:
     """Writes the table of all dates."""
-    create_table_artifact(outcome_table(outcomes, plan), key="backfill", description=f"Backfill of {plan.days}")
+    write_table(outcome_table(outcomes, plan), key="backfill", description=f"Backfill of {plan.days}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 import sys
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, Failed, State
 
+from tasks.artifacts import write_table
 from tasks.errors import NeedsPersonError
 from tasks.setup_checks.bucket import bucket_checks
 from tasks.setup_checks.check import Check, Finding, Outcome, run_checks
@@ -44,7 +44,7 @@ def check_setup() -> State:
     for finding in findings:
         (logger.error if finding.outcome is Outcome.BAD else logger.info)(str(finding))
     rows = [{"check": f.name, "outcome": str(f.outcome), "what": f.message} for f in findings]
-    create_table_artifact(rows, key=ARTIFACT_KEY, description="What check-setup tried, and what it found.")
+    write_table(rows, key=ARTIFACT_KEY, description="What check-setup tried, and what it found.")
     return final_state(findings)
 
 

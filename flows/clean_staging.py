@@ -4,13 +4,13 @@ import argparse
 import sys
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, Failed, State
 
 from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
+from tasks.artifacts import write_table
 from tasks.retention import Removal, remove_old_rows, remove_scratch, remove_staged
 
 ARTIFACT_KEY = "clean-staging"
@@ -62,7 +62,7 @@ def show_table(removals: list[Removal], dry_run: bool) -> None:
         }
         for removal in removals
     ]
-    create_table_artifact(rows, key=ARTIFACT_KEY, description="What was old enough to be removed.")
+    write_table(rows, key=ARTIFACT_KEY, description="What was old enough to be removed.")
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

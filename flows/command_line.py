@@ -7,6 +7,7 @@ from typing import Any
 from prefect import Flow
 
 from blocks.register import NoPrefectServerError, speaking_to_prefect
+from tasks.lines import in_one_line
 
 
 def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **parameters: Any) -> int:
@@ -22,5 +23,6 @@ def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **pa
         return 1
     if show and state.is_completed():
         show(state.result())
-    print(f"{state.name}: {state.message or 'done'}", file=sys.stdout if state.is_completed() else sys.stderr)
+    end = in_one_line(f"{state.name}: {state.message or 'done'}")
+    print(end, file=sys.stdout if state.is_completed() else sys.stderr)
     return 0 if state.is_completed() else 1

@@ -4,7 +4,6 @@ import sys
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, State
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +12,8 @@ from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
+from tasks.artifacts import write_table
+from tasks.lines import in_one_line
 from tasks.rejected import Queue, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
@@ -29,7 +30,7 @@ def list_rejected() -> State:
     """
     with ended_with_its_engine():
         queue = read_rejected(names.WAREHOUSE, read_variable("snowflake_warehouse"))
-    create_table_artifact(to_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
+    write_table(to_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
     return Completed(message=summary(queue), data=queue)
 
 
@@ -64,7 +65,7 @@ def print_table(queue: Queue) -> None:
         for name in rows[0]:
             table.add_column(name, overflow="fold")  # a rule is never shortened
         for row in rows:
-            table.add_row(*map(str, row.values()))
+            table.add_row(*map(in_one_line, row.values()))
         Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES).print(table)
 
 

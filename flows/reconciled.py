@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect.artifacts import create_table_artifact
-
+from tasks.artifacts import write_table
 from tasks.gaps import DateRange
 from tasks.reconcile.compare import KEYS_MAX, DayCompared, DaySums, RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
@@ -80,14 +79,14 @@ def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bo
 
 def show_tables(found: Reconciled) -> None:
     """Writes the days, and a sample of the sales that differ."""
-    create_table_artifact(to_days(found), key=DAYS_KEY, description=f"Sources and fact table, {found.days}")
+    write_table(to_days(found), key=DAYS_KEY, description=f"Sources and fact table, {found.days}")
     rows = [
         {"region": region.region, "date": str(of.day), "sale_id": of.sale_id, "how": str(of.kind)}
         for region in found.compared
         for of in region.findings[:SALES_SHOWN_MAX]
     ]
     about = f"The first {SALES_SHOWN_MAX} sales of each region that differ"
-    create_table_artifact(rows, key=SALES_KEY, description=about)
+    write_table(rows, key=SALES_KEY, description=about)
 
 
 def to_days(found: Reconciled) -> list[dict[str, Any]]:

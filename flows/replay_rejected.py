@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, State
 
 from blocks import names
@@ -19,6 +18,7 @@ from flows.named_keys import ReadAgain, load_again, read_again
 from flows.parameters import RegionCodes
 from flows.run_hooks import record_failed_run
 from flows.states import PARTIALLY_LOADED
+from tasks.artifacts import write_table
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
 from tasks.ledger import read_ledger
 from tasks.ready import check_ready
@@ -75,7 +75,7 @@ def with_held_back(outcome: Replayed, read: ReadAgain) -> Replayed:
 def end(replayed: Replayed, dry_run: bool) -> State:
     """Writes the table and answers the state with the counts."""
     message = in_words(replayed, dry_run)
-    create_table_artifact(to_rows(replayed), key=ARTIFACT_KEY, description=message)
+    write_table(to_rows(replayed), key=ARTIFACT_KEY, description=message)
     return Completed(name=PARTIALLY_LOADED if replayed.unread else None, message=message, data=replayed)
 
 

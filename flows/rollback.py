@@ -5,7 +5,6 @@ import sys
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
@@ -14,6 +13,7 @@ from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BatchName, Reason
+from tasks.artifacts import write_table
 from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
 
 TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
@@ -64,9 +64,9 @@ def show_difference(rolled_back: Rollback, dry_run: bool) -> None:
     if difference := rolled_back.difference:
         what = f"What {'a rollback would change' if dry_run else 'the rollback has changed'}"
         batches = ", ".join(difference.batches)
-        create_table_artifact(to_totals(difference), key=TOTALS_KEY, description=f"{what}: {batches}")
+        write_table(to_totals(difference), key=TOTALS_KEY, description=f"{what}: {batches}")
         sample = f"The first {SAMPLE_ROWS_MAX} sales at most, as they stood and as they were before: {batches}"
-        create_table_artifact(to_sales(difference), key=SALES_KEY, description=sample)
+        write_table(to_sales(difference), key=SALES_KEY, description=sample)
 
 
 def to_totals(difference: Difference) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from local import stack
 from local.environment import StackError, read_stack_env, state_dir
 from local.register import stack_settings
 from tasks.batch import choose_regions, parse_business_date, refuse_future
+from tasks.lines import in_one_line
 
 LAST_RUN = "last-run.json"
 
@@ -89,7 +90,7 @@ def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
         for table in (rejected_table(regions), money_table(regions), seconds_table(regions, outcome["seconds"])):
             console.print(table)
     style = "green" if outcome["state_type"] == "COMPLETED" else "red"
-    message = outcome["message"] or "no message"
+    message = in_one_line(outcome["message"] or "no message")
     console.print(Text.assemble((outcome["state"], style), f": {message}"), soft_wrap=True)
     console.print(f"{outcome['seconds_total']} seconds with imports, registration and set-up\n")
     console.print("Where to look next", style="bold")
@@ -137,7 +138,7 @@ def money_table(regions: list[dict[str, Any]]) -> Table:
     columns = sorted({column for _, _, money in cells for column in money}, reverse=True)
     table = _table("Money as extracted", ["region", "currency", *columns])
     for region, currency, money in cells:
-        table.add_row(region, currency, *(money.get(column, "") for column in columns))
+        table.add_row(region, in_one_line(currency), *(money.get(column, "") for column in columns))
     return table
 
 

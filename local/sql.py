@@ -18,6 +18,7 @@ from rich.text import Text
 from snowflake.connector.cursor import SnowflakeCursor
 
 from local.environment import StackError, read_stack_env
+from tasks.lines import in_one_line
 
 STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|rejected)/[^/]+\.parquet$")
 STAGED_TABLE = re.compile(r"\bstaged_(clean|rejected)\b", re.IGNORECASE)
@@ -78,10 +79,10 @@ def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
 
 
 def show(names: list[str], rows: list[tuple[object, ...]]) -> None:
-    """A table with every value in full, folded where the terminal ends."""
-    table = Table(*(Column(Text(name), overflow="fold") for name in names))
+    """A table with every value in full, in one line or folded where the terminal ends."""
+    table = Table(*(Column(Text(in_one_line(name)), overflow="fold") for name in names))
     for row in rows:
-        table.add_row(*(Text("NULL", "dim") if value is None else Text(str(value)) for value in row))
+        table.add_row(*(Text("NULL", "dim") if value is None else Text(in_one_line(value)) for value in row))
     console = Console()
     console.print(table)
     console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")

@@ -11,6 +11,7 @@ from prefect.events import emit_event
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Batch
 from tasks.extract import Extracted
+from tasks.lines import in_one_line
 from tasks.publish import Publication
 from tasks.statements import render
 from tasks.warehouse import Session, open_session
@@ -47,7 +48,7 @@ def find_anomalies(
             found.append(Anomaly(region, "cross-region", f"{keys} sales carry a sale_id of another region"))
         if extracted.new_columns:
             columns = ", ".join(f"{column.name} ({column.declared_type})" for column in extracted.new_columns)
-            found.append(Anomaly(region, "new-column", f"new columns in the source: {columns}"))
+            found.append(Anomaly(region, "new-column", f"new columns in the source: {in_one_line(columns)}"))
         if extracted.behind:
             found.append(Anomaly(region, "standby", f"{extracted.behind}; the date is a gap until it is loaded again"))
         if message := _unusual_count(rows, usual.get(region, ())):

@@ -17,9 +17,14 @@ import psycopg2.errors
 import snowflake.connector.errors as snowflake_errors
 import sqlalchemy.exc
 
+from tasks.lines import in_one_line
+
 
 class SalesEtlError(Exception):
-    """Base of all errors that this project raises on purpose."""
+    """Base of all errors that this project raises on purpose. Its message is one line, whatever values it names."""
+
+    def __str__(self) -> str:
+        return in_one_line(super().__str__())
 
 
 class TransientError(SalesEtlError):
@@ -135,4 +140,4 @@ def may_pass(error: BaseException) -> bool:
 def one_line(error: BaseException | str, length_max: int = 500) -> str:
     """An error's message in one line of bounded length: drivers write several."""
     text = str(getattr(error, "orig", None) or error)
-    return " ".join(text.split())[:length_max]
+    return " ".join(in_one_line(text).split())[:length_max]

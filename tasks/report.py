@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from expectations.rules import CROSS_REGION_RULE
 from tasks.anomalies import Anomaly
+from tasks.artifacts import write_page, write_table
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import Extracted
 from tasks.law import TALLIED_FATES, Published
 from tasks.ledger import Entry
+from tasks.lines import in_markdown, markdown_table
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Verdict
@@ -232,15 +233,6 @@ def quality_table(verdict: Verdict | None) -> list[dict[str, Any]]:
     ]
 
 
-def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table; a sentence when there are none."""
-    if not rows:
-        return "None."
-    cells = [[" ".join(str(value).replace("|", "\\|").split()) for value in row.values()] for row in rows]
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def money_table(report: RunReport) -> list[dict[str, Any]]:
     """Exact totals of the extracted rows by region and currency."""
     return [
@@ -257,7 +249,7 @@ def markdown_report(report: RunReport) -> str:
         "Money, as extracted": markdown_table(money_table(report)),
         "Rejected rows by rule": markdown_table(rejected_table(report)),
         "Failed checks": _list(report.checks_failed),
-        "Left out": report.missing or "None.",
+        "Left out": in_markdown(report.missing) or "None.",
         "Anomalies": _list(report.anomalies),
     }
     head = (
@@ -269,7 +261,7 @@ def markdown_report(report: RunReport) -> str:
 
 
 def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines) or "None."
+    return "\n".join(f"- {in_markdown(line)}" for line in lines) or "None."
 
 
 @task(name="report")
@@ -277,7 +269,7 @@ def report(findings: Findings) -> RunReport:
     """Writes the artifacts of the run and answers its report."""
     summary = summarize(findings)
     key = "daily-sales"
-    create_markdown_artifact(markdown_report(summary), key=f"{key}-report", description=f"Daily sales {summary.date}")
+    write_page(markdown_report(summary), key=f"{key}-report", description=f"Daily sales {summary.date}")
     tables = {
         "extraction": extraction_table(findings.plan.answered),
         "reconciliation": reconciliation_table(summary),
@@ -285,5 +277,5 @@ def report(findings: Findings) -> RunReport:
         "quality": quality_table(findings.verdict),
     }
     for name, rows in tables.items():
-        create_table_artifact(rows, key=f"{key}-{name}", description=f"{name.capitalize()} of {summary.date}")
+        write_table(rows, key=f"{key}-{name}", description=f"{name.capitalize()} of {summary.date}")
     return summary

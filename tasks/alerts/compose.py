@@ -11,6 +11,7 @@ from typing import Any, Literal
 from expectations.regions import REGIONS
 from tasks.alerts.runbook import Advice
 from tasks.batch import Batch, day_before, parse_business_date
+from tasks.lines import in_one_line
 
 AlertKind = Literal[
     "failed",
@@ -294,7 +295,7 @@ def hide_values(text: str) -> str:
 
 def shorten(text: str, length_max: int) -> str:
     """One line of at most `length_max` characters without personal data and secrets."""
-    line = " ".join(hide_values(text).split())
+    line = " ".join(in_one_line(hide_values(text)).split())
     return line if len(line) <= length_max else line[: length_max - 3] + "..."
 
 

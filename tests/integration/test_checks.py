@@ -38,3 +38,31 @@ def test_the_checks_find_a_repeated_key_and_a_broken_rule(world: World, day: dat
         session.query("ROLLBACK")
     assert repeated == [(key, 2)]
     assert [row[0] for row in broken] == [key, key]
+
+
+BROKEN = {
+    "tax-above-total": "TAX_AMOUNT = TOTAL_AMOUNT + 0.01, GROSS_PROFIT = NET_AMOUNT - TOTAL_AMOUNT - 0.01",
+    "currency-in-small-letters": "CURRENCY = 'usd'",
+    "currency-too-short": "CURRENCY = 'US'",
+    "currency-too-long": "CURRENCY = 'USDX'",
+    "currency-with-a-line-break": "CURRENCY = 'USD' || CHR(10)",
+    "currency-of-other-letters": "CURRENCY = 'ÜSD'",
+    "currency-empty": "CURRENCY = ''",
+    "currency-blank": "CURRENCY = '   '",
+    "key-empty": "SALE_ID = ''",
+    "key-blank": "SALE_ID = ' ' || CHR(9) || CHR(10) || CHR(11) || CHR(12) || CHR(13)",
+}
+
+
+def test_the_checks_find_each_rule_that_a_sale_in_the_table_breaks(world: World, day: date) -> None:
+    world.fill(day, rows=60)
+    world.run(day)
+    ((key,),) = world.sql("SELECT MIN(SALE_ID) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
+    found = {}
+    with world.session() as session:
+        for name, assignments in BROKEN.items():
+            session.query("BEGIN TRANSACTION")
+            session.query(f"UPDATE SALES_FACT SET {assignments} WHERE SALE_ID = ?", (key,))
+            found[name] = len(session.query(render("checks/broken_rules")))
+            session.query("ROLLBACK")
+    assert found == dict.fromkeys(BROKEN, 1)

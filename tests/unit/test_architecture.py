@@ -31,6 +31,7 @@ PURE_TASKS = {
     "errors.py",
     "gaps.py",
     "keys.py",
+    "lines.py",
     "reconcile/days.py",
     "reconcile/discrepancies.py",
     "reconcile/fingerprint.py",
@@ -107,6 +108,16 @@ def test_great_expectations_is_imported_in_one_place() -> None:
         if imported.package == "great_expectations"
     }
     assert places == {"expectations/gx.py"}
+
+
+def test_artifacts_are_written_in_one_place_which_keeps_their_shape() -> None:
+    places = {
+        str(imported.path.relative_to(PROJECT))
+        for found in PRODUCT.values()
+        for imported in found
+        if imported.module == "prefect.artifacts"
+    }
+    assert places == {"tasks/artifacts.py"}
 
 
 def test_flows_without_a_gate_do_not_pay_for_great_expectations() -> None:

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from tasks.lines import markdown_table
 from tasks.report import (
     Findings,
     extraction_table,
     markdown_report,
-    markdown_table,
     money_table,
     quality_table,
     reconciliation_table,

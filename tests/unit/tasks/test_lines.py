@@ -1,0 +1,93 @@
+"""Values of sources in tables, lists and messages: tables keep their shape, messages their line."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from tasks.alerts.compose import shorten
+from tasks.anomalies import find_anomalies
+from tasks.errors import NeedsPersonError, one_line
+from tasks.lines import in_markdown, in_one_line, markdown_table, plain_rows
+from tasks.report import Findings, markdown_report, summarize
+from tasks.source import NewColumn
+from tasks.tally import Amount, Tally
+from tasks.transform import BrokenRule
+from tests.unit import findings as made
+
+LINE_BREAKS = ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\n\n| x |\n", "\n# "]
+HOSTILE = [
+    *(f"a{line_break}b" for line_break in LINE_BREAKS),
+    *("a|b", "a\\|b", "|", "\\", "a`b", "`", "a``|``b", "<!-- a", "</table>", "- b"),
+    *("a\tb", "a\x1b[2Kb", "a\x08b", "a\x00b"),
+]
+every_hostile = pytest.mark.parametrize("value", HOSTILE, ids=ascii)
+
+
+def cells_of(line: str) -> list[str]:
+    """A row's cells as a Markdown reader takes them apart: a backslash takes the next character's meaning away."""
+    parts = re.findall(r"((?:\\.|[^\\|])*)\|", line)
+    return [re.sub(r"\\(.)", r"\1", part).strip() for part in parts[1:]]
+
+
+@every_hostile
+def test_a_value_keeps_its_cell_in_a_markdown_table(value: str) -> None:
+    lines = markdown_table([{"key": value, "rows": 1}, {"key": "next", "rows": 2}]).splitlines()
+    assert [cells_of(line) for line in lines] == [
+        ["key", "rows"],
+        ["---", "---"],
+        [in_one_line(value).strip(), "1"],
+        ["next", "2"],
+    ]
+
+
+@every_hostile
+def test_a_column_name_keeps_its_cell_too(value: str) -> None:
+    head, *others = markdown_table([{value: 1, "rows": 1}]).splitlines()
+    assert cells_of(head) == [in_one_line(value).strip(), "rows"]
+    assert len(others) == 2
+
+
+@every_hostile
+def test_no_code_and_no_markup_begins_in_a_cell(value: str) -> None:
+    assert not re.search(r"(?<!\\)(?:\\\\)*[`<|]", in_markdown(value))
+
+
+@every_hostile
+def test_a_value_is_one_line(value: str) -> None:
+    assert len(f"{in_one_line(value)}.".splitlines()) == 1
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", in_one_line(value))
+    assert len(f"{shorten(value, 100)}.".splitlines()) == 1
+    assert one_line(value) == " ".join(in_one_line(value).split())
+    assert len(f"{NeedsPersonError(f'currency {value} is odd')}.".splitlines()) == 1
+
+
+def with_value(value: str) -> Findings:
+    """A run in whose every place for one a value of the source stands."""
+    found = made.quality_failed()
+    (extracted,), (region,) = found.plan.answered, found.transformed
+    column, money = NewColumn(value, f"numeric({value})"), Tally(1, {(value, "total_amount"): Amount()})
+    read = replace(extracted, new_columns=(column,), source=money)
+    (anomaly,) = find_anomalies([read], made.publication(), {})
+    return found.with_(
+        plan=replace(found.plan, present=(read,), answered=(read,)),
+        transformed=[replace(region, broken=(BrokenRule("quantity_not_positive", 1, (value, value)),))],
+        anomalies=[anomaly],
+    )
+
+
+@every_hostile
+def test_a_value_keeps_the_shape_of_the_report(value: str) -> None:
+    shape = [re.sub(r"[^|#-].*", "", line) for line in markdown_report(summarize(with_value("plain"))).splitlines()]
+    page = markdown_report(summarize(with_value(value)))
+    assert [re.sub(r"[^|#-].*", "", line) for line in page.splitlines()] == shape
+
+
+@every_hostile
+def test_a_value_keeps_its_cell_in_a_table_of_the_dashboard(value: str) -> None:
+    (row,) = plain_rows([{value: value, "rows": 1, "share": 0.5}])
+    assert row == {in_one_line(value): in_one_line(value), "rows": 1, "share": 0.5}
+
+
+def test_blanks_of_a_value_stay() -> None:
+    assert in_one_line(" a  b ") == " a  b "
