@@ -181,7 +181,7 @@ class Standby(Cluster):
 
     def lag(self, seconds: int) -> None:
         """Applies each commit so long after it happened; with 0, at once."""
-        self._set("recovery_min_apply_delay", f"{seconds}s")
+        self._set("recovery_min_apply_delay", f"{seconds}s" if seconds else "0")
 
     def cut_off(self) -> None:
         """Looks for its primary where none listens, and goes on answering; the primary runs on."""
@@ -208,6 +208,8 @@ class Standby(Cluster):
         """From version 13 on, a standby takes these settings without being started again."""
         self.execute(f"ALTER SYSTEM SET {name} = %s", (value,))
         self.execute("SELECT pg_reload_conf()")
+        # A new session shows what the server has handed on to all its processes.
+        wait_for(lambda: self.execute(f"SHOW {name}") == [(value,)], f"{name} is {value}")
 
 
 class PgBouncer(Server):
