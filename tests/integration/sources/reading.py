@@ -1,0 +1,46 @@
+"""Reading one region as a run does: through the block that is registered for its URL."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from blocks.register import database_block
+from tasks.batch import Keys, Window
+from tasks.extract import Extracted, read_region
+from tests.integration.publish.harness import KEY
+from tests.integration.sources.clusters import REGION
+from tests.unit.sales import read_table
+
+DAY = date(2024, 1, 1)
+"""On which good sales are sold."""
+
+
+def read(
+    url: str,
+    directory: Path,
+    extra_columns: Mapping[str, str] | None = None,
+    wanted: Window | Keys | None = None,
+    **environment: str,
+) -> Extracted:
+    """Reads what is wanted, or DAY; `environment` are variables that the block is registered with."""
+    block = database_block({f"PG_{REGION}_URL": url, **environment}, REGION)
+    engine = block.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
+    try:
+        return read_region(
+            engine, REGION, wanted or Window.of_day(DAY), directory, KEY, extra_columns or {}, lambda line: None
+        )
+    finally:
+        engine.dispose()
+
+
+def read_rows(url: str, directory: Path, extra_columns: Mapping[str, str] | None = None) -> pa.Table:
+    """The rows of DAY, by their keys."""
+    return read_table(read(url, directory, extra_columns).path).sort_by("sale_id")
+
+
+def read_keys(url: str, directory: Path) -> list[str]:
+    """The keys of the rows of DAY, sorted."""
+    keys: list[str] = read_rows(url, directory)["sale_id"].to_pylist()
+    return keys

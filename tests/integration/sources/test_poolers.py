@@ -1,0 +1,67 @@
+"""A region behind PgBouncer in transaction mode: it is read, and the limits of the block are in force.
+
+It refuses a session that asks for `options` as it connects, or drops them silently where it was told to ignore them.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from local.postgres import OWNER
+from tasks.errors import may_pass
+from tests.integration.sources.clusters import Cluster, PgBouncer, running_pgbouncer
+from tests.integration.sources.packages import require_pgbouncer
+from tests.integration.sources.reading import read, read_keys
+
+pytestmark = pytest.mark.more
+
+KINDS = {"refuses": {}, "drops": {"ignore_startup_parameters": "options,extra_float_digits"}}
+"""What it does with `options`: the first is how it comes."""
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def module_bouncer(module_cluster: Cluster, directory: Path, request: pytest.FixtureRequest) -> Iterator[PgBouncer]:
+    require_pgbouncer()
+    with running_pgbouncer(directory, module_cluster, **KINDS[request.param]) as bouncer:
+        yield bouncer
+
+
+@pytest.fixture
+def sales(cluster: Cluster) -> Cluster:
+    cluster.insert({"sale_id": "1"}, {"sale_id": "2"})
+    return cluster
+
+
+@contextmanager
+def locked(sales: Cluster) -> Iterator[None]:
+    """The table, by another session."""
+    with closing(sales.connect(OWNER)) as connection:
+        connection.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def settings_of(server: Cluster | PgBouncer) -> dict[str, str]:
+    """All settings of a new client's session."""
+    with closing(psycopg2.connect(server.url())) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name <> 'application_name'")
+        return dict(cursor.fetchall())
+
+
+def test_a_region_is_read(module_bouncer: PgBouncer, sales: Cluster, tmp_path: Path) -> None:
+    assert read_keys(module_bouncer.url(), tmp_path) == ["1", "2"]
+
+
+def test_a_reading_leaves_no_setting_to_the_next_client(
+    module_bouncer: PgBouncer, sales: Cluster, tmp_path: Path
+) -> None:
+    read(module_bouncer.url(), tmp_path)
+    assert settings_of(module_bouncer) == settings_of(sales)
+
+
+def test_a_statement_that_takes_too_long_is_ended(module_bouncer: PgBouncer, sales: Cluster, tmp_path: Path) -> None:
+    with locked(sales), pytest.raises(Exception, match="statement timeout") as caught:
+        read(module_bouncer.url(), tmp_path, PG_STATEMENT_TIMEOUT_S="1")
+    assert may_pass(caught.value)
