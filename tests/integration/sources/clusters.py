@@ -179,9 +179,9 @@ class Standby(Cluster):
         """Applies what was received meanwhile."""
         self.execute("SELECT pg_wal_replay_resume()")
 
-    def lag(self, seconds: int) -> None:
-        """Applies each commit so long after it happened; with 0, at once."""
-        self._set("recovery_min_apply_delay", f"{seconds}s" if seconds else "0")
+    def lag(self, delay: str = "1h") -> None:
+        """Applies each commit so long after it happened; with "0", at once."""
+        self._set("recovery_min_apply_delay", delay)
 
     def cut_off(self) -> None:
         """Looks for its primary where none listens, and goes on answering; the primary runs on."""

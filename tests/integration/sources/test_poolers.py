@@ -4,7 +4,8 @@ It refuses a session that asks for `options` as it connects, or drops them silen
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -12,6 +13,7 @@ import pytest
 
 from local.postgres import OWNER
 from tasks.errors import may_pass
+from tests.integration.conftest import wait_for
 from tests.integration.sources.clusters import Cluster, PgBouncer, running_pgbouncer
 from tests.integration.sources.packages import require_pgbouncer
 from tests.integration.sources.reading import read, read_keys
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.more
 
 KINDS = {"refuses": {}, "drops": {"ignore_startup_parameters": "options,extra_float_digits"}}
 """What it does with `options`: the first is how it comes."""
+WAITS_TOO_LONG = "SELECT 1 FROM pg_locks WHERE NOT granted AND clock_timestamp() - waitstart > '5 s'"
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -33,14 +36,6 @@ def module_bouncer(module_cluster: Cluster, directory: Path, request: pytest.Fix
 def sales(cluster: Cluster) -> Cluster:
     cluster.insert({"sale_id": "1"}, {"sale_id": "2"})
     return cluster
-
-
-@contextmanager
-def locked(sales: Cluster) -> Iterator[None]:
-    """The table, by another session."""
-    with closing(sales.connect(OWNER)) as connection:
-        connection.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")
-        yield
 
 
 def settings_of(server: Cluster | PgBouncer) -> dict[str, str]:
@@ -62,6 +57,11 @@ def test_a_reading_leaves_no_setting_to_the_next_client(
 
 
 def test_a_statement_that_takes_too_long_is_ended(module_bouncer: PgBouncer, sales: Cluster, tmp_path: Path) -> None:
-    with locked(sales), pytest.raises(Exception, match="statement timeout") as caught:
-        read(module_bouncer.url(), tmp_path, PG_STATEMENT_TIMEOUT_S="1")
+    with closing(sales.connect(OWNER)) as locking, ThreadPoolExecutor(1) as pool:
+        locking.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")
+        reading = pool.submit(read, module_bouncer.url(), tmp_path, PG_STATEMENT_TIMEOUT_S="1")
+        wait_for(lambda: reading.done() or sales.execute(WAITS_TOO_LONG), "the end of the reading")
+        locking.rollback()
+        with pytest.raises(psycopg2.errors.QueryCanceled, match="statement timeout") as caught:
+            reading.result()
     assert may_pass(caught.value)

@@ -72,7 +72,7 @@ def test_a_paused_standby_is_as_late_as_its_last_commit(primary: Cluster, standb
 
 
 def test_a_lagging_standby_is_as_late_as_its_last_commit(primary: Cluster, standby: Standby, tmp_path: Path) -> None:
-    standby.lag(3600)
+    standby.lag()
     _is_read_as_late_as_it_is(standby, sell(primary), tmp_path)
 
 
