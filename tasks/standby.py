@@ -20,16 +20,16 @@ SELECT
   CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
   (SELECT count(*) > 0 FROM pg_stat_wal_receiver WHERE pid IS NOT NULL),
   (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_receiver_timeout'),
-  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()::text END,
+  CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) END,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END
 """
 """How far a server is. A standby that has replayed no transaction since it was started is at least where its last
-checkpoint was."""
+checkpoint was; one that has just begun to receive tells the start of a segment."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """What POSITION answers: times aware, the timeout in milliseconds, positions in the WAL as text."""
+    """What POSITION answers: times aware, the timeout in milliseconds, the position in the WAL as text."""
 
     is_standby: bool
     started_at: datetime
@@ -38,7 +38,7 @@ class Position:
     is_paused: bool | None
     has_receiver: bool
     receiver_timeout_ms: int
-    received: str | None
+    has_replayed_all: bool | None
     replayed: str | None
 
     @property
@@ -57,12 +57,11 @@ class Position:
         """Whether all that was sent is replayed, and all that was committed before `needed` was sent: a receiver whose
         primary is away ends after its timeout."""
         return (
-            not self.is_paused
-            and self.has_receiver
+            self.has_receiver
+            and not self.is_paused
+            and self.has_replayed_all is True
             and self.receiver_timeout_ms > 0
             and self.clock - needed > self.receiver_timeout
-            and self.received is not None
-            and self.received == self.replayed
         )
 
 

@@ -40,7 +40,7 @@ SETTINGS = {
 STANDBY_SETTINGS = {
     "wal_retrieve_retry_interval": "100ms",
     "wal_receiver_status_interval": "1s",
-    "wal_receiver_timeout": "5s",
+    "wal_receiver_timeout": "2s",
     "max_standby_streaming_delay": "-1",
 }
 """A standby notices soon what happens to its primary, and never cancels a read for it."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 from blocks.register import database_block
 from tasks.batch import Keys, Window
 from tasks.extract import Extracted, read_region
+from tasks.snapshot import PATIENT, Limits
 from tests.integration.publish.harness import KEY
 from tests.integration.sources.clusters import REGION
 from tests.unit.sales import read_table
@@ -22,6 +23,7 @@ def read(
     directory: Path,
     extra_columns: Mapping[str, str] | None = None,
     wanted: Window | Keys | None = None,
+    limits: Limits = PATIENT,
     **environment: str,
 ) -> Extracted:
     """Reads what is wanted, or DAY; `environment` are variables that the block is registered with."""
@@ -29,7 +31,7 @@ def read(
     engine = block.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
     try:
         return read_region(
-            engine, REGION, wanted or Window.of_day(DAY), directory, KEY, extra_columns or {}, lambda line: None
+            engine, REGION, wanted or Window.of_day(DAY), directory, KEY, extra_columns or {}, lambda line: None, limits
         )
     finally:
         engine.dispose()
