@@ -30,6 +30,7 @@ from tasks.source import (
     NewColumn,
     check_declared,
     copy_statement,
+    lacking_columns,
     tally_statement,
 )
 from tasks.stopwatch import Stopwatch
@@ -55,7 +56,8 @@ class Extracted:
     """What was read from one region: an Arrow IPC file and its figures.
 
     `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the
-    database's time (aware, UTC). `new_columns` are those that neither the contract nor `extra_columns` names.
+    database's time (aware, UTC). `new_columns` are those that neither the contract nor the variable `extra_columns`
+    names; of those that the variable names, `extra_columns` were read, and `lacking_columns` are not in the source.
     """
 
     region: str
@@ -65,6 +67,8 @@ class Extracted:
     read: Tally
     new_columns: tuple[NewColumn, ...]
     seconds: float
+    extra_columns: tuple[str, ...] = ()
+    lacking_columns: tuple[str, ...] = ()
 
 
 EXTRACTED_SCHEMA = pa.schema(
@@ -133,7 +137,8 @@ def read_region(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
         )
     unnamed = tuple(column for column in new if column.name not in extra)
-    return Extracted(region, path, snapshot_at, source, read, unnamed, watch.seconds())
+    lacking = lacking_columns(declared, extra_columns)
+    return Extracted(region, path, snapshot_at, source, read, unnamed, watch.seconds(), tuple(extra), lacking)
 
 
 @contextmanager
@@ -293,5 +298,7 @@ def extract(
         engine.dispose()
     for column in extracted.new_columns:
         logger.warning("step=extract region=%s new column %s (%s)", region, column.name, column.declared_type)
+    for name in extracted.lacking_columns:
+        logger.warning("step=extract region=%s lacks column %s of extra_columns", region, name)
     logger.info("step=extract region=%s rows=%d seconds=%.1f", region, extracted.read.rows, extracted.seconds)
     return extracted
