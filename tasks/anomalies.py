@@ -24,7 +24,8 @@ USUAL_SHARE_MIN, USUAL_SHARE_MAX = 0.5, 2.0
 
 @dataclass(frozen=True)
 class Anomaly:
-    """Something unusual about one region. `what` is `cross-region`, `new-column` or `row-count`."""
+    """Something unusual about one region. `what` is `cross-region`, `new-column`, `lacking-column` or
+    `row-count`."""
 
     region: str
     what: str
@@ -34,7 +35,7 @@ class Anomaly:
 def find_anomalies(
     present: Sequence[Extracted], publication: Publication, usual: Mapping[str, Sequence[int]]
 ) -> tuple[Anomaly, ...]:
-    """Cross-region keys, new source columns, and unusual row counts of the regions that were read.
+    """Cross-region keys, columns that are new or lacking, and unusual row counts of the regions that were read.
 
     `usual` are the rows extracted on the same weekdays before, per region.
     """
@@ -47,6 +48,9 @@ def find_anomalies(
         if extracted.new_columns:
             columns = ", ".join(f"{column.name} ({column.declared_type})" for column in extracted.new_columns)
             found.append(Anomaly(region, "new-column", f"new columns in the source: {columns}"))
+        # One each, so that each is mailed once, whichever others come and go.
+        for name in extracted.lacking_columns:
+            found.append(Anomaly(region, "lacking-column", f"column of extra_columns that the source lacks: {name}"))
         if message := _unusual_count(rows, usual.get(region, ())):
             found.append(Anomaly(region, "row-count", message))
     return tuple(found)

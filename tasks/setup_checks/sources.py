@@ -1,4 +1,4 @@
-"""Checks of the regional databases: connection, table, columns, clock, and keys that two regions both use."""
+"""Checks of the regional databases: connection, table, columns, clock, extra columns, and keys that two regions use."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,11 +9,19 @@ from typing import Any
 from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy.exc import SQLAlchemyError
 
+from blocks.variables import read_variable
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
 from tasks.extract import open_snapshot
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
-from tasks.source import DECLARED_COLUMNS, SOURCE_TABLE, check_declared, quote_postgres, without_digits
+from tasks.source import (
+    DECLARED_COLUMNS,
+    SOURCE_TABLE,
+    check_declared,
+    lacking_columns,
+    quote_postgres,
+    without_digits,
+)
 
 STATEMENT_TIMEOUT_MS = 20_000
 KEYS_COMPARED = 1000
@@ -27,9 +35,15 @@ REACHABLE = "does it run, is its port open to this machine, are address, user an
 
 
 def source_checks() -> list[Check]:
-    """For each region connection, table and clock; then the keys of all of them."""
+    """For each region connection, table and clock; then the extra columns and the keys of all of them."""
     each = [check for region in REGIONS.values() for check in _checks_of(region)]
-    return [*each, Check("sale ids across regions", _compare_keys, "compare sale_id between the databases by hand")]
+    return [
+        *each,
+        Check(
+            "extra columns", _look_at_extra_columns, "look at the columns by hand", needs=("variable extra_columns",)
+        ),
+        Check("sale ids across regions", _compare_keys, "compare sale_id between the databases by hand"),
+    ]
 
 
 def _checks_of(region: Region) -> Iterator[Check]:
@@ -96,6 +110,37 @@ def _compare_clock(region: Region) -> str:
         (theirs,) = cursor.fetchone()
         answered_at = datetime.now(UTC)
     return compare_clocks(asked_at, theirs, answered_at, f"the database of {region.code}")
+
+
+# Extra columns
+
+
+def _look_at_extra_columns() -> str:
+    names, lacking = read_variable("extra_columns"), dict[str, Sequence[str]]()
+    for region in REGIONS.values():
+        with _unless_unreachable(), open_source(region) as cursor:
+            cursor.execute(DECLARED_COLUMNS, (SOURCE_TABLE,))
+            if declared := dict(cursor.fetchall()):
+                lacking[region.code] = lacking_columns(declared, names)
+    return describe_extra_columns(names, lacking)
+
+
+def describe_extra_columns(names: Iterable[str], lacking: Mapping[str, Sequence[str]]) -> str:
+    """Says which regions lack which columns. Raises SetupFaultError naming columns that no source has.
+
+    `lacking` has, per region that was looked at, those of `names` that its source lacks.
+    """
+    without = {name: [code for code in lacking if name in lacking[code]] for name in names}
+    told = "; ".join(f"lacking in {', '.join(codes)}: {name}" for name, codes in without.items() if codes)
+    nowhere = [name for name, codes in without.items() if len(codes) == len(lacking)]
+    if told and nowhere:
+        raise SetupFaultError(
+            f"no source has {', '.join(nowhere)}: correct the name with `python -m blocks.variables extra_columns "
+            f"'{{...}}'`, or mend the sources ({told})"
+        )
+    if told:
+        return f"{told}; mend the source if it should have the column; what is stored stays"
+    return f"{', '.join(without) or 'none'} in {', '.join(lacking) or 'no region'}"
 
 
 # Keys
