@@ -48,6 +48,9 @@ def columns_page() -> str:
             "After these come the load's own columns: batch, run, snapshot, when the row was inserted and updated, and",
             "`IS_DELETED` and `DELETED_AT` for a sale that its source does not hold any more: a query that wants what is",
             "sold says `WHERE NOT IS_DELETED`.\n",
+            "A run writes those of `EXTRA_ATTRIBUTES` that it has read of the region, NULL included, and leaves the others as",
+            "they are stored: a column that the source lacks, or that `extra_columns` names no longer, loses no value. The text",
+            "is JSON with one text or null per column, in no certain order.\n",
             table(["column", "Snowflake type", "Arrow type", "meaning"], stored),
             "## Regions\n",
             "Spellings are compared without regard to case and surrounding blanks; code and name are accepted too.\n",
@@ -85,6 +88,7 @@ def law_page() -> str:
         ("inserted, updated, unchanged", "staged rows by fate against the fact table by key, totals included", "law"),
         ("superseded", "staged rows against the keys of which the fact table holds a version that is not older", "law"),
         ("updated, the other way", "undo log against the fact table: what replaced a version is not older", "law"),
+        ("attributes that were not read", "undo log against the fact table, one by one", "law"),
         ("cross-region", "staged rows against the keys that another region owns, or two bring and none owns", "law"),
         (
             "rejected",
@@ -99,7 +103,11 @@ def law_page() -> str:
         ),
         ("each sale once", "no `sale_id` of the batch stands twice, whatever the region", "law"),
         ("ledger", "the run's entries, read back, against all the above", "law"),
-        ("every column", "staged rows against the fact table as sets, which knows no fates", "second look"),
+        (
+            "every column that was read",
+            "staged rows against the fact table as sets, which knows no fates",
+            "second look",
+        ),
     ]
     bugs = [(bug.name, str(bug.guard), f"`{bug.says}`") for bug in BUGS]
     return "\n".join(

@@ -16,8 +16,9 @@ from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
 from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BusinessDate
-from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, take
+from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, see_again, take
 from tasks.alerts.compose import (
+    LASTING_GAP_MAX,
     TOLD_BY_STATE,
     AlertKind,
     AlertRequest,
@@ -28,6 +29,7 @@ from tasks.alerts.compose import (
     compose_mail,
     find_error,
     find_subject,
+    is_lasting,
     slot_name,
 )
 from tasks.alerts.published import KnownDate, is_mended, published_at
@@ -67,7 +69,8 @@ def send_alert(
     """Mails what went wrong and what to do next to the addresses of the variable `alert_email_list`.
 
     Sends each alert once per date, region and kind, or per run and kind where there is no business date; a date that
-    was published since then starts anew. Also sends what other runs could not send.
+    was published since then starts anew. A new or a lacking column is sent once per region. Also sends what other runs
+    could not send.
 
     Args:
         kind: What was noticed. failed: a run failed or crashed; quality-failed: the quality gate refused a batch;
@@ -97,6 +100,8 @@ def alert(request: AlertRequest, slot: str | None = None) -> str:
     slot = slot or slot_name(request, subject, run, now)
     entry = take(book, new_entry(slot, request, now), now, lambda sent: was_mended(sent, request, subject))
     if entry is None:
+        if is_lasting(request):
+            see_again(book, slot, now)
         return f"no mail: {slot} was mailed before, or is being mailed"
     try:
         known, note = ask_ledger(subject) if request.kind == "sla" else (None, "")
@@ -179,11 +184,12 @@ def read_published(day: date, regions: list[str]) -> KnownDate:
 def was_mended(sent: AlertEntry, request: AlertRequest, subject: Subject) -> bool:
     """Whether the date was published after the alert `sent`, so that what was noticed now is new.
 
-    Never for the run that was told already, nor for an anomaly: the run that shows it publishes.
+    Never for the run that was told already, nor for an anomaly: the run that shows it publishes. One that lasts was
+    mended when no run saw it for some days.
     """
     same_run = request.flow_run_id is not None and request.flow_run_id == sent.request.flow_run_id
     if same_run or request.kind == "anomaly":
-        return False
+        return not same_run and is_lasting(request) and datetime.now(UTC) - sent.at > LASTING_GAP_MAX
     known, _ = ask_ledger(subject)
     return known is not None and is_mended(known.published, subject.regions, sent.at)
 

@@ -3,6 +3,7 @@
 What belongs here: functions of a statement, a value or an error alone. Nothing here knows a session.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -140,6 +141,9 @@ def parse(command: str) -> Expr:
             text.replace(_strftime(text))
     for digest in list(statement.find_all(exp.MD5NumberLower64)):
         digest.replace(_lower_64_bits(digest))
+    for call in list(statement.find_all(exp.Anonymous)):
+        if call.name.upper() == "OBJECT_DELETE":
+            call.replace(_without_keys(call))
     for sequence in statement.find_all(exp.SequenceProperties):
         sequence.set("options", None)  # ORDER or NOORDER: DuckDB's are always in order
     for option in list(statement.find_all(exp.CopyParameter)):
@@ -186,6 +190,14 @@ def _lower_64_bits(digest: exp.MD5NumberLower64) -> exp.Cast:
     digits = exp.Anonymous(this="RIGHT", expressions=[exp.MD5(this=digest.this.copy()), exp.Literal.number(16)])
     number = exp.cast(exp.DPipe(this=exp.Literal.string("0x"), expression=digits), "UBIGINT", dialect="duckdb")
     return exp.cast(number, "HUGEINT", dialect="duckdb")  # what is sent as UBIGINT must fit into 63 bits
+
+
+def _without_keys(call: exp.Anonymous) -> exp.Case:
+    """OBJECT_DELETE: a merge patch removes the keys that it holds as null. Of NULL it would answer the patch itself."""
+    stored, *keys = call.expressions
+    patch = exp.Literal.string(json.dumps({key.name: None for key in keys}))
+    rest = exp.Anonymous(this="JSON_MERGE_PATCH", expressions=[stored.copy(), patch])
+    return exp.Case().when(stored.copy().is_(exp.null()).not_(), rest)
 
 
 def _strftime(text: exp.ToChar) -> exp.Anonymous:

@@ -25,7 +25,7 @@ USUAL_SHARE_MIN, USUAL_SHARE_MAX = 0.5, 2.0
 
 @dataclass(frozen=True)
 class Anomaly:
-    """Something unusual about one region. `what` is `cross-region`, `new-column`, `standby` or
+    """Something unusual about one region. `what` is `cross-region`, `new-column`, `lacking-column`, `standby` or
     `row-count`."""
 
     region: str
@@ -36,7 +36,8 @@ class Anomaly:
 def find_anomalies(
     present: Sequence[Extracted], publication: Publication, usual: Mapping[str, Sequence[int]]
 ) -> tuple[Anomaly, ...]:
-    """Cross-region keys, new source columns, standbys that lag, and unusual row counts of the regions that were read.
+    """Cross-region keys, columns that are new or lacking, standbys that lag, and unusual row counts of the regions that
+    were read.
 
     `usual` are the rows extracted on the same weekdays before, per region.
     """
@@ -49,6 +50,9 @@ def find_anomalies(
         if extracted.new_columns:
             columns = ", ".join(f"{column.name} ({column.declared_type})" for column in extracted.new_columns)
             found.append(Anomaly(region, "new-column", f"new columns in the source: {in_one_line(columns)}"))
+        # One each, so that each is mailed once, whichever others come and go.
+        for name in extracted.lacking_columns:
+            found.append(Anomaly(region, "lacking-column", f"column of extra_columns that the source lacks: {name}"))
         if extracted.behind:
             found.append(Anomaly(region, "standby", f"{extracted.behind}; the date is a gap until it is loaded again"))
         if message := _unusual_count(rows, usual.get(region, ())):

@@ -23,7 +23,7 @@ from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
 from tasks.snapshot import PATIENT, Limits, open_snapshot
-from tasks.source import NewColumn, check_declared, copy_statement, tally_statement
+from tasks.source import NewColumn, check_declared, copy_statement, lacking_columns, tally_statement
 from tasks.source_table import SourceTable
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
@@ -46,7 +46,8 @@ class Extracted:
 
     `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the moment up
     to which the database shows everything, by its clock (aware, UTC); `behind` says why that is not all of the window.
-    `new_columns` are those that neither the contract nor `extra_columns` names.
+    `new_columns` are those that neither the contract nor the variable `extra_columns` names; of those that the variable
+    names, `extra_columns` were read, and `lacking_columns` are not in the source.
     """
 
     region: str
@@ -56,6 +57,8 @@ class Extracted:
     read: Tally
     new_columns: tuple[NewColumn, ...]
     seconds: float
+    extra_columns: tuple[str, ...] = ()
+    lacking_columns: tuple[str, ...] = ()
     behind: str | None = None
 
 
@@ -97,8 +100,18 @@ def read_region(
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
         )
-    unnamed = tuple(column for column in new if column.name not in extra)
-    return Extracted(region, path, snapshot.at, source, read, unnamed, watch.seconds(), snapshot.behind)
+    return Extracted(
+        region=region,
+        path=path,
+        snapshot_at=snapshot.at,
+        source=source,
+        read=read,
+        new_columns=tuple(column for column in new if column.name not in extra),
+        seconds=watch.seconds(),
+        extra_columns=tuple(extra),
+        lacking_columns=lacking_columns(table.declared, extra_columns),
+        behind=snapshot.behind,
+    )
 
 
 def _count(cursor: Any, table: SourceTable, wanted: Window | Keys) -> Tally:
@@ -248,6 +261,8 @@ def extract(
         engine.dispose()
     for column in extracted.new_columns:
         logger.warning("step=extract region=%s new column %s (%s)", region, column.name, column.declared_type)
+    for name in extracted.lacking_columns:
+        logger.warning("step=extract region=%s lacks column %s of extra_columns", region, name)
     if extracted.behind:
         logger.warning("step=extract region=%s %s", region, extracted.behind)
     logger.info("step=extract region=%s rows=%d seconds=%.1f", region, extracted.read.rows, extracted.seconds)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
+from tasks.attributes import attribute_values
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
@@ -29,6 +30,8 @@ IN_TABLE_FATES = (*WRITTEN_FATES, "unchanged")
 CROSS_REGION = "cross_region"
 GIVING_WAY = ("superseded", CROSS_REGION, "updated")
 """Fates in which one version gives way to another that the tables show."""
+CHANGED_UNREAD = "changed_unread"
+"""Attributes that the run has not read and that are not what they were."""
 RENAMED = "renamed"
 """Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
 
@@ -132,7 +135,8 @@ def check_law(
 def _ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> _Found:
     run, names = [manifest.attempt.run_number], vars(manifest.attempt.staging_tables)
     snapshots = snapshots_query(manifest.snapshots)
-    versions = session.query(render("publish/count_versions", **names, snapshots=snapshots), run)
+    attributes = attribute_values(manifest.extra_columns)
+    versions = session.query(render("publish/count_versions", **names, **attributes, snapshots=snapshots), [*run, *run])
     lost = session.query(render("publish/count_lost_rejected", **names), run)
     ((repeated_keys,),) = session.query(render("verify/repeated_keys", **names))
     return _Found(
@@ -152,6 +156,7 @@ def _check_sales(published: Published, before: Standing, found: _Found) -> None:
     for fate in GIVING_WAY:
         _demand_rows(f"{region} {fate}", published.of(fate).rows, found.gave_way.get((region, fate), 0))
     _demand_rows(f"{region} new under another form of their key", 0, found.gave_way.get((region, RENAMED), 0))
+    _demand_rows(f"{region} attributes that were not read", 0, found.gave_way.get((region, CHANGED_UNREAD), 0))
     new, replaced = (found.undo.get((region, fate), Tally()) for fate in WRITTEN_FATES)
     _demand_rows(f"{region} undo of inserted", published.inserted.rows, new.rows)
     _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)

@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
+from tasks.attributes import attribute_values
 from tasks.errors import (
     NeedsPersonError,
     OutcomeUnknownError,
@@ -195,9 +196,15 @@ def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTabl
     return overtaken
 
 
+def _names(manifest: Manifest) -> dict[str, str]:
+    """What the statements that decide and write need to know of a batch."""
+    snapshots = {"snapshots": snapshots_query(manifest.snapshots)}
+    return vars(manifest.attempt.staging_tables) | snapshots | attribute_values(manifest.extra_columns)
+
+
 def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
     """What the tables hold when the fates are known and nothing is written that readers will see."""
-    names = vars(manifest.attempt.staging_tables) | {"snapshots": snapshots_query(manifest.snapshots)}
+    names = _names(manifest)
     session.query(render("publish/insert_fates", **names))
     session.query(render("publish/insert_cross_region", **names))
     return count_standing(session, manifest, regions)
@@ -205,7 +212,7 @@ def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) 
 
 def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> tuple[Published, ...]:
     manifest, attempt, tables = staged.manifest, staged.attempt, staged.attempt.staging_tables
-    names = vars(tables) | {"snapshots": snapshots_query(manifest.snapshots)}
+    names = _names(manifest)
     open_status = "STILL_BAD" if attempt.is_replay else "OPEN"
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number, open_status])
     for replaced in replaced_rows(manifest, regions).values():

@@ -190,6 +190,7 @@ def extraction_table(extracts: Sequence[Extracted]) -> list[dict[str, Any]]:
             "snapshot (UTC)": extracted.snapshot_at.isoformat(),
             "seconds": extracted.seconds,
             "new columns": ", ".join(f"{c.name} ({c.declared_type})" for c in extracted.new_columns),
+            "lacking columns": ", ".join(extracted.lacking_columns),
         }
         for extracted in extracts
     ]

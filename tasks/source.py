@@ -65,6 +65,11 @@ def check_declared(declared: Declared, table: str) -> tuple[NewColumn, ...]:
     return tuple(NewColumn(name, kind) for name, kind in declared.items() if name not in known)
 
 
+def lacking_columns(declared: Declared, extra_columns: Iterable[str]) -> tuple[str, ...]:
+    """Those of the variable `extra_columns` that the source lacks."""
+    return tuple(name for name in extra_columns if name not in declared)
+
+
 def _check_column(table: str, column: Column, declared: str | None) -> None:
     fitting = FITTING_TYPES[column.kind]
     if declared is None:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -68,11 +68,13 @@ class StagedRegion:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an attempt staged: COPY loads these files and no others. `snapshots` are aware UTC times per region."""
+    """What an attempt staged: COPY loads these files and no others. `snapshots` are aware UTC times per region,
+    `extra_columns` the columns beyond the contract that were read of each region."""
 
     attempt: Attempt
     snapshots: dict[str, datetime]
     files: tuple[StagedFile, ...]
+    extra_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def files_of(self, kind: FileKind) -> tuple[StagedFile, ...]:
         return tuple(file for file in self.files if file.kind == kind)
@@ -84,6 +86,7 @@ class Manifest:
             "run_number": self.attempt.run_number,
             "contract_version": CONTRACT_VERSION,
             "snapshots": {region: moment.isoformat() for region, moment in self.snapshots.items()},
+            "extra_columns": dict(self.extra_columns),
             "files": [file.to_json() for file in self.files],
         }
         return json.dumps(document, indent=2)
@@ -196,7 +199,8 @@ def write_manifest(
 ) -> Manifest:
     """Writes the manifest, last of all: without it nothing of the attempt is ever loaded."""
     snapshots = {extracted.region: extracted.snapshot_at for extracted in extracts}
-    manifest = Manifest(attempt, snapshots, tuple(file for region in staged for file in region.files))
+    extra_columns = {extracted.region: extracted.extra_columns for extracted in extracts}
+    manifest = Manifest(attempt, snapshots, tuple(file for region in staged for file in region.files), extra_columns)
     bucket = load_bucket(bucket_block, bucket_name)
     bucket.credentials.get_s3_client().put_object(
         Bucket=bucket_name, Key=f"{attempt.staging_prefix}/{MANIFEST_NAME}", Body=manifest.to_json().encode()

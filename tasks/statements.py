@@ -11,7 +11,13 @@ from string import Template
 
 from expectations.columns import Column, Kind, Role
 from expectations.regions import REGIONS, Region
-from expectations.tables import CLEAN_COLUMNS, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
+from expectations.tables import (
+    CLEAN_COLUMNS,
+    EXTRA_ATTRIBUTES,
+    REJECTED_SCHEMA,
+    REJECTED_SOURCE_COLUMNS,
+    SOURCE_REGION,
+)
 from tasks.batch import HEAL, REPLAY
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
@@ -169,13 +175,15 @@ def _names(columns: tuple[str, ...], prefix: str = "") -> str:
     return ", ".join(prefix + name.upper() for name in columns)
 
 
-def _none_differs(other: str, indent: str) -> str:
+def _none_differs(names: Iterable[str], other: str, indent: str) -> str:
     """The condition of a row FACT that has the same cells as a row of another table."""
-    names = (name.upper() for name in _CLEAN_NAMES)
-    return f"\n{indent}AND ".join(f"FACT.{name} IS NOT DISTINCT FROM {other}.{name}" for name in names)
+    upper = (name.upper() for name in names)
+    return f"\n{indent}AND ".join(f"FACT.{name} IS NOT DISTINCT FROM {other}.{name}" for name in upper)
 
 
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
+_COMPARED_NAMES = tuple(name for name in _CLEAN_NAMES if name != EXTRA_ATTRIBUTES.name)
+"""All columns of a sale that each run has read whole; of the others see `tasks/attributes.py`."""
 _ATTRIBUTE_NAMES = tuple(c.stored_name for c in CLEAN_COLUMNS if c.role not in (Role.KEY, Role.REGION))
 """All columns of a sale but those that name it."""
 _LOAD_NAMES = (
@@ -248,6 +256,7 @@ _COLUMN_LISTS = {
     "fact_attribute_columns": _names(_ATTRIBUTE_NAMES, "FACT."),
     "rejected_money_sums": _rejected_money_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
+    "compared_columns": _names(_COMPARED_NAMES),
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
     "fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES)),
     "load_columns": _names(_LOAD_NAMES),
@@ -256,9 +265,9 @@ _COLUMN_LISTS = {
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
     "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),
     "clean_columns_as_text": ", ".join(_as_text(c) for c in CLEAN_COLUMNS if c.stored_name in REJECTED_SOURCE_COLUMNS),
-    "update_assignments": ",\n    ".join(f"{name.upper()} = STAGED.{name.upper()}" for name in _CLEAN_NAMES),
-    "no_column_differs": _none_differs("STAGED", " " * 12),
-    "nothing_else_differs": _none_differs("UNDO", " " * 4),
+    "update_assignments": ",\n    ".join(f"{name.upper()} = STAGED.{name.upper()}" for name in _COMPARED_NAMES),
+    "no_column_differs": _none_differs(_COMPARED_NAMES, "STAGED", " " * 12),
+    "nothing_else_differs": _none_differs(_CLEAN_NAMES, "UNDO", " " * 4),
     "tally_sums": tally_sums(),
     "staged_tally_sums": tally_sums("STAGED."),
     "fact_tally_sums": tally_sums("FACT."),

@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
+from tasks.attributes import attribute_values
 from tasks.errors import NeedsPersonError, SalesEtlError, TransientError, one_line
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
@@ -57,10 +58,11 @@ def compare(session: Session, manifest: Manifest, publication: Publication) -> V
     Rows that another run has changed since the COMMIT count as found.
     """
     watch, tables, run = Stopwatch(), vars(manifest.attempt.staging_tables), manifest.attempt.run_number
-    found = tallies_of_rows(session.query(render("verify/matching_rows", **tables)), keys=1)
+    names = tables | attribute_values(manifest.extra_columns)
+    found = tallies_of_rows(session.query(render("verify/matching_rows", **names)), keys=1)
     expected = expected_in_table(manifest, publication)
     if any(tally != found.get((region,), Tally()) for region, tally in expected.items()):
-        changed = tallies_of_rows(session.query(render("verify/changed_since", **tables), [run]), keys=1)
+        changed = tallies_of_rows(session.query(render("verify/changed_since", **names), [run]), keys=1)
         found = {key: add_up((found.get(key, Tally()), changed.get(key, Tally()))) for key in {*found, *changed}}
     ((repeated_keys,),) = session.query(render("verify/repeated_keys", **tables))
     comparisons = tuple(Comparison(region, tally, found.get((region,), Tally())) for region, tally in expected.items())

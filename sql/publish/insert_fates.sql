@@ -1,6 +1,7 @@
 -- Guarantees: every staged clean row has exactly one fate. A key that stands under another region, or comes from two
 -- regions and from none that owns it, is `cross_region`. Newer wins: updated_at, then the snapshot that read it. What is
--- marked as deleted gives way to any version that was read later: the source has it again.
+-- marked as deleted gives way to any version that was read later: the source has it again. An attribute that was not read
+-- makes no difference.
 INSERT INTO ${fates_table} (REGION, SALE_ID, FATE)
 SELECT
     STAGED.REGION,
@@ -11,7 +12,7 @@ SELECT
         WHEN FACT.SALE_ID IS NULL THEN 'inserted'
         WHEN FACT.DELETED_AT IS NOT NULL AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
         WHEN FACT.DELETED_AT IS NOT NULL THEN 'updated'
-        WHEN ${no_column_differs} THEN 'unchanged'
+        WHEN ${no_column_differs}${no_read_value_differs} THEN 'unchanged'
         WHEN FACT.UPDATED_AT > STAGED.UPDATED_AT THEN 'superseded'
         WHEN FACT.UPDATED_AT = STAGED.UPDATED_AT AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
         ELSE 'updated'

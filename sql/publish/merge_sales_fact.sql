@@ -1,4 +1,5 @@
--- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched.
+-- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched,
+-- nor is an attribute that was not read.
 MERGE INTO ANALYTICS.SALES_FACT AS FACT
 USING (
     SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT
@@ -10,6 +11,7 @@ USING (
 ON FACT.SALE_ID = STAGED.SALE_ID AND FACT.REGION = STAGED.REGION
 WHEN MATCHED THEN UPDATE SET
     ${update_assignments},
+    EXTRA_ATTRIBUTES = ${written_attributes},
     ETL_BATCH_ID = '${batch_id}',
     ETL_RUN_NUMBER = ${run_number},
     ETL_SNAPSHOT_AT = STAGED.SNAPSHOT_AT,

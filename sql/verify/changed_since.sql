@@ -3,10 +3,10 @@
 -- tell: of two dates side by side the one with the lower number may publish last.
 SELECT STAGED.REGION, STAGED.CURRENCY, COUNT(*), ${staged_tally_sums}
 FROM (
-    SELECT ${clean_columns}
+    SELECT ${compared_columns}${read_values}
     FROM ${clean_table}
     EXCEPT
-    SELECT ${clean_columns}
+    SELECT ${compared_columns}${read_values}
     FROM ANALYTICS.SALES_FACT
     WHERE DELETED_AT IS NULL AND SALE_ID IN (SELECT SALE_ID FROM ${clean_table})
 ) AS STAGED

@@ -1,11 +1,12 @@
--- Answers rows and exact money by region and currency of the staged rows that stand in the fact table in every column.
--- Written otherwise than the counts inside publish: a set intersection, which knows neither fates nor batch ids.
+-- Answers rows and exact money by region and currency of the staged rows that stand in the fact table in every column,
+-- attributes that were not read left out. Written otherwise than the counts inside publish: a set intersection, which
+-- knows neither fates nor batch ids.
 SELECT REGION, CURRENCY, COUNT(*), ${tally_sums}
 FROM (
-    SELECT ${clean_columns}
+    SELECT ${compared_columns}${read_values}
     FROM ${clean_table}
     INTERSECT
-    SELECT ${clean_columns}
+    SELECT ${compared_columns}${read_values}
     FROM ANALYTICS.SALES_FACT
     WHERE DELETED_AT IS NULL AND SALE_ID IN (SELECT SALE_ID FROM ${clean_table})
 ) AS MATCHING

@@ -1,7 +1,7 @@
 """The book of alerts: one entry per slot, so that an alert is mailed once, whoever noticed it. Pure.
 
 claim   SENDING, with the request, so that a mail whose sender died can be sent by another
-sent    SENT: nobody sends it again until the entry is over or forgotten
+sent    SENT: nobody sends it again until the entry is over or forgotten; what lasts renews it
 failed  UNSENT: free for the next who notices, and for whoever sends what others could not
 """
 
@@ -118,6 +118,12 @@ def take(book: AlertBook, entry: AlertEntry, now: datetime, is_over: Callable[[A
         if not mine and ((held and not book.remove(held)) or not book.claim(entry)):
             return None
     return book.find(entry.slot)
+
+
+def see_again(book: AlertBook, slot: str, now: datetime) -> None:
+    """Says that what was mailed is still so: its entry counts from now on."""
+    if (held := book.find(slot)) and held.stage is Stage.SENT:
+        book.rewrite(held, held.stage, now)
 
 
 def is_free(entry: AlertEntry, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
 from typing import Any, Literal
@@ -33,8 +33,11 @@ CARRIED_PARAMETER = "not_loaded_before"
 """A backfill's dates that the run before it could not load."""
 ALL_REGIONS = "all"
 
-NEW_COLUMN = "new-column"
-"""The sort of anomaly that stays until somebody acts: it is told once, not once for each date."""
+LASTING_ANOMALIES = frozenset({"new-column", "lacking-column"})
+"""The sorts that stay until somebody acts, if ever: each is mailed once per region and names of columns."""
+
+LASTING_GAP_MAX = timedelta(days=7)
+"""One that was not seen for longer had gone, and is mailed anew."""
 
 LINE_LENGTH_MAX = 300
 ERROR_LENGTH_MAX = 1000
@@ -240,18 +243,32 @@ def slot_name(request: AlertRequest, subject: Subject, run: RunFacts | None, now
 def _slot_of_anomaly(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:
     """One per region and sort (the word before the first colon of the message) of a date, or of a whole backfill.
 
-    New columns have one per region and names.
+    Lasting ones have one per region and names of columns.
     """
-    named = re.match(r"([\w -]{1,40}): *", request.message or "")
-    sort = [named[1]] if named else []
-    if named and sort == [NEW_COLUMN]:
-        return f"{subject.region} anomaly {NEW_COLUMN} {_column_names(str(request.message)[named.end() :])}"
+    message = request.message or ""
+    sort = sort_of_anomaly(message)
+    if is_lasting(request):
+        return f"{subject.region} anomaly {sort} {_column_names(message.partition(':')[2].strip())}"
     whose = run.root_id if run and run.root_id else _day(subject, run, now)
-    return " ".join([whose, subject.region, "anomaly", *sort])
+    return " ".join([whose, subject.region, "anomaly", *([sort] if sort else [])])
+
+
+def sort_of_anomaly(message: str) -> str:
+    """The word before the first colon of its message; nothing when there is none."""
+    named = re.match(r"([\w -]{1,40}):", message)
+    return named[1] if named else ""
+
+
+def is_lasting(request: AlertRequest) -> bool:
+    """Whether it is an anomaly that every run sees until somebody acts."""
+    return request.kind == "anomaly" and sort_of_anomaly(request.message or "") in LASTING_ANOMALIES
 
 
 def _column_names(message: str) -> str:
-    """The names in `new columns in the source: tier (text), weight (numeric(12,2))`, of bounded length."""
+    """The names in `new columns in the source: tier (text), weight (numeric(12,2))`, of bounded length.
+
+    A lacking column has no type behind it.
+    """
     names = re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", message.partition(": ")[2] or message)
     if len(names) <= SLOT_COLUMNS_LENGTH_MAX:
         return names

@@ -68,6 +68,9 @@ BY_KIND: Mapping[str, str] = {
     "drill": "Drill",
 }
 
+BY_SORT: Mapping[str, str] = {"lacking-column": "Extra column lacking"}
+"""Anomalies that have an entry of their own, by the word before the first colon."""
+
 FROM_ERROR = frozenset({"failed", "quality-failed", "partially-loaded"})
 """Alerts whose cause says more than their kind."""
 
@@ -87,7 +90,10 @@ def anchor_of(title: str) -> str:
 
 
 def find_title(kind: str, error: str) -> str:
-    """The heading of the entry for an alert: the error's own where there is one, else that of the kind."""
+    """The heading of the entry for an alert: that of an anomaly's sort, or the error's own, where there is one,
+    else that of the kind."""
+    if kind == "anomaly":
+        return BY_SORT.get(error.partition(":")[0], BY_KIND[kind])
     by_error = next((title for pattern, title in BY_ERROR if re.search(pattern, error)), None)
     return by_error if by_error and kind in FROM_ERROR else BY_KIND[kind]
 

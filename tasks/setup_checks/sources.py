@@ -1,4 +1,4 @@
-"""Checks of the regional databases: connection, table, standby, clock, and keys that two regions both use."""
+"""Checks of the regional databases: connection, table, standby, clock, extra columns, and keys of two regions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,13 +10,14 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from blocks.variables import read_variable
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
 from tasks.errors import SalesEtlError
 from tasks.reconcile.compare import read_outside_windows
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
-from tasks.source import HAS_KEY, check_declared, quote_postgres, without_digits
+from tasks.source import HAS_KEY, check_declared, lacking_columns, quote_postgres, without_digits
 from tasks.source_table import SourceTable
 from tasks.standby import Position, why_behind
 
@@ -32,9 +33,15 @@ REACHABLE = "does it run, is its port open to this machine, are address, user an
 
 
 def source_checks() -> list[Check]:
-    """For each region connection, table and clock; then the keys of all of them."""
+    """For each region connection, table and clock; then the extra columns and the keys of all of them."""
     each = [check for region in REGIONS.values() for check in _checks_of(region)]
-    return [*each, Check("sale ids across regions", _compare_keys, "compare sale_id between the databases by hand")]
+    return [
+        *each,
+        Check(
+            "extra columns", _look_at_extra_columns, "look at the columns by hand", needs=("variable extra_columns",)
+        ),
+        Check("sale ids across regions", _compare_keys, "compare sale_id between the databases by hand"),
+    ]
 
 
 def _checks_of(region: Region) -> Iterator[Check]:
@@ -149,6 +156,35 @@ def _compare_clock(region: Region) -> str:
         (theirs,) = cursor.fetchone()
         answered_at = datetime.now(UTC)
     return compare_clocks(asked_at, theirs, answered_at, f"the database of {region.code}")
+
+
+# Extra columns
+
+
+def _look_at_extra_columns() -> str:
+    names, lacking = read_variable("extra_columns"), dict[str, Sequence[str]]()
+    for region in REGIONS.values():
+        with _unless_unreachable(), open_table(region) as snapshot:
+            lacking[region.code] = lacking_columns(snapshot.table.declared, names)
+    return describe_extra_columns(names, lacking)
+
+
+def describe_extra_columns(names: Iterable[str], lacking: Mapping[str, Sequence[str]]) -> str:
+    """Says which regions lack which columns. Raises SetupFaultError naming columns that no source has.
+
+    `lacking` has, per region that was looked at, those of `names` that its source lacks.
+    """
+    without = {name: [code for code in lacking if name in lacking[code]] for name in names}
+    told = "; ".join(f"lacking in {', '.join(codes)}: {name}" for name, codes in without.items() if codes)
+    nowhere = [name for name, codes in without.items() if len(codes) == len(lacking)]
+    if told and nowhere:
+        raise SetupFaultError(
+            f"no source has {', '.join(nowhere)}: correct the name with `python -m blocks.variables extra_columns "
+            f"'{{...}}'`, or mend the sources ({told})"
+        )
+    if told:
+        return f"{told}; mend the source if it should have the column; what is stored stays"
+    return f"{', '.join(without) or 'none'} in {', '.join(lacking) or 'no region'}"
 
 
 # Keys

@@ -1,6 +1,7 @@
 -- Answers how many versions gave way as the tables show, by region and fate: to a newer one in the fact table
--- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated). And how many
--- new sales stand there under the other form of their key, with the region's prefix or without it (renamed).
+-- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated). How many new
+-- sales stand there under the other form of their key, with the region's prefix or without it (renamed). And how many
+-- attributes that the run has not read are not what they were (changed_unread).
 SELECT FATES.REGION, FATES.FATE, COUNT(*)
 FROM STAGING.FATES_000042 AS FATES
 INNER JOIN STAGING.CLEAN_000042 AS STAGED ON STAGED.REGION = FATES.REGION AND STAGED.SALE_ID = FATES.SALE_ID
@@ -44,3 +45,12 @@ INNER JOIN ANALYTICS.SALES_FACT AS FACT
     END
 WHERE FATES.FATE = 'inserted'
 GROUP BY FATES.REGION
+UNION ALL
+SELECT UNDO.REGION, 'changed_unread', COUNT(*)
+FROM ANALYTICS.SALES_FACT_UNDO AS UNDO
+INNER JOIN ANALYTICS.SALES_FACT AS FACT ON FACT.SALE_ID = UNDO.SALE_ID AND FACT.REGION = UNDO.REGION,
+    LATERAL FLATTEN(INPUT => PARSE_JSON(UNDO.EXTRA_ATTRIBUTES)) AS STORED
+WHERE UNDO.UNDO_RUN_NUMBER = ? AND UNDO.UNDO_FATE = 'updated'
+    AND NOT (UNDO.REGION = 'US_EAST' AND STORED.KEY IN ('loyalty_tier') OR UNDO.REGION = 'EUROPE' AND STORED.KEY IN ('loyalty_tier', 'phone'))
+    AND TO_JSON(GET(PARSE_JSON(FACT.EXTRA_ATTRIBUTES), STORED.KEY)) IS DISTINCT FROM TO_JSON(STORED.VALUE)
+GROUP BY UNDO.REGION

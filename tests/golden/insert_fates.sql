@@ -1,6 +1,7 @@
 -- Guarantees: every staged clean row has exactly one fate. A key that stands under another region, or comes from two
 -- regions and from none that owns it, is `cross_region`. Newer wins: updated_at, then the snapshot that read it. What is
--- marked as deleted gives way to any version that was read later: the source has it again.
+-- marked as deleted gives way to any version that was read later: the source has it again. An attribute that was not read
+-- makes no difference.
 INSERT INTO STAGING.FATES_000042 (REGION, SALE_ID, FATE)
 SELECT
     STAGED.REGION,
@@ -27,12 +28,13 @@ SELECT
             AND FACT.PAYMENT_METHOD IS NOT DISTINCT FROM STAGED.PAYMENT_METHOD
             AND FACT.REGION IS NOT DISTINCT FROM STAGED.REGION
             AND FACT.UPDATED_AT IS NOT DISTINCT FROM STAGED.UPDATED_AT
-            AND FACT.EXTRA_ATTRIBUTES IS NOT DISTINCT FROM STAGED.EXTRA_ATTRIBUTES
             AND FACT.NET_AMOUNT IS NOT DISTINCT FROM STAGED.NET_AMOUNT
             AND FACT.GROSS_PROFIT IS NOT DISTINCT FROM STAGED.GROSS_PROFIT
             AND FACT.SALE_YEAR IS NOT DISTINCT FROM STAGED.SALE_YEAR
             AND FACT.SALE_MONTH IS NOT DISTINCT FROM STAGED.SALE_MONTH
-            AND FACT.SALE_DAY IS NOT DISTINCT FROM STAGED.SALE_DAY THEN 'unchanged'
+            AND FACT.SALE_DAY IS NOT DISTINCT FROM STAGED.SALE_DAY
+            AND CASE WHEN FACT.REGION IN ('US_EAST', 'EUROPE') THEN TO_JSON(GET(PARSE_JSON(FACT.EXTRA_ATTRIBUTES), 'loyalty_tier')) END IS NOT DISTINCT FROM CASE WHEN STAGED.REGION IN ('US_EAST', 'EUROPE') THEN TO_JSON(GET(PARSE_JSON(STAGED.EXTRA_ATTRIBUTES), 'loyalty_tier')) END
+            AND CASE WHEN FACT.REGION IN ('EUROPE') THEN TO_JSON(GET(PARSE_JSON(FACT.EXTRA_ATTRIBUTES), 'phone')) END IS NOT DISTINCT FROM CASE WHEN STAGED.REGION IN ('EUROPE') THEN TO_JSON(GET(PARSE_JSON(STAGED.EXTRA_ATTRIBUTES), 'phone')) END THEN 'unchanged'
         WHEN FACT.UPDATED_AT > STAGED.UPDATED_AT THEN 'superseded'
         WHEN FACT.UPDATED_AT = STAGED.UPDATED_AT AND FACT.ETL_SNAPSHOT_AT > SNAPSHOTS.SNAPSHOT_AT THEN 'superseded'
         ELSE 'updated'

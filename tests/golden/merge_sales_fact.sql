@@ -1,4 +1,5 @@
--- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched.
+-- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched,
+-- nor is an attribute that was not read.
 MERGE INTO ANALYTICS.SALES_FACT AS FACT
 USING (
     SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT
@@ -25,12 +26,21 @@ WHEN MATCHED THEN UPDATE SET
     PAYMENT_METHOD = STAGED.PAYMENT_METHOD,
     REGION = STAGED.REGION,
     UPDATED_AT = STAGED.UPDATED_AT,
-    EXTRA_ATTRIBUTES = STAGED.EXTRA_ATTRIBUTES,
     NET_AMOUNT = STAGED.NET_AMOUNT,
     GROSS_PROFIT = STAGED.GROSS_PROFIT,
     SALE_YEAR = STAGED.SALE_YEAR,
     SALE_MONTH = STAGED.SALE_MONTH,
     SALE_DAY = STAGED.SALE_DAY,
+    EXTRA_ATTRIBUTES = COALESCE(
+        LEFT(STAGED.EXTRA_ATTRIBUTES, LENGTH(STAGED.EXTRA_ATTRIBUTES) - 1) || ', ' || SUBSTR(NULLIF(
+            CASE FACT.REGION
+                WHEN 'US_EAST' THEN TO_JSON(OBJECT_DELETE(PARSE_JSON(FACT.EXTRA_ATTRIBUTES)::OBJECT, 'loyalty_tier'))
+                WHEN 'EUROPE' THEN TO_JSON(OBJECT_DELETE(PARSE_JSON(FACT.EXTRA_ATTRIBUTES)::OBJECT, 'loyalty_tier', 'phone'))
+            END, '{}'
+        ), 2),
+        STAGED.EXTRA_ATTRIBUTES,
+        FACT.EXTRA_ATTRIBUTES
+    ),
     ETL_BATCH_ID = '20240115',
     ETL_RUN_NUMBER = 42,
     ETL_SNAPSHOT_AT = STAGED.SNAPSHOT_AT,

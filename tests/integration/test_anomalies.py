@@ -12,15 +12,16 @@ from tests.integration.server import events_enabled
 WAIT_S_MAX = 300
 
 
-def anomalies_of(world: World, day: date, what: str) -> list[dict[str, Any]]:
-    """The events of a sort about a date on the server, waited for: they arrive on their own way."""
+def anomalies_of(world: World, day: date, what: str, count: int = 1) -> list[dict[str, Any]]:
+    """The events of a sort about a date on the server, waited for until there are so many: they arrive on their own
+    way."""
     asked = {"filter": {"event": {"name": ["retail-sales.anomaly"]}}}
     give_up = time.monotonic() + WAIT_S_MAX
     while time.monotonic() < give_up:
         answer = httpx.post(f"{world.environment['PREFECT_API_URL']}/events/filter", json=asked, timeout=30)
         events = [event for event in answer.json()["events"] if event["payload"]["date"] == str(day)]
         found = [event for event in events if event["payload"]["what"] == what]
-        if found:
+        if len(found) >= count:
             return found
         time.sleep(0.5)
     return []

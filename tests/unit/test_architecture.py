@@ -27,6 +27,7 @@ PURE_TASKS = {
     "alerts/smtp.py",
     "arrow_files.py",
     "attempt.py",
+    "attributes.py",
     "batch.py",
     "errors.py",
     "gaps.py",

@@ -29,7 +29,7 @@ from flows.daily_sales import daily_sales
 from flows.send_alert import send_alert
 from local.environment import state_dir
 from tasks.alerts.book import Stage, confirm, forget_old, new_entry, release, take
-from tasks.alerts.compose import AlertRequest, Mail
+from tasks.alerts.compose import LASTING_GAP_MAX, AlertRequest, Mail
 from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
@@ -276,6 +276,34 @@ def test_each_backfill_of_a_day_is_a_failure_of_its_own_and_its_anomalies_are_on
         "ANOMALY daily-sales 2024-01-10 EUROPE: new-column: new columns in the source: tier (text)",
         "ANOMALY daily-sales 2024-01-10 EUROPE: row-count: 49 rows",
     ]
+
+
+def test_a_lacking_column_is_told_once_per_region_and_anew_when_it_had_come_back(world: World) -> None:
+    lacking = "lacking-column: column of extra_columns that the source lacks: "
+    for date_, region, column in (
+        ("2024-01-10", "EUROPE", "tier"),
+        ("2024-01-11", "EUROPE", "tier"),
+        ("2024-01-11", "US_WEST", "tier"),
+        ("2024-01-11", "EUROPE", "phone"),
+    ):
+        told("anomaly", date=date_, region=region, message=lacking + column)
+    mailed = [
+        f"ANOMALY daily-sales 2024-01-10 EUROPE: {lacking}tier",
+        f"ANOMALY daily-sales 2024-01-11 EUROPE: {lacking}phone",
+        f"ANOMALY daily-sales 2024-01-11 US_WEST: {lacking}tier",
+    ]
+    assert subjects() == mailed
+
+    book, now = VariableBook(), datetime.now(UTC)
+    for entry in book.entries():
+        book.rewrite(entry, Stage.SENT, now - (LASTING_GAP_MAX - timedelta(hours=1)))
+    told("anomaly", date="2024-01-18", region="EUROPE", message=f"{lacking}tier")
+    assert subjects() == mailed
+    for entry in book.entries():
+        book.rewrite(entry, Stage.SENT, entry.at - timedelta(hours=2))
+    told("anomaly", date="2024-01-19", region="EUROPE", message=f"{lacking}tier")
+    told("anomaly", date="2024-01-19", region="EUROPE", message=f"{lacking}phone")
+    assert subjects() == sorted([*mailed, f"ANOMALY daily-sales 2024-01-19 EUROPE: {lacking}phone"])
 
 
 @pytest.mark.parametrize(

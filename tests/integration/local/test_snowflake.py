@@ -571,6 +571,16 @@ def test_the_lower_64_bits_of_an_md5_are_an_unsigned_number(session: SnowflakeCo
     assert run(session, f"SELECT SUM({number}) FROM (SELECT 1 UNION ALL SELECT 2)") == [(2 * expected,)]
 
 
+def test_an_object_loses_keys_and_no_others_and_a_null_in_json_is_not_null(session: SnowflakeConnection) -> None:
+    """https://docs.snowflake.com/en/sql-reference/functions/object_delete, https://docs.snowflake.com/en/user-guide/semistructured-considerations"""
+    stored = """PARSE_JSON('{"a b": "x", "b": null, "c": "it''s"}')"""
+    assert run(session, f"SELECT TO_JSON(OBJECT_DELETE({stored}::OBJECT, 'a b', 'c', 'd'))") == [('{"b":null}',)]
+    assert run(session, f"SELECT TO_JSON(OBJECT_DELETE({stored}::OBJECT, 'a b', 'b', 'c'))") == [("{}",)]
+    assert run(session, "SELECT OBJECT_DELETE(PARSE_JSON(NULL)::OBJECT, 'b')") == [(None,)]
+    values = ", ".join(f"TO_JSON(GET({stored}, '{key}'))" for key in ("a b", "b", "d"))
+    assert run(session, f"SELECT {values}") == [('"x"', "null", None)]
+
+
 @pytest.mark.parametrize("setting", ["LOCK_TIMEOUT = 480", "TIMEZONE = 'UTC'", "QUERY_TAG = 'sales'"])
 def test_session_settings_are_accepted_inside_a_transaction(
     session: SnowflakeConnection, table: str, setting: str

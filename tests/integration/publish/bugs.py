@@ -383,6 +383,12 @@ IN_PUBLISH = (
         statement(MERGE, (r"\n    TOTAL_AMOUNT = STAGED\.TOTAL_AMOUNT,", "")),
     ),
     Bug(
+        "MERGE loses an attribute that was not read",
+        Guard.LAW,
+        "EUROPE attributes that were not read: rows 0 against 1",
+        statement(MERGE, (r"COALESCE\(STAGED\.EXTRA_ATTRIBUTES, FACT\.EXTRA_ATTRIBUTES\)", "STAGED.EXTRA_ATTRIBUTES")),
+    ),
+    Bug(
         "MERGE looks at the key without the region",
         Guard.LAW,
         "SALES_FACT: rows N against N+1",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import Engine, create_engine
 
@@ -23,6 +24,7 @@ from tests.integration.conftest import World
 KINDS: tuple[FileKind, ...] = ("clean", "rejected")
 TOLERANT = Thresholds(max_rejected_percentage=Decimal(100))
 KEY = b"a key of tests, long enough for all"
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def source_engine(world: World, region: str) -> Engine:
@@ -35,22 +37,31 @@ def begin(world: World, day: date, *regions: str) -> Attempt:
         return start_attempt(session, Batch(day, regions), str(uuid.uuid4()), lease_minutes=15)
 
 
-def stage_attempt(world: World, attempt: Attempt, day: date, scratch: Path) -> Staged:
+def stage_attempt(
+    world: World, attempt: Attempt, day: date, scratch: Path, extra_columns: Mapping[str, str] = NONE
+) -> Staged:
     """Reads, cleans and stages one day of the attempt's regions."""
-    return stage_wanted(world, attempt, dict.fromkeys(attempt.regions, Window.of_day(day)), scratch)
+    return stage_wanted(world, attempt, dict.fromkeys(attempt.regions, Window.of_day(day)), scratch, extra_columns)
 
 
-def stage_wanted(world: World, attempt: Attempt, wanted: Mapping[str, Window | Keys], scratch: Path) -> Staged:
+def stage_wanted(
+    world: World,
+    attempt: Attempt,
+    wanted: Mapping[str, Window | Keys],
+    scratch: Path,
+    extra_columns: Mapping[str, str] = NONE,
+) -> Staged:
     """Reads, cleans and stages what is wanted of the attempt's regions."""
     _, bucket = storage_blocks(world.environment)
     extracts, transformed, files = [], [], []
     for region in attempt.regions:
         engine = source_engine(world, region)
-        extracts.append(read_region(engine, region, wanted[region], scratch, KEY, {}, lambda line: None))
+        extracts.append(read_region(engine, region, wanted[region], scratch, KEY, extra_columns, lambda line: None))
         engine.dispose()
         transformed.append(transform_region(extracts[-1], scratch))
         files += stage_files(transformed[-1], KINDS, attempt.staging_prefix, scratch, bucket)
-    manifest = Manifest(attempt, {e.region: e.snapshot_at for e in extracts}, tuple(files))
+    read = {e.region: e.extra_columns for e in extracts}
+    manifest = Manifest(attempt, {e.region: e.snapshot_at for e in extracts}, tuple(files), read)
     return Staged(manifest, extracts, transformed, (), TOLERANT)
 
 
@@ -65,9 +76,9 @@ def publish_staged(world: World, staged: Staged) -> tuple[Publication, Verificat
         return publication, verification
 
 
-def load(world: World, day: date, scratch: Path, *regions: str) -> Publication:
+def load(world: World, day: date, scratch: Path, *regions: str, extra_columns: Mapping[str, str] = NONE) -> Publication:
     """One attempt from source to table."""
-    return publish_staged(world, stage_attempt(world, begin(world, day, *regions), day, scratch))[0]
+    return publish_staged(world, stage_attempt(world, begin(world, day, *regions), day, scratch, extra_columns))[0]
 
 
 def fates(publication: Publication) -> Mapping[str, dict[str, int]]:

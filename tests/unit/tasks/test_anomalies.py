@@ -45,6 +45,14 @@ def test_keys_of_other_regions_and_new_columns_are_named() -> None:
     assert (new_column.what, new_column.message) == ("new-column", "new columns in the source: tier (text)")
 
 
+def test_each_lacking_column_is_an_anomaly_of_its_own() -> None:
+    europe = replace(extracted("EUROPE", 100), new_columns=(), lacking_columns=("loyalty_tier", "phone"))
+    assert find_anomalies([europe], publication(), {}) == (
+        Anomaly("EUROPE", "lacking-column", "column of extra_columns that the source lacks: loyalty_tier"),
+        Anomaly("EUROPE", "lacking-column", "column of extra_columns that the source lacks: phone"),
+    )
+
+
 def test_each_anomaly_is_an_event_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     emitted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(anomalies, "emit_event", lambda *event, **content: emitted.append((*event, content)))

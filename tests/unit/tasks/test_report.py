@@ -143,6 +143,7 @@ def test_every_table_of_the_artifacts_has_a_row_per_region_rule_or_check() -> No
         "snapshot (UTC)": SNAPSHOT.isoformat(),
         "seconds": 0.8,
         "new columns": "tier (text)",
+        "lacking columns": "",
     }
     assert [row["inserted"] for row in reconciliation_table(report)] == [100, 80]
     assert [(row["region"], row["rows"]) for row in rejected_table(report)] == [("EUROPE", 12)]

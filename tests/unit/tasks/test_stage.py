@@ -128,11 +128,12 @@ def test_the_manifest_says_what_belongs_to_the_attempt() -> None:
     tally = tally_of_table(clean_table())
     clean = StagedFile("clean/EUROPE-000.parquet", "clean", "EUROPE", 5, 99, "ab" * 32, tally)
     rejected = StagedFile("rejected/EUROPE-000.parquet", "rejected", "EUROPE", 1, 9, "cd" * 32, None)
-    manifest = Manifest(ATTEMPT, {"EUROPE": SNAPSHOT}, (clean, rejected))
+    manifest = Manifest(ATTEMPT, {"EUROPE": SNAPSHOT}, (clean, rejected), {"EUROPE": ("loyalty_tier",)})
     document: dict[str, Any] = json.loads(manifest.to_json())
-    assert document.keys() == {"batch_id", "run_number", "contract_version", "snapshots", "files"}
+    assert document.keys() == {"batch_id", "run_number", "contract_version", "snapshots", "extra_columns", "files"}
     assert (document["batch_id"], document["run_number"]) == ("20240115", 42)
     assert document["snapshots"] == {"EUROPE": "2024-01-16T06:00:00+00:00"}
+    assert document["extra_columns"] == {"EUROPE": ["loyalty_tier"]}
     assert Tally.from_json(document["files"][0]["tally"]) == tally
     assert document["files"][1] == {
         "name": "rejected/EUROPE-000.parquet",

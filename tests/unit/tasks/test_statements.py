@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from expectations.regions import REGIONS
-from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
+from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, EXTRA_ATTRIBUTES, REJECTED_SCHEMA
+from tasks.attributes import attribute_values
 from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.statements import (
     COVERING,
@@ -37,6 +38,7 @@ SNAPSHOTS = snapshots_query(
 )
 VALUES = {
     **TABLES,
+    **attribute_values({"US_EAST": ("loyalty_tier",), "EUROPE": ("loyalty_tier", "phone"), "US_WEST": ()}),
     "snapshots": SNAPSHOTS,
     "batch_id": "20240115",
     "run_number": "42",
@@ -169,8 +171,26 @@ def test_every_clean_column_takes_part_in_comparing_and_in_updating() -> None:
     fates, merge = render("publish/insert_fates", **VALUES), render("publish/merge_sales_fact", **VALUES)
     for column in CLEAN_COLUMNS:
         name = column.stored_name.upper()
+        if column is EXTRA_ATTRIBUTES:
+            continue
         assert f"FACT.{name} IS NOT DISTINCT FROM STAGED.{name}" in fates
         assert f"    {name} = STAGED.{name}," in merge
+
+
+def test_attributes_that_nothing_was_read_of_are_kept_and_not_compared() -> None:
+    values = attribute_values({"EUROPE": ()})
+    assert values == {
+        "no_read_value_differs": "",
+        "read_values": "",
+        "written_attributes": "COALESCE(STAGED.EXTRA_ATTRIBUTES, FACT.EXTRA_ATTRIBUTES)",
+        "was_read": "FALSE",
+    }
+    assert values == attribute_values({})
+
+
+def test_the_name_of_an_attribute_is_quoted_wherever_it_stands() -> None:
+    values = attribute_values({"EUROPE": ("it's \\",)})
+    assert {text.count("'it''s \\\\'") for text in values.values()} == {1, 2}
 
 
 def test_totals_are_added_exactly_and_their_cells_counted() -> None:

@@ -20,6 +20,7 @@ from tasks.alerts.book import (
     new_entry,
     plain_name,
     release,
+    see_again,
     take,
 )
 from tasks.alerts.compose import AlertRequest
@@ -64,6 +65,20 @@ def test_a_mail_that_could_not_be_sent_is_free_for_the_next(book: FileBook) -> N
     assert [unsent.request for unsent in find_unsent(book, NOW)] == [REQUEST]
     with ThreadPoolExecutor(16) as pool:
         assert len([entry for entry in pool.map(lambda _: taken(book), range(64)) if entry]) == 1
+
+
+def test_what_lasts_renews_the_entry_of_its_mail(book: FileBook) -> None:
+    see_again(book, SLOT, NOW)
+    assert book.entries() == []
+    entry = taken(book)
+    assert entry is not None
+    see_again(book, SLOT, NOW + timedelta(minutes=1))
+    assert [(held.stage, held.at) for held in book.entries()] == [(Stage.SENDING, NOW)]
+    confirm(book, entry, NOW)
+    long_after = NOW + 2 * ENTRY_AGE_MAX
+    see_again(book, SLOT, long_after)
+    assert forget_old(book, long_after) == 0
+    assert taken(book, long_after) is None
 
 
 def test_a_sender_that_died_is_replaced(book: FileBook) -> None:

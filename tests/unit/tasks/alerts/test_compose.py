@@ -28,6 +28,7 @@ from tasks.alerts.runbook import Advice
 SIX = datetime(2024, 1, 16, 6, tzinfo=UTC)
 RUN_ID = "3f0c8d9e-0000-4000-8000-000000000001"
 ROOT_ID = "3f0c8d9e-0000-4000-8000-000000000002"
+LACKING_COLUMN = "column of extra_columns that the source lacks: loyalty_tier"
 NEW_COLUMNS = "new columns in the source: loyalty_tier (text), weight (numeric(12,2))"
 ADVICE = Advice("Run failed or crashed", "run-failed-or-crashed", "Do this.\n\n    prefect version")
 ERROR = "NeedsPersonError: COPY of a.parquet loaded 1 rows, the manifest says 2"
@@ -305,6 +306,12 @@ def test_a_value_of_several_lines_does_not_leave_either() -> None:
             run_of(root_id=ROOT_ID),
             "EUROPE anomaly new-column loyalty_tier, weight",
             id="new-columns-whoever-noticed",
+        ),
+        pytest.param(
+            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", f"lacking-column: {LACKING_COLUMN}"),
+            run_of(root_id=ROOT_ID),
+            "EUROPE anomaly lacking-column loyalty_tier",
+            id="lacking-column-whatever-the-date-and-whoever-noticed",
         ),
         pytest.param(AlertRequest("drill", RUN_ID), run_of("alert-drill"), f"{RUN_ID} drill", id="each-drill"),
         pytest.param(AlertRequest("anomaly"), None, "20240120 all anomaly", id="nothing-known"),

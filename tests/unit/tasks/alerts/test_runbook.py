@@ -12,7 +12,16 @@ import pytest
 from blocks.variables import DEFINITIONS
 from deployments.automations import PREFIX, SEND_ALERT, Limits, planned_automations, watches
 from tasks.alerts.compose import ALERTS
-from tasks.alerts.runbook import BY_ERROR, BY_KIND, anchor_of, find_advice, find_title, read_entries, read_runbook
+from tasks.alerts.runbook import (
+    BY_ERROR,
+    BY_KIND,
+    BY_SORT,
+    anchor_of,
+    find_advice,
+    find_title,
+    read_entries,
+    read_runbook,
+)
 from tests.runbook import COVERED, read_commands
 
 PROJECT = Path(__file__).parents[4]
@@ -46,7 +55,7 @@ def test_an_entry_says_what_it_means_how_to_see_more_how_to_mend_it_and_how_to_m
     assert parts == ["Means", "See more", "Mend", "Make sure"]
 
 
-@pytest.mark.parametrize("title", sorted({*BY_KIND.values(), *(title for _, title in BY_ERROR)}))
+@pytest.mark.parametrize("title", sorted({*BY_KIND.values(), *BY_SORT.values(), *(title for _, title in BY_ERROR)}))
 def test_every_title_that_a_mail_points_at_is_an_entry(title: str) -> None:
     assert title in ENTRIES
 
@@ -112,6 +121,13 @@ def test_a_limit_that_an_entry_changes_is_set_back(title: str) -> None:
             "Partially loaded",
             id="too-few-rows",
         ),
+        pytest.param(
+            "anomaly",
+            "lacking-column: column of extra_columns that the source lacks: disk_full",
+            "Extra column lacking",
+            id="lacking-column",
+        ),
+        pytest.param("anomaly", "new-column: new columns in the source: disk_full (text)", "Anomaly", id="new-column"),
         pytest.param(
             "failed",
             "NeedsPersonError: bucket b cannot be reached (An error occurred (403)): check",
