@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from expectations.columns import BLANKS, SOURCE_COLUMNS, Column
 from expectations.regions import Region, code_of_spelling
+from expectations.tables import EXTRA_ATTRIBUTES
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far a source's clock may run ahead of its database server's before a time counts as being in the future."""
@@ -92,10 +93,9 @@ def present(frame: pd.DataFrame, column: Column) -> pd.Series:
     cells = frame[column.stored_name]
     if column.blank_is_missing:
         filled = pc.fill_null(pc.invert(blank(in_one_piece(cells))), False)
-        return pd.Series(filled.to_numpy(zero_copy_only=False), index=frame.index)
-    if column.kind == "text":
-        return cells.notna()
-    return cells.notna() | is_unreadable(frame, column.name)
+        filled_cells = pd.Series(filled.to_numpy(zero_copy_only=False), index=frame.index)
+        return filled_cells | is_unreadable(frame, column.stored_name)
+    return cells.notna() | is_unreadable(frame, column.stored_name)
 
 
 def _currency_malformed(frame: pd.DataFrame, origin: Origin) -> pd.Series:
@@ -143,20 +143,31 @@ VALUE_RULES = (
 
 
 def unreadable_rule_id(column: str) -> str:
-    """The rule that a cell breaks when its type cannot hold it (NaN, infinity, too many decimals)."""
+    """The rule that a cell breaks that cannot be read, or that its type cannot hold (NaN, too many decimals)."""
     return f"unreadable_{column}"
 
 
 def is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
-    """One bool per row: the column's type could not hold the cell, so it is NULL in the frame but not at the source."""
+    """One bool per row: the cell could not be read or held, so it is NULL in the frame but not at the source.
+
+    `column` is a stored name. Clean rows have no such cells, and no column that tells of them.
+    """
+    if "unreadable" not in frame or not frame["unreadable"].notna().any():
+        return pd.Series(False, index=frame.index)
     return _true(frame["unreadable"].str.contains(f'"{column}"', regex=False))
+
+
+_CANNOT_BE = {
+    "text": "read (bytes without an equal in UTF-8, far too long, or not to be computed by a view)",
+    "number": "held in its type (NaN, infinity, out of range, too many decimals), or computed by a view",
+}
 
 
 def _unreadable(column: Column) -> Rule:
     return Rule(
         unreadable_rule_id(column.name),
-        f"{column.name} cannot be held in its type (NaN, infinity, out of range, too many decimals)",
-        lambda frame, origin: is_unreadable(frame, column.name),
+        f"{column.name} cannot be {_CANNOT_BE['text' if column.kind == 'text' else 'number']}",
+        lambda frame, origin: is_unreadable(frame, column.stored_name),
     )
 
 
@@ -168,7 +179,7 @@ def _missing(column: Column) -> Rule:
     )
 
 
-UNREADABLE_RULES = tuple(_unreadable(c) for c in SOURCE_COLUMNS if c.kind != "text")
+UNREADABLE_RULES = tuple(_unreadable(c) for c in (*SOURCE_COLUMNS, EXTRA_ATTRIBUTES))
 MISSING_RULES = tuple(_missing(c) for c in SOURCE_COLUMNS if not c.nullable)
 
 RULES = (*MISSING_RULES, *UNREADABLE_RULES, *VALUE_RULES)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from prefect import get_run_logger, task
@@ -18,6 +19,7 @@ from sqlalchemy import Engine
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from tasks.arrow_files import open_writer
+from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
 from tasks.batch import Keys, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.retries import RETRIES
@@ -91,11 +93,25 @@ def read_region(
         cursor, table = snapshot.cursor, snapshot.table
         new = check_declared(table.declared, table.name)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
-        source = _count(cursor, table, wanted)
-        require_free_space(directory, source.rows)
-        progress = _progress(say, region, source.rows)
-        statement = copy_statement(table.sql, wanted, table.declared, extra)
-        read = copy_rows(cursor, statement, path, token_key, extra, progress)
+
+        def read_without(bad: BadCells) -> tuple[Tally, Tally]:
+            source = _count(cursor, table, wanted, bad)
+            require_free_space(directory, source.rows)
+            progress = _progress(say, region, source.rows)
+            statement = copy_statement(table.sql, wanted, table.declared, extra, bad.conditions, bad.row_id)
+            return source, copy_rows(cursor, statement, path, token_key, extra, progress, bad)
+
+        try:
+            with undone_on_error(cursor):
+                source, read = read_without(NONE_BAD)
+        except (psycopg2.Error, RegionUnfitError) as error:
+            if isinstance(error, psycopg2.Error) and not may_be_of_a_cell(error):
+                raise
+            bad = Finder(cursor, table, wanted, extra, token_key, CSV_BLOCK_BYTES).find()
+            if not bad.told:
+                raise
+            say(f"step=extract region={region} cells that cannot be read: {bad.count}; their rows are rejected")
+            source, read = read_without(bad)
     if differences := source.differences(read):
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
@@ -114,8 +130,8 @@ def read_region(
     )
 
 
-def _count(cursor: Any, table: SourceTable, wanted: Window | Keys) -> Tally:
-    cursor.execute(tally_statement(table.sql, wanted, table.declared))
+def _count(cursor: Any, table: SourceTable, wanted: Window | Keys, bad: BadCells) -> Tally:
+    cursor.execute(tally_statement(table.sql, wanted, table.declared, bad.conditions))
     return tallies_of_rows(cursor.fetchall(), keys=0).get((), Tally())
 
 
@@ -147,15 +163,24 @@ class RowBlocks:
     def __init__(self, take: Callable[[bytearray], None]) -> None:
         self._take = take
         self._held = bytearray()
+        self._is_too_large = False
 
     def write(self, row: bytes) -> None:
         if len(row) > CSV_BLOCK_BYTES:
-            raise RegionUnfitError(
-                f"a row has more than {CSV_BLOCK_BYTES // 2**20} MiB of text: shorten it at the source"
-            )
+            # COPY goes on to its end: a connection in the midst of it takes no other command.
+            self._is_too_large = True
+            return
         if len(self._held) + len(row) > CSV_BLOCK_BYTES:
             self.flush()
         self._held += row
+
+    def end(self) -> None:
+        """Hands on the rest. Raises RegionUnfitError when a row did not fit into a block."""
+        self.flush()
+        if self._is_too_large:
+            raise RegionUnfitError(
+                f"a row has more than {CSV_BLOCK_BYTES // 2**20} MiB of text: shorten it at the source"
+            )
 
     def flush(self) -> None:
         """Hands on what is held, if anything is."""
@@ -171,24 +196,25 @@ def copy_rows(
     token_key: bytes,
     extra_columns: Mapping[str, str],
     progress: Callable[[int], None],
+    bad: BadCells = NONE_BAD,
 ) -> Tally:
     """Runs the COPY and writes its rows to an Arrow IPC file with EXTRACTED_SCHEMA; counts them.
 
-    Holds one block of rows. Personal data are tokens before a byte is written.
+    Holds one block of rows. Personal data are tokens before a byte is written. Raises RegionUnfitError.
     """
     tokenize, read, types = tokenizer(token_key), Tally(), csv_columns(extra_columns)
     with open_writer(path, EXTRACTED_SCHEMA) as writer:
 
         def take(block: bytearray) -> None:
             nonlocal read
-            batch = without_personal_data(parse_csv(block, types), extra_columns, tokenize)
+            batch = without_personal_data(parse_csv(block, types), extra_columns, tokenize, bad)
             writer.write_batch(batch)
             read += tally_of_table(batch)
             progress(read.rows)
 
         blocks = RowBlocks(take)
         cursor.copy_expert(statement, blocks)
-        blocks.flush()
+        blocks.end()
     return read
 
 
@@ -222,15 +248,31 @@ def _parse_errors_named() -> Iterator[None]:
 
 
 def without_personal_data(
-    batch: pa.RecordBatch, extra_columns: Mapping[str, str], tokenize: Callable[[pa.Array], pa.Array]
+    batch: pa.RecordBatch,
+    extra_columns: Mapping[str, str],
+    tokenize: Callable[[pa.Array], pa.Array],
+    bad: BadCells = NONE_BAD,
 ) -> pa.RecordBatch:
-    """The batch with EXTRACTED_SCHEMA: personal columns as tokens, extra columns as one JSON text."""
+    """The batch with EXTRACTED_SCHEMA: personal columns as tokens, extra columns as one JSON text, and what is told of
+    bad cells."""
     contract = [tokenize(batch[c.name]) if c.personal else batch[c.name] for c in SOURCE_COLUMNS]
     extra = {
         name: tokenize(batch[f"extra.{name}"]) if kind == "personal" else batch[f"extra.{name}"]
         for name, kind in extra_columns.items()
     }
-    return pa.record_batch([*contract, _as_json(extra, batch.num_rows), batch["unreadable"]], schema=EXTRACTED_SCHEMA)
+    unreadable = _told(batch["unreadable"], bad) if bad.told else batch["unreadable"]
+    return pa.record_batch([*contract, _as_json(extra, batch.num_rows), unreadable], schema=EXTRACTED_SCHEMA)
+
+
+def _told(unreadable: pa.Array, bad: BadCells) -> pa.Array:
+    """The cells that cannot be read, where the id of a row stands for one that was not looked at."""
+    texts = []
+    for text in unreadable.to_pylist():
+        cells = json.loads(text) if text else {}
+        known = {row: bad.texts(row) for row in set(cells.values())}
+        told = {name: known[cell].get(name, cell) for name, cell in cells.items()}
+        texts.append(json.dumps(told, ensure_ascii=False) if told else None)
+    return pa.array(texts, pa.string())
 
 
 def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:

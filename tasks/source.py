@@ -108,32 +108,60 @@ def unreadable(column: Column, declared: str) -> str | None:
     return f"coalesce(abs({name}::numeric) >= 1e{whole} OR {name} <> round({name}, {scale}), false)"
 
 
-def select_list(declared: Declared, extra_columns: Iterable[str]) -> str:
-    """The SELECT list of extract: the contract's columns, extra ones as text, and `unreadable` as JSON text."""
-    cells = [_cell(column, declared[column.name]) for column in SOURCE_COLUMNS]
-    extra = [f"{quote_postgres(name)}::text AS {quote_postgres('extra.' + name)}" for name in extra_columns]
-    return ",\n  ".join([*cells, *extra, f"{_unreadable_cells(declared)} AS unreadable"])
+NO_CELLS: Mapping[str, str] = {}
 
 
-def _cell(column: Column, declared: str) -> str:
+def select_list(
+    declared: Declared, extra_columns: Iterable[str], bad: Mapping[str, str] = NO_CELLS, row_id: str = "NULL"
+) -> str:
+    """The SELECT list of extract: the contract's columns, extra ones as text, and `unreadable` as JSON text.
+
+    `bad` maps columns to SQL conditions for cells that must not be looked at; `unreadable` has the row's id instead.
+    """
+    cells = [_cell(column, declared[column.name], bad) for column in SOURCE_COLUMNS]
+    extra = [_guarded(f"{quote_postgres(name)}::text", f"extra.{name}", bad) for name in extra_columns]
+    return ",\n  ".join([*cells, *extra, f"{_unreadable_cells(declared, bad, row_id)} AS unreadable"])
+
+
+def _guarded(expression: str, name: str, bad: Mapping[str, str]) -> str:
+    whole = f"CASE WHEN {bad[name]} THEN NULL ELSE {expression} END" if name in bad else expression
+    return f"{whole} AS {quote_postgres(name)}"
+
+
+def _cell(column: Column, declared: str, bad: Mapping[str, str]) -> str:
     name = quote_postgres(column.name)
     if column.kind == "text":
-        return f"{name}::text AS {name}"
+        return _guarded(f"{name}::text", column.name, bad)
     exact = name if column.kind == "timestamp" else "{}::numeric({}, {})".format(name, *_DIGITS[column.kind])
-    condition = unreadable(column, declared)
+    condition = _unreadable(column, declared, bad)
     return f"CASE WHEN {condition} THEN NULL ELSE {exact} END AS {name}" if condition else f"{exact} AS {name}"
 
 
-def _unreadable_cells(declared: Declared) -> str:
+def _unreadable(column: Column, declared: str, bad: Mapping[str, str]) -> str | None:
+    """The condition of `unreadable`, which does not look at cells that are bad."""
+    condition = unreadable(column, declared)
+    if column.name not in bad:
+        return condition
+    return f"CASE WHEN {bad[column.name]} THEN true ELSE {condition or 'false'} END"
+
+
+def _unreadable_cells(declared: Declared, bad: Mapping[str, str], row_id: str) -> str:
     conditions = {
-        column.name: condition for column in SOURCE_COLUMNS if (condition := unreadable(column, declared[column.name]))
+        column: condition for column in SOURCE_COLUMNS if (condition := _unreadable(column, declared[column.name], bad))
     }
-    texts = ", ".join(
-        f"'{name}', CASE WHEN {condition} THEN {quote_postgres(name)}::text END"
-        for name, condition in conditions.items()
-    )
-    any_bad = " OR ".join(conditions.values())
-    return f"CASE WHEN {any_bad} THEN json_strip_nulls(json_build_object({texts}))::text END"
+    texts = [
+        f"'{column.stored_name}', CASE {_row_id_when_bad(column.name, bad, row_id)}WHEN {condition} "
+        f"THEN {quote_postgres(column.name)}::text END"
+        for column, condition in conditions.items()
+    ]
+    any_bad = " OR ".join([*conditions.values(), *(bad[name] for name in bad if name.startswith("extra."))])
+    extra = "".join(_row_id_when_bad(name, bad, row_id) for name in bad if name.startswith("extra."))
+    texts += [f"'extra_attributes', CASE {extra}END"] if extra else []
+    return f"CASE WHEN {any_bad} THEN json_strip_nulls(json_build_object({', '.join(texts)}))::text END"
+
+
+def _row_id_when_bad(name: str, bad: Mapping[str, str], row_id: str) -> str:
+    return f"WHEN {bad[name]} THEN {row_id} " if name in bad else ""
 
 
 def in_window(window: Window) -> str:
@@ -174,27 +202,37 @@ def outside_statement(table: str) -> str:
     )
 
 
-def copy_statement(table: str, wanted: Window | Keys, declared: Declared, extra_columns: Iterable[str]) -> str:
+def copy_statement(
+    table: str,
+    wanted: Window | Keys,
+    declared: Declared,
+    extra_columns: Iterable[str],
+    bad: Mapping[str, str] = NO_CELLS,
+    row_id: str = "NULL",
+) -> str:
     """COPY of the wanted rows of a table (its quoted name) as CSV; NULL is written as nothing, an empty string as
     `""`."""
-    query = f"SELECT\n  {select_list(declared, extra_columns)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
+    query = f"SELECT\n  {select_list(declared, extra_columns, bad, row_id)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
     return f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
 
 
-def tally_statement(table: str, wanted: Window | Keys, declared: Declared) -> str:
+def tally_statement(table: str, wanted: Window | Keys, declared: Declared, bad: Mapping[str, str] = NO_CELLS) -> str:
     """Rows and totals of the wanted rows of a table (its quoted name) by currency, counted by the database itself,
     apart from the COPY.
 
     Answers currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
-    totals = [_total(column, declared[column.name]) for column in TALLIED_COLUMNS]
-    columns = ",\n  ".join(['currency::text COLLATE "C"', "count(*)", *totals])
+    totals = [_total(column, declared[column.name], bad) for column in TALLIED_COLUMNS]
+    currency = (
+        f"CASE WHEN {bad['currency']} THEN NULL ELSE currency::text END" if "currency" in bad else "currency::text"
+    )
+    columns = ",\n  ".join([f'{currency} COLLATE "C"', "count(*)", *totals])
     return f"SELECT\n  {columns}\nFROM {table}\nWHERE {is_wanted(wanted)}\nGROUP BY 1"
 
 
-def _total(column: Column, declared: str) -> str:
+def _total(column: Column, declared: str, bad: Mapping[str, str]) -> str:
     """What the cells of a column add up to, as `tasks/tally.py` has it, and how many there are."""
-    name, condition = quote_postgres(column.name), unreadable(column, declared)
+    name, condition = quote_postgres(column.name), _unreadable(column, declared, bad)
     readable = f" FILTER (WHERE NOT {condition})" if condition else ""
     match column.kind:
         case "text":

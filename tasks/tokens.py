@@ -15,6 +15,11 @@ def token_of(value: str, key: bytes) -> str:
     return hmac.digest(key, value.strip().lower().encode(), "sha256").hex()
 
 
+def token_of_bytes(value: bytes, key: bytes) -> str:
+    """The same of a value that is no UTF-8, whose letters beyond ASCII nobody knows."""
+    return hmac.digest(key, value.strip().lower(), "sha256").hex()
+
+
 def tokenizer(key: bytes) -> Callable[[pa.ChunkedArray | pa.Array], pa.Array]:
     """A function that replaces the texts of a column by tokens (NULL stays NULL), each distinct value hashed once
     as long as it is remembered."""

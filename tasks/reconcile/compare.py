@@ -7,11 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg2
 from prefect import get_run_logger, task
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
+from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
 from tasks.batch import Window
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
@@ -182,18 +184,36 @@ def compare_region(engine: Any, session: Session, days: DaysOfRegion, limits: Li
     region: Region = REGIONS[days.region]
     table = TableSide(session, region.code)
     rejected = table.open_rejected()
-    needed = Window.of_day(max(days.due)).end if days.due else None
+    needed = window_of(days.due).end if days.due else None
     with open_snapshot(engine, region, limits, needed) as snapshot:
         at_source = snapshot.table
         check_declared(at_source.declared, at_source.name)
-        source = SourceSide(snapshot.cursor, region, at_source.sql, rejected)
-        compared = compare_sides(source, table, days, snapshot.at)
+
+        def compare_without(bad: BadCells) -> RegionCompared:
+            source = SourceSide(snapshot.cursor, region, at_source.sql, rejected, bad)
+            return compare_sides(source, table, days, snapshot.at)
+
+        try:
+            with undone_on_error(snapshot.cursor):
+                compared = compare_without(NONE_BAD)
+        except psycopg2.Error as error:
+            if not (may_be_of_a_cell(error) and days.due):
+                raise
+            bad = Finder(snapshot.cursor, at_source, window_of(days.due)).find()
+            if not bad.told:
+                raise
+            compared = compare_without(bad)
         return replace(
             compared,
             why_not_whole=at_source.why_not_whole(region),
             behind=snapshot.behind,
             outside=read_outside_windows(snapshot),
         )
+
+
+def window_of(days: Sequence[date]) -> Window:
+    """From the first of some days to the end of the last."""
+    return Window(Window.of_day(min(days)).start, Window.of_day(max(days)).end)
 
 
 def read_outside_windows(snapshot: Snapshot) -> OutsideWindows:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import Region
+from tasks.bad_cells import NONE_BAD, BadCells
 from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
 from tasks.source import HAS_KEY, is_one_of, quote_postgres
@@ -57,14 +59,30 @@ def _versions(region: Region, table: str, which: str) -> str:
     {_day("least(sale_date, updated_at)")} AS other_day,
     {_VERSION} AS version,
     {source_fingerprint(key)} AS fingerprint,
-    coalesce(CASE WHEN {_VERSION} IS NULL THEN has_no_version ELSE {_VERSION} = ANY (rejected_versions) END, false)
-      AS is_accounted,
+    is_bad OR coalesce(
+      CASE WHEN {_VERSION} IS NULL THEN has_no_version ELSE {_VERSION} = ANY (rejected_versions) END, false
+    ) AS is_accounted,
     currency::text COLLATE "C" AS currency,
     {money}
   FROM {table}
   LEFT JOIN rejected ON rejected_id = sale_id::text COLLATE "C"
   WHERE ({which}) AND {HAS_KEY}
 )"""
+
+
+def _without(bad: BadCells, table: str) -> str:
+    """The table with NULL for bad cells, and `is_bad` for their rows."""
+    names = [quote_postgres(column.name) for column in SOURCE_COLUMNS]
+    if not bad.told:
+        return f"(SELECT {', '.join(names)}, false AS is_bad FROM {table}) AS source"
+    conditions = bad.conditions
+    cells = [
+        f"CASE WHEN {conditions[column.name]} THEN NULL ELSE {name} END AS {name}"
+        if column.name in conditions
+        else name
+        for column, name in zip(SOURCE_COLUMNS, names, strict=True)
+    ]
+    return f"(SELECT {', '.join(cells)}, {bad.any_condition} AS is_bad FROM {table}) AS source"
 
 
 def sums_statement(region: Region, table: str) -> str:
@@ -101,12 +119,17 @@ def rows_of_keys_statement(region: Region, table: str) -> str:
 
 
 class SourceSide:
-    """Asks one region's database, in the snapshot of `cursor`; `table` is the quoted name of its table."""
+    """Asks one region's database, in the snapshot of `cursor`; `table` is the quoted name of its table.
 
-    def __init__(self, cursor: Any, region: Region, table: str, rejected: OpenRejected) -> None:
+    Rows with `bad` cells count as accounted for: extract rejects them.
+    """
+
+    def __init__(
+        self, cursor: Any, region: Region, table: str, rejected: OpenRejected, bad: BadCells = NONE_BAD
+    ) -> None:
         self._cursor = cursor
         self._region = region
-        self._table = table
+        self._table = _without(bad, table)
         self._rejected = {"rejected_ids": list(rejected.sale_ids), "rejected_versions": list(rejected.versions)}
 
     def sums(self, days: Sequence[date]) -> tuple[dict[Cell, Sums], dict[Cell, Sums]]:

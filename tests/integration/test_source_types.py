@@ -337,10 +337,3 @@ def test_what_does_not_fit_is_named(table: Table, tmp_path: Path, column: str, m
     table.change(f"ALTER TABLE sales_transactions ALTER {column} TYPE t USING NULL")
     with pytest.raises(RegionUnfitError, match=f"column sales_transactions.{column} is {named}, which does not fit"):
         table.read(tmp_path)
-
-
-def test_a_row_larger_than_a_block_is_the_regions_error(table: Table, tmp_path: Path) -> None:
-    table.insert(sale_id="good")
-    table.insert(sale_id="large", product_category="x" * (9 * 2**20))
-    with pytest.raises(RegionUnfitError, match="a row has more than 8 MiB of text: shorten it at the source"):
-        table.read(tmp_path)
