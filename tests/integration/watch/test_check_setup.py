@@ -195,9 +195,14 @@ def test_nothing_else_is_bad_and_what_rests_on_it_is_not_tried(unreachable: Ende
     assert set(unreachable.bad) == set(UNREACHABLE)
     not_tried = [line for line in unreachable.output.splitlines() if line.startswith("--  ")]
     assert not_tried == [
-        f"--  source {region} {what}: not tried, see source {region} connection"
+        f"--  source {region} {what}: not tried, see source {region} {needed}"
         for region in ("US_EAST", "US_WEST")
-        for what in ("table", "server", "clock")
+        for what, needed in (
+            ("table", "connection"),
+            ("dates", "table"),
+            ("server", "connection"),
+            ("clock", "connection"),
+        )
     ]
 
 
