@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from expectations.regions import REGIONS
 from flows.backfill import backfill
 from tasks.attempt import Attempt
 from tasks.batch import Batch
-from tasks.ledger import Entry, record, start_attempt
+from tasks.ledger import Entry, Status, record, start_attempt
 from tasks.watch.late_and_dead import read_unpublished
 from tests.integration.backfill.harness import (
     execute,
@@ -130,6 +130,16 @@ def test_a_date_that_was_loaded_before_it_was_over_is_a_gap(world: World) -> Non
     with world.session() as session:
         assert read_unpublished(session, [yesterday]) == {}
     assert would_load(yesterday, yesterday, "missing") == []
+
+
+def test_a_date_that_its_source_did_not_show_whole_is_a_gap_of_that_region(world: World, day: date) -> None:
+    midnight = datetime.combine(day, time.min, tzinfo=UTC) + timedelta(days=1)
+    shown = {"EUROPE": midnight - timedelta(microseconds=1), "US_EAST": midnight}
+    with world.session() as session:
+        attempt = start_attempt(session, Batch(day, tuple(REGIONS)), str(uuid.uuid4()), lease_minutes=15)
+        entries = [Entry(region, Status.PUBLISHED, snapshot_at=shown.get(region)) for region in REGIONS]
+        record(session, attempt, entries)
+    assert would_load(day, day, "missing") == [(str(day), "EUROPE", "not started")]
 
 
 def test_a_missing_region_is_healed_and_a_failing_date_stops_no_other(world: World, day: date) -> None:

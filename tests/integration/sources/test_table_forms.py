@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg2 import sql
 
 from expectations.regions import REGIONS, Region
+from flows.reconcile import reconcile
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import read_region
@@ -16,7 +18,7 @@ from tasks.reconcile.compare import RegionCompared, compare_region
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy
 from tests.integration.conftest import World, good_sale
-from tests.integration.publish.harness import KEY, source_engine
+from tests.integration.publish.harness import KEY, load, source_engine
 from tests.unit.sales import read_table
 
 CODE = "EUROPE"
@@ -152,6 +154,23 @@ def test_what_may_show_a_part_is_compared_and_never_called_whole(
     assert f"{SCHEMA}.{TABLE} is {FORMS[form].kind}, which may show a part" in compared.why_not_whole
     monkeypatch.setitem(REGIONS, CODE, replace(region(), source_is_whole=True))
     assert source.compare().why_not_whole is None
+
+
+@pytest.mark.parametrize("is_whole", [False, True], ids=["view", "whole-view"])
+def test_what_is_gone_from_a_view_is_marked_only_where_it_shows_all_sales(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    source = put("view")
+    monkeypatch.setitem(REGIONS, CODE, replace(region(), source_is_whole=is_whole))
+    load(source.world, source.day, tmp_path, CODE)
+    source.execute("DELETE FROM {schema}.stored WHERE sale_id = 'view-1'")
+    asked: dict[str, Any] = {"start_date": str(source.day), "end_date": str(source.day), "regions": [CODE]}
+    state = reconcile(**asked, heal_deleted=True, return_state=True)
+    deleted = source.world.sql("SELECT SALE_ID FROM SALES_FACT WHERE IS_DELETED AND SALE_ID LIKE 'view-%'")
+    assert deleted == ([("view-1",)] if is_whole else [])
+    assert f"EUROPE is not marked: {SCHEMA}.{TABLE} is a view" in state.message or is_whole
+    assert "1 gone" in state.message
+    source.world.sql("DELETE FROM SALES_FACT WHERE SALE_ID LIKE 'view-%'")
 
 
 def test_rows_that_no_date_reads_are_counted_and_named(put: Put) -> None:

@@ -53,6 +53,13 @@ def test_each_lacking_column_is_an_anomaly_of_its_own() -> None:
     )
 
 
+def test_a_standby_that_is_behind_is_told_with_what_follows() -> None:
+    europe = replace(extracted("EUROPE", 100), new_columns=(), behind="its database is a standby that lags")
+    assert find_anomalies([europe], publication(), {}) == (
+        Anomaly("EUROPE", "standby", "its database is a standby that lags; the date is a gap until it is loaded again"),
+    )
+
+
 def test_each_anomaly_is_an_event_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     emitted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(anomalies, "emit_event", lambda *event, **content: emitted.append((*event, content)))

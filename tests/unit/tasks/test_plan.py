@@ -83,6 +83,24 @@ def test_a_region_is_sorted_by_what_it_answered(rows: int | BaseException, setti
     assert fates(planned(settings, EUROPE=rows)) == {"EUROPE": fate}
 
 
+@pytest.mark.parametrize(
+    ("rows", "settings", "fate"),
+    [
+        pytest.param(3, OPEN, "present", id="enough-rows"),
+        pytest.param(0, OPEN, "MISSING", id="no-rows"),
+        pytest.param(0, closed("EUROPE"), "MISSING", id="no-rows-on-a-closed-day"),
+    ],
+)
+def test_a_standby_that_is_behind_is_believed_for_what_it_shows_alone(rows: int, settings: Settings, fate: str) -> None:
+    answers = {"EUROPE": replace(answer("EUROPE", rows), behind="its database is a standby that lags")}
+    sorted_regions = plan(Batch(CHRISTMAS, ("EUROPE",)), answers, settings)
+    assert fates(sorted_regions) == {"EUROPE": fate}
+    if fate == "MISSING":
+        assert sorted_regions.missing_message == (
+            "EUROPE left out: answered with 0 rows: its database is a standby that lags"
+        )
+
+
 def test_every_region_has_one_place() -> None:
     sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
     assert fates(sorted_regions) == {
