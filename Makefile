@@ -74,7 +74,7 @@ test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FI
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit
 
-test-more: install ## run the tests that take minutes by themselves or install packages of Debian
+test-more: install ## run the tests that take minutes by themselves or install packages of Debian or npm
 	@$(PYTEST) -m more tests/integration
 
 bench: install ## time the daily run beside its floor and its peers: make bench [ROWS=500000]

