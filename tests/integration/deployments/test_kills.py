@@ -23,11 +23,17 @@ from tests.integration.deployments.conftest import Operator
 DAILY, WATCHDOG = "daily-sales/production", "watchdog/production"
 
 
+WORKER = (
+    str(Path(sys.executable).with_name("prefect")),
+    *("worker", "start", "--pool", "retail-sales", "--type", "process"),
+)
+KEPT_WORKER = (sys.executable, "-m", "deployments.worker")
+"""Started anew when it gives up on a server that is away for long."""
+
+
 @contextmanager
-def worker_process(operator: Operator) -> Iterator["subprocess.Popen[bytes]"]:
+def worker_process(operator: Operator, command: tuple[str, ...] = WORKER) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker in a process group of its own, so that it and its flows can be killed together."""
-    prefect = Path(sys.executable).with_name("prefect")
-    command = [str(prefect), "worker", "start", "--pool", "retail-sales", "--type", "process"]
     with (operator.directory / "killed-worker.log").open("a") as log:
         process = subprocess.Popen(
             command, env=operator.environment, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True
@@ -140,7 +146,7 @@ def test_a_killed_server_is_told_from_outside_and_loads_go_on_when_it_is_back(
     world: World, operator: Operator, filled: date, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WATCHDOG_DIR", str(tmp_path))
-    with worker_process(operator):
+    with worker_process(operator, KEPT_WORKER):
         with ExitStack() as outage:
             with held_in_extract(world, operator, filled) as flow_run_id:
                 pid, before = operator.flow_run(flow_run_id)["infrastructure_pid"], outages_told()

@@ -1,0 +1,44 @@
+"""What check-setup says of a region's server."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tasks.setup_checks.check import SetupFaultError
+from tasks.setup_checks.sources import describe_server
+from tasks.standby import Position
+
+MIDNIGHT = datetime(2024, 1, 16, tzinfo=UTC)
+STANDBY = Position(
+    is_standby=True,
+    started_at=MIDNIGHT,
+    clock=MIDNIGHT + timedelta(hours=6),
+    replayed_at=MIDNIGHT - timedelta(hours=2),
+    is_paused=False,
+    has_receiver=True,
+    receiver_timeout_ms=60_000,
+    has_replayed_all=True,
+    replayed="0/100",
+)
+
+
+@pytest.mark.parametrize(
+    ("position", "line"),
+    [
+        pytest.param(replace(STANDBY, is_standby=False), "a primary", id="primary"),
+        pytest.param(
+            replace(STANDBY, replayed_at=MIDNIGHT + timedelta(hours=5)),
+            "a standby that shows sales until 2024-01-16 05:00:00 UTC",
+            id="caught-up",
+        ),
+        pytest.param(STANDBY, "a standby that has nothing to replay since 2024-01-15 22:00:00 UTC", id="idle"),
+    ],
+)
+def test_a_server_says_how_far_it_is(position: Position, line: str) -> None:
+    assert describe_server(position) == line
+
+
+def test_a_standby_that_does_not_show_yesterday_is_a_fault() -> None:
+    with pytest.raises(SetupFaultError, match="until 2024-01-15 22:00:00 UTC: its replay is paused"):
+        describe_server(replace(STANDBY, is_paused=True))
