@@ -24,10 +24,9 @@ def read(
     extra_columns: Mapping[str, str] | None = None,
     wanted: Window | Keys | None = None,
     limits: Limits = PATIENT,
-    **environment: str,
 ) -> Extracted:
-    """Reads what is wanted, or DAY; `environment` are variables that the block is registered with."""
-    block = database_block({f"PG_{REGION}_URL": url, **environment}, REGION)
+    """Reads what is wanted, or DAY."""
+    block = database_block({f"PG_{REGION}_URL": url}, REGION)
     engine = block.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
     try:
         return read_region(

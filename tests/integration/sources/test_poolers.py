@@ -13,6 +13,7 @@ import pytest
 
 from local.postgres import OWNER
 from tasks.errors import may_pass
+from tasks.snapshot import Limits
 from tests.integration.conftest import wait_for
 from tests.integration.sources.clusters import Cluster, PgBouncer, running_pgbouncer
 from tests.integration.sources.packages import require_pgbouncer
@@ -56,12 +57,21 @@ def test_a_reading_leaves_no_setting_to_the_next_client(
     assert settings_of(module_bouncer) == settings_of(sales)
 
 
-def test_a_statement_that_takes_too_long_is_ended(module_bouncer: PgBouncer, sales: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        pytest.param(Limits(statement_s=1), psycopg2.errors.QueryCanceled, id="statement"),
+        pytest.param(Limits(lock_s=1), psycopg2.errors.LockNotAvailable, id="lock"),
+    ],
+)
+def test_a_limit_is_in_force(
+    module_bouncer: PgBouncer, sales: Cluster, tmp_path: Path, limits: Limits, error: type[psycopg2.Error]
+) -> None:
     with closing(sales.connect(OWNER)) as locking, ThreadPoolExecutor(1) as pool:
         locking.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")
-        reading = pool.submit(read, module_bouncer.url(), tmp_path, PG_STATEMENT_TIMEOUT_S="1")
+        reading = pool.submit(read, module_bouncer.url(), tmp_path, limits=limits)
         wait_for(lambda: reading.done() or sales.execute(WAITS_TOO_LONG), "the end of the reading")
         locking.rollback()
-        with pytest.raises(psycopg2.errors.QueryCanceled, match="statement timeout") as caught:
+        with pytest.raises(error) as caught:
             reading.result()
     assert may_pass(caught.value)
