@@ -73,7 +73,7 @@ def test_generated_rows_arrive_as_they_were_made(url: str) -> None:
 
 
 def test_the_command_line_says_what_it_loaded(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    generator.main(f"--region US_EAST --date 2024-01-15 --rows 900 --seed 1 --dirt 0.09 --url {url}".split())
+    generator.main(f"--region US_EAST --date 2024-01-15 --rows 900 --seed 1 --dirt 0.12 --url {url}".split())
     assert count(url) == 900
     assert "region=US_EAST date=2024-01-15 rows=900 duplicates=9 nulls=9" in capsys.readouterr().out
 

@@ -278,9 +278,13 @@ def running_cluster(
 def running_standby(directory: Path, primary: Cluster, **settings: str) -> Iterator[Standby]:
     """A standby that has all of its primary, started with `settings`."""
     standby = Standby(_new_home(directory), primary, settings)
-    copying = ("--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+    copying = ("--wal-method=stream", "--checkpoint=fast", "--no-sync")
     # The newest one copies clusters of all versions; not every package of an older version has one.
     _run(PROGRAMS / "pg_basebackup", "-D", str(standby.data), "-d", primary.url(SUPERUSER, "postgres"), *copying)
+    # By hand: the newest one writes options that older versions do not know.
+    connection = f"host={HOST} port={primary.port} user={SUPERUSER}"
+    _write(standby.data / "postgresql.auto.conf", f"primary_conninfo = '{connection}'\n")
+    _write(standby.data / "standby.signal", "")
     with _running(standby):
         wait_for(standby.receives, "the standby has a WAL receiver")
         yield standby
@@ -312,6 +316,12 @@ def _new_home(directory: Path) -> Path:
     if user := postgres.system_user():
         shutil.chown(home, user)
     return home
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text)
+    if user := postgres.system_user():
+        shutil.chown(file, user)
 
 
 def _run(program: Path, *arguments: str) -> None:
