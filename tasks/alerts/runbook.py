@@ -38,8 +38,9 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
     ),
     (r"warehouse \S+ cannot be reached|25000[0-9]|25101[12]", "Warehouse does not answer"),
     (
-        r"RegionUnfitError|table \S+ is missing|column \S+ is (missing|\w.* does not fit)|cannot be parsed"
-        r"|reading \S+ failed with",
+        r"RegionUnfitError|table .+ is missing|column .+ is (missing|\w.* does not fit)|cannot be parsed"
+        r"|reading .+ failed with|row security of|is a foreign table|name a table or a view|its connection keeps"
+        r"|has the encoding SQL_ASCII|of text: shorten it|a standby that does not say",
         "RegionUnfitError",
     ),
     (

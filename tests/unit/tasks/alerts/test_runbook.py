@@ -117,6 +117,18 @@ def test_a_limit_that_an_entry_changes_is_set_back(title: str) -> None:
         ),
         pytest.param(
             "partially-loaded",
+            "EUROPE left out: row security of sales_transactions may hide rows from its reader, and",
+            "RegionUnfitError",
+            id="row-security",
+        ),
+        pytest.param(
+            "partially-loaded",
+            "EUROPE left out: reading Sales of Europe.order failed with DivisionByZero (SQLSTATE 22012): a",
+            "RegionUnfitError",
+            id="blanks-in-the-name",
+        ),
+        pytest.param(
+            "partially-loaded",
             "EUROPE left out: answered with 403 rows, min_region_record_count is 1000",
             "Partially loaded",
             id="too-few-rows",
