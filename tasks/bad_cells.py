@@ -4,7 +4,7 @@ Three kinds: text without an equal in UTF-8, what a view's expression cannot com
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -81,8 +81,10 @@ def undone_on_error(cursor: Any) -> Iterator[None]:
     cursor.execute("SAVEPOINT part")
     try:
         yield
-    except BaseException:
-        cursor.execute("ROLLBACK TO SAVEPOINT part")
+    except Exception:
+        # A connection that is lost takes no rollback: what is told is the error by which it was lost.
+        with suppress(psycopg2.Error):
+            cursor.execute("ROLLBACK TO SAVEPOINT part")
         raise
     cursor.execute("RELEASE SAVEPOINT part")
 

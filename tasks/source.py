@@ -30,7 +30,8 @@ not fit."""
 WINDOW_COLUMNS = ("sale_date", "updated_at")
 """The times that put a row into a window."""
 EXAMPLE_KEYS_MAX = 10
-_FIRST_MOMENT, _LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
+FIRST_MOMENT, LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
+"""Of the moments that the fact table can hold."""
 
 _INTEGER_DIGITS = 10
 """Of the largest `integer`."""
@@ -94,7 +95,7 @@ def unreadable(column: Column, declared: str) -> str | None:
         return None
     if column.kind == "timestamp":
         # Snowflake holds the years 1 to 9999; infinity and -infinity lie outside.
-        return f"coalesce({name} < {_FIRST_MOMENT} OR {name} >= {_LAST_MOMENT}, false)"
+        return f"coalesce({name} < {FIRST_MOMENT} OR {name} >= {LAST_MOMENT}, false)"
     precision, scale = _DIGITS[column.kind]
     whole = precision - scale
     if declared in ("smallint", "integer") and whole >= _INTEGER_DIGITS:
@@ -194,7 +195,7 @@ def outside_statement(table: str) -> str:
     """How many rows of a table (its quoted name) no window holds, because neither of their times lies in the calendar,
     and the first `sale_id`s of them. Written so that an index of either time serves."""
     outside = " AND ".join(
-        f"({name} IS NULL OR {name} < {_FIRST_MOMENT} OR {name} >= {_LAST_MOMENT})" for name in WINDOW_COLUMNS
+        f"({name} IS NULL OR {name} < {FIRST_MOMENT} OR {name} >= {LAST_MOMENT})" for name in WINDOW_COLUMNS
     )
     return (
         f"SELECT count(*), (array_agg(coalesce(sale_id::text, '(none)')))[1:{EXAMPLE_KEYS_MAX}]\n"

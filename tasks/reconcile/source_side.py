@@ -9,7 +9,7 @@ from expectations.regions import Region
 from tasks.bad_cells import NONE_BAD, BadCells
 from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
-from tasks.source import HAS_KEY, is_one_of, quote_postgres
+from tasks.source import FIRST_MOMENT, HAS_KEY, LAST_MOMENT, is_one_of, quote_postgres
 from tasks.statements import text_literal
 from tasks.tally import MONEY_COLUMNS
 
@@ -24,9 +24,7 @@ def sale_id_of(key: str, region: Region) -> str:
     return key.removeprefix(f"{region.code}:") if region.prefix_keys else key
 
 
-_FIRST, _LAST = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
-"""Of the moments that the fact table can hold."""
-_VERSION = f"CASE WHEN updated_at BETWEEN {_FIRST} AND {_LAST} THEN updated_at END"
+_VERSION = f"CASE WHEN updated_at BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN updated_at END"
 _BUCKET = f"left({source_md5('key')}, 2)"
 _ARRIVED = "sale_date >= %(since)s AND sale_date < %(until)s OR updated_at >= %(since)s AND updated_at < %(until)s"
 _OF_KEYS = is_one_of("sale_id", "%(sale_ids)s::text[]")
@@ -35,7 +33,7 @@ _OF_KEYS = is_one_of("sale_id", "%(sale_ids)s::text[]")
 def _day(moment: str) -> str:
     """The UTC day of a moment, the last one of the calendar for what lies in none."""
     return (
-        f"CASE WHEN {moment} BETWEEN {_FIRST} AND {_LAST} THEN ({moment} AT TIME ZONE 'UTC')::date "
+        f"CASE WHEN {moment} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN ({moment} AT TIME ZONE 'UTC')::date "
         "ELSE date '9999-12-31' END"
     )
 

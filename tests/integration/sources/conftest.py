@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 
 from tests.integration.sources.clusters import Cluster, running_cluster
+from tests.integration.sources.packages import OLDEST
 
 
 @pytest.fixture(scope="module")
 def module_cluster(directory: Path) -> Iterator[Cluster]:
     with running_cluster(directory) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def oldest_cluster(directory: Path) -> Iterator[Cluster]:
+    """Of the oldest version, which comes with ICU and file_fdw."""
+    with running_cluster(directory, OLDEST.install(directory)) as cluster:
         yield cluster
 
 

@@ -1,36 +1,30 @@
 """Collations that take different texts for equal: what is written differently stays apart. They need ICU."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.postgres import OWNER
 from tasks.batch import Keys
-from tests.integration.sources.clusters import Cluster, running_cluster
-from tests.integration.sources.packages import OLDEST
+from tests.integration.sources.clusters import Cluster
 from tests.integration.sources.reading import read, read_rows
 from tests.unit.sales import read_table
 
 pytestmark = pytest.mark.more
 
 
-@pytest.fixture(scope="module")
-def with_icu(directory: Path) -> Iterator[Cluster]:
-    with running_cluster(directory, OLDEST.install(directory)) as cluster:
-        yield cluster
-
-
 @pytest.fixture
-def sales(with_icu: Cluster) -> Cluster:
+def sales(oldest_cluster: Cluster) -> Cluster:
     """Currencies, keys and categories are compared without regard to case."""
-    with_icu.empty()
-    with_icu.execute("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
-    with_icu.execute(f"ALTER COLLATION any_case OWNER TO {OWNER}")
+    oldest_cluster.empty()
+    oldest_cluster.execute(
+        "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+    )
+    oldest_cluster.execute(f"ALTER COLLATION any_case OWNER TO {OWNER}")
     for column in ("currency", "sale_id", "product_category"):
-        with_icu.execute(f"ALTER TABLE sales_transactions ALTER {column} TYPE text COLLATE any_case")
-    with_icu.insert({"sale_id": "a", "currency": "usd"}, {"sale_id": "A", "currency": "USD"})
-    return with_icu
+        oldest_cluster.execute(f"ALTER TABLE sales_transactions ALTER {column} TYPE text COLLATE any_case")
+    oldest_cluster.insert({"sale_id": "a", "currency": "usd"}, {"sale_id": "A", "currency": "USD"})
+    return oldest_cluster
 
 
 def test_currencies_that_differ_in_case_alone_stay_two(sales: Cluster, tmp_path: Path) -> None:

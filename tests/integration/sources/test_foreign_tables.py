@@ -1,41 +1,33 @@
 """Foreign tables: their rows come from elsewhere, outside of the snapshot, so a region made of them is refused."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.postgres import READER
 from tasks.errors import RegionUnfitError
-from tests.integration.sources.clusters import Cluster, running_cluster
-from tests.integration.sources.packages import OLDEST
+from tests.integration.sources.clusters import Cluster
 from tests.integration.sources.reading import read
 
 pytestmark = pytest.mark.more
 
 
-@pytest.fixture(scope="module")
-def with_fdw(directory: Path) -> Iterator[Cluster]:
-    with running_cluster(directory, OLDEST.install(directory)) as cluster:
-        yield cluster
-
-
 @pytest.fixture
-def sales(with_fdw: Cluster) -> Cluster:
+def sales(oldest_cluster: Cluster) -> Cluster:
     """Its sale stands in a file of the server; nothing is named `sales_transactions`."""
-    with_fdw.empty()
-    with_fdw.insert({"sale_id": "1"})
-    file = with_fdw.data / "sales.csv"
-    with_fdw.execute(f"COPY sales_transactions TO '{file}' (FORMAT csv)")
-    with_fdw.execute("ALTER TABLE sales_transactions RENAME TO stored")
-    with_fdw.execute("CREATE EXTENSION file_fdw")
-    with_fdw.execute("CREATE SERVER files FOREIGN DATA WRAPPER file_fdw")
+    oldest_cluster.empty()
+    oldest_cluster.insert({"sale_id": "1"})
+    file = oldest_cluster.data / "sales.csv"
+    oldest_cluster.execute(f"COPY sales_transactions TO '{file}' (FORMAT csv)")
+    oldest_cluster.execute("ALTER TABLE sales_transactions RENAME TO stored")
+    oldest_cluster.execute("CREATE EXTENSION file_fdw")
+    oldest_cluster.execute("CREATE SERVER files FOREIGN DATA WRAPPER file_fdw")
     columns = "SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ') FROM pg_attribute"
-    ((declared,),) = with_fdw.execute(f"{columns} WHERE attrelid = 'stored'::regclass AND attnum > 0")
-    with_fdw.execute(
+    ((declared,),) = oldest_cluster.execute(f"{columns} WHERE attrelid = 'stored'::regclass AND attnum > 0")
+    oldest_cluster.execute(
         f"CREATE FOREIGN TABLE elsewhere ({declared}) SERVER files OPTIONS (filename '{file}', format 'csv')"
     )
-    return with_fdw
+    return oldest_cluster
 
 
 def test_a_foreign_table_is_refused(sales: Cluster, tmp_path: Path) -> None:
