@@ -135,12 +135,16 @@ class S3(ArrowFSWrapper):
 
 
 async def log_in(request: Request) -> Response:
-    """fakesnow's login, and the session parameter that it does not know."""
+    """fakesnow's login, and the session parameters that it does not know."""
     answer = json.loads(bytes((await server.login_request(request)).body))
     token = answer["data"]["token"]
     answer["data"]["masterToken"] = token  # without one the connector does not say when it leaves
     parameters = (await _body(request))["data"].get("SESSION_PARAMETERS", {})
-    server.sessions[token].lock_timeout_s = int(parameters.get("LOCK_TIMEOUT", LOCK_TIMEOUT_S))
+    session: Session = server.sessions[token]
+    session.lock_timeout_s = int(parameters.get("LOCK_TIMEOUT", LOCK_TIMEOUT_S))
+    session.refuses_nondeterministic_update = (
+        str(parameters.get("ERROR_ON_NONDETERMINISTIC_UPDATE", False)).upper() == "TRUE"
+    )
     return JSONResponse(answer)
 
 

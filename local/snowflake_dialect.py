@@ -5,7 +5,8 @@ What belongs here: functions of a statement, a value or an error alone. Nothing 
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,9 +16,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from fakesnow import arrow, copy_into, cursor, dialect, info_schema, rowtype, transforms
+from fakesnow.transforms.options import parse_options
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
 from sqlglot.errors import TokenError
+
+from local.snowflake_refusals import refuse
 
 LEADING_COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 STATEMENTS_IT_LACKS = (
@@ -60,6 +64,12 @@ _DDL = re.compile(
 )
 _VOLATILE = re.compile(r"\b(?:NEXTVAL|RANDOM|UUID|GEN_RANDOM_UUID)\(", re.IGNORECASE)
 
+_NONDETERMINISTIC_UPDATE = re.compile(
+    LEADING_COMMENTS + r"ALTER\s+SESSION\s+(?:SET\s+ERROR_ON_NONDETERMINISTIC_UPDATE\s*=\s*(TRUE|FALSE)"
+    r"|UNSET\s+ERROR_ON_NONDETERMINISTIC_UPDATE)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+
 STATEMENTS_KEPT_MAX = 200
 """Parsed statements that are remembered: each is asked for three times, and clients repeat themselves."""
 LOCK_TIMEOUT_S = 43_200
@@ -67,6 +77,7 @@ LOCK_TIMEOUT_S = 43_200
 CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.TruncateTable)
 """Statements that change rows."""
 SYNTAX_ERROR = (1003, "42000")
+AMBIGUOUS_CHANGE = (100090, "42P18")
 ERRORS: tuple[tuple[str, int, str], ...] = (
     (r"^Parser Error", *SYNTAX_ERROR),
     (r"^Catalog Error: .*Function with name .* does not exist", 2140, "42601"),
@@ -76,7 +87,7 @@ ERRORS: tuple[tuple[str, int, str], ...] = (
     (r"^Binder Error: .*must appear in the GROUP BY clause", 979, "42601"),
     (r"^Binder Error: .*has \d+ columns but \d+ values", 2020, "42601"),
     (r"^Binder Error: .*(not found in FROM clause|Referenced table|not have a column)", 904, "42000"),
-    (r"cannot affect the same target row more than once", 100090, "42P18"),
+    (r"cannot affect the same target row more than once", *AMBIGUOUS_CHANGE),
     (r"^Constraint Error: NOT NULL constraint failed", 100072, "22000"),
     (r"^Invalid Input Error: Division by zero", 100051, "22012"),
     (r"^TransactionContext Error: Current transaction is aborted", 90232, "25000"),
@@ -90,6 +101,8 @@ ERRORS: tuple[tuple[str, int, str], ...] = (
 )
 """DuckDB's message to Snowflake's error number and SQL state; the first that matches counts."""
 INTERNAL_ERROR = (603, "XX000")
+NULL_IF = ("\\N",)
+"""What COPY takes for NULL where no NULL_IF stands."""
 TIME_FORMATS = (
     ("YYYY", "%Y"),
     ("MM", "%m"),
@@ -116,10 +129,16 @@ def lock_timeout_in(command: str) -> int | None:
     return int(setting[1] or LOCK_TIMEOUT_S) if setting else None
 
 
+def nondeterministic_update_in(command: str) -> bool | None:
+    """Whether from this statement on an UPDATE is an error that may take one of several rows; None for another one."""
+    setting = _NONDETERMINISTIC_UPDATE.match(command)
+    return (setting[1] or "FALSE").upper() == "TRUE" if setting else None
+
+
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
 def parse(command: str) -> Expr:
     """Parse a statement of Snowflake's, as the stand-in is to understand it; for reading, as it is kept."""
-    if _LACKED.match(command) or _LOCK_TIMEOUT.match(command):
+    if any(ignored.match(command) for ignored in (_LACKED, _LOCK_TIMEOUT, _NONDETERMINISTIC_UPDATE)):
         return transforms.SUCCESS_NOP.copy()
     try:
         statement = dialect.parse_one(command)
@@ -128,6 +147,7 @@ def parse(command: str) -> Expr:
         raise ProgrammingError(msg=f"SQL compilation error: {error}", errno=errno, sqlstate=sqlstate) from None
     if isinstance(statement, exp.Block):
         raise ProgrammingError(msg="More than one statement in a request.", errno=8, sqlstate="0A000")
+    refuse(command, statement)
     if isinstance(statement, exp.Alter) and any(isinstance(action, exp.AddConstraint) for action in statement.actions):
         return transforms.SUCCESS_NOP.copy()  # a key, which Snowflake records and does not enforce
     if isinstance(statement, (exp.Create, exp.Alter)) and statement.kind == "TABLE":
@@ -289,6 +309,52 @@ def with_temporary_tables(describe: Callable[..., Any]) -> Callable[..., Any]:
     return columns
 
 
+@dataclass
+class Parquet(copy_into.ReadParquet):
+    """The format with what changes the cells that are read: texts, and numbers as text, that become NULL."""
+
+    null_if: Sequence[str] = NULL_IF
+
+
+def with_parquet_options(read: Callable[..., copy_into.CopyParams]) -> Callable[..., copy_into.CopyParams]:
+    """The options of a COPY from Parquet, which fakesnow leaves unread."""
+
+    def options_of(statement: exp.Copy, *args: Any, **kwargs: Any) -> copy_into.CopyParams:
+        params = read(statement, *args, **kwargs)
+        if not isinstance(params.file_format, copy_into.ReadParquet):
+            return params
+        null_if: Any = NULL_IF
+        for option in statement.find_all(exp.CopyParameter):
+            if option.name.upper() == "FILE_FORMAT":
+                options = parse_options(option.expressions)
+                null_if = options.get("NULL_IF", null_if)
+                for name in ("TRIM_SPACE", "REPLACE_INVALID_CHARACTERS"):
+                    if options.get(name, False):
+                        raise NotImplementedError(f"{name} = TRUE")
+        texts = (null_if,) if isinstance(null_if, str) else tuple(null_if)
+        return replace(params, file_format=Parquet(null_if=texts))
+
+    return options_of
+
+
+def with_null_if(
+    make_inserts: Callable[..., list[Expr]],
+) -> Callable[..., list[Expr]]:
+    """The INSERTs of a COPY from Parquet by column names, where the texts of NULL_IF become NULL."""
+
+    def inserts(statement: exp.Copy, params: copy_into.CopyParams, *args: Any, **kwargs: Any) -> list[Expr]:
+        made = make_inserts(statement, params, *args, **kwargs)
+        null_if = params.file_format.null_if if isinstance(params.file_format, Parquet) else ()
+        if null_if and params.match_by_column_name is not copy_into.MatchByColumnName.NONE:
+            for column in [column for insert in made for column in insert.expression.find_all(exp.Column)]:
+                text = exp.cast(column.copy(), "VARCHAR", dialect="duckdb")
+                is_null = exp.In(this=text, expressions=[exp.Literal.string(text) for text in null_if])
+                column.replace(exp.Case().when(is_null, exp.null()).else_(column.copy()))
+        return made
+
+    return inserts
+
+
 def in_own_transaction(
     make_sql: Callable[..., str], connect: Callable[[], duckdb.DuckDBPyConnection]
 ) -> Callable[..., str]:
@@ -314,6 +380,8 @@ def mend_fakesnow(server: Any) -> None:
     server.parse_one, cursor.parse_one = parse, parse_to_change
     server.from_binding = exact_numbers(server.from_binding)
     transforms.numeric_agg_implicit_cast = keep_decimals
+    copy_into._params = with_parquet_options(copy_into._params)
+    copy_into._inserts = with_null_if(copy_into._inserts)
     copy_into._describe_table = with_temporary_tables(copy_into._describe_table)
     arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)  # type: ignore[assignment]
     info_schema.insert_table_comment_sql = in_own_transaction(info_schema.insert_table_comment_sql, connect)

@@ -22,6 +22,7 @@ from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
 
 from local.snowflake_dialect import (
+    AMBIGUOUS_CHANGE,
     CHANGES,
     LOCK_TIMEOUT_S,
     actions_of,
@@ -31,6 +32,7 @@ from local.snowflake_dialect import (
     is_repeatable,
     lock_timeout_in,
     merge_in_duckdb,
+    nondeterministic_update_in,
     parse,
     target_of,
 )
@@ -114,6 +116,7 @@ class Session(conn.FakeSnowflakeConnection):
         self.busy = threading.RLock()
         """Held while a statement runs, so that nobody else ends the transaction under it."""
         self.lock_timeout_s = LOCK_TIMEOUT_S
+        self.refuses_nondeterministic_update = False
         self.temporary_tables: set[str] = set()
         self.changes: list[Change] = []
         self.in_transaction = False
@@ -219,6 +222,8 @@ class Session(conn.FakeSnowflakeConnection):
         """What Snowflake does before a statement: commit, take the lock, see what others have committed."""
         if (timeout_s := lock_timeout_in(command)) is not None:
             self.lock_timeout_s = timeout_s
+        if (refuses := nondeterministic_update_in(command)) is not None:
+            self.refuses_nondeterministic_update = refuses
         if is_ddl(command):
             self.commit()
             return
@@ -405,6 +410,8 @@ class Cursor(cursor.FakeSnowflakeCursor):
         return [expression] if isinstance(expression, exp.Merge) else super()._transform_explode(expression)
 
     def _execute(self, transformed: Expr, params: Any = None) -> None:
+        if isinstance(transformed, exp.Update) and self.session.refuses_nondeterministic_update:
+            self._refuse_nondeterministic(transformed, params)
         if isinstance(transformed, exp.Merge):
             self._merge(transformed, params)
         else:
@@ -425,6 +432,28 @@ class Cursor(cursor.FakeSnowflakeCursor):
             "WHERE schema_name = ? AND table_name = ?",
             [table.db or self.session.schema, table.name],
         )
+
+    def _refuse_nondeterministic(self, update: exp.Update, params: Any) -> None:
+        """Refuses an UPDATE with several rows to take for one: whichever it took, nobody could tell."""
+        if not (sources := update.args.get("from_")):
+            return
+        target = update.this.copy()
+        row = exp.column("rowid", table=target.alias_or_name)
+        question = exp.select("1").from_(target).join(sources.this.copy(), join_type="CROSS")
+        for join in sources.this.args.get("joins", ()):
+            question = question.join(join.copy())
+        if where := update.args.get("where"):
+            question = question.where(where.this.copy())
+        question = question.group_by(row).having("COUNT(*) > 1").limit(1)
+        written = sum(1 for part in update.expressions for _ in part.find_all(exp.Placeholder))
+        given = list(params)[written:] if params else None
+        if self._duck_conn.execute(question.sql(dialect="duckdb"), given).fetchone():
+            errno, sqlstate = AMBIGUOUS_CHANGE
+            raise ProgrammingError(
+                msg=f"Duplicate row detected during DML action: several rows for one of {target.name}",
+                errno=errno,
+                sqlstate=sqlstate,
+            )
 
     def _merge(self, merge: exp.Merge, params: Any) -> None:
         actions = actions_of(merge)

@@ -38,6 +38,10 @@ class Status(StrEnum):
     ROLLED_BACK = "ROLLED_BACK"
 
 
+UNDER_WAY = (Status.STARTED, Status.RENEWED)
+"""What a run records before its end, without the lock."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row of the ledger, without its time. `counts` maps EXTRACTED, REJECTED, ... to rows; `snapshot_at` is the
@@ -57,10 +61,14 @@ _COUNTS = ("EXTRACTED", "REJECTED", "DUPLICATES", "INSERTED", "UPDATED", "UNCHAN
 
 
 def record(session: Session, attempt: Attempt, entries: Iterable[Entry]) -> None:
-    """Inserts the entries; inside the caller's transaction when there is one."""
+    """Inserts the entries. What ends a run is recorded in a transaction that holds the lock."""
     for entry in entries:
-        times = {"lease_until": _lease(entry.lease_minutes), "snapshot_at": _moment(entry.snapshot_at)}
-        session.query(render("ledger/insert_entry", **times), _values(attempt, entry))
+        values = {
+            "lease_until": _lease(entry.lease_minutes),
+            "snapshot_at": _moment(entry.snapshot_at),
+            "ordinal": "NULL" if entry.status in UNDER_WAY else "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)",
+        }
+        session.query(render("ledger/insert_entry", **values), _values(attempt, entry))
 
 
 def _lease(minutes: int | None) -> str:

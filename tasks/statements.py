@@ -26,8 +26,13 @@ _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
 
+_BEFORE_ALL = "'0001-01-01 00:00:00+00:00'::TIMESTAMP_TZ"
+"""A time before all others. In a correlated subquery each side of a comparison has columns of one table alone."""
+
 LITERALS_MAX = 1000
-"""Keys that one statement names."""
+LITERALS_BYTES_MAX = 2**19
+"""Keys that one statement names, and their size: Snowflake takes a text of 1 MB
+(https://docs.snowflake.com/en/user-guide/query-size-limits)."""
 
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 
@@ -57,7 +62,16 @@ def text_literals(texts: Iterable[str]) -> str:
 
 def in_parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     """The keys in parts that one statement can name."""
-    return (keys[start : start + LITERALS_MAX] for start in range(0, len(keys), LITERALS_MAX))
+    part, used = list[str](), 0
+    for key in keys:
+        size = len(text_literal(key).encode()) + 2
+        if part and (len(part) == LITERALS_MAX or used + size > LITERALS_BYTES_MAX):
+            yield part
+            part, used = [], 0
+        part.append(key)
+        used += size
+    if part:
+        yield part
 
 
 def render(name: str, **values: str) -> str:
@@ -87,15 +101,17 @@ def replaced_by_key(batch_id: str, rejected_table: str, snapshots: Mapping[str, 
     What a replay had left as STILL_BAD gives way to any run that rejects its key again; to a replay, every row that was
     not read later than it reads.
     """
-    later = "SALES_REJECTED.ETL_SNAPSHOT_AT <= SNAPSHOTS.SNAPSHOT_AT" if batch_id.startswith(REPLAY) else "FALSE"
-    return f"""ETL_BATCH_ID <> {text_literal(batch_id)} AND STATUS IN ('OPEN', 'STILL_BAD') AND EXISTS (
+    is_replay = batch_id.startswith(REPLAY)
+    statuses = "'OPEN', 'STILL_BAD'" if is_replay else "'STILL_BAD'"
+    read_at = f"CASE SALES_REJECTED.STATUS WHEN 'STILL_BAD' THEN {_BEFORE_ALL} ELSE SALES_REJECTED.ETL_SNAPSHOT_AT END"
+    return f"""ETL_BATCH_ID <> {text_literal(batch_id)} AND STATUS IN ({statuses}) AND EXISTS (
     SELECT 1
     FROM {rejected_table} AS STAGED
     INNER JOIN ({snapshots_query(snapshots)}) AS SNAPSHOTS
         ON SNAPSHOTS.REGION = STAGED.REGION_CODE
     WHERE STAGED.REGION_CODE = SALES_REJECTED.REGION_CODE
         AND STAGED.SALE_KEY = SALES_REJECTED.SALE_KEY
-        AND (SALES_REJECTED.STATUS = 'STILL_BAD' OR {later})
+        AND {read_at} <= SNAPSHOTS.SNAPSHOT_AT
 )"""
 
 
@@ -217,7 +233,7 @@ _SUPERSEDING = f"""{_SAME_KEY}
             )
             OR (
                 FACT.ETL_RUN_NUMBER > SALES_REJECTED.ETL_RUN_NUMBER
-                AND FACT.UPDATED_AT >= COALESCE(SALES_REJECTED.VERSION_AT, FACT.UPDATED_AT)
+                AND FACT.UPDATED_AT >= COALESCE(SALES_REJECTED.VERSION_AT, {_BEFORE_ALL})
             )
         )"""
 """The version in the fact table that closes a row of SALES_REJECTED."""
@@ -272,7 +288,7 @@ _COLUMN_LISTS = {
     "staged_tally_sums": tally_sums("STAGED."),
     "fact_tally_sums": tally_sums("FACT."),
     "null_percentages": ",\n    ".join(
-        f"100 * COUNT_IF({column.stored_name.upper()} IS NULL) / COUNT(*) AS {column.stored_name.upper()}"
+        f"100 * COUNT_IF({column.stored_name.upper()} IS NULL) / COUNT(*) AS {column.stored_name.upper()}_PERCENT"
         for column in CLEAN_COLUMNS
         if not column.nullable
     ),

@@ -118,7 +118,7 @@ def open_session(
     """A session of its own on `warehouse`, closed at the end; `say` hears of a warehouse that does not answer.
 
     UTC, so that TIMESTAMP_TZ values loaded from Parquet carry offset 0; autocommit, so that only `transaction`
-    holds one open; limits on every wait.
+    holds one open; limits on every wait; no change whose outcome is left to chance.
     """
     where = connector.host or connector.credentials.account
     connection = _connect(
@@ -134,6 +134,9 @@ def open_session(
             "QUERY_TAG": query_tag,
             "LOCK_TIMEOUT": LOCK_TIMEOUT_S,
             "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_S,
+            # Of several rows for one, Snowflake takes any; for UPDATE that is no error by default.
+            "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
+            "ERROR_ON_NONDETERMINISTIC_MERGE": True,
         },
     )
     try:

@@ -1,7 +1,8 @@
--- Guarantees: the ledger is only ever inserted into.
+-- Guarantees: the ledger is only ever inserted into. What ends a run carries the number of the transaction that holds the
+-- lock.
 INSERT INTO ANALYTICS.ETL_BATCHES (
-    BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, LEASE_UNTIL, SNAPSHOT_AT, EXTRACTED, REJECTED,
-    DUPLICATES, INSERTED, UPDATED, UNCHANGED, SUPERSEDED, MONEY, SECONDS, CAUSE, CONTRACT_VERSION
+    BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, LEASE_UNTIL, SNAPSHOT_AT, ORDINAL, EXTRACTED,
+    REJECTED, DUPLICATES, INSERTED, UPDATED, UNCHANGED, SUPERSEDED, MONEY, SECONDS, CAUSE, CONTRACT_VERSION
 )
 SELECT
-    ?, ?, ?, ?, ?, CURRENT_TIMESTAMP(), ${lease_until}, ${snapshot_at}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+    ?, ?, ?, ?, ?, CURRENT_TIMESTAMP(), ${lease_until}, ${snapshot_at}, ${ordinal}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?

@@ -1,8 +1,9 @@
--- Guarantees: loads the named files whole or not at all; every other file below the path is left alone.
+-- Guarantees: loads the named files whole or not at all; every other file below the path is left alone. A text comes in
+-- as it stands in the file: without NULL_IF = (), \N would become NULL.
 COPY INTO ${table}
 FROM @STAGING.SALES_STAGE/${path}/
 FILES = (${files})
-FILE_FORMAT = (TYPE = 'PARQUET' USE_LOGICAL_TYPE = TRUE)
+FILE_FORMAT = (TYPE = 'PARQUET' USE_LOGICAL_TYPE = TRUE USE_VECTORIZED_SCANNER = FALSE NULL_IF = ())
 MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE
 ON_ERROR = ABORT_STATEMENT
 FORCE = TRUE

@@ -85,19 +85,28 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     SECONDS VARCHAR COMMENT 'Seconds per step, as JSON text',
     CAUSE VARCHAR COMMENT 'Why, for MISSING, FAILED, OVERTAKEN and ROLLED_BACK',
     CONTRACT_VERSION VARCHAR NOT NULL COMMENT 'Version of the column contract',
-    SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'PUBLISHED, EMPTY: up to when the source showed everything (UTC)'
+    SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'PUBLISHED, EMPTY: up to when the source showed everything (UTC)',
+    ORDINAL NUMBER(18,0) COMMENT 'Of all but STARTED and RENEWED: number of the transaction that wrote the row, in the order in which these held the publish lock; NULL in rows of earlier versions'
 )
 COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';
 
+-- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS SNAPSHOT_AT TIMESTAMP_TZ(6);
+ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
 
--- A lease may be renewed once more when a run has published and looks again: its end counts.
+-- A lease may be renewed once more when a run has published and looks again: its end counts. The times of two rows do not
+-- tell which came first.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST AS
 SELECT *
 FROM ANALYTICS.ETL_BATCHES
 QUALIFY ROW_NUMBER() OVER (
     PARTITION BY BATCH_ID, REGION
-    ORDER BY RUN_NUMBER DESC, CASE WHEN STATUS IN ('STARTED', 'RENEWED') THEN 1 ELSE 0 END, RECORDED_AT DESC
+    ORDER BY
+        RUN_NUMBER DESC,
+        CASE WHEN STATUS IN ('STARTED', 'RENEWED') THEN 1 ELSE 0 END,
+        ORDINAL DESC NULLS LAST,
+        LEASE_UNTIL DESC NULLS LAST,
+        RECORDED_AT DESC
 ) = 1;
 
 -- What the fact table shows of each batch and region. A run that failed, or left the region out, changed nothing.
@@ -107,7 +116,9 @@ FROM (
     SELECT *
     FROM ANALYTICS.ETL_BATCHES
     WHERE STATUS NOT IN ('STARTED', 'RENEWED')
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION, RUN_NUMBER ORDER BY RECORDED_AT DESC) = 1
+    QUALIFY ROW_NUMBER() OVER (
+        PARTITION BY BATCH_ID, REGION, RUN_NUMBER ORDER BY ORDINAL DESC NULLS LAST, RECORDED_AT DESC
+    ) = 1
 ) AS ENDED
 WHERE STATUS IN ('PUBLISHED', 'EMPTY', 'ROLLED_BACK')
 QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC) = 1;
@@ -115,13 +126,18 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DES
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
     NAME VARCHAR NOT NULL COMMENT 'Always publish',
     RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that held the lock last',
-    LOCKED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When it took the lock (UTC)'
+    LOCKED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When it took the lock (UTC)',
+    ORDINAL NUMBER(18,0) COMMENT 'How many transactions have held the lock and were committed'
 )
 COMMENT = 'One row; its UPDATE is the first statement of every publish and makes others wait until COMMIT';
 
+-- A warehouse that was set up by an earlier version lacks it.
+ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
+UPDATE ANALYTICS.ETL_LOCK SET ORDINAL = 0 WHERE ORDINAL IS NULL;
+
 MERGE INTO ANALYTICS.ETL_LOCK AS HELD
 USING (SELECT 'publish' AS NAME) AS WANTED ON HELD.NAME = WANTED.NAME
-WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT) VALUES ('publish', 0, CURRENT_TIMESTAMP());
+WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT, ORDINAL) VALUES ('publish', 0, CURRENT_TIMESTAMP(), 0);
 
 -- Numbers the attempts; ORDER makes a later one have a higher number.
 CREATE SEQUENCE IF NOT EXISTS ANALYTICS.ETL_RUN_NUMBER START = 1 INCREMENT = 1 ORDER;

@@ -1,8 +1,9 @@
--- Guarantees: loads the named files whole or not at all; every other file below the path is left alone.
+-- Guarantees: loads the named files whole or not at all; every other file below the path is left alone. A text comes in
+-- as it stands in the file: without NULL_IF = (), \N would become NULL.
 COPY INTO STAGING.CLEAN_000042
 FROM @STAGING.SALES_STAGE/sales/batch=20240115/run=000042/
 FILES = ('clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet')
-FILE_FORMAT = (TYPE = 'PARQUET' USE_LOGICAL_TYPE = TRUE)
+FILE_FORMAT = (TYPE = 'PARQUET' USE_LOGICAL_TYPE = TRUE USE_VECTORIZED_SCANNER = FALSE NULL_IF = ())
 MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE
 ON_ERROR = ABORT_STATEMENT
 FORCE = TRUE

@@ -110,8 +110,9 @@ def test_the_drill_proves_the_path_from_a_failure_to_a_mail(world: World, served
     assert run.state is not None
     assert run.state_name == "Completed", run.state.message
     assert str(run.state.message).startswith("a mail was sent ")
-    (mail,) = mailbox.Maildir(state_dir() / "mail")
-    assert str(mail["Subject"]).startswith("DRILL alert-drill")
+    # What other tests have left undone on this server may be mailed meanwhile, too.
+    subjects = [str(mail["Subject"]) for mail in mailbox.Maildir(state_dir() / "mail")]
+    assert [subject[:17] for subject in subjects if "DRILL" in subject] == ["DRILL alert-drill"], subjects
 
 
 def test_a_path_that_is_broken_fails_the_drill(world: World, served: tuple[UUID, UUID]) -> None:

@@ -243,6 +243,29 @@ def test_merge_inserts_two_source_rows_for_a_new_key_without_a_word(session: Sno
     assert rows(session, table) == [(1, 10), (2, 20), (3, 1), (3, 2)]
 
 
+UPDATE_TWO = "UPDATE {table} SET AMOUNT = S.AMOUNT FROM (SELECT ? AS AMOUNT UNION ALL SELECT 2) AS S WHERE ID = ?"
+REFUSES = "ERROR_ON_NONDETERMINISTIC_UPDATE"
+
+
+def test_an_update_takes_one_of_several_rows_unless_the_session_refuses(
+    session: SnowflakeConnection, connect: Connect, table: str
+) -> None:
+    update = UPDATE_TWO.format(table=table)
+    assert run(session, update, (1, 1))[0][0] == 1
+    run(session, f"ALTER SESSION SET {REFUSES} = TRUE")
+    for careful in (session, connect(session_parameters={REFUSES: True})):
+        with pytest.raises(DatabaseError) as caught:
+            run(careful, update, (1, 2))
+        assert (caught.value.errno, caught.value.sqlstate) == (100090, "42P18")
+        assert rows(careful, table)[1] == (2, 20)
+        # Nobody is met by two.
+        assert run(careful, update, (1, 3))[0][0] == 0
+        one = f"UPDATE {table} SET AMOUNT = S.AMOUNT FROM (SELECT 1 AS ID, 5 AS AMOUNT) AS S WHERE {table}.ID = S.ID"
+        assert run(careful, one)[0][0] == 1
+    run(session, f"ALTER SESSION UNSET {REFUSES}")
+    assert run(session, update, (1, 2))[0][0] == 1
+
+
 # Transactions
 
 
@@ -518,6 +541,29 @@ def test_the_row_groups_of_a_file_are_read_side_by_side_each_whole(
         run(session, "DELETE FROM GROUPS")
 
 
+PARQUET_TEXTS = ["\\N", "", "NULL", "-", None]
+NULL_IFS = {
+    "": [None, "", "NULL", "-", None],
+    "NULL_IF = ()": PARQUET_TEXTS,
+    "NULL_IF = ('-', 'NULL')": ["\\N", "", None, None, None],
+    "NULL_IF = '-'": ["\\N", "", "NULL", None, None],
+}
+
+
+@pytest.mark.parametrize(("option", "expected"), NULL_IFS.items(), ids=NULL_IFS)
+def test_a_copy_from_parquet_takes_the_texts_of_null_if_for_null(
+    stand_in: StandIn, session: SnowflakeConnection, table: str, option: str, expected: list[str | None]
+) -> None:
+    """https://docs.snowflake.com/en/sql-reference/sql/copy-into-table: by default, and with MATCH_BY_COLUMN_NAME."""
+    buffer = pa.BufferOutputStream()
+    texts = range(len(PARQUET_TEXTS))
+    pq.write_table(pa.table({"ID": texts, "TEXT": PARQUET_TEXTS, "NUMBER": texts}), buffer)
+    url = stand_in.put(f"{table}.parquet", buffer.getvalue().to_pybytes())
+    run(session, f"CREATE TABLE {table}_TEXTS (ID NUMBER(18,0), TEXT VARCHAR, NUMBER NUMBER(18,0))")
+    run(session, f"COPY INTO {table}_TEXTS FROM '{url}' FILE_FORMAT = (TYPE = 'PARQUET' {option}) {BY_NAME}")
+    assert rows(session, f"{table}_TEXTS") == [(number, text, number) for number, text in enumerate(expected)]
+
+
 # Errors, values, settings
 
 ERRORS = {
@@ -544,6 +590,14 @@ ERRORS = {
     "default if not exists": (
         "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS MORE BOOLEAN DEFAULT FALSE",
         (1003, "42000"),
+    ),
+    "unsupported subquery": (
+        "SELECT ID FROM {table} WHERE EXISTS (SELECT 1 FROM {table} AS T WHERE T.ID + {table}.ID = 2)",
+        (2031, "0A000"),
+    ),
+    "unknown option": (
+        "COPY INTO {table} FROM 's3://x/' FILE_FORMAT = (TYPE = 'PARQUET' SCANNER = 'FAST')",
+        (1420, "22023"),
     ),
     "unsupported": ("EXPLAIN SELECT 1", (603, "XX000")),
     "other time zone": ("ALTER SESSION SET TIMEZONE = 'America/New_York'", (9999, "99999")),

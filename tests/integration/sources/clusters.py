@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,22 @@ class Cluster(Server):
         super().__init__(home)
         self.programs, self.settings = programs, SETTINGS | dict(settings)
         self.data = home / "data"
+        self.started_by: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
-        return [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
+        postgres_ = [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings]
+        return [*self.started_by, *postgres_]
+
+    def set_clock_back(self, faketime: Path, back: timedelta) -> None:
+        """Starts it again, with a clock that is behind."""
+        self.started_by = ("env", f"LD_PRELOAD={faketime}", f"FAKETIME=-{back.total_seconds():.0f}s")
+        self.restart()
+
+    def set_clock_right(self) -> None:
+        """Starts it again, by the machine's own clock."""
+        self.started_by = ()
+        self.restart()
 
     def answers(self) -> bool:
         try:

@@ -62,6 +62,14 @@ def require_pgbouncer() -> None:
     _require("pgbouncer")
 
 
+def require_faketime() -> Path:
+    """The library that sets a program's clock back, from Debian's faketime, which is installed where it is lacking."""
+    _require("faketime")
+    # The program `faketime` starts another as its child, and hands no signal on.
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    return library
+
+
 def _require(package: str) -> None:
     if not shutil.which(package):
         assert os.geteuid() == 0, f"{package} is not installed: `apt-get install {package}` as root"

@@ -15,6 +15,7 @@ from tasks.statements import (
     COVERING,
     SQL_DIRECTORY,
     StagingTables,
+    in_parts,
     not_found_bad_again,
     render,
     replaced_by_batch,
@@ -23,6 +24,7 @@ from tasks.statements import (
     source_key,
     tally_sums,
     text_literal,
+    text_literals,
 )
 from tasks.tally import TALLIED_COLUMNS
 from tests.unit.golden import assert_golden
@@ -47,6 +49,7 @@ VALUES = {
     "path": "sales/batch=20240115/run=000042",
     "files": "'clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet'",
     "lease_until": "NULL",
+    "ordinal": "NULL",
     "verb": "DELETE",
     "days": "14",
     "places": "?, ?",
@@ -147,6 +150,18 @@ def test_every_statement_is_used() -> None:
 )
 def test_a_text_literal_cannot_be_left_early(text: str, literal: str) -> None:
     assert text_literal(text) == literal
+
+
+def test_keys_are_named_in_parts_of_bounded_number_and_size() -> None:
+    numbers = [str(number) for number in range(2500)]
+    assert [len(part) for part in in_parts(numbers)] == [1000, 1000, 500]
+    assert [key for part in in_parts(numbers) for key in part] == numbers
+    long = [f"{'ü' * 5000}{number}" for number in range(100)]
+    parts = list(in_parts(long))
+    assert [key for part in parts for key in part] == long
+    assert [len(text_literals(part).encode()) < 2**20 for part in parts] == [True] * len(parts)
+    assert len(parts) == 2
+    assert list(in_parts([])) == []
 
 
 def test_a_missing_value_is_an_error_and_a_value_is_never_a_placeholder() -> None:

@@ -158,6 +158,8 @@ def test_a_session_spells_out_what_it_relies_on_and_is_closed() -> None:
         "QUERY_TAG": "a tag",
         "LOCK_TIMEOUT": 480,
         "STATEMENT_TIMEOUT_IN_SECONDS": 3600,
+        "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
+        "ERROR_ON_NONDETERMINISTIC_MERGE": True,
     }
     assert (asked["warehouse"], asked["autocommit"], asked["paramstyle"]) == ("ETL_WH", True, "qmark")
     assert asked["login_timeout"] == 30

@@ -1,0 +1,90 @@
+"""The ledger tells by its own numbers which event came first, whatever the clocks say that wrote the times."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tasks.ledger import known_states
+from tasks.publish import publish_manifest
+from tasks.rollback import roll_back, roll_back_run
+from tasks.verify import compare
+from tests.integration.conftest import World
+from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
+
+TIMES = {
+    "at-the-same-time": "RECORDED_AT = '2024-01-01 00:00:00+00:00'",
+    "by-a-clock-that-went-back": "RECORDED_AT = DATEADD('minute', -COALESCE(ORDINAL, 0), '2024-01-01 00:00:00+00:00')",
+}
+
+
+@pytest.fixture(params=TIMES)
+def times(request: pytest.FixtureRequest) -> str:
+    """How all entries of a batch are dated afterwards."""
+    return TIMES[request.param]
+
+
+def date_anew(world: World, day: date, times: str) -> None:
+    world.sql(f"UPDATE ETL_BATCHES SET {times} WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",))
+
+
+def sell(world: World, day: date, amount: str = "3.00") -> None:
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    key = {"sale_id": f"order-{day}", "sale_date": noon, "updated_at": noon, "total_amount": amount}
+    world.insert("EUROPE", key)
+
+
+def shown(world: World, day: date) -> dict[str, str]:
+    """What production shows of the batch."""
+    batch = (f"{day:%Y%m%d}",)
+    return dict(world.sql("SELECT REGION, STATUS FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", batch))
+
+
+def test_a_run_that_was_put_back_is_not_in_production(world: World, day: date, tmp_path: Path, times: str) -> None:
+    sell(world, day)
+    attempt = begin(world, day, "EUROPE")
+    publish_staged(world, stage_attempt(world, attempt, day, tmp_path))
+    assert shown(world, day) == {"EUROPE": "PUBLISHED"}
+    with world.session() as session:
+        roll_back_run(session, attempt, "a difference")
+        date_anew(world, day, times)
+        assert shown(world, day) == {}
+        assert world.ledger(f"{day:%Y%m%d}") == {"EUROPE": "FAILED"}
+        (state,) = known_states(session, day, day)
+        assert (state.status, state.in_production) == ("FAILED", None)
+
+
+def test_a_rollback_puts_back_what_was_published_after_an_earlier_one(
+    world: World, day: date, tmp_path: Path, times: str
+) -> None:
+    sell(world, day)
+    for _ in range(2):
+        load(world, day, tmp_path, "EUROPE")
+        with world.session() as session:
+            rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
+        assert rollback.difference is not None
+        assert [run.changed for run in rollback.difference.runs] == [1]
+        date_anew(world, day, times)
+        assert shown(world, day)["EUROPE"] == "ROLLED_BACK"
+
+
+def test_what_another_run_has_changed_since_is_told_by_the_ledger(
+    world: World, day: date, tmp_path: Path, times: str
+) -> None:
+    sell(world, day)
+    first, next_day = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path), day + timedelta(days=1)
+    with world.session() as session:
+        publication = publish_manifest(session, first, world.session, print)
+        midnight = datetime(next_day.year, next_day.month, next_day.day, tzinfo=UTC)
+        world.change(
+            "EUROPE",
+            "UPDATE sales_transactions SET total_amount = 4, updated_at = %s WHERE sale_id = %s",
+            (midnight, f"order-{day}"),
+        )
+        load(world, next_day, tmp_path, "EUROPE")
+        for dated in (day, next_day):
+            date_anew(world, dated, times)
+        world.sql(
+            "UPDATE SALES_FACT SET ETL_UPDATED_AT = '2024-01-01 00:00:00+00:00' WHERE SALE_ID = ?", (f"order-{day}",)
+        )
+        assert compare(session, first.manifest, publication).comparisons[0].holds

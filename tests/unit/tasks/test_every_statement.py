@@ -1,0 +1,137 @@
+"""Snowflake takes every statement that the product can make, as far as the stand-in knows what it refuses."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from snowflake.connector.util_text import split_statements
+
+from local.snowflake_dialect import parse
+from tasks.attributes import attribute_values
+from tasks.statements import COVERING, SQL_DIRECTORY, render, replaced_by_batch, replaced_by_key
+from tests.unit.tasks.test_statements import STATEMENTS, TABLES, VALUES
+
+PROJECT = SQL_DIRECTORY.parent
+AT = {"EUROPE": datetime(2024, 1, 16, 6, tzinfo=UTC)}
+OTHER_VALUES = {
+    "attributes-of-none": attribute_values({}),
+    "replaced-by-batch": {"replaced": replaced_by_batch("20240115", 42, ["EUROPE"])},
+    "replaced-by-date": {"replaced": replaced_by_key("20240115", TABLES["rejected_table"], AT)},
+    "replaced-by-replay": {"replaced_by_key": replaced_by_key("R20240116T091500Z", TABLES["rejected_table"], AT)},
+    "end-of-a-run": {
+        "lease_until": "DATEADD('minute', 15, CURRENT_TIMESTAMP())",
+        "snapshot_at": "'2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ",
+        "ordinal": "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)",
+    },
+    "released": {"status": "RELEASED", "covering": COVERING["RELEASED"]},
+    "dry-run": {"verb": "SELECT COUNT(*)"},
+    "what-is-held-back-stays": {"but": " AND UNDO_FATE <> 'held_back'"},
+}
+"""What else stands in place of some of VALUES."""
+RENDERED_ELSEWHERE = {
+    "tasks.rollback.put_back: statement",
+    "tasks.rollback.find_difference: _count_rejected(runs)",
+    "tasks.rollback.put_back: _count_rejected(runs)",
+    "tasks.setup_checks.warehouse._say_how_to_mend: statement",
+}
+"""Where a statement is sent that another function has made, or that is one of several."""
+SENDERS = {"query": 0, "run_script": 0, "_say_how_to_mend": 1}
+"""What sends a statement, with the place of the statement among its arguments."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A statement that is written in Python; `text` has an X where a value is put in, and is None for another form."""
+
+    where: str
+    text: str | None
+
+
+def sent_by_python() -> Iterator[Sent]:
+    """The statements of all calls of SENDERS that are not `render`ed."""
+    for folder in ("blocks", "flows", "tasks"):
+        for file in sorted((PROJECT / folder).rglob("*.py")):
+            module = ".".join(file.relative_to(PROJECT).with_suffix("").parts)
+            for function in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(function, ast.FunctionDef):
+                    yield from _sent_in(f"{module}.{function.name}", function)
+
+
+def _sent_in(name: str, function: ast.FunctionDef) -> Iterator[Sent]:
+    for call in ast.walk(function):
+        sender = _name_of(call.func) if isinstance(call, ast.Call) else ""
+        if isinstance(call, ast.Call) and sender in SENDERS:
+            for given in _values_of(call.args[SENDERS[sender]], function):
+                if not (isinstance(given, ast.Call) and ast.unparse(given.func) == "render"):
+                    yield Sent(f"{name}: {ast.unparse(given)}", _text_of(given))
+
+
+def _name_of(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+
+
+def _values_of(given: ast.expr, function: ast.FunctionDef) -> list[ast.expr]:
+    """What a name, or an entry of a named table, stands for in its function, if it is one that is assigned there."""
+    if isinstance(given, ast.Subscript):
+        tables = _values_of(given.value, function)
+        return [value for table in tables if isinstance(table, ast.Dict) for value in table.values] or [given]
+    if not isinstance(given, ast.Name):
+        return [given]
+    assigned = [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == given.id for t in node.targets)
+    ]
+    return assigned or [given]
+
+
+def _text_of(given: ast.expr) -> str | None:
+    if isinstance(given, ast.Constant):
+        return str(given.value)
+    if isinstance(given, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in given.values)
+    return None
+
+
+def statements_of(text: str) -> list[str]:
+    """The statements of a file, as the product splits them."""
+    return [statement.removesuffix(";") for statement, _ in split_statements(StringIO(text)) if statement.strip()]
+
+
+IN_PYTHON = {sent.where: sent.text for sent in sent_by_python()}
+
+
+def has_value(name: str, values: Mapping[str, str]) -> bool:
+    text = (SQL_DIRECTORY / f"{name}.sql").read_text(encoding="utf-8")
+    return any(f"${{{value}}}" in text for value in values)
+
+
+FILES = [(name, "") for name in STATEMENTS] + [
+    (name, other) for other, values in OTHER_VALUES.items() for name in STATEMENTS if has_value(name, values)
+]
+
+
+@pytest.mark.parametrize(("name", "other"), FILES)
+def test_a_statement_of_a_file_is_taken(name: str, other: str) -> None:
+    for statement in statements_of(render(name, **VALUES | OTHER_VALUES.get(other, {}))):
+        parse(statement)
+
+
+@pytest.mark.parametrize("where", [where for where, text in IN_PYTHON.items() if text is not None])
+def test_a_statement_that_is_written_in_python_is_taken(where: str) -> None:
+    text = IN_PYTHON[where]
+    assert text is not None
+    parse(text)
+
+
+def test_no_other_statement_is_sent() -> None:
+    assert len([text for text in IN_PYTHON.values() if text is not None]) >= 10
+    assert {where for where, text in IN_PYTHON.items() if text is None} == RENDERED_ELSEWHERE
+
+
+def test_the_values_are_those_of_the_files() -> None:
+    """One that no file names would not be tried."""
+    assert {other for _, other in FILES} == {"", *OTHER_VALUES}
