@@ -1,9 +1,10 @@
-"""How an operator sees and ends what holds a lock: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION."""
+"""How one looks at sessions: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION, CURRENT_TRANSACTION, and the
+parameters of the account."""
 
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from snowflake.connector.errors import ProgrammingError
 
@@ -15,11 +16,22 @@ _ABORT = re.compile(
 )
 
 
+_CURRENT = re.compile(LEADING_COMMENTS + r"SELECT\s+CURRENT_TRANSACTION\s*\(\s*\)\s*$", re.IGNORECASE | re.DOTALL)
+_SET_CONSISTENCY = re.compile(
+    LEADING_COMMENTS + r"ALTER\s+ACCOUNT\s+SET\s+READ_CONSISTENCY_MODE\s*=\s*'(SESSION|GLOBAL)'",
+    re.IGNORECASE | re.DOTALL,
+)
+_PARAMETERS = re.compile(
+    LEADING_COMMENTS + r"SHOW\s+PARAMETERS\s+LIKE\s+'(\w+)'\s+IN\s+ACCOUNT\s*$", re.IGNORECASE | re.DOTALL
+)
+
+
 class OpenTransaction(Protocol):
     """A session with a transaction. `transaction_id` is the time of its begin in nanoseconds since 1970."""
 
     transaction_id: int
     in_transaction: bool
+    read_consistency: ClassVar[str]
 
     def locked_tables(self) -> list[str]:
         """The full names of the tables that it has locked."""
@@ -28,14 +40,34 @@ class OpenTransaction(Protocol):
         """Rolls the transaction back; its client hears of it with its next statement."""
 
 
-def answer_to(command: str, sessions: Iterable[OpenTransaction]) -> str | None:
-    """The SELECT that answers a command of an operator; None for any other statement."""
+def read_consistency_in(command: str) -> str | None:
+    """The READ_CONSISTENCY_MODE that a statement sets, if it is such a statement."""
+    setting = _SET_CONSISTENCY.match(command)
+    return setting[1].upper() if setting else None
+
+
+def answer_to(command: str, sessions: Iterable[OpenTransaction], own: OpenTransaction) -> str | None:
+    """The SELECT that answers a command that looks at sessions; None for any other statement. `own` is the session that
+    asks."""
+    if _CURRENT.match(command):
+        return f"SELECT '{own.transaction_id}'::VARCHAR AS id" if own.in_transaction else "SELECT NULL::VARCHAR AS id"
+    if parameter := _PARAMETERS.match(command):
+        return _parameter(parameter[1].upper(), own.read_consistency)
+    if _SET_CONSISTENCY.match(command):
+        return "SELECT 'Statement executed successfully.' AS status"
     open_ones = [session for session in sessions if session.in_transaction]
     if abort := _ABORT.match(command):
         return _abort(int(abort[1]), open_ones)
     if show := _SHOW.match(command):
         return _locks(open_ones) if show[1].upper() == "LOCKS" else _transactions(open_ones)
     return None
+
+
+def _parameter(name: str, read_consistency: str) -> str:
+    """Of the parameters of an account those that are looked at."""
+    columns = ("key", "value", "default", "level")
+    known = {"READ_CONSISTENCY_MODE": (read_consistency, "SESSION"), "DEFAULT_DDL_COLLATION": ("", "")}
+    return _select(columns, [(name, *known[name], "ACCOUNT")] if name in known else [])
 
 
 def _abort(transaction_id: int, sessions: Sequence[OpenTransaction]) -> str:

@@ -36,7 +36,7 @@ from local.snowflake_dialect import (
     parse,
     target_of,
 )
-from local.snowflake_monitor import answer_to
+from local.snowflake_monitor import answer_to, read_consistency_in
 from local.snowflake_rewriting import Rewriting
 
 IDLE_HOLDER_S = float(os.environ.get("SNOWFLAKE_IDLE_HOLDER_S", "300"))
@@ -103,10 +103,14 @@ class TableLocks:
 class Session(conn.FakeSnowflakeConnection):
     """A session with Snowflake's transactions; fakesnow's own knowledge of them stays unused.
 
-    A transaction that is lost is not forgotten: everything but ROLLBACK is refused from then on.
+    A transaction that was aborted is told once, and what follows runs outside of it. One that the stand-in itself has
+    lost is not forgotten: everything but ROLLBACK is refused from then on.
     """
 
     locks = TableLocks()
+    read_consistency: ClassVar[str] = "GLOBAL"
+    """READ_CONSISTENCY_MODE of the account. With SESSION, queries show nothing that others have committed since their
+    session was opened: more than Snowflake says can happen, so that what relies on the opposite fails at once."""
     all_sessions: ClassVar["WeakSet[Session]"] = WeakSet()
     _logging_in = threading.Lock()
     """Held while all sessions are gone through or one joins them."""
@@ -123,10 +127,15 @@ class Session(conn.FakeSnowflakeConnection):
         self.transaction_id = 0
         self._commits_itself = autocommit
         self._ends_with_statement = False
-        self._lost_because = ""
+        self._lost: ProgrammingError | None = None
+        self._is_told_once = False
+        self._as_of_login: duckdb.DuckDBPyConnection | None = None
         self._sees_since = time.monotonic()
         self._is_closing = False
         self._idle_since = time.monotonic()
+        if self.read_consistency == "SESSION":
+            self._as_of_login = self._duck_conn.cursor()
+            self._look_back()
         with self._logging_in:
             self.all_sessions.add(self)
 
@@ -156,6 +165,8 @@ class Session(conn.FakeSnowflakeConnection):
             self._duck_conn.interrupt()
         with self.busy:
             self.rollback()
+            if self._as_of_login:
+                self._as_of_login.close()
             super().close(retry)
 
     def refuse_if_closed(self) -> None:
@@ -195,10 +206,17 @@ class Session(conn.FakeSnowflakeConnection):
         self._commits_itself = mode
 
     def refuse_if_lost(self) -> None:
-        if self._lost_because:
-            raise ProgrammingError(
-                msg=f"{self._lost_because} ROLLBACK, then begin again.", errno=90232, sqlstate="25000"
-            )
+        if error := self._lost:
+            if self._is_told_once:
+                self._lost = None
+            raise error
+
+    def as_of_login(self, query: Expr) -> duckdb.DuckDBPyConnection | None:
+        """Where to ask a query that shows nothing of what others have committed since the session was opened; None
+        where that is not asked for, or the query reads what this transaction has changed."""
+        tables = {self.full_name(table) for table in query.find_all(exp.Table)}
+        is_own = any(change.table in tables for change in self.changes)
+        return self._as_of_login if is_repeatable(query) and not is_own else None
 
     def locked_tables(self) -> list[str]:
         return self.locks.held_by(self)
@@ -206,14 +224,14 @@ class Session(conn.FakeSnowflakeConnection):
     def abort(self) -> None:
         """Roll back the transaction because somebody has asked for it, when its statement has ended."""
         with self.busy:
-            self._lose("The transaction was aborted.")
+            self._abort()
 
     def give_up_if_idle(self) -> bool:
         """Roll back a transaction that blocks another and whose client says nothing."""
         with self._if_idle() as idle:
             lost = idle and time.monotonic() - self._idle_since > IDLE_HOLDER_S
             if lost:
-                self._lose(f"The transaction was rolled back: it was idle for {IDLE_HOLDER_S:g} s and blocked another.")
+                self._abort()
             return lost
 
     # Statements of a transaction
@@ -287,13 +305,33 @@ class Session(conn.FakeSnowflakeConnection):
 
     def _end(self, committed: Iterable[str] = ()) -> None:
         self.in_transaction = self._ends_with_statement = False
-        self._lost_because = ""
+        self._lost = None
         self.locks.release(self, committed)
+        if self.changes and self._as_of_login:
+            self._look_back()
         self.changes = []
+
+    def _abort(self) -> None:
+        """Rolls back; the client hears of it with its next statement, once."""
+        message = f"Transaction {self.transaction_id} was aborted, SQL execution canceled."
+        self.rollback()
+        self._lost, self._is_told_once = ProgrammingError(msg=message, errno=615, sqlstate="57014"), True
 
     def _lose(self, because: str) -> None:
         self.rollback()
-        self._lost_because = because
+        message = f"{because} ROLLBACK, then begin again."
+        self._lost, self._is_told_once = ProgrammingError(msg=message, errno=90232, sqlstate="25000"), False
+
+    def _look_back(self) -> None:
+        """From now on, what `as_of_login` gives shows what is committed now. DuckDB sees a database as it is when a
+        transaction first looks into it."""
+        assert self._as_of_login is not None
+        with suppress(duckdb.Error):
+            self._as_of_login.execute("ROLLBACK")
+        self._as_of_login.execute("BEGIN")
+        if self.database and self.schema:
+            self._as_of_login.execute(f"SET schema = '{self.database}.{self.schema}'")
+            self._as_of_login.execute(f"SELECT 1 FROM {self.database}._fs_information_schema._fs_load_history LIMIT 1")
 
     def _has_broken(self) -> bool:
         """Whether DuckDB has given up the transaction; it would answer COMMIT as if all were well."""
@@ -350,7 +388,9 @@ class Cursor(cursor.FakeSnowflakeCursor):
     def _answer(self, command: str, params: Any, *args: Any, **kwargs: Any) -> None:
         session = self.session
         session.refuse_if_closed()
-        command = answer_to(command, session.everyone()) or command
+        if (mode := read_consistency_in(command)) is not None:
+            Session.read_consistency = mode
+        command = answer_to(command, session.everyone(), session) or command
         statement = parse(command)
         if not isinstance(statement, exp.Rollback):
             session.refuse_if_lost()
@@ -414,6 +454,8 @@ class Cursor(cursor.FakeSnowflakeCursor):
             self._refuse_nondeterministic(transformed, params)
         if isinstance(transformed, exp.Merge):
             self._merge(transformed, params)
+        elif isinstance(transformed, exp.Query) and (as_of_login := self.session.as_of_login(transformed)):
+            self._ask(as_of_login, transformed, params)
         else:
             super()._execute(transformed, params)
         if isinstance(transformed, CHANGES) and self.session.in_transaction:
@@ -432,6 +474,18 @@ class Cursor(cursor.FakeSnowflakeCursor):
             "WHERE schema_name = ? AND table_name = ?",
             [table.db or self.session.schema, table.name],
         )
+
+    def _ask(self, as_of_login: duckdb.DuckDBPyConnection, query: Expr, params: Any) -> None:
+        now = self._duck_conn
+        self._duck_conn = as_of_login
+        try:
+            super()._execute(query, params)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # A table that was made since.
+            self._duck_conn = now
+            super()._execute(query, params)
+        finally:
+            self._duck_conn = now
 
     def _refuse_nondeterministic(self, update: exp.Update, params: Any) -> None:
         """Refuses an UPDATE with several rows to take for one: whichever it took, nobody could tell."""

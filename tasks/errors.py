@@ -66,8 +66,9 @@ NEEDS_PERSON_POSTGRES_TEXTS = (
 )
 """A refused login carries no SQLSTATE in psycopg2, only the server's text."""
 
-TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 625, 630, 251011, 251012, 390111, 390112, 390114})
-"""Statement cancelled, aborted (lock wait, conflict) or timed out; connection timed out; session ended."""
+TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 615, 625, 630, 251011, 251012, 390111, 390112, 390114})
+"""Statement cancelled; transaction aborted; statement aborted (lock wait, conflict) or timed out; connection timed out;
+session ended."""
 
 TRANSIENT_SNOWFLAKE_CLASSES = (
     snowflake_errors.OperationalError,

@@ -16,6 +16,7 @@ from expectations.columns import CONTRACT_VERSION
 from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
 from tasks.gaps import LedgerState
+from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
 from tasks.tally import Tally
@@ -155,11 +156,10 @@ def record_failure(session: Session, flow_run_id: str, cause: str) -> list[str]:
     """
     if not (attempts := _open_attempts(session, flow_run_id)):
         return []
-    with session.transaction():
-        session.query(render("publish/lock"), [attempts[0].run_number])
-        attempts = _open_attempts(session, flow_run_id)
+    with lock_held(session, attempts[0].run_number) as writing:
+        attempts = _open_attempts(writing, flow_run_id)
         for attempt in attempts:
-            record(session, attempt, [Entry(region, Status.FAILED, cause=cause) for region in attempt.regions])
+            record(writing, attempt, [Entry(region, Status.FAILED, cause=cause) for region in attempt.regions])
     return [region for attempt in attempts for region in attempt.regions]
 
 

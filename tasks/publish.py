@@ -1,7 +1,7 @@
 """Publish: shows a staged batch in the fact table in ONE transaction, or not at all, and knows which of the two."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,22 +32,18 @@ from tasks.law import (
 )
 from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
+from tasks.lock import lock_held
 from tasks.quality import Check
 from tasks.stage import Manifest
 from tasks.statements import StagingTables, in_parts, render, snapshots_query, text_literals
-from tasks.stopwatch import Stopwatch, said_when_slow
+from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
-from tasks.warehouse import Say, Session, open_session
+from tasks.warehouse import OpenSession, Say, Session, open_session
 
 PUBLISH_TRIES_MAX = 3
 """Transactions that one publish begins, when a lock, a conflict or a lost answer ends one."""
 PUBLISH_RETRY_S_MAX = 1800
 """Seconds after the first transaction's begin in which another may begin."""
-LOCK_WAIT_SAID_S = 10
-LOCK_WAIT_LINE = (
-    "step=publish waiting for the publish lock, another publish holds it; one whose client was killed loses it after "
-    "5 minutes"
-)
 
 
 @dataclass(frozen=True)
@@ -77,9 +73,6 @@ class Staged:
     @property
     def attempt(self) -> Attempt:
         return self.manifest.attempt
-
-
-OpenSession = Callable[[], AbstractContextManager[Session]]
 
 
 def publish_manifest(session: Session, staged: Staged, open_again: OpenSession, say: Say) -> Publication:
@@ -129,13 +122,14 @@ def publish_until_known(
     for number in range(1, PUBLISH_TRIES_MAX + 1):
         publication = None
         try:
-            with open_again() if number > 1 else nullcontext(session) as trying, trying.transaction():
-                _take_lock(trying, staged.attempt, say)
-                if unsure and is_committed(trying, staged.attempt.run_number):
-                    return unsure
-                unsure = None
-                publication = _publish_locked(trying, staged, seconds_load)
-            return publication  # noqa: RET504 (known by its name when COMMIT gives no answer)
+            with open_again() if number > 1 else nullcontext(session) as waiting:
+                with lock_held(waiting, staged.attempt.run_number, say) as writing:
+                    if unsure and is_committed(writing, staged.attempt.run_number):
+                        return unsure
+                    unsure = None
+                    publication = _publish_locked(writing, staged, seconds_load)
+                _find_in_ledger(waiting, staged.attempt.run_number)
+            return publication
         except _TooManyRejectedError as error:
             return Publication((), (), error.check, seconds_load, watch.seconds())
         except SalesEtlError as error:
@@ -154,9 +148,15 @@ def publish_until_known(
     raise AssertionError("the last try returns or raises")
 
 
-def _take_lock(session: Session, attempt: Attempt, say: Say) -> None:
-    with said_when_slow(say, LOCK_WAIT_LINE, LOCK_WAIT_SAID_S):
-        session.query(render("publish/lock"), [attempt.run_number])
+def _find_in_ledger(session: Session, run_number: int) -> None:
+    """Raises OutcomeUnknownError unless a session that is opened after COMMIT shows what was committed."""
+    try:
+        with session.again() as asking:
+            is_shown = is_committed(asking, run_number)
+    except SalesEtlError as error:
+        raise OutcomeUnknownError(f"COMMIT was answered, and the ledger could not be asked: {error}") from error
+    if not is_shown:
+        raise OutcomeUnknownError("COMMIT was answered, and the ledger does not know the run")
 
 
 def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Publication:

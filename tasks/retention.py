@@ -9,6 +9,7 @@ from prefect_aws import S3Bucket
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.errors import NeedsPersonError
+from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.scratch import leftovers, remove, scratch_root
 from tasks.stage import MANIFEST_NAME, load_bucket
@@ -81,14 +82,13 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
     Under the publish lock: the law of a publish that goes on compares whole tables.
     """
     values = {"verb": "SELECT COUNT(*)" if dry_run else "DELETE", "days": f"{days:d}"}
-    with session.transaction():
-        session.query(render("publish/lock"), [0])
+    with lock_held(session, 0) as writing:
         undo = 0
         for undo_table, but in UNDO_TABLES.items():
             statement = render("retention/old_undo_rows", undo_table=undo_table, but=but, **values)
-            ((rows,),) = session.query(statement)
+            ((rows,),) = writing.query(statement)
             undo += int(rows)
-        ((rejected,),) = session.query(render("retention/old_rejected_rows", **values))
+        ((rejected,),) = writing.query(render("retention/old_rejected_rows", **values))
     return [Removal("undo rows", days, undo), Removal("closed rejected rows", days, int(rejected))]
 
 

@@ -12,6 +12,7 @@ from expectations.regions import REGIONS
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
+from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.statements import COVERING, not_found_bad_again, render, text_literals
 from tasks.warehouse import Row, Session, open_session
@@ -109,17 +110,16 @@ def roll_back(
 
     Raises NeedsPersonError when the batch is not in production, is older than the undo log, or was changed by others.
     """
-    with session.transaction():
-        session.query(render("publish/lock"), [0])
+    with lock_held(session, 0) as writing:
         # Only now: a run with a lower number that publishes later is overtaken, one with a higher number would not be.
-        run_number = next_run_number(session)
-        if done := _done_before(session, batch_id):
+        run_number = next_run_number(writing)
+        if done := _done_before(writing, batch_id):
             return Rollback(batch_id, None, None, done)
-        difference = find_difference(session, batch_id, cascade, undo_days)
-        put_back(session, difference.runs, run_number, hold_back=True)
+        difference = find_difference(writing, batch_id, cascade, undo_days)
+        put_back(writing, difference.runs, run_number, hold_back=True)
         for batch in difference.batches:
-            attempt = Attempt(run_number, flow_run_id, batch, _regions_of(session, batch))
-            record(session, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
+            attempt = Attempt(run_number, flow_run_id, batch, _regions_of(writing, batch))
+            record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
     return Rollback(batch_id, run_number, difference)
 
 
@@ -135,15 +135,14 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
 
     Raises NeedsPersonError when a later batch has changed its sales, or when they were put back already.
     """
-    with session.transaction():
-        session.query(render("publish/lock"), [attempt.run_number])
-        in_effect = _runs_in_effect(session, [attempt.batch_id], days=0)
+    with lock_held(session, attempt.run_number) as writing:
+        in_effect = _runs_in_effect(writing, [attempt.batch_id], days=0)
         runs = [run for run in in_effect if run.run_number == attempt.run_number]
         if not runs:
             raise NeedsPersonError(f"batch {attempt.batch_id} was put back already")
-        _refuse_later(attempt.batch_id, _later_batches(session, runs))
-        put_back(session, runs, attempt.run_number, hold_back=False)
-        record(session, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
+        _refuse_later(attempt.batch_id, _later_batches(writing, runs))
+        put_back(writing, runs, attempt.run_number, hold_back=False)
+        record(writing, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
 
 
 def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:

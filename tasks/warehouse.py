@@ -1,7 +1,8 @@
 """A Snowflake session with everything that this project relies on spelled out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from snowflake.connector import SnowflakeConnection
@@ -12,12 +13,35 @@ from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, T
 
 LOGIN_TIMEOUT_S = 30
 STATEMENT_TIMEOUT_S = 3600
-LOCK_TIMEOUT_S = 480
-"""The locks of a killed client last for 5 minutes: who waits longer waits for somebody alive."""
+LOCK_TIMEOUT_S = 1200
+"""The locks of a killed client last until its statement has ended and 5 idle minutes are over; 10 minutes were reported
+(https://github.com/airbytehq/airbyte/issues/29903). Who waits longer waits for somebody alive."""
 RESEND_DELAYS_S = (1, 2, 4, 8, 16, 16, 16, 16)
 """Seconds between the tries of a request that got no answer. Snowflake knows a request by its id: none runs twice."""
 LOST_CODES = frozenset({*range(250_000, 252_000), 390_111, 390_112, 390_114})
 """The connector's own errors of network and session, and the warehouse's word that it has ended the session."""
+
+PARAMETERS: Mapping[str, str | int | bool] = {
+    # TIMESTAMP_TZ values loaded from Parquet carry offset 0.
+    "TIMEZONE": "UTC",
+    # Limits of every wait; the statement of a client that was killed ends, and with it its lock.
+    "LOCK_TIMEOUT": LOCK_TIMEOUT_S,
+    "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_S,
+    "ABORT_DETACHED_QUERY": True,
+    # A failed statement is undone alone, and the transaction goes on: what undoes the rest is said here.
+    "TRANSACTION_ABORT_ON_ERROR": False,
+    # Of several rows for one, Snowflake takes any; for UPDATE that is no error by default.
+    "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
+    "ERROR_ON_NONDETERMINISTIC_MERGE": True,
+    # Literals of dates and times are written as ISO 8601.
+    "TIMESTAMP_INPUT_FORMAT": "AUTO",
+    "DATE_INPUT_FORMAT": "AUTO",
+    # What is asked is asked of the tables, and answered whole.
+    "USE_CACHED_RESULT": False,
+    "ROWS_PER_RESULTSET": 0,
+}
+"""What an account or a user may have set otherwise, and a result depends on
+(https://docs.snowflake.com/en/sql-reference/parameters)."""
 
 Row = tuple[Any, ...]
 Say = Callable[[str], None]
@@ -26,10 +50,27 @@ Say = Callable[[str], None]
 class Session:
     """One connection; values are bound with `?`. Raises TransientError or NeedsPersonError naming the warehouse."""
 
-    def __init__(self, connection: SnowflakeConnection, where: str = "") -> None:
+    def __init__(self, connection: SnowflakeConnection, where: str = "", again: "OpenSession | None" = None) -> None:
         self._connection = connection
         self._where = where
+        self._again = again
         self._lost = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it does not answer any more, or did not answer to ROLLBACK."""
+        return self._lost
+
+    def again(self) -> AbstractContextManager["Session"]:
+        """Another session like this one, which shows what was committed before. AUTOCOMMIT is off in it: what follows
+        an aborted transaction stands in one that nobody commits."""
+        assert self._again is not None
+        return self._again()
+
+    def transaction_id(self) -> str:
+        """Which transaction the session is in."""
+        ((transaction_id,),) = self.query("SELECT CURRENT_TRANSACTION()")
+        return str(transaction_id)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """Runs one statement and answers its rows. A new cursor each time: results are never mixed up."""
@@ -51,8 +92,10 @@ class Session:
             yield
         except BaseException:
             # A session that is lost is rolled back by the server; the error that ended it counts.
-            with suppress(SalesEtlError):
+            try:
                 self.query("ROLLBACK")
+            except SalesEtlError:
+                self._lost = True
             raise
         try:
             self.query("COMMIT")
@@ -73,6 +116,9 @@ class Session:
             kind = TransientError if may_pass(error) else NeedsPersonError
             message = " ".join(str(error).split())
             raise kind(f"warehouse {self._where} at `{_head(statement)}`: {message}") from error
+
+
+OpenSession = Callable[[], AbstractContextManager[Session]]
 
 
 def _head(statement: str) -> str:
@@ -108,39 +154,34 @@ def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> 
         ) from None  # the connector's chain of causes is hundreds of lines that say no more
 
 
-def _say_nothing(line: str) -> None: ...
+def say_nothing(line: str) -> None: ...
 
 
 @contextmanager
 def open_session(
-    connector: SnowflakeHostConnector, warehouse: str, query_tag: str, say: Say = _say_nothing
+    connector: SnowflakeHostConnector,
+    warehouse: str,
+    query_tag: str,
+    say: Say = say_nothing,
+    autocommit: bool = True,
 ) -> Iterator[Session]:
     """A session of its own on `warehouse`, closed at the end; `say` hears of a warehouse that does not answer.
 
-    UTC, so that TIMESTAMP_TZ values loaded from Parquet carry offset 0; autocommit, so that only `transaction`
-    holds one open; limits on every wait; no change whose outcome is left to chance.
+    With AUTOCOMMIT, only `transaction` holds one open.
     """
     where = connector.host or connector.credentials.account
     connection = _connect(
         connector,
         where,
         warehouse=warehouse,
-        autocommit=True,
+        autocommit=autocommit,
         paramstyle="qmark",
         login_timeout=LOGIN_TIMEOUT_S,
         backoff_policy=_resending(where, say),
-        session_parameters={
-            "TIMEZONE": "UTC",
-            "QUERY_TAG": query_tag,
-            "LOCK_TIMEOUT": LOCK_TIMEOUT_S,
-            "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_S,
-            # Of several rows for one, Snowflake takes any; for UPDATE that is no error by default.
-            "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
-            "ERROR_ON_NONDETERMINISTIC_MERGE": True,
-        },
+        session_parameters={"QUERY_TAG": query_tag, **PARAMETERS},
     )
     try:
-        yield Session(connection, where)
+        yield Session(connection, where, partial(open_session, connector, warehouse, query_tag, say, autocommit=False))
     finally:
         # Without retry: a session that cannot be closed is ended by the server.
         with suppress(SnowflakeError, SalesEtlError):

@@ -9,6 +9,7 @@ from tasks.attempt import Attempt
 from tasks.batch import Window
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
+from tasks.lock import lock_held
 from tasks.reconcile.compare import RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.retries import RETRIES
@@ -21,17 +22,16 @@ def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[R
 
     Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides.
     """
-    with session.transaction():
-        session.query(render("publish/lock"), [0])
+    with lock_held(session, 0) as writing:
         # Only now, like a rollback: no run with a higher number may have changed these sales before.
-        run_number = next_run_number(session)
-        ((rows_before, _),) = session.query(render("reconcile/count_fact"), [run_number])
+        run_number = next_run_number(writing)
+        ((rows_before, _),) = writing.query(render("reconcile/count_fact"), [run_number])
         for snapshot_at, is_gone in _conditions(compared):
-            session.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id])
+            writing.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id])
             names = {"batch_id": batch_id, "run_number": f"{run_number:d}", "snapshot_at": snapshot_at}
-            session.query(render("reconcile/mark_deleted", is_gone=is_gone, **names))
-        counted = session.query(render("reconcile/count_marked"), [run_number])
-        ((rows_after, written),) = session.query(render("reconcile/count_fact"), [run_number])
+            writing.query(render("reconcile/mark_deleted", is_gone=is_gone, **names))
+        counted = writing.query(render("reconcile/count_marked"), [run_number])
+        ((rows_after, written),) = writing.query(render("reconcile/count_fact"), [run_number])
         marked = {region: int(rows) for region, rows, *_ in counted}
         restorable, changed = (sum(int(row[place]) for row in counted) for place in (2, 3))
         if (rows_before, restorable, 0) != (rows_after, sum(marked.values()), changed) or int(written) != restorable:
@@ -44,7 +44,7 @@ def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[R
             Entry(region, Status.PUBLISHED, counts={"UPDATED": rows}, cause="marked as deleted")
             for region, rows in marked.items()
         ]
-        record(session, attempt, entries)
+        record(writing, attempt, entries)
 
 
 def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]:

@@ -209,12 +209,16 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
     NAME VARCHAR NOT NULL COMMENT 'Always publish',
     RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that held the lock last',
     LOCKED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When it took the lock (UTC)',
-    ORDINAL NUMBER(18,0) COMMENT 'How many transactions have held the lock and were committed'
+    ORDINAL NUMBER(18,0) COMMENT 'How many transactions have held the lock and were committed',
+    TOKEN VARCHAR COMMENT 'Of the run that is about to take the lock',
+    TOKEN_AT TIMESTAMP_TZ(6) COMMENT 'When it wrote the token (UTC)'
 )
-COMMENT = 'One row; its UPDATE is the first statement of every publish and makes others wait until COMMIT';
+COMMENT = 'One row; its UPDATE is the first statement of every transaction that writes rows, and makes others wait until COMMIT';
 
--- A warehouse that was set up by an earlier version lacks it.
+-- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
+ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN VARCHAR;
+ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN_AT TIMESTAMP_TZ(6);
 UPDATE ANALYTICS.ETL_LOCK SET ORDINAL = 0 WHERE ORDINAL IS NULL;
 
 MERGE INTO ANALYTICS.ETL_LOCK AS HELD

@@ -128,6 +128,7 @@ class World:
         with self.session() as session:
             for transaction_id, *_ in session.query("SHOW TRANSACTIONS"):
                 session.query(f"SELECT SYSTEM$ABORT_TRANSACTION({transaction_id})")
+            session.query("UPDATE ETL_LOCK SET TOKEN = NULL")
 
     def tidy(self) -> None:
         """In the sources no sales but those of the real year; no attempt without an end, no key of two regions.

@@ -30,6 +30,7 @@ START_S_MAX = 300
 WAIT_S_MAX = 120
 IDLE_SESSION_S = 2
 TRANSACTION_IS_LOST = (90232, "25000")
+TRANSACTION_WAS_ABORTED = (615, "57014")
 
 
 @dataclass(frozen=True)
@@ -464,9 +465,47 @@ def test_an_idle_transaction_that_blocks_another_is_rolled_back_and_its_commit_r
         run(holder, "BEGIN")
         run(holder, f"UPDATE {table} SET AMOUNT = 11 WHERE ID = 1")
         run(other, f"UPDATE {table} SET AMOUNT = 12 WHERE ID = 1")
-        assert refusal(holder, "COMMIT") == TRANSACTION_IS_LOST
-        run(holder, "ROLLBACK")
+        assert refusal(holder, "COMMIT") == TRANSACTION_WAS_ABORTED
         assert rows(holder, table) == [(1, 12), (2, 20)]
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_an_aborted_transaction_is_told_once_and_what_follows_runs_outside(
+    connect: Connect, other: SnowflakeConnection, table: str, autocommit: bool
+) -> None:
+    """https://github.com/snowflakedb/snowflake-connector-net/issues/560"""
+    session = connect(autocommit=autocommit)
+    run(session, "BEGIN")
+    run(session, f"UPDATE {table} SET AMOUNT = 11 WHERE ID = 1")
+    ((begun,),) = run(session, "SELECT CURRENT_TRANSACTION()")
+    run(other, f"SELECT SYSTEM$ABORT_TRANSACTION({begun})")
+    assert refusal(session, f"UPDATE {table} SET AMOUNT = 21 WHERE ID = 2") == TRANSACTION_WAS_ABORTED
+    run(session, f"UPDATE {table} SET AMOUNT = 31 WHERE ID = 2")
+    ((follows,),) = run(session, "SELECT CURRENT_TRANSACTION()")
+    assert (follows is None) == autocommit
+    assert follows != begun
+    assert rows(other, table) == [(1, 10), (2, 31 if autocommit else 20)]
+
+
+CONSISTENCY = "SHOW PARAMETERS LIKE 'READ_CONSISTENCY_MODE' IN ACCOUNT"
+
+
+def test_a_session_may_show_nothing_of_what_others_have_committed_since_it_was_opened(
+    connect: Connect, session: SnowflakeConnection, table: str
+) -> None:
+    assert run(session, CONSISTENCY)[0][:2] == ("READ_CONSISTENCY_MODE", "GLOBAL")
+    run(session, "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'SESSION'")
+    try:
+        assert run(session, CONSISTENCY)[0][1] == "SESSION"
+        old = connect()
+        run(session, f"INSERT INTO {table} VALUES (3, 30)")
+        assert len(rows(old, table)) == 2
+        assert len(rows(connect(), table)) == 3
+        # What it changes, it sees.
+        run(old, f"INSERT INTO {table} VALUES (4, 40)")
+        assert len(rows(old, table)) == 4
+    finally:
+        run(session, "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL'")
 
 
 def test_a_dead_clients_session_ends_and_its_transaction_is_rolled_back(impatient: StandIn) -> None:

@@ -462,7 +462,7 @@ IN_PUBLISH = (
         "rejected rows that are replaced cannot be put back",
         Guard.LAW,
         "SALES_REJECTED_UNDO: rows 1 against 0",
-        statement("publish/insert_rejected_undo", (r"STATUS IN \('OPEN', [^)]*\)", "STATUS = 'CLOSED'")),
+        statement("publish/insert_rejected_undo", (r"STATUS IN \([^)]*\)", "STATUS = 'CLOSED'")),
     ),
     Bug(
         "rejected rows without a key are not stored",

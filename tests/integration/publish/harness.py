@@ -69,11 +69,12 @@ def publish_staged(world: World, staged: Staged) -> tuple[Publication, Verificat
     """Publishes and takes the second look."""
     with world.session() as session:
         publication = publish_manifest(session, staged, world.session, print)
-        if publication.refused:
-            return publication, None
+    if publication.refused:
+        return publication, None
+    with world.session() as session:
         verification = compare(session, staged.manifest, publication)
-        refuse_differences(verification.comparisons, verification.repeated_keys)
-        return publication, verification
+    refuse_differences(verification.comparisons, verification.repeated_keys)
+    return publication, verification
 
 
 def load(world: World, day: date, scratch: Path, *regions: str, extra_columns: Mapping[str, str] = NONE) -> Publication:

@@ -27,9 +27,11 @@ LOAD = (
     "load/copy_files #2",
     "SELECT COUNT(*) FROM STAGING.REJECTED",
 )
+LOCK = ("lock/write_token",)
 TRANSACTION = (
     "BEGIN TRANSACTION",
-    "publish/lock",
+    "lock/take",
+    "SELECT CURRENT_TRANSACTION()",
     "publish/overtaken",
     "publish/insert_fates",
     "publish/insert_cross_region",
@@ -54,27 +56,35 @@ TRANSACTION = (
     "ledger/insert_entry",
     "ledger/insert_entry #2",
     "ledger/published_entries",
+    "SELECT CURRENT_TRANSACTION() #2",
     "COMMIT",
 )
-STATEMENTS = LOAD + TRANSACTION
+AFTER_COMMIT = ("SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES",)
+BEFORE_COMMIT = LOAD + LOCK + TRANSACTION
+STATEMENTS = BEFORE_COMMIT + AFTER_COMMIT
 """What a publish of two regions sends, in order."""
 
 
 def name_of(statement: str, before: Sequence[str]) -> str:
     """The file of a statement, or its first line without the run number; `#2` behind one that was sent `before`."""
-    first_line = statement.strip().splitlines()[0]
+    first_line = statement.strip().splitlines()[0].partition(" WHERE ")[0]
     name = _FILES.get(first_line) or re.sub(r"_\d{6}\b", "", first_line.removesuffix(" ("))
     times = sum(other.partition(" #")[0] == name for other in before) + 1
     return f"{name} #{times}" if times > 1 else name
 
 
 class Stepping(Session):
-    """A session that calls `before` with the name of each statement before it sends it."""
+    """A session that calls `before` with the name of each statement before it sends it; so do those that it opens."""
 
-    def __init__(self, session: Session, before: Callable[[str], None]) -> None:
-        super().__init__(session._connection, session._where)
+    def __init__(self, session: Session, before: Callable[[str], None], sent: list[str]) -> None:
+        super().__init__(session._connection, session._where, session._again)
         self._before = before
-        self.sent: list[str] = []
+        self.sent = sent
+
+    @contextmanager
+    def again(self) -> Iterator[Session]:
+        with super().again() as session:
+            yield Stepping(session, self._before, self.sent)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         self.sent.append(name_of(statement, self.sent))
@@ -95,4 +105,4 @@ def stepping_session(
     _, connector = warehouse_blocks(environment)
     connector.port = port or connector.port
     with open_session(connector, "ETL_WH", "test") as session:
-        yield Stepping(session, before)
+        yield Stepping(session, before, [])

@@ -17,7 +17,7 @@ import pytest
 
 from tasks import publish as publish_steps
 from tasks.publish import Staged, publish_manifest
-from tasks.warehouse import Row, Session
+from tasks.warehouse import OpenSession, Row, Session
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
@@ -41,12 +41,31 @@ class ReadCommitted(Session):
         with self._holder.transaction():
             yield
 
+    def transaction_id(self) -> str:
+        return self._holder.transaction_id()
+
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         if LOCK in statement:
             return self._holder.query(statement, values)
         if MERGE in statement:
             self._before_merge()
         return super().query(statement, values)
+
+
+class Waiting(Session):
+    """What waits for the lock, and opens such doubles; `open_apart` opens the sessions of their other statements."""
+
+    def __init__(
+        self, session: Session, open_apart: OpenSession, before_merge: Callable[[Session], Callable[[], None]]
+    ) -> None:
+        super().__init__(session._connection, session._where, session._again)
+        self._open_apart = open_apart
+        self._before_merge = before_merge
+
+    @contextmanager
+    def again(self) -> Iterator[Session]:
+        with super().again() as holder, self._open_apart() as apart:
+            yield ReadCommitted(apart, holder, self._before_merge(holder))
 
 
 @dataclass(frozen=True)
@@ -61,17 +80,20 @@ class Race:
 
     def run(self, polls: int = POLLS) -> bool:
         """Publishes both; answers whether the third came in between, where it is waited for so many polls."""
-        with ThreadPoolExecutor(1) as pool, self.world.session() as session, self.world.session() as holder:
+        with ThreadPoolExecutor(1) as pool, self.world.session() as session:
             third: list[Future[Any]] = []
 
-            def publish_third() -> None:
-                third.append(pool.submit(copy_context().run, publish_staged, self.world, self.third))
-                for _ in range(polls):
-                    if wait(third, POLL_S).done:
-                        break
-                    holder.query("SELECT 1")  # one that says nothing for long would lose its lock to who waits
+            def before_merge(holder: Session) -> Callable[[], None]:
+                def publish_third() -> None:
+                    third.append(pool.submit(copy_context().run, publish_staged, self.world, self.third))
+                    for _ in range(polls):
+                        if wait(third, POLL_S).done:
+                            break
+                        holder.query("SELECT 1")  # one that says nothing for long would lose its lock to who waits
 
-            double = ReadCommitted(session, holder, publish_third)
+                return publish_third
+
+            double = Waiting(session, self.world.session, before_merge)
             publish_manifest(double, self.second, self.world.session, print)
             came_between = third[0].done()
             third[0].result(ENDS_S_MAX)
@@ -115,7 +137,12 @@ def test_with_the_lock_the_other_publish_waits_and_the_newest_version_stays(race
 def test_without_the_lock_an_older_version_replaces_a_newer_one_and_the_undo_log_lies(
     race: Race, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish_steps, "_take_lock", lambda session, attempt, say: None)
+    @contextmanager
+    def without_lock(session: Session, *_: Any) -> Iterator[Session]:
+        with session.again() as writing, writing.transaction():
+            yield writing
+
+    monkeypatch.setattr(publish_steps, "lock_held", without_lock)
     assert race.run(polls=int(ENDS_S_MAX / POLL_S))
     assert race.amount() == "4.00", "the third version is lost"
     assert race.undone() == [("second", "3.00"), ("third", "3.00")], "nobody could restore the third"

@@ -32,6 +32,7 @@ OTHER_VALUES = {
 }
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
+    "tasks.lock._rows_changed: statement",
     "tasks.rollback.put_back: statement",
     "tasks.rollback.find_difference: _count_rejected(runs)",
     "tasks.rollback.put_back: _count_rejected(runs)",

@@ -4,7 +4,7 @@ What publishing does to the tables stands in tests/integration/publish, where th
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,18 +26,23 @@ LOST = snowflake_errors.OperationalError(msg="connection lost")
 LOCKED = snowflake_errors.ProgrammingError(msg="lock wait", errno=625)
 REFUSED = snowflake_errors.ProgrammingError(msg="insufficient privileges", errno=3001)
 
+TOKEN = "UPDATE ANALYTICS.ETL_LOCK\nSET TOKEN = ?"
+TAKE = "UPDATE ANALYTICS.ETL_LOCK\nSET RUN_NUMBER"
+
 Failing = dict[str, snowflake_errors.Error]
 """Beginnings of statements and how they fail."""
 
 
 @dataclass
 class FakeConnection:
-    """Answers the ledger's question with `ledger`; fails the statements that begin like a key of `failing`."""
+    """Answers the ledger's question with `ledger`, or with what was committed if that `is_durable`; fails the
+    statements that begin like a key of `failing`."""
 
     failing: Failing = field(default_factory=dict)
     ledger: list[tuple[str, str]] = field(default_factory=list)
-    answer: list[tuple[str, str]] = field(default_factory=list)
+    answer: list[Any] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
+    is_durable: bool = True
 
     def cursor(self) -> "FakeConnection":
         return self
@@ -50,12 +55,20 @@ class FakeConnection:
     def execute(self, statement: str, values: Any) -> None:
         bare = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
         self.statements.append(bare)
-        self.answer = self.ledger if bare.startswith("SELECT REGION, STATUS") else []
         for beginning, error in self.failing.items():
             if bare.startswith(beginning):
                 raise error
+        self.answer = self._answer(bare)
 
-    def fetchall(self) -> list[tuple[str, str]]:
+    def _answer(self, bare: str) -> list[Any]:
+        if bare.startswith("SELECT REGION, STATUS"):
+            is_committed = self.is_durable and self.wrote_ledger() and "COMMIT" in self.statements
+            return self.ledger or ([("EUROPE", "EMPTY")] if is_committed else [])
+        if bare.startswith("SELECT CURRENT_TRANSACTION"):
+            return [("7",)]
+        return [(1, 0)] if bare.startswith("UPDATE ANALYTICS.ETL_LOCK") else []
+
+    def fetchall(self) -> list[Any]:
         return self.answer
 
     def execute_string(self, script: str, remove_comments: bool) -> list[Any]:
@@ -66,6 +79,11 @@ class FakeConnection:
         return any(statement.startswith("INSERT INTO ANALYTICS.ETL_BATCHES") for statement in self.statements)
 
 
+def session_over(connection: FakeConnection) -> Session:
+    """A session whose further ones go over the same connection."""
+    return Session(cast(Any, connection), again=lambda: nullcontext(session_over(connection)))
+
+
 def publish_over(first: FakeConnection, *next_ones: FakeConnection | SalesEtlError) -> Publication:
     """Publishes over `first`; each further session is the next one, or why there is none."""
     to_open = iter(next_ones)
@@ -74,11 +92,11 @@ def publish_over(first: FakeConnection, *next_ones: FakeConnection | SalesEtlErr
     def open_again() -> Iterator[Session]:
         match next(to_open):
             case FakeConnection() as connection:
-                yield Session(cast(Any, connection))
+                yield session_over(connection)
             case error:
                 raise error
 
-    publication = publish_manifest(Session(cast(Any, first)), STAGED, open_again, print)
+    publication = publish_manifest(session_over(first), STAGED, open_again, print)
     assert next(to_open, None) is None, "fewer sessions were opened than expected"
     return publication
 
@@ -89,7 +107,8 @@ LOSES_COMMIT: Failing = {"COMMIT": LOST}
 def test_a_lost_commit_that_the_ledger_knows_is_a_publication() -> None:
     asking = FakeConnection(ledger=[("EUROPE", "EMPTY")])
     assert publish_over(FakeConnection(LOSES_COMMIT), asking).refused is None
-    assert asking.statements[1].startswith("UPDATE ANALYTICS.ETL_LOCK"), "so that the COMMIT cannot land later"
+    asked = next(place for place, text in enumerate(asking.statements) if text.startswith("SELECT REGION, STATUS"))
+    assert any(text.startswith(TAKE) for text in asking.statements[:asked]), "so that the COMMIT cannot land later"
     assert not asking.wrote_ledger()
 
 
@@ -97,7 +116,8 @@ def test_a_lost_commit_that_the_ledger_does_not_know_is_published_by_another_tra
     asking = FakeConnection()
     publish_over(FakeConnection(LOSES_COMMIT), asking)
     assert asking.wrote_ledger()
-    assert asking.statements[-1] == "COMMIT"
+    assert asking.statements[-2] == "COMMIT"
+    assert asking.statements[-1].startswith("SELECT REGION, STATUS"), "by a session that was opened afterwards"
 
 
 @pytest.mark.parametrize(
@@ -125,17 +145,25 @@ def test_a_lost_answer_is_known_again_when_a_later_session_reaches_the_ledger() 
     assert not asking.wrote_ledger()
 
 
-@pytest.mark.parametrize("beginning", ["UPDATE ANALYTICS.ETL_LOCK", "SELECT DISTINCT REGION", "INSERT INTO ANALYTICS"])
+@pytest.mark.parametrize("beginning", [TOKEN, TAKE, "SELECT DISTINCT REGION", "INSERT INTO ANALYTICS"])
 def test_a_lock_wait_or_conflict_is_tried_again(beginning: str) -> None:
     second = FakeConnection()
     first = FakeConnection({beginning: LOCKED})
     publish_over(first, second)
-    assert "ROLLBACK" in first.statements
+    assert ("ROLLBACK" in first.statements) == (beginning != TOKEN)
+    assert second.wrote_ledger()
+
+
+def test_a_run_that_the_ledger_does_not_show_after_commit_is_published_by_another_transaction() -> None:
+    """What was aborted from outside, and answered COMMIT all the same."""
+    first, second = FakeConnection(is_durable=False), FakeConnection()
+    publish_over(first, second)
+    assert "COMMIT" in first.statements
     assert second.wrote_ledger()
 
 
 def test_tries_have_an_end_and_then_nothing_was_published() -> None:
-    waiting: Failing = {"UPDATE ANALYTICS.ETL_LOCK": LOCKED}
+    waiting: Failing = {TAKE: LOCKED}
     first, *others = [FakeConnection(waiting) for _ in range(PUBLISH_TRIES_MAX)]
     with pytest.raises(TransientError, match="^nothing was published: .*lock wait; run the date again"):
         publish_over(first, *others)

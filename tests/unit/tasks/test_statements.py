@@ -50,6 +50,7 @@ VALUES = {
     "files": "'clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet'",
     "lease_until": "NULL",
     "ordinal": "NULL",
+    "fresh_seconds": "10",
     "verb": "DELETE",
     "days": "14",
     "places": "?, ?",

@@ -73,6 +73,17 @@ def test_a_commit_without_an_answer_has_an_unknown_outcome_and_is_not_rolled_bac
     assert connection.statements == ["BEGIN TRANSACTION", "COMMIT"]
 
 
+def test_a_rollback_that_fails_leaves_the_session_lost() -> None:
+    connection = FakeConnection(ROLLBACK=snowflake_errors.ProgrammingError(msg="no right", errno=3001))
+    session = session_of(connection)
+    with pytest.raises(ValueError, match="bad"), session.transaction():
+        raise ValueError("bad")
+    assert session.is_lost
+    with pytest.raises(TransientError, match="is lost"):
+        session.query("DROP TABLE STAGING.CLEAN_000001")
+    assert connection.statements == ["BEGIN TRANSACTION", "ROLLBACK"]
+
+
 MERGE = "-- Guarantees: much.\nMERGE INTO SALES_FACT\nUSING STAGED"
 
 
@@ -154,13 +165,23 @@ def test_a_session_spells_out_what_it_relies_on_and_is_closed() -> None:
         assert not connection.closed
     assert connection.closed
     assert asked["session_parameters"] == {
-        "TIMEZONE": "UTC",
         "QUERY_TAG": "a tag",
-        "LOCK_TIMEOUT": 480,
+        "TIMEZONE": "UTC",
+        "LOCK_TIMEOUT": 1200,
         "STATEMENT_TIMEOUT_IN_SECONDS": 3600,
+        "ABORT_DETACHED_QUERY": True,
+        "TRANSACTION_ABORT_ON_ERROR": False,
         "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
         "ERROR_ON_NONDETERMINISTIC_MERGE": True,
+        "TIMESTAMP_INPUT_FORMAT": "AUTO",
+        "DATE_INPUT_FORMAT": "AUTO",
+        "USE_CACHED_RESULT": False,
+        "ROWS_PER_RESULTSET": 0,
     }
+    with open_session(connector(connect), "ETL_WH", "a tag") as session, session.again():
+        assert asked["autocommit"] is False
+    with open_session(connector(connect), "ETL_WH", "a tag"):
+        pass
     assert (asked["warehouse"], asked["autocommit"], asked["paramstyle"]) == ("ETL_WH", True, "qmark")
     assert asked["login_timeout"] == 30
     assert "network_timeout" not in asked, "the connector would end statements by it, too"

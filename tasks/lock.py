@@ -1,0 +1,84 @@
+"""The publish lock: one transaction at a time writes rows, and it sees all that others have committed before.
+
+Snowflake shows a session what was committed before it was opened; what is committed later it may show late
+(https://docs.snowflake.com/en/sql-reference/transactions, READ_CONSISTENCY_MODE). So who wants the lock waits for it in
+one session, leaves a token there and commits; a session that is opened then takes the lock if the token still stands.
+The lock belongs to the transaction that writes: who loses the one has lost the other.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import uuid4
+
+from tasks.errors import OutcomeUnknownError, SalesEtlError, TransientError
+from tasks.statements import render
+from tasks.stopwatch import Stopwatch, said_when_slow
+from tasks.warehouse import LOCK_TIMEOUT_S, Say, Session, say_nothing
+
+FRESH_S = 10
+"""So long others leave a token alone: to open a session takes a second or two."""
+POLL_S = 0.5
+"""Between two looks at a token of another."""
+TRIES_MAX = 20
+"""Tokens that one writes: each but the last was overwritten by another, who had waited too long."""
+WAIT_SAID_S = 10
+WAIT_LINE = (
+    "step=lock waiting for the publish lock, another run holds it; one whose client was killed loses it after 5 to 10 "
+    "minutes"
+)
+
+
+@contextmanager
+def lock_held(session: Session, run_number: int, say: Say = say_nothing) -> Iterator[Session]:
+    """A new session in a transaction that holds the lock and is committed at the end; `session`, in no transaction,
+    waits for it. `say` hears of a long wait.
+
+    Raises TransientError when the lock is not to be had, or when the transaction was ended from outside: nothing is
+    committed then. Raises OutcomeUnknownError when COMMIT gave no answer.
+    """
+    for _ in range(TRIES_MAX):
+        token, writing = _leave_token(session, say), None
+        try:
+            with session.again() as writing, writing.transaction():
+                if _take(writing, run_number, token):
+                    begun = writing.transaction_id()
+                    yield writing
+                    _refuse_other(begun, writing.transaction_id())
+                    return
+        except OutcomeUnknownError:
+            raise
+        except BaseException:
+            # Where the lock may still be held it would be waited for. Others wait until the token is no longer fresh.
+            if writing is None or not writing.is_lost:
+                with suppress(SalesEtlError):
+                    session.query(render("lock/clear_token"), [token])
+            raise
+    raise TransientError(f"the publish lock went to others {TRIES_MAX} times: run it again")
+
+
+def _leave_token(session: Session, say: Say) -> str:
+    """Waits while the lock is held, or another is about to take it."""
+    token, watch = uuid4().hex, Stopwatch()
+    statement = render("lock/write_token", fresh_seconds=f"{FRESH_S:d}")
+    with said_when_slow(say, WAIT_LINE, WAIT_SAID_S):
+        while not _rows_changed(session, statement, [token]):
+            if watch.seconds() > LOCK_TIMEOUT_S:
+                raise TransientError("the publish lock is wanted by others all the time: run it again")
+            time.sleep(POLL_S)
+    return token
+
+
+def _take(session: Session, run_number: int, token: str) -> bool:
+    return _rows_changed(session, render("lock/take"), [run_number, token])
+
+
+def _rows_changed(session: Session, statement: str, values: list[object]) -> bool:
+    ((rows, *_),) = session.query(statement, values)
+    return int(rows) > 0
+
+
+def _refuse_other(begun: str, ended: str) -> None:
+    """What follows the abort of a transaction stands in another one, without the lock."""
+    if begun != ended:
+        raise TransientError(f"transaction {begun} was ended from outside, and {ended} has not the lock: run it again")

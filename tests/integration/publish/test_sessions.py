@@ -1,0 +1,155 @@
+"""Sessions that do not show what others have committed since they were opened, and a long wait for the lock."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from contextvars import copy_context
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from tasks import warehouse
+from tasks.publish import publish_manifest
+from tasks.reconcile.deleted import mark
+from tasks.retention import old_rows
+from tasks.rollback import roll_back
+from tasks.warehouse import Session
+from tests.integration.conftest import World
+from tests.integration.proxy import Loss, proxy_to
+from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.statements import stepping_session
+
+
+@pytest.fixture(autouse=True)
+def _resent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warehouse, "RESEND_DELAYS_S", (0, 0, 0))
+
+
+MODE = "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = '{}'"
+IDLE_HOLDER_S = 8
+"""After which the stand-in of tests ends a transaction that blocks another and says nothing."""
+
+
+@pytest.fixture
+def old_session(world: World) -> Iterator[Session]:
+    """One that was opened before all that the test does, and shows nothing of it."""
+    world.sql(MODE.format("SESSION"))
+    try:
+        with world.session() as session:
+            yield session
+    finally:
+        world.sql(MODE.format("GLOBAL"))
+
+
+def sell(world: World, day: date, amount: str = "3.00") -> str:
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    key = f"session-{day}"
+    world.insert("EUROPE", {"sale_id": key, "sale_date": noon, "updated_at": noon, "total_amount": amount})
+    return key
+
+
+def rows(session: Session, day: date) -> int:
+    ((count,),) = session.query("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", [f"{day:%Y%m%d}"])
+    return int(count)
+
+
+def test_an_old_session_shows_nothing_of_what_others_commit_and_a_new_one_all_of_it(
+    world: World, day: date, tmp_path: Path, old_session: Session
+) -> None:
+    sell(world, day)
+    load(world, day, tmp_path, "EUROPE")
+    assert rows(old_session, day) == 0
+    with old_session.again() as new:
+        assert rows(new, day) == 1
+
+
+def test_a_run_that_was_overtaken_while_it_waited_leaves_the_table_alone(
+    world: World, day: date, tmp_path: Path, old_session: Session
+) -> None:
+    sell(world, day)
+    older = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    newer = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    publish_staged(world, newer)
+    publication = publish_manifest(old_session, older, world.session, print)
+    assert (publication.regions, publication.overtaken) == ((), ("EUROPE",))
+
+
+def test_a_newer_version_is_not_written_over_by_a_session_that_does_not_show_it(
+    world: World, day: date, tmp_path: Path, old_session: Session
+) -> None:
+    key = sell(world, day)
+    read_before = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
+    load(world, day, tmp_path, "EUROPE")
+    publish_manifest(old_session, read_before, world.session, print)
+    assert world.sql("SELECT TOTAL_AMOUNT::VARCHAR FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [("4.00",)]
+
+
+def test_a_lost_commit_is_asked_for_in_a_session_that_can_show_it(
+    world: World, day: date, tmp_path: Path, old_session: Session
+) -> None:
+    sell(world, day)
+    staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    with proxy_to(int(world.environment["SNOWFLAKE_PORT"])) as proxy:
+
+        def lose_commit(name: str) -> None:
+            if name == "COMMIT":
+                proxy.lose_next(Loss.ANSWER_FOR_GOOD)
+
+        with stepping_session(dict(world.environment), lose_commit, proxy.port) as session:
+            publication = publish_manifest(session, staged, lambda: nullcontext(old_session), print)
+    assert fates(publication) == {"EUROPE": {"inserted": 1}}
+    published = "SELECT COUNT(*) FROM ETL_BATCHES WHERE BATCH_ID = ? AND STATUS = 'PUBLISHED'"
+    assert world.sql(published, (f"{day:%Y%m%d}",)) == [(1,)]
+
+
+def test_a_rollback_finds_what_was_published_since_its_session_was_opened(
+    world: World, day: date, tmp_path: Path, old_session: Session
+) -> None:
+    sell(world, day)
+    load(world, day, tmp_path, "EUROPE")
+    rollback = roll_back(old_session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
+    assert rollback.difference is not None
+    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
+
+
+def test_marks_and_retention_are_told_by_a_new_session_too(world: World, old_session: Session) -> None:
+    before = world.sql("SELECT ORDINAL FROM ETL_LOCK")[0][0]
+    mark(old_session, "H20240101T000000Z", "by hand", [])
+    old_rows(old_session, days=10_000, dry_run=True)
+    assert world.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 2, None)]
+
+
+def test_a_publish_that_lasts_longer_than_an_idle_one_may_is_waited_for(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key = sell(world, day)
+    first = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
+    second = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    said: list[str] = []
+
+    def be_slow(name: str) -> None:
+        if name in ("publish/insert_undo", "publish/merge_sales_fact"):
+            time.sleep(0.7 * IDLE_HOLDER_S)
+
+    def publish_second() -> None:
+        with world.session() as session:
+            publish_manifest(session, second, world.session, said.append)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future[None]] = []
+
+        def start_second(name: str) -> None:
+            if name == "publish/overtaken" and not waiting:
+                waiting.append(pool.submit(copy_context().run, publish_second))
+            be_slow(name)
+
+        with stepping_session(dict(world.environment), start_second) as session:
+            publication = publish_manifest(session, first, world.session, print)
+        waiting[0].result()
+    assert fates(publication) == {"EUROPE": {"inserted": 1}}
+    assert any("waiting for the publish lock" in line for line in said)
+    assert world.sql("SELECT TOTAL_AMOUNT::VARCHAR FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [("4.00",)]
