@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import nullcontext
 
 from prefect import flow, get_run_logger, task
 
@@ -9,19 +10,24 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from flows.command_line import run
+from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
 from tasks.warehouse import open_session
+
+ROWS = "03_rows"
+"""The script that changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
 
 
 @task(name="run-setup-scripts", **RETRIES)
 def run_setup_scripts(scripts: list[str], values: dict[str, str], warehouse: str) -> None:
     """Runs files of `sql/setup/` one after the other."""
-    connector = SnowflakeHostConnector.load(names.WAREHOUSE)
+    connector, logger = SnowflakeHostConnector.load(names.WAREHOUSE), get_run_logger()
     with open_session(connector, warehouse, "retail-sales setup") as session:
         for script in scripts:
-            session.run_script(render(f"setup/{script}", **values))
-            get_run_logger().info("step=setup script=%s", script)
+            with lock_held(session, 0, logger.info) if script == ROWS else nullcontext(session) as running:
+                running.run_script(render(f"setup/{script}", **values))
+            logger.info("step=setup script=%s", script)
 
 
 @flow(name="setup-warehouse")
@@ -44,7 +50,7 @@ def setup_warehouse(load_role: str | None = None, storage_aws_role_arn: str | No
         "stage_integration": integration,
         "aws_role_arn": text_literal(storage_aws_role_arn or ""),
     }
-    scripts = ["01_account", "02_tables", "03_stage", "04_grants"]
+    scripts = ["01_account", "02_tables", ROWS, "04_stage", "05_grants"]
     if storage_aws_role_arn:
         scripts.insert(0, "00_storage_integration")
     run_setup_scripts(scripts, values, settings.snowflake_warehouse)

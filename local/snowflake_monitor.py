@@ -22,7 +22,8 @@ _SET_CONSISTENCY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _PARAMETERS = re.compile(
-    LEADING_COMMENTS + r"SHOW\s+PARAMETERS\s+LIKE\s+'(\w+)'\s+IN\s+ACCOUNT\s*$", re.IGNORECASE | re.DOTALL
+    LEADING_COMMENTS + r"SHOW\s+PARAMETERS\s+LIKE\s+'(\w+)'\s+IN\s+(?:ACCOUNT|SCHEMA\s+\w+)\s*$",
+    re.IGNORECASE | re.DOTALL,
 )
 
 

@@ -57,6 +57,7 @@ def warehouse_checks() -> list[Check]:
     return [
         Check(CONNECTION, _connect, MEND_CONNECTION, needs=(WAREHOUSE_VARIABLE,), time_limit_s=120),
         Check("warehouse clock", _compare_clock, needs=after),
+        Check("warehouse account", _look_at_account, "look at the parameters of the account", needs=after),
         *(
             Check(f"{'view' if name in VIEWS else 'table'} {name}", partial(_look_at_table, name, columns), needs=after)
             for name, columns in shown.items()
@@ -136,6 +137,29 @@ def _compare_clock() -> str:
         ((theirs,),) = session.query("SELECT CURRENT_TIMESTAMP()")
         answered_at = datetime.now(UTC)
     return compare_clocks(asked_at, theirs, answered_at, "the warehouse")
+
+
+def _look_at_account() -> str:
+    with _session() as session:
+        consistency = session.query("SHOW PARAMETERS LIKE 'READ_CONSISTENCY_MODE' IN ACCOUNT")
+        collation = session.query("SHOW PARAMETERS LIKE 'DEFAULT_DDL_COLLATION' IN SCHEMA ANALYTICS")
+    return describe_account(*(str(rows[0][1] or "") if rows else "" for rows in (consistency, collation)))
+
+
+def describe_account(consistency: str, collation: str) -> str:
+    """Says how soon a session shows what others commit. Raises SetupFaultError for a collation by which texts would be
+    compared."""
+    if collation:
+        raise SetupFaultError(
+            f"DEFAULT_DDL_COLLATION of schema ANALYTICS is {collation}, so that keys that differ may count as one: "
+            "ALTER SCHEMA ANALYTICS SET DEFAULT_DDL_COLLATION = '', and make the tables again that were made with it"
+        )
+    if consistency == "GLOBAL":
+        return "READ_CONSISTENCY_MODE is GLOBAL"
+    return (
+        f"READ_CONSISTENCY_MODE is {consistency or 'not told'}: a reader's open session may show a batch late. Loads do "
+        "not rest on it; ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN mends it for readers"
+    )
 
 
 def _look_at_table(name: str, expected: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 from expectations.tables import CLEAN_COLUMNS
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
 from tasks.setup_checks.sources import describe_overlap
-from tasks.setup_checks.warehouse import compare_columns, declared_tables
+from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account
 from tasks.statements import render
 
 NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)
@@ -68,3 +68,16 @@ def test_shared_keys_name_both_regions_and_an_example() -> None:
     with pytest.raises(SetupFaultError, match=r"US_EAST, EUROPE .* e\.g\. 2: .*prefix_keys"):
         describe_overlap(newest, {"US_EAST": ["2"], "EUROPE": []}, [])
     assert "not compared: EUROPE" in describe_overlap({"US_EAST": []}, {"US_EAST": []}, ["EUROPE"])
+
+
+def test_an_account_is_told_how_soon_its_sessions_show_what_others_commit() -> None:
+    assert describe_account("GLOBAL", "") == "READ_CONSISTENCY_MODE is GLOBAL"
+    told = describe_account("SESSION", "")
+    assert told.startswith("READ_CONSISTENCY_MODE is SESSION: ")
+    assert "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN" in told
+    assert "is not told" in describe_account("", "")
+
+
+def test_a_collation_that_compares_texts_otherwise_is_bad() -> None:
+    with pytest.raises(SetupFaultError, match="DEFAULT_DDL_COLLATION of schema ANALYTICS is en-ci"):
+        describe_account("GLOBAL", "en-ci")
