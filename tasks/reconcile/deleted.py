@@ -100,6 +100,7 @@ def mark_deleted(
             mark(session, batch_id, flow_run_id, whole)
         except OutcomeUnknownError as error:
             raise TransientError(str(error)) from error
-        ((marked,),) = session.query(render("reconcile/marked_by_batch"), [batch_id])
+        with session.again() as asking:
+            ((marked,),) = asking.query(render("reconcile/marked_by_batch"), [batch_id])
     logger.info("step=mark-deleted batch=%s sales=%d", batch_id, marked)
     return int(marked)

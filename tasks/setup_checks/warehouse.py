@@ -157,8 +157,8 @@ def describe_account(consistency: str, collation: str) -> str:
     if consistency == "GLOBAL":
         return "READ_CONSISTENCY_MODE is GLOBAL"
     return (
-        f"READ_CONSISTENCY_MODE is {consistency or 'not told'}: an open session of a reader may show a batch late. Loads "
-        "do not rest on it; ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN mends it for readers"
+        f"READ_CONSISTENCY_MODE is {consistency or 'not told'}: an open session of a reader may show a batch late. "
+        "Loads do not rest on it; for readers, ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN"
     )
 
 

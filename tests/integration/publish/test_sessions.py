@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.reconcile import reconcile
 from tasks import warehouse
 from tasks.publish import publish_manifest
 from tasks.reconcile.deleted import mark
@@ -120,6 +121,21 @@ def test_marks_and_retention_are_told_by_a_new_session_too(world: World, old_ses
     mark(old_session, "H20240101T000000Z", "by hand", [])
     old_rows(old_session, days=10_000, dry_run=True)
     assert world.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 2, None)]
+
+
+def test_whole_flows_of_such_an_account_miss_nothing(world: World, day: date, old_session: Session) -> None:
+    del old_session  # here for the mode that it sets
+    world.fill(day, rows=120, regions=("EUROPE",))
+    for inserted in (120, 0):
+        run = world.run(day, ["EUROPE"])
+        assert run.state.name == "Completed", run.state.message
+        assert run.region("EUROPE").inserted == inserted
+    world.change("EUROPE", f"DELETE FROM sales_transactions WHERE sale_date::date = '{day}' AND quantity = 1")
+    given = {"start_date": str(day), "end_date": str(day), "regions": ["EUROPE"], "heal_deleted": True}
+    marked = reconcile(**given, return_state=True).result().marked
+    assert marked > 0
+    gone = "SELECT COUNT(*) FROM SALES_FACT WHERE IS_DELETED AND SALE_DATE::DATE = ?"
+    assert world.sql(gone, (str(day),)) == [(marked,)]
 
 
 def test_a_publish_that_lasts_longer_than_an_idle_one_may_is_waited_for(
