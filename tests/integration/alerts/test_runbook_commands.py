@@ -11,7 +11,7 @@ from flows.setup_warehouse import setup_warehouse
 from tasks.alerts.book import new_entry
 from tasks.alerts.compose import AlertRequest
 from tasks.alerts.variable_book import VariableBook
-from tasks.errors import NeedsPersonError
+from tasks.errors import NeedsPersonError, TransientError
 from tests.integration.commands import here, run_command
 from tests.integration.conftest import World
 from tests.runbook import ABORT, COVERED, LOCK, STACK, read_commands
@@ -75,7 +75,7 @@ def test_who_holds_a_lock_is_seen_and_ended(world: World) -> None:
         world.sql(ABORT.format(transaction))
         assert world.sql("SHOW LOCKS IN ACCOUNT") == []
         world.sql("UPDATE ETL_LOCK SET RUN_NUMBER = RUN_NUMBER")
-        with pytest.raises(NeedsPersonError, match="The transaction was aborted"):
+        with pytest.raises(TransientError, match=f"Transaction {transaction} was aborted"):
             holder.query("COMMIT")
     with pytest.raises(NeedsPersonError, match=f"{transaction} is not running"):
         world.sql(ABORT.format(transaction))
