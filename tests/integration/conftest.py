@@ -136,7 +136,8 @@ class World:
         Other tests leave all of that on purpose.
         """
         for region in REGIONS:
-            self.change(region, "DELETE FROM sales_transactions WHERE updated_at IS NULL OR updated_at >= '2018-01-03'")
+            of_the_year = "updated_at >= '2017-01-01' AND updated_at < '2018-01-03'"
+            self.change(region, f"DELETE FROM sales_transactions WHERE ({of_the_year}) IS NOT TRUE")
         self.sql("DELETE FROM SALES_REJECTED WHERE RULES LIKE '%cross_region_sale_id%'")
         self.sql("DELETE FROM ETL_BATCHES WHERE STATUS IN ('STARTED', 'RENEWED')")
 
