@@ -2,6 +2,7 @@
 
 WAREHOUSE = "sales-warehouse"
 WAREHOUSE_CREDENTIALS = "sales-warehouse"
+WAREHOUSE_ADMIN = "sales-warehouse-admin"
 STAGING_BUCKET = "sales-staging"
 STAGING_CREDENTIALS = "sales-staging"
 TOKEN_KEY = "sales-token-key"

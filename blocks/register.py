@@ -6,7 +6,8 @@
 | `PG_CONNECT_TIMEOUT_S` | how long it may take to connect (10) |
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION`, `S3_ENDPOINT_URL` | AwsCredentials block |
 | `S3_STAGING_BUCKET` | S3Bucket block, variable `s3_staging_bucket` |
-| `SNOWFLAKE_ACCOUNT`, `SNOWFLAKE_USER`, `SNOWFLAKE_PASSWORD` or `SNOWFLAKE_PRIVATE_KEY_PATH`, `SNOWFLAKE_ROLE` | SnowflakeCredentials block |
+| `SNOWFLAKE_ACCOUNT`, `SNOWFLAKE_USER`, `SNOWFLAKE_ROLE`, and `SNOWFLAKE_PASSWORD` or `SNOWFLAKE_PRIVATE_KEY_PATH` with `SNOWFLAKE_PRIVATE_KEY_PASSPHRASE` | SnowflakeCredentials block |
+| the same with `SNOWFLAKE_ADMIN_` instead of `SNOWFLAKE_`, but for the account | SnowflakeCredentials and SnowflakeHostConnector block of who sets up; none without a user |
 | `SNOWFLAKE_DATABASE`, `SNOWFLAKE_WAREHOUSE`, `SNOWFLAKE_HOST`, `SNOWFLAKE_PORT`, `SNOWFLAKE_PROTOCOL` | SnowflakeHostConnector block |
 | `PII_TOKEN_KEY` | Secret block with the key of the tokens |
 | `SMTP_HOST`, `SMTP_PORT`, `SMTP_USER`, `SMTP_PASSWORD`, `SMTP_TYPE` | EmailServerCredentials block; none without a host |
@@ -96,19 +97,16 @@ def storage_blocks(environment: Environment) -> tuple[AwsCredentials, S3Bucket]:
     return credentials, S3Bucket(bucket_name=bucket, credentials=credentials)
 
 
-def warehouse_blocks(environment: Environment) -> tuple[SnowflakeCredentials, SnowflakeHostConnector]:
-    """Credentials and connector of the warehouse: password or private key; host only where one is named."""
-    key_path = environment.get("SNOWFLAKE_PRIVATE_KEY_PATH")
-    secret: dict[str, Any] = (
-        {"private_key_path": key_path, "authenticator": "snowflake_jwt"}
-        if key_path
-        else {"password": required(environment, "SNOWFLAKE_PASSWORD", "a password, or set SNOWFLAKE_PRIVATE_KEY_PATH")}
-    )
+def warehouse_blocks(
+    environment: Environment, prefix: str = "SNOWFLAKE_"
+) -> tuple[SnowflakeCredentials, SnowflakeHostConnector]:
+    """Credentials and connector of the warehouse: password or private key; host only where one is named. `prefix` is
+    that of the variables of the user."""
     credentials = SnowflakeCredentials(
         account=required(environment, "SNOWFLAKE_ACCOUNT", "nh12345.us-east-2.aws"),
-        user=required(environment, "SNOWFLAKE_USER", "the user that loads"),
-        role=environment.get("SNOWFLAKE_ROLE") or None,
-        **secret,
+        user=required(environment, f"{prefix}USER", "the user that loads"),
+        role=environment.get(f"{prefix}ROLE") or None,
+        **_snowflake_secret(environment, prefix),
     )
     connector = SnowflakeHostConnector(
         credentials=credentials,
@@ -120,6 +118,24 @@ def warehouse_blocks(environment: Environment) -> tuple[SnowflakeCredentials, Sn
         protocol=environment.get("SNOWFLAKE_PROTOCOL") or "https",
     )
     return credentials, connector
+
+
+def _snowflake_secret(environment: Environment, prefix: str) -> dict[str, Any]:
+    """Password or private key. The key is read where a flow connects, which may be another machine."""
+    path = environment.get(f"{prefix}PRIVATE_KEY_PATH")
+    if not path:
+        form = f"a password, or set {prefix}PRIVATE_KEY_PATH"
+        return {"password": required(environment, f"{prefix}PASSWORD", form)}
+    passphrase = environment.get(f"{prefix}PRIVATE_KEY_PASSPHRASE")
+    secret = {"private_key_passphrase": passphrase} if passphrase else {}
+    return {"private_key_path": path, "authenticator": "snowflake_jwt", **secret}
+
+
+def admin_blocks(environment: Environment) -> dict[str, list[Block]]:
+    """Who sets up the warehouse, where the environment names one: the loads need none of its rights."""
+    if not environment.get("SNOWFLAKE_ADMIN_USER"):
+        return {}
+    return {names.WAREHOUSE_ADMIN: list(warehouse_blocks(environment, "SNOWFLAKE_ADMIN_"))}
 
 
 def token_key_block(environment: Environment) -> Secret:
@@ -154,6 +170,7 @@ def blocks_from(environment: Environment) -> dict[str, list[Block]]:
         **{region.block: [database_block(environment, code)] for code, region in REGIONS.items()},
         names.STAGING_BUCKET: [aws, bucket],
         names.WAREHOUSE: [snowflake, connector],
+        **admin_blocks(environment),
         names.TOKEN_KEY: [token_key_block(environment)],
         **mail_blocks(environment),
     }

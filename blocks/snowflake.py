@@ -1,10 +1,17 @@
 """The connector block of the warehouse: Prefect's own, plus a host."""
 
+from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prefect_snowflake import SnowflakeConnector
 from pydantic.v1 import Field
 from snowflake.connector import SnowflakeConnection
+
+
+class UnusableKeyError(Exception):
+    """Raised when the private key of the credentials cannot be read or opened; names the file and what to do."""
 
 
 class SnowflakeHostConnector(SnowflakeConnector):
@@ -30,7 +37,11 @@ class SnowflakeHostConnector(SnowflakeConnector):
     protocol: str = Field(default="https", description="https; http only for a server on this machine.")
 
     def connect(self, **connect_kwargs: Any) -> SnowflakeConnection:
-        """A new connection to the block's database and schema, not shared and not kept by the block."""
+        """A new connection to the block's database and schema, not shared and not kept by the block.
+
+        Raises UnusableKeyError for a private key that cannot be read.
+        """
+        self._check_key()
         address = {"host": self.host, "port": self.port} if self.host else {}
         settings = {
             "database": self.database,
@@ -41,6 +52,22 @@ class SnowflakeHostConnector(SnowflakeConnector):
             "platform_detection_timeout_seconds": 0.0,
         }
         return self.credentials.get_client(**{**settings, **address, **connect_kwargs})
+
+    def _check_key(self) -> None:
+        path, secret = self.credentials.private_key_path, self.credentials.private_key_passphrase
+        if path is None:
+            return
+        passphrase = secret.get_secret_value().encode() if secret else None
+        try:
+            load_pem_private_key(Path(path).read_bytes(), passphrase)
+        except OSError as error:
+            raise UnusableKeyError(f"private key {path} cannot be read: {error.strerror}") from None
+        except (TypeError, ValueError, UnsupportedAlgorithm):
+            how = "with this passphrase" if passphrase else "without a passphrase"
+            raise UnusableKeyError(
+                f"private key {path} cannot be opened {how}: give a key in PEM, with its passphrase where it has one "
+                "(SNOWFLAKE_PRIVATE_KEY_PASSPHRASE), and register again"
+            ) from None
 
     def get_connection(self, **connect_kwargs: Any) -> SnowflakeConnection:
         """The block's own connection, opened when first asked for."""

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from prefect import flow, get_run_logger, task
@@ -10,56 +11,118 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from flows.command_line import run
+from tasks.errors import NeedsPersonError
 from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
-from tasks.warehouse import open_session
+from tasks.warehouse import Say, Session, open_session
+from tasks.warehouse_roles import (
+    ANALYST_COMMENT,
+    ANALYST_ROLE,
+    EARLIER_ANALYST_ROLE,
+    check_role,
+    refuse_adoption,
+)
 
-ROWS = "03_rows"
-"""The script that changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
+TABLES, ROWS = "02_tables", "03_rows"
+"""ROWS changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
+REVOKE_ANALYSTS = "06_revoke_analysts"
+SCRIPTS = ("01_account", TABLES, ROWS, "04_stage", "05_revoke_load", REVOKE_ANALYSTS, "07_grants")
+
+
+def administrators_block() -> str:
+    """The block of who sets up; that of the loads where no administrator is registered."""
+    try:
+        SnowflakeHostConnector.load(names.WAREHOUSE_ADMIN)
+    except ValueError:
+        return names.WAREHOUSE
+    return names.WAREHOUSE_ADMIN
+
+
+def comments_of_roles(session: Session, name: str) -> list[str]:
+    """The comments of the roles of a name: one, or none when there is no such role."""
+    return [str(row[-1]) for row in session.query(f"SHOW ROLES LIKE {text_literal(name)}")]
+
+
+def refuse_living_runs(session: Session) -> None:
+    """Raises NeedsPersonError naming the runs that go on: what they use is about to change."""
+    known = (
+        "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'ANALYTICS' AND TABLE_NAME = 'ETL_BATCHES'"
+    )
+    if session.query(known) == [(0,)]:
+        return
+    leases = session.query(render("ledger/open_leases"))
+    living = sorted({str(flow_run_id) for flow_run_id, _, _, _, is_live, is_open in leases if is_live and is_open})
+    if living:
+        raise NeedsPersonError(f"runs go on: {', '.join(living)}: set up again when they have ended")
+
+
+def set_up(
+    session: Session, scripts: Sequence[str], values: Mapping[str, str], adopt_analyst_role: bool, say: Say
+) -> None:
+    """Runs files of `sql/setup/` one after the other. May end anywhere and be repeated.
+
+    Raises ValueError for a role that is not to be adopted, NeedsPersonError while a run goes on.
+    """
+    refuse_adoption(values["analyst_role"], comments_of_roles(session, values["analyst_role"]), adopt_analyst_role)
+    for script in scripts:
+        if script == TABLES:
+            refuse_living_runs(session)
+        with lock_held(session, 0, say) if script == ROWS else nullcontext(session) as running:
+            running.run_script(render(f"setup/{script}", **values))
+        say(f"step=setup script={script}")
+    if ANALYST_COMMENT in comments_of_roles(session, EARLIER_ANALYST_ROLE):
+        session.run_script(render(f"setup/{REVOKE_ANALYSTS}", **{**values, "analyst_role": EARLIER_ANALYST_ROLE}))
 
 
 @task(name="run-setup-scripts", **RETRIES)
-def run_setup_scripts(scripts: list[str], values: dict[str, str], warehouse: str) -> None:
-    """Runs files of `sql/setup/` one after the other."""
-    connector, logger = SnowflakeHostConnector.load(names.WAREHOUSE), get_run_logger()
+def run_setup_scripts(
+    scripts: list[str], values: dict[str, str], admin_block: str, warehouse: str, adopt_analyst_role: bool
+) -> None:
+    """Sets up as the administrator."""
+    connector = SnowflakeHostConnector.load(admin_block)
     with open_session(connector, warehouse, "retail-sales setup") as session:
-        for script in scripts:
-            with lock_held(session, 0, logger.info) if script == ROWS else nullcontext(session) as running:
-                running.run_script(render(f"setup/{script}", **values))
-            logger.info("step=setup script=%s", script)
+        set_up(session, scripts, values, adopt_analyst_role, get_run_logger().info)
 
 
 @flow(name="setup-warehouse")
-def setup_warehouse(load_role: str | None = None, storage_aws_role_arn: str | None = None) -> None:
-    """Creates what is missing in Snowflake; views and the stage are replaced, tables and their rows stay.
+def setup_warehouse(
+    load_role: str | None = None,
+    analyst_role: str = ANALYST_ROLE,
+    adopt_analyst_role: bool = False,
+    storage_aws_role_arn: str | None = None,
+) -> None:
+    """Creates what is missing in Snowflake and gives the rights; tables and their rows stay, and so do other people's
+    grants. Connects by block `snowflake-host-connector/sales-warehouse-admin`, without one by that of the loads.
 
     Args:
-        load_role: Role that the loads will have, created when it is missing. Empty: that of the warehouse block.
-        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket, to be given each time. Empty: the
-            stage has no storage integration.
+        load_role: Role that the loads have, created when it is missing. Empty: that of the warehouse block.
+        analyst_role: Role that may read the sales, and nothing else; created when it is missing.
+        adopt_analyst_role: Take a role of this name that exists already, with all who have it.
+        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps the storage
+            integration that it has.
     """
     settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)
-    stage_url = text_literal(f"s3://{settings.s3_staging_bucket}/")
-    integration = "STORAGE_INTEGRATION = RETAIL_SALES_S3" if storage_aws_role_arn else ""
     values = {
         "warehouse": settings.snowflake_warehouse,
         "database": connector.database,
-        "role": load_role or connector.credentials.role or "PUBLIC",
-        "stage_url": stage_url,
-        "stage_integration": integration,
+        "role": check_role(load_role or connector.credentials.role, "the loads"),
+        "analyst_role": check_role(analyst_role, "the analysts"),
+        "analyst_comment": text_literal(ANALYST_COMMENT),
+        "stage_url": text_literal(f"s3://{settings.s3_staging_bucket}/"),
+        "stage_integration": "STORAGE_INTEGRATION = RETAIL_SALES_S3" if storage_aws_role_arn else "",
         "aws_role_arn": text_literal(storage_aws_role_arn or ""),
     }
-    scripts = ["01_account", "02_tables", ROWS, "04_stage", "05_grants"]
-    if storage_aws_role_arn:
-        scripts.insert(0, "00_storage_integration")
-    run_setup_scripts(scripts, values, settings.snowflake_warehouse)
+    scripts = [*(["00_storage_integration"] if storage_aws_role_arn else []), *SCRIPTS]
+    run_setup_scripts(scripts, values, administrators_block(), settings.snowflake_warehouse, adopt_analyst_role)
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
     """The command line as parameters."""
     parser = argparse.ArgumentParser(prog="python -m flows.setup_warehouse", allow_abbrev=False)
     parser.add_argument("load_role", nargs="?", help="role of the loads; none: that of the warehouse block")
+    parser.add_argument("--analyst-role", default=ANALYST_ROLE, help="role that may read the sales")
+    parser.add_argument("--adopt-analyst-role", action="store_true", help="take such a role that exists already")
     parser.add_argument("--storage-aws-role-arn", metavar="ARN", help="AWS role by which Snowflake reads the bucket")
     return parser.parse_args(arguments)
 

@@ -70,6 +70,11 @@ _NONDETERMINISTIC_UPDATE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_ALTER_STAGE = re.compile(
+    LEADING_COMMENTS + r"ALTER\s+STAGE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)\.(\w+)\s+SET\s+URL\s*=\s*'([^']*)'",
+    re.IGNORECASE | re.DOTALL,
+)
+
 STATEMENTS_KEPT_MAX = 200
 """Parsed statements that are remembered: each is asked for three times, and clients repeat themselves."""
 LOCK_TIMEOUT_S = 43_200
@@ -140,6 +145,8 @@ def parse(command: str) -> Expr:
     """Parse a statement of Snowflake's, as the stand-in is to understand it; for reading, as it is kept."""
     if any(ignored.match(command) for ignored in (_LACKED, _LOCK_TIMEOUT, _NONDETERMINISTIC_UPDATE)):
         return transforms.SUCCESS_NOP.copy()
+    if stage := _ALTER_STAGE.match(command):
+        return _set_url(*stage.groups())
     try:
         statement = dialect.parse_one(command)
     except TokenError as error:
@@ -174,6 +181,13 @@ def parse(command: str) -> Expr:
 def parse_to_change(command: str) -> Expr:
     """Parse a statement, for one who rewrites it."""
     return parse(command).copy()
+
+
+def _set_url(schema: str, stage: str, url: str) -> Expr:
+    """ALTER STAGE ... SET URL, which fakesnow lacks, in the table in which it keeps stages."""
+    stages = "_fs_global._fs_information_schema._fs_stages"
+    where = f"upper(schema_name) = '{schema.upper()}' AND upper(name) = '{stage.upper()}'"
+    return dialect.parse_one(f"UPDATE {stages} SET url = '{url}' WHERE {where}")
 
 
 def _understand(option: exp.CopyParameter) -> None:

@@ -1,5 +1,5 @@
-"""How one looks at sessions: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION, CURRENT_TRANSACTION, and the
-parameters of the account."""
+"""What one asks about sessions and their account: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION,
+CURRENT_TRANSACTION, SHOW ROLES, and the parameters of the account."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -27,6 +27,17 @@ _PARAMETERS = re.compile(
 )
 
 
+_CREATE_ROLE = re.compile(
+    LEADING_COMMENTS + r"CREATE\s+ROLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(\w+)(?:\s+COMMENT\s*=\s*'([^']*)')?",
+    re.IGNORECASE | re.DOTALL,
+)
+_DROP_ROLE = re.compile(LEADING_COMMENTS + r"DROP\s+ROLE\s+(?:IF\s+EXISTS\s+)?(\w+)", re.IGNORECASE | re.DOTALL)
+_SHOW_ROLES = re.compile(LEADING_COMMENTS + r"SHOW\s+ROLES\s+LIKE\s+'(\w+)'\s*$", re.IGNORECASE | re.DOTALL)
+
+ROLES: dict[str, str] = {}
+"""Roles with their comments; forgotten when the stand-in ends. They have no rights here."""
+
+
 class OpenTransaction(Protocol):
     """A session with a transaction. `transaction_id` is the time of its begin in nanoseconds since 1970."""
 
@@ -47,6 +58,14 @@ def read_consistency_in(command: str) -> str | None:
     return setting[1].upper() if setting else None
 
 
+def keep_roles(command: str) -> None:
+    """Notes the role that a statement makes, if there is none of its name, or drops."""
+    if made := _CREATE_ROLE.match(command):
+        ROLES.setdefault(made[1].upper(), made[2] or "")
+    if dropped := _DROP_ROLE.match(command):
+        ROLES.pop(dropped[1].upper(), None)
+
+
 def answer_to(command: str, sessions: Iterable[OpenTransaction], own: OpenTransaction) -> str | None:
     """The SELECT that answers a command that looks at sessions; None for any other statement. `own` is the session that
     asks."""
@@ -54,6 +73,8 @@ def answer_to(command: str, sessions: Iterable[OpenTransaction], own: OpenTransa
         return f"SELECT '{own.transaction_id}'::VARCHAR AS id" if own.in_transaction else "SELECT NULL::VARCHAR AS id"
     if parameter := _PARAMETERS.match(command):
         return _parameter(parameter[1].upper(), own.read_consistency)
+    if roles := _SHOW_ROLES.match(command):
+        return _select(("name", "comment"), [(n, c) for n, c in ROLES.items() if n == roles[1].upper()])
     if _SET_CONSISTENCY.match(command):
         return "SELECT 'Statement executed successfully.' AS status"
     open_ones = [session for session in sessions if session.in_transaction]

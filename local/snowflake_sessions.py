@@ -36,7 +36,7 @@ from local.snowflake_dialect import (
     parse,
     target_of,
 )
-from local.snowflake_monitor import answer_to, read_consistency_in
+from local.snowflake_monitor import answer_to, keep_roles, read_consistency_in
 from local.snowflake_rewriting import Rewriting
 
 IDLE_HOLDER_S = float(os.environ.get("SNOWFLAKE_IDLE_HOLDER_S", "300"))
@@ -390,6 +390,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
         session.refuse_if_closed()
         if (mode := read_consistency_in(command)) is not None:
             Session.read_consistency = mode
+        keep_roles(command)
         command = answer_to(command, session.everyone(), session) or command
         statement = parse(command)
         if not isinstance(statement, exp.Rollback):

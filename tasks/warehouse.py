@@ -8,7 +8,7 @@ from typing import Any
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error as SnowflakeError
 
-from blocks.snowflake import SnowflakeHostConnector
+from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
 
 LOGIN_TIMEOUT_S = 30
@@ -146,6 +146,8 @@ def _resending(where: str, say: Say) -> Callable[[], Iterator[int]]:
 def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> SnowflakeConnection:
     try:
         return connector.connect(**settings)
+    except UnusableKeyError as error:
+        raise NeedsPersonError(f"warehouse {where}: {error}") from None
     except SnowflakeError as error:
         kind = TransientError if may_pass(error) else NeedsPersonError
         raise kind(

@@ -214,7 +214,7 @@ def _create() -> str:
 @contextmanager
 def _probe_table(session: Session) -> Iterator[str]:
     table = f"STAGING.PROBE_{uuid4().hex.upper()}"
-    mend = f"GRANT ALL ON SCHEMA STAGING to the role, or {SETUP}"
+    mend = f"GRANT USAGE, CREATE TABLE ON SCHEMA STAGING to the role, or {SETUP}"
     _say_how_to_mend(session, f"CREATE TRANSIENT TABLE {table} (N NUMBER(18,0))", mend)
     try:
         yield table

@@ -176,7 +176,7 @@ ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
 
 -- A lease may be renewed once more when a run has published and looks again: its end counts. The times of two rows do not
 -- tell which came first.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST AS
+CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST COPY GRANTS AS
 SELECT *
 FROM ANALYTICS.ETL_BATCHES
 QUALIFY ROW_NUMBER() OVER (
@@ -190,7 +190,7 @@ QUALIFY ROW_NUMBER() OVER (
 ) = 1;
 
 -- What the fact table shows of each batch and region. A run that failed, or left the region out, changed nothing.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS
+CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_IN_PRODUCTION COPY GRANTS AS
 SELECT *
 FROM (
     SELECT *

@@ -2,11 +2,22 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
-from flows.setup_warehouse import setup_warehouse
+import pytest
+from prefect.states import State
+from prefect_snowflake import SnowflakeCredentials
+
+from blocks import names
+from blocks.register import warehouse_blocks
+from blocks.snowflake import SnowflakeHostConnector
+from flows.setup_warehouse import SCRIPTS, set_up, setup_warehouse
+from tasks.ledger import record_failure
 from tasks.rollback import roll_back
 from tests.integration.conftest import World
-from tests.integration.publish.harness import fates, load
+from tests.integration.publish.harness import begin, fates, load
+from tests.integration.publish.statements import stepping_session
+from tests.unit.tasks.test_statements import VALUES
 
 ADDED = {
     "ETL_BATCHES": ("SNAPSHOT_AT", "ORDINAL"),
@@ -16,6 +27,13 @@ ADDED = {
 """Columns that came after the first version."""
 
 
+@pytest.fixture
+def quiet(world: World) -> World:
+    """No run is alive."""
+    world.tidy()
+    return world
+
+
 def sell(world: World, day: date, amount: str) -> str:
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     key = f"setup-{day}"
@@ -23,33 +41,134 @@ def sell(world: World, day: date, amount: str) -> str:
     return key
 
 
-def test_what_an_earlier_version_has_loaded_goes_on(world: World, day: date, tmp_path: Path) -> None:
-    key = sell(world, day, "3.00")
-    load(world, day, tmp_path, "EUROPE")
+def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp_path: Path) -> None:
+    key = sell(quiet, day, "3.00")
+    load(quiet, day, tmp_path, "EUROPE")
     for table, columns in ADDED.items():
         for column in columns:
-            world.sql(f"ALTER TABLE ANALYTICS.{table} DROP COLUMN {column}")
+            quiet.sql(f"ALTER TABLE ANALYTICS.{table} DROP COLUMN {column}")
     setup_warehouse()
 
     shown = "SELECT STATUS, ORDINAL FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?"
-    assert world.sql(shown, (f"{day:%Y%m%d}",)) == [("PUBLISHED", None)]
-    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
-    assert fates(load(world, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
-    ((status, ordinal),) = world.sql(shown, (f"{day:%Y%m%d}",))
+    assert quiet.sql(shown, (f"{day:%Y%m%d}",)) == [("PUBLISHED", None)]
+    quiet.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
+    assert fates(load(quiet, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
+    ((status, ordinal),) = quiet.sql(shown, (f"{day:%Y%m%d}",))
     assert (status, ordinal is None) == ("PUBLISHED", False)
     # Entries of before, which have no number, are put back together with those of after.
-    with world.session() as session:
+    with quiet.session() as session:
         rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
     assert rollback.difference is not None
     assert len(rollback.difference.runs) == 2
-    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(0,)]
+    assert quiet.sql("SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(0,)]
 
 
-def test_rows_are_filled_in_under_the_lock(world: World, day: date, tmp_path: Path) -> None:
-    key = sell(world, day, "3.00")
-    load(world, day, tmp_path, "EUROPE")
-    world.sql("UPDATE SALES_FACT SET IS_DELETED = NULL WHERE SALE_ID = ?", (key,))
-    ((before,),) = world.sql("SELECT ORDINAL FROM ETL_LOCK")
+def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Path) -> None:
+    key = sell(quiet, day, "3.00")
+    load(quiet, day, tmp_path, "EUROPE")
+    quiet.sql("UPDATE SALES_FACT SET IS_DELETED = NULL WHERE SALE_ID = ?", (key,))
+    ((before,),) = quiet.sql("SELECT ORDINAL FROM ETL_LOCK")
     setup_warehouse()
-    assert world.sql("SELECT IS_DELETED FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(False,)]
-    assert world.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 1, None)]
+    assert quiet.sql("SELECT IS_DELETED FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(False,)]
+    assert quiet.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 1, None)]
+
+
+# Roles and rights
+
+
+def fails(**parameters: Any) -> str:
+    """What set-up says that fails."""
+    state: State = setup_warehouse(**parameters, return_state=True)
+    assert state.is_failed()
+    return str(state.message)
+
+
+def test_a_role_of_snowflake_itself_gets_no_rights(quiet: World) -> None:
+    assert "role PUBLIC of the loads is one of Snowflake's own" in fails(load_role="PUBLIC")
+    assert "role SYSADMIN of the analysts is one of Snowflake's own" in fails(analyst_role="SYSADMIN")
+
+
+def test_a_role_of_others_is_adopted_when_it_is_said(quiet: World) -> None:
+    quiet.sql("CREATE ROLE AUDITORS COMMENT = 'of the auditors'")
+    assert "role AUDITORS exists, and who has it would read the sales" in fails(analyst_role="auditors")
+    assert setup_warehouse(analyst_role="auditors", adopt_analyst_role=True, return_state=True).is_completed()
+    quiet.sql("DROP ROLE AUDITORS")
+
+
+def test_set_up_waits_for_no_run_and_disturbs_none(quiet: World, day: date) -> None:
+    attempt = begin(quiet, day, "EUROPE")
+    assert f"runs go on: {attempt.flow_run_id}" in fails()
+    with quiet.session() as session:
+        record_failure(session, attempt.flow_run_id, "a trial")
+    assert setup_warehouse(return_state=True).is_completed()
+
+
+def test_set_up_is_done_by_who_is_registered_for_it(quiet: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = {"SNOWFLAKE_ADMIN_USER": "boss", "SNOWFLAKE_ADMIN_PASSWORD": "any", "SNOWFLAKE_ADMIN_ROLE": "ACCOUNTADMIN"}
+    credentials, connector = warehouse_blocks({**quiet.environment, **admin}, "SNOWFLAKE_ADMIN_")
+    credentials.save(names.WAREHOUSE_ADMIN, overwrite=True)
+    connector.save(names.WAREHOUSE_ADMIN, overwrite=True)
+    users: list[tuple[str, str | None]] = []
+    connect = SnowflakeHostConnector.connect
+
+    def note_user(block: SnowflakeHostConnector, **settings: Any) -> Any:
+        users.append((block.credentials.user, block.credentials.role))
+        return connect(block, **settings)
+
+    monkeypatch.setattr(SnowflakeHostConnector, "connect", note_user)
+    try:
+        assert setup_warehouse(return_state=True).is_completed()
+    finally:
+        SnowflakeHostConnector.delete(names.WAREHOUSE_ADMIN)
+        SnowflakeCredentials.delete(names.WAREHOUSE_ADMIN)
+    assert set(users) == {("boss", "ACCOUNTADMIN")}
+
+
+# Ended anywhere and repeated
+
+
+class EndedError(Exception):
+    """Raised in the place of a statement."""
+
+
+def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: date, tmp_path: Path) -> None:
+    sell(quiet, day, "3.00")
+    load(quiet, day, tmp_path, "EUROPE")
+    setup_warehouse()
+    before = tables(quiet)
+    sent = count_statements(quiet, None)
+    assert sent > 40
+    for last in range(sent):
+        with pytest.raises(EndedError):
+            count_statements(quiet, last)
+    assert count_statements(quiet, None) == sent
+    assert tables(quiet) == before
+    assert fates(load(quiet, day, tmp_path, "EUROPE")) == {"EUROPE": {"unchanged": 1}}
+
+
+def tables(world: World) -> list[tuple[Any, ...]]:
+    """How many rows and columns each table has, and where the stage points."""
+    counted = []
+    for name in ("SALES_FACT", "SALES_FACT_UNDO", "SALES_REJECTED", "SALES_REJECTED_UNDO", "ETL_BATCHES"):
+        columns = len(world.sql(f"DESCRIBE TABLE ANALYTICS.{name}"))
+        counted.append((name, columns, *world.sql(f"SELECT COUNT(*) FROM {name}")[0]))
+    return [*counted, *((row[1], row[4]) for row in world.sql("SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING"))]
+
+
+def count_statements(world: World, last: int | None) -> int:
+    """Sets up with a session that ends before its statement number `last`, from 0 on; answers how many were sent."""
+    sent: list[str] = []
+
+    def before(name: str) -> None:
+        if len(sent) == last:
+            raise EndedError(name)
+        sent.append(name)
+
+    values = {
+        **VALUES,
+        "stage_url": "'s3://retail-sales-staging/'",
+        "stage_integration": "",
+    }
+    with stepping_session(dict(world.environment), before) as session:
+        set_up(session, SCRIPTS, values, False, print)
+    return len(sent)

@@ -674,6 +674,22 @@ def test_an_object_loses_keys_and_no_others_and_a_null_in_json_is_not_null(sessi
     assert run(session, f"SELECT {values}") == [('"x"', "null", None)]
 
 
+def test_a_role_is_known_by_its_comment_until_it_is_dropped(session: SnowflakeConnection, table: str) -> None:
+    for comment in ("mine", "another's"):
+        run(session, f"CREATE ROLE IF NOT EXISTS {table} COMMENT = '{comment.replace(chr(39), '')}'")
+    assert run(session, f"SHOW ROLES LIKE '{table}'") == [(table, "mine")]
+    run(session, f"DROP ROLE {table}")
+    assert run(session, f"SHOW ROLES LIKE '{table}'") == []
+
+
+def test_a_stage_is_pointed_at_another_place(stand_in: StandIn, session: SnowflakeConnection, table: str) -> None:
+    stand_in.put(f"{table}/there/1.csv", "3,30\n")
+    run(session, f"CREATE STAGE {table}_STAGE URL = 's3://{STAGING_BUCKET}/{table}/here/'")
+    run(session, f"ALTER STAGE ANALYTICS.{table}_STAGE SET URL = 's3://{STAGING_BUCKET}/{table}/there/'")
+    run(session, f"COPY INTO {table} FROM @{table}_STAGE FILES = ('1.csv')")
+    assert rows(session, table) == [(1, 10), (2, 20), (3, 30)]
+
+
 @pytest.mark.parametrize("setting", ["LOCK_TIMEOUT = 480", "TIMEZONE = 'UTC'", "QUERY_TAG = 'sales'"])
 def test_session_settings_are_accepted_inside_a_transaction(
     session: SnowflakeConnection, table: str, setting: str

@@ -11,6 +11,7 @@ import pytest
 from prefect.blocks.core import Block
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.variables import Variable
+from prefect_snowflake import SnowflakeCredentials
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import names, register
@@ -126,6 +127,24 @@ def test_a_bad_setting_is_named_without_its_secret(name: str, value: str) -> Non
         blocks_from(without(**{name: value}))
     assert name in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_who_sets_up_is_another_user_with_another_role_where_one_is_named() -> None:
+    assert names.WAREHOUSE_ADMIN not in blocks_from(ENVIRONMENT)
+    admin = {"SNOWFLAKE_ADMIN_USER": "boss", "SNOWFLAKE_ADMIN_ROLE": "ACCOUNTADMIN"}
+    key = {"SNOWFLAKE_ADMIN_PRIVATE_KEY_PATH": "/admin.p8", "SNOWFLAKE_ADMIN_PRIVATE_KEY_PASSPHRASE": "geheim"}
+    blocks = blocks_from(without(**admin, **key))
+    for name, user in ((names.WAREHOUSE, ENVIRONMENT["SNOWFLAKE_USER"]), (names.WAREHOUSE_ADMIN, "boss")):
+        credentials, connector = blocks[name]
+        assert isinstance(credentials, SnowflakeCredentials)
+        assert isinstance(connector, SnowflakeHostConnector)
+        assert (credentials.user, connector.credentials.user) == (user, user)
+        assert (credentials.account, connector.database) == ("account", ENVIRONMENT["SNOWFLAKE_DATABASE"])
+    assert isinstance(credentials, SnowflakeCredentials)
+    assert credentials.private_key_passphrase is not None
+    assert credentials.private_key_passphrase.get_secret_value() == "geheim"
+    with pytest.raises(MissingSettingError, match="SNOWFLAKE_ADMIN_PASSWORD is not set"):
+        blocks_from(without(**admin))
 
 
 def test_only_variables_that_the_environment_names_are_set() -> None:

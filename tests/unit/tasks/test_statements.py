@@ -82,6 +82,8 @@ VALUES = {
     "warehouse": "ETL_WH",
     "database": "RETAIL",
     "role": "ETL_ROLE",
+    "analyst_role": "SALES_ANALYST",
+    "analyst_comment": "'Reads the published sales'",
     "stage_url": "'s3://bucket/'",
     "stage_integration": "STORAGE_INTEGRATION = RETAIL_SALES_S3",
     "aws_role_arn": "'arn:aws:iam::1:role/x'",

@@ -1,0 +1,35 @@
+-- Guarantees: the load's role may do what its statements do, table by table; analysts may read the sales, and nothing else
+-- that is made here now or later.
+GRANT USAGE ON WAREHOUSE ${warehouse} TO ROLE ${role};
+
+GRANT USAGE ON DATABASE ${database} TO ROLE ${role};
+
+GRANT USAGE ON SCHEMA ${database}.ANALYTICS TO ROLE ${role};
+
+GRANT USAGE, CREATE TABLE ON SCHEMA ${database}.STAGING TO ROLE ${role};
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${database}.ANALYTICS.SALES_FACT TO ROLE ${role};
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${database}.ANALYTICS.SALES_FACT_UNDO TO ROLE ${role};
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${database}.ANALYTICS.SALES_REJECTED TO ROLE ${role};
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${database}.ANALYTICS.SALES_REJECTED_UNDO TO ROLE ${role};
+
+GRANT SELECT, INSERT ON TABLE ${database}.ANALYTICS.ETL_BATCHES TO ROLE ${role};
+
+GRANT SELECT, UPDATE ON TABLE ${database}.ANALYTICS.ETL_LOCK TO ROLE ${role};
+
+GRANT SELECT ON VIEW ${database}.ANALYTICS.ETL_BATCHES_LATEST TO ROLE ${role};
+
+GRANT SELECT ON VIEW ${database}.ANALYTICS.ETL_BATCHES_IN_PRODUCTION TO ROLE ${role};
+
+GRANT USAGE ON SEQUENCE ${database}.ANALYTICS.ETL_RUN_NUMBER TO ROLE ${role};
+
+GRANT USAGE ON STAGE ${database}.STAGING.SALES_STAGE TO ROLE ${role};
+
+GRANT USAGE ON DATABASE ${database} TO ROLE ${analyst_role};
+
+GRANT USAGE ON SCHEMA ${database}.ANALYTICS TO ROLE ${analyst_role};
+
+GRANT SELECT ON TABLE ${database}.ANALYTICS.SALES_FACT TO ROLE ${analyst_role};
