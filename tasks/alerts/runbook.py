@@ -27,13 +27,14 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
     (r"(?i)no space left|DiskFull|scratch disk of", "Disk full"),
     (
         r"(?i)authentication failed|incorrect username or password|JWT token|ExpiredToken|InvalidAccessKeyId"
-        r"|SignatureDoesNotMatch|password has expired|no password supplied",
+        r"|SignatureDoesNotMatch|password has expired|no password supplied|UnusableKeyError|private key \S+ cannot be",
         "Expired credentials",
     ),
     (r"left out: answered with \d+ rows", "Partially loaded"),
     (r"(?i)AccessDenied|Forbidden|NoSuchBucket|\(403\)|HTTP 403|bucket \S+ cannot be reached", "S3 access denied"),
     (
-        r"(?i)lock_timeout|has locked|waiting for lock|statement reached its statement|000625|000630",
+        r"(?i)lock_timeout|has locked|waiting for lock|statement reached its statement|000615|000625|000630"
+        r"|the publish lock |was ended from outside",
         "Snowflake statement timeout or lock",
     ),
     (r"warehouse \S+ cannot be reached|25000[0-9]|25101[12]", "Warehouse does not answer"),
