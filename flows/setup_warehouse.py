@@ -27,7 +27,7 @@ from tasks.warehouse_roles import (
 TABLES, ROWS = "02_tables", "03_rows"
 """ROWS changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
 REVOKE_ANALYSTS = "06_revoke_analysts"
-SCRIPTS = ("01_account", TABLES, ROWS, "04_stage", "05_revoke_load", REVOKE_ANALYSTS, "07_grants")
+SCRIPTS = ("01_account", TABLES, ROWS, "04_stage", "05_revoke_load", REVOKE_ANALYSTS, "07_grants", "08_version")
 
 
 def administrators_block() -> str:
@@ -68,7 +68,7 @@ def set_up(
     for script in scripts:
         if script == TABLES:
             refuse_living_runs(session)
-        with lock_held(session, 0, say) if script == ROWS else nullcontext(session) as running:
+        with lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running:
             running.run_script(render(f"setup/{script}", **values))
         say(f"step=setup script={script}")
     if ANALYST_COMMENT in comments_of_roles(session, EARLIER_ANALYST_ROLE):

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
-from tasks.errors import OutcomeUnknownError, SalesEtlError, TransientError
+from expectations.tables import TABLES_VERSION
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.statements import render
 from tasks.stopwatch import Stopwatch, said_when_slow
 from tasks.warehouse import LOCK_TIMEOUT_S, Say, Session, say_nothing
@@ -22,6 +23,7 @@ POLL_S = 0.5
 """Between two looks at a token of another."""
 TRIES_MAX = 20
 """Tokens that one writes: each but the last was overwritten by another, who had waited too long."""
+SET_UP = "run `python -m flows.setup_warehouse`"
 WAIT_SAID_S = 10
 WAIT_LINE = (
     "step=lock waiting for the publish lock, another run holds it; one whose client was killed loses it after 5 to 10 "
@@ -29,23 +31,31 @@ WAIT_LINE = (
 )
 
 
-@contextmanager
-def lock_held(session: Session, run_number: int, say: Say = say_nothing) -> Iterator[Session]:
-    """A new session in a transaction that holds the lock and is committed at the end; `session`, in no transaction,
-    waits for it. `say` hears of a long wait.
+OF_KNOWN_TABLES = f" AND TABLES_VERSION = {TABLES_VERSION:d}"
 
-    Raises TransientError when the lock is not to be had, or when the transaction was ended from outside: nothing is
-    committed then. Raises OutcomeUnknownError when COMMIT gave no answer.
+
+@contextmanager
+def lock_held(
+    session: Session, run_number: int, say: Say = say_nothing, of_tables: str = OF_KNOWN_TABLES
+) -> Iterator[Session]:
+    """A new session in a transaction that holds the lock and is committed at the end; `session`, in no transaction,
+    waits for it. `say` hears of a long wait. Set-up, which brings the tables to this version, takes those of any.
+
+    Raises TransientError when the lock is not to be had, or when the transaction was ended from outside,
+    NeedsPersonError when the tables are of another version: nothing is committed then. Raises OutcomeUnknownError when
+    COMMIT gave no answer.
     """
     for _ in range(TRIES_MAX):
         token, writing = _leave_token(session, say), None
         try:
             with session.again() as writing, writing.transaction():
-                if _take(writing, run_number, token):
+                if _take(writing, run_number, token, of_tables):
                     begun = writing.transaction_id()
                     yield writing
                     _refuse_other(begun, writing.transaction_id())
                     return
+                if of_tables:
+                    require_known_tables(writing)
         except OutcomeUnknownError:
             raise
         except BaseException:
@@ -69,8 +79,25 @@ def _leave_token(session: Session, say: Say) -> str:
     return token
 
 
-def _take(session: Session, run_number: int, token: str) -> bool:
-    return _rows_changed(session, render("lock/take"), [run_number, token])
+def _take(session: Session, run_number: int, token: str, of_tables: str) -> bool:
+    return _rows_changed(session, render("lock/take", of_known_tables=of_tables), [run_number, token])
+
+
+def require_known_tables(session: Session) -> None:
+    """Raises NeedsPersonError when the tables of the warehouse are of another version than this code."""
+    try:
+        ((version,),) = session.query(render("lock/tables_version"))
+    except NeedsPersonError as error:
+        raise NeedsPersonError(f"the version of the warehouse's tables cannot be read: {SET_UP} ({error})") from error
+    if int(version) < TABLES_VERSION:
+        raise NeedsPersonError(
+            f"the warehouse's tables are of version {version}, this code writes version {TABLES_VERSION}: {SET_UP}"
+        )
+    if int(version) > TABLES_VERSION:
+        raise NeedsPersonError(
+            f"the warehouse's tables are of version {version}, this code writes version {TABLES_VERSION}: bring this "
+            "machine's project up to date"
+        )
 
 
 def _rows_changed(session: Session, statement: str, values: list[object]) -> bool:

@@ -17,6 +17,7 @@ from expectations.tables import (
     REJECTED_SCHEMA,
     REJECTED_SOURCE_COLUMNS,
     SOURCE_REGION,
+    TABLES_VERSION,
 )
 from tasks.batch import HEAL, REPLAY
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
@@ -258,6 +259,7 @@ _WHOLE_IN_PRODUCTION = """
 day: their rest is lacking. Entries without SNAPSHOT_AT are judged by when their run began."""
 
 _COLUMN_LISTS = {
+    "tables_version": f"{TABLES_VERSION:d}",
     "whole_in_production": _WHOLE_IN_PRODUCTION,
     "open_statuses": OPEN_STATUSES,
     "heal": HEAL,

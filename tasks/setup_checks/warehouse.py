@@ -15,7 +15,9 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
 from expectations.rules import CROSS_REGION_RULE
+from expectations.tables import TABLES_VERSION
 from tasks.errors import SalesEtlError
+from tasks.lock import require_known_tables
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.setup_checks.sources import PREFIX_ADVICE
@@ -62,6 +64,7 @@ def warehouse_checks() -> list[Check]:
             Check(f"{'view' if name in VIEWS else 'table'} {name}", partial(_look_at_table, name, columns), needs=after)
             for name, columns in shown.items()
         ),
+        Check("version of the tables", _look_at_version, SETUP, needs=("table ETL_LOCK",)),
         *(
             Check(
                 f"rights on {table}",
@@ -166,6 +169,12 @@ def _look_at_table(name: str, expected: Mapping[str, str]) -> str:
     with _session() as session:
         rows = _say_how_to_mend(session, f"DESCRIBE TABLE ANALYTICS.{name}", SETUP)
     return compare_columns(name, expected, {str(row[0]): str(row[1]) for row in rows})
+
+
+def _look_at_version() -> str:
+    with _session() as session:
+        require_known_tables(session)
+    return f"{TABLES_VERSION}"
 
 
 def compare_columns(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> str:

@@ -209,7 +209,8 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
     LOCKED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When it took the lock (UTC)',
     ORDINAL NUMBER(18,0) COMMENT 'How many transactions have held the lock and were committed',
     TOKEN VARCHAR COMMENT 'Of the run that is about to take the lock',
-    TOKEN_AT TIMESTAMP_TZ(6) COMMENT 'When it wrote the token (UTC)'
+    TOKEN_AT TIMESTAMP_TZ(6) COMMENT 'When it wrote the token (UTC)',
+    TABLES_VERSION NUMBER(9,0) COMMENT 'Version of all these tables; code of another one refuses to write'
 )
 COMMENT = 'One row; its UPDATE is the first statement of every transaction that writes rows, and makes others wait until COMMIT';
 
@@ -217,6 +218,7 @@ COMMENT = 'One row; its UPDATE is the first statement of every transaction that 
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN VARCHAR;
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN_AT TIMESTAMP_TZ(6);
+ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TABLES_VERSION NUMBER(9,0);
 UPDATE ANALYTICS.ETL_LOCK SET ORDINAL = 0 WHERE ORDINAL IS NULL;
 
 MERGE INTO ANALYTICS.ETL_LOCK AS HELD

@@ -12,6 +12,7 @@ from blocks import names
 from blocks.register import warehouse_blocks
 from blocks.snowflake import SnowflakeHostConnector
 from flows.setup_warehouse import SCRIPTS, set_up, setup_warehouse
+from tasks.errors import NeedsPersonError
 from tasks.ledger import record_failure
 from tasks.rollback import roll_back
 from tests.integration.conftest import World
@@ -21,7 +22,7 @@ from tests.unit.tasks.test_statements import VALUES
 
 ADDED = {
     "ETL_BATCHES": ("SNAPSHOT_AT", "ORDINAL"),
-    "ETL_LOCK": ("ORDINAL", "TOKEN", "TOKEN_AT"),
+    "ETL_LOCK": ("ORDINAL", "TOKEN", "TOKEN_AT", "TABLES_VERSION"),
     "SALES_REJECTED": ("CLOSED_BY_RUN_NUMBER",),
 }
 """Columns that came after the first version."""
@@ -47,6 +48,7 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
     for table, columns in ADDED.items():
         for column in columns:
             quiet.sql(f"ALTER TABLE ANALYTICS.{table} DROP COLUMN {column}")
+    assert "run `python -m flows.setup_warehouse`" in quiet.run(day, ["EUROPE"]).state.message
     setup_warehouse()
 
     shown = "SELECT STATUS, ORDINAL FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?"
@@ -71,6 +73,31 @@ def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Pa
     setup_warehouse()
     assert quiet.sql("SELECT IS_DELETED FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(False,)]
     assert quiet.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 1, None)]
+
+
+@pytest.mark.parametrize(
+    ("tables", "mend"),
+    [(1, "run `python -m flows.setup_warehouse`"), (3, "bring this machine's project up to date")],
+)
+def test_code_of_another_version_writes_nothing(
+    quiet: World, day: date, tmp_path: Path, tables: int, mend: str
+) -> None:
+    sell(quiet, day, "3.00")
+    load(quiet, day, tmp_path, "EUROPE")
+    entries = "SELECT COUNT(*) FROM ETL_BATCHES"
+    before = quiet.sql(entries)
+    quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = ?", (tables,))
+    try:
+        run = quiet.run(day, ["EUROPE"])
+        assert run.state.is_failed()
+        assert (
+            f"the warehouse's tables are of version {tables}, this code writes version 2: {mend}" in run.state.message
+        )
+        with quiet.session() as session, pytest.raises(NeedsPersonError, match=f"of version {tables}"):
+            roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
+        assert quiet.sql(entries) == before
+    finally:
+        quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = 2, TOKEN = NULL")
 
 
 # Roles and rights

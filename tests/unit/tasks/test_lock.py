@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from expectations.tables import TABLES_VERSION
 from tasks import lock as module
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.lock import lock_held
@@ -12,6 +13,7 @@ from tasks.warehouse import Session
 
 WRITE, TAKE, CLEAR = (f"UPDATE ANALYTICS.ETL_LOCK\nSET {what}" for what in ("TOKEN = ?", "RUN_NUMBER", "TOKEN = NULL"))
 ID = "SELECT CURRENT_TRANSACTION()"
+VERSION = "SELECT COALESCE(MAX(TABLES_VERSION)"
 
 
 class Asked(Session):
@@ -20,7 +22,7 @@ class Asked(Session):
     def __init__(self, sent: list[str] | None = None, **answers: list[Any]) -> None:
         super().__init__(None)  # type: ignore[arg-type]
         self.sent: list[str] = [] if sent is None else sent
-        usual: dict[str, list[Any]] = {"write": [1], "take": [1], "id": ["7"]}
+        usual: dict[str, list[Any]] = {"write": [1], "take": [1], "id": ["7"], "version": [TABLES_VERSION]}
         self.answers = usual | answers
 
     def again(self) -> AbstractContextManager[Session]:
@@ -29,7 +31,7 @@ class Asked(Session):
 
     def query(self, statement: str, values: Any = ()) -> list[tuple[Any, ...]]:
         bare = "\n".join(line for line in statement.splitlines() if not line.startswith("--"))
-        names = {WRITE: "write", TAKE: "take", CLEAR: "clear", ID: "id", "ROLLBACK": "rollback"}
+        names = {WRITE: "write", TAKE: "take", CLEAR: "clear", ID: "id", VERSION: "version", "ROLLBACK": "rollback"}
         name = next((name for beginning, name in names.items() if bare.startswith(beginning)), bare)
         self.sent.append(name)
         answers = self.answers.get(name, [None])
@@ -66,7 +68,7 @@ def test_who_finds_another_token_starts_over() -> None:
     session = Asked(take=[0, 0, 1])
     with lock_held(session, 42):
         session.sent.append("body")
-    assert session.sent == [*[*TAKEN, "COMMIT"] * 2, *TAKEN, "id", "body", "id", "COMMIT"]
+    assert session.sent == [*[*TAKEN, "version", "COMMIT"] * 2, *TAKEN, "id", "body", "id", "COMMIT"]
 
 
 def test_starting_over_has_an_end() -> None:
@@ -114,3 +116,18 @@ def test_a_token_that_cannot_be_cleared_hides_no_error() -> None:
     session = Asked(clear=[TransientError("lost")])
     with pytest.raises(NeedsPersonError, match="refused"), lock_held(session, 42):
         raise NeedsPersonError("refused")
+
+
+@pytest.mark.parametrize(("version", "mend"), [(1, "flows.setup_warehouse"), (3, "bring this machine's project up")])
+def test_tables_of_another_version_are_not_written(version: int, mend: str) -> None:
+    session = Asked(take=[0], version=[version])
+    with pytest.raises(NeedsPersonError, match=mend), lock_held(session, 42):
+        pytest.fail("the lock was not taken")
+    assert session.sent == [*TAKEN, "version", "rollback", "clear"]
+
+
+def test_set_up_writes_tables_of_any_version() -> None:
+    session = Asked(take=[0, 1], version=[1])
+    with lock_held(session, 42, of_tables=""):
+        session.sent.append("body")
+    assert "version" not in session.sent

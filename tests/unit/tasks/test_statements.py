@@ -51,6 +51,7 @@ VALUES = {
     "lease_until": "NULL",
     "ordinal": "NULL",
     "fresh_seconds": "10",
+    "of_known_tables": " AND TABLES_VERSION = 2",
     "verb": "DELETE",
     "days": "14",
     "places": "?, ?",

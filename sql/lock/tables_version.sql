@@ -1,0 +1,3 @@
+-- Answers the version of the tables.
+SELECT COALESCE(MAX(TABLES_VERSION), 1)
+FROM ANALYTICS.ETL_LOCK
