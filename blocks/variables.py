@@ -142,6 +142,9 @@ DEFINITIONS = (
     VariableDefinition("s3_staging_bucket", "retail-sales-staging", "Bucket that batches are staged in.", _name),
     VariableDefinition("snowflake_warehouse", "ETL_WH", "Warehouse that loads.", _name),
     VariableDefinition(
+        "snowflake_watch_warehouse", "ETL_WATCH_WH", "Small warehouse for ledger, leases, watchdog and checks.", _name
+    ),
+    VariableDefinition(
         "min_record_count", str(Thresholds.min_record_count), "A batch with fewer clean rows fails.", _count
     ),
     VariableDefinition(
@@ -197,6 +200,7 @@ class Settings:
     thresholds: Thresholds
     s3_staging_bucket: str
     snowflake_warehouse: str
+    snowflake_watch_warehouse: str
     closed_days: Mapping[str, frozenset[date]]
     regions_required: tuple[str, ...]
     extra_columns: Mapping[str, str]

@@ -86,7 +86,8 @@ def backfill(
     asked, yesterday = choose_range(start_date, end_date)
     first = asked.first if asked else settings.first_date
     with ended_with_its_engine():
-        known = read_ledger(first, asked.last if asked else yesterday, names.WAREHOUSE, settings.snowflake_warehouse)
+        last, warehouse = asked.last if asked else yesterday, settings.snowflake_watch_warehouse
+        known = read_ledger(first, last, names.WAREHOUSE, warehouse)
     days = asked or range_since(first, known, yesterday)
     wanted_regions = choose_regions(regions, tuple(REGIONS))
     plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order)

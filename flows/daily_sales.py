@@ -51,12 +51,13 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     """
     batch, settings = choose_batch(date, regions), read_settings()
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
+    ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
         check_ready(batch, names.TOKEN_KEY, **bucket)
-        attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
+        attempt = begin(batch, str(flow_run.id), **ledger, **bucket, lease_minutes=settings.lease_minutes)
 
-        with scratch_directory() as scratch, lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
+        with scratch_directory() as scratch, lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
             sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
             findings = Findings(batch, attempt, sorted_regions)
             if too_few := refuse_unloadable(sorted_regions, settings):
@@ -81,7 +82,7 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
             if publication.refused:
                 return final_state(report(findings.with_(publication=publication)))
             verification = verify(manifest, publication, **warehouse)
-            anomalies = announce_anomalies(batch, present, publication, **warehouse)
+            anomalies = announce_anomalies(batch, present, publication, **ledger)
             findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
             return final_state(report(findings))
 

@@ -29,7 +29,7 @@ def list_rejected() -> State:
     with the counts in the artifact `rejected-rows`.
     """
     with ended_with_its_engine():
-        queue = read_rejected(names.WAREHOUSE, read_variable("snowflake_warehouse"))
+        queue = read_rejected(names.WAREHOUSE, read_variable("snowflake_watch_warehouse"))
     write_table(to_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
     return Completed(message=summary(queue), data=queue)
 

@@ -82,8 +82,9 @@ def load_again(
 
     Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
     """
-    attempt = begin(batch, str(flow_run.id), **warehouse, **bucket, lease_minutes=settings.lease_minutes)
-    with lease_kept(attempt, **warehouse, lease_minutes=settings.lease_minutes):
+    ledger = {**warehouse, "warehouse": settings.snowflake_watch_warehouse}
+    attempt = begin(batch, str(flow_run.id), **ledger, **bucket, lease_minutes=settings.lease_minutes)
+    with lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
         read = read_again(batch, settings, scratch, rolled_back)
         if not read.present:
             raise NeedsPersonError(f"no region could be read: {read.unread}")

@@ -70,9 +70,10 @@ def reconcile(
     asked, yesterday = choose_range(start_date, end_date)
     days = asked or last_days(yesterday, read_variable("reconcile_days"))
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
+    ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
-        known = read_ledger(None, days.last, **warehouse)
+        known = read_ledger(None, days.last, **ledger)
         wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
         futures = compare.map(wanted, unmapped(limits_of(settings)), **warehouse)
         outcomes = {

@@ -49,13 +49,14 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
     """
     settings, asked = read_settings(), regions or list(REGIONS)
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
+    ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
         waiting = read_open_keys(asked, **warehouse)
         batch = NamedKeys(name_batch_of_keys(REPLAY, datetime.now(UTC)), waiting.keys)
         if not batch.regions:
             return end(foreseen(waiting, (), {}, {}), dry_run)
-        rolled_back = rolled_back_days(read_ledger(None, datetime.now(UTC).date(), **warehouse))
+        rolled_back = rolled_back_days(read_ledger(None, datetime.now(UTC).date(), **ledger))
         check_ready(batch, names.TOKEN_KEY, **bucket)
         with scratch_directory() as scratch:
             if dry_run:

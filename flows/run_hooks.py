@@ -38,7 +38,7 @@ def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     cause = one_line(ValueError(f"{state.name}: {state.message}"))
     with open_session(
-        connector, read_settings().snowflake_warehouse, f"retail-sales failed {flow_run.name}"
+        connector, read_settings().snowflake_watch_warehouse, f"retail-sales failed {flow_run.name}"
     ) as session:
         regions = record_failure(session, str(flow_run.id), cause)
     if regions:

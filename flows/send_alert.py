@@ -173,7 +173,7 @@ def ask_ledger(subject: Subject) -> tuple[KnownDate | None, str]:
 @task(name="read-published", persist_result=False)
 def read_published(day: date, regions: list[str]) -> KnownDate:
     """What the ledger says of some regions of a date."""
-    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_warehouse")
+    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
     batch_id = Batch(day, ()).batch_id
     with open_session(connector, warehouse, f"retail-sales alert {batch_id}") as session:
         late = read_unpublished(session, [day]).get(day, [])

@@ -105,6 +105,7 @@ def setup_warehouse(
     settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)
     values = {
         "warehouse": settings.snowflake_warehouse,
+        "watch_warehouse": settings.snowflake_watch_warehouse,
         "database": connector.database,
         "role": check_role(load_role or connector.credentials.role, "the loads"),
         "analyst_role": check_role(analyst_role, "the analysts"),

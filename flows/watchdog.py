@@ -50,7 +50,7 @@ def watchdog() -> State:
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     means = Means(tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True)
-    with open_session(connector, settings.snowflake_warehouse, TAG, logger.warning) as session:
+    with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
         report = watch(session, settings, means)
     for line in report.done:
         logger.warning("step=watch %s", line)
@@ -100,7 +100,7 @@ def watch_outside(outside: Outside) -> Report:
 
 def _watch_ledger(outside: Outside, postman: Postman, report: Report) -> str:
     settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
-    with open_session(outside.connector, settings.snowflake_warehouse, TAG) as session:
+    with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG) as session:
         asking = replace(postman, is_mended=partial(was_mended_by, session))
         means = Means(asking.tell, lambda: told_slots(postman.book), postman.asks_prefect)
         report.add(watch(session, settings, means))

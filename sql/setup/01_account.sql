@@ -1,4 +1,4 @@
--- Guarantees: warehouse, database, schemas and roles exist. Needs a role that may create them (SYSADMIN and SECURITYADMIN).
+-- Guarantees: warehouses, database, schemas and roles exist. Needs a role that may create them (SYSADMIN and SECURITYADMIN).
 CREATE WAREHOUSE IF NOT EXISTS ${warehouse}
     WAREHOUSE_SIZE = 'MEDIUM'
     AUTO_SUSPEND = 60
@@ -6,6 +6,14 @@ CREATE WAREHOUSE IF NOT EXISTS ${warehouse}
     INITIALLY_SUSPENDED = TRUE
     STATEMENT_TIMEOUT_IN_SECONDS = 3600
     COMMENT = 'Loads retail sales';
+
+CREATE WAREHOUSE IF NOT EXISTS ${watch_warehouse}
+    WAREHOUSE_SIZE = 'XSMALL'
+    AUTO_SUSPEND = 60
+    AUTO_RESUME = TRUE
+    INITIALLY_SUSPENDED = TRUE
+    STATEMENT_TIMEOUT_IN_SECONDS = 3600
+    COMMENT = 'Watches the loads of retail sales';
 
 CREATE DATABASE IF NOT EXISTS ${database};
 

@@ -2,6 +2,8 @@
 -- that is made here now or later.
 GRANT USAGE ON WAREHOUSE ${warehouse} TO ROLE ${role};
 
+GRANT USAGE ON WAREHOUSE ${watch_warehouse} TO ROLE ${role};
+
 GRANT USAGE ON DATABASE ${database} TO ROLE ${role};
 
 GRANT USAGE ON SCHEMA ${database}.ANALYTICS TO ROLE ${role};

@@ -24,7 +24,7 @@ from tasks.setup_checks.sources import PREFIX_ADVICE
 from tasks.statements import render, text_literal
 from tasks.warehouse import Session, open_session
 
-WAREHOUSE_VARIABLE = "variable snowflake_warehouse"
+WAREHOUSE_VARIABLES = ("variable snowflake_warehouse", "variable snowflake_watch_warehouse")
 CONNECTION = "warehouse connection"
 COLLISIONS = "sale ids across regions, as loaded"
 TAG = "retail-sales check-setup"
@@ -57,7 +57,7 @@ def warehouse_checks() -> list[Check]:
     shown = tables | {view: tables[table] for view, table in VIEWS.items()}
     after = (CONNECTION,)
     return [
-        Check(CONNECTION, _connect, MEND_CONNECTION, needs=(WAREHOUSE_VARIABLE,), time_limit_s=120),
+        Check(CONNECTION, _connect, MEND_CONNECTION, needs=WAREHOUSE_VARIABLES, time_limit_s=120),
         Check("warehouse clock", _compare_clock, needs=after),
         Check("warehouse account", _look_at_account, "look at the parameters of the account", needs=after),
         *(
@@ -100,15 +100,17 @@ def _session() -> Iterator[Session]:
             f"block snowflake-host-connector/{names.WAREHOUSE} is missing or unreadable: set SNOWFLAKE_ACCOUNT and "
             "the others, run `python -m blocks.register`"
         ) from error
-    with open_session(connector, read_variable("snowflake_warehouse"), TAG) as session:
+    with open_session(connector, read_variable("snowflake_watch_warehouse"), TAG) as session:
         yield session
 
 
 def _connect() -> str:
-    name = read_variable("snowflake_warehouse")
+    used = [read_variable(name) for name in ("snowflake_warehouse", "snowflake_watch_warehouse")]
     with _session() as session:
-        _say_how_to_mend(session, f"USE WAREHOUSE {name}", f"create warehouse {name}, or GRANT USAGE on it to the role")
-    return f"uses {name}"
+        for name in used:
+            mend = f"create warehouse {name}, or GRANT USAGE on it to the role"
+            _say_how_to_mend(session, f"USE WAREHOUSE {name}", mend)
+    return f"uses {' and '.join(used)}"
 
 
 def _count_collisions() -> str:

@@ -26,7 +26,7 @@ DATES_WATCHED = 7
 class WatchSettings:
     """The variables that the watchdog reads."""
 
-    snowflake_warehouse: str
+    snowflake_watch_warehouse: str
     sla_minutes: int
     lease_minutes: int
     first_date: date | None

@@ -1,4 +1,5 @@
--- Guarantees: three empty tables of this attempt alone. DDL, so it runs before the publish transaction.
+-- Guarantees: three empty tables of this attempt alone, of which nothing is kept when they are dropped. DDL, so it runs
+-- before the publish transaction.
 CREATE TRANSIENT TABLE STAGING.CLEAN_000042 (
     SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
     SALE_DATE TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale happened (UTC).',
@@ -23,7 +24,8 @@ CREATE TRANSIENT TABLE STAGING.CLEAN_000042 (
     SALE_MONTH NUMBER(4,0) NOT NULL COMMENT 'Month of sale_date (UTC), 1 to 12.',
     SALE_DAY NUMBER(4,0) NOT NULL COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
     SOURCE_REGION VARCHAR NOT NULL
-);
+)
+DATA_RETENTION_TIME_IN_DAYS = 0;
 
 CREATE TRANSIENT TABLE STAGING.REJECTED_000042 (
     REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',
@@ -47,10 +49,12 @@ CREATE TRANSIENT TABLE STAGING.REJECTED_000042 (
     REGION VARCHAR,
     UPDATED_AT VARCHAR,
     EXTRA_ATTRIBUTES VARCHAR
-);
+)
+DATA_RETENTION_TIME_IN_DAYS = 0;
 
 CREATE TRANSIENT TABLE STAGING.FATES_000042 (
     REGION VARCHAR NOT NULL,
     SALE_ID VARCHAR NOT NULL,
     FATE VARCHAR NOT NULL
-);
+)
+DATA_RETENTION_TIME_IN_DAYS = 0;

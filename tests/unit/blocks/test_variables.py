@@ -25,6 +25,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "alert_sender": "retail-sales@example.com",
         "s3_staging_bucket": "retail-sales-staging",
         "snowflake_warehouse": "ETL_WH",
+        "snowflake_watch_warehouse": "ETL_WATCH_WH",
         "min_record_count": 100,
         "min_region_record_count": 1,
         "max_null_percentage": Decimal("5.0"),

@@ -26,6 +26,7 @@ OPEN = Settings(
     thresholds=Thresholds(min_region_record_count=3),
     s3_staging_bucket="bucket",
     snowflake_warehouse="ETL_WH",
+    snowflake_watch_warehouse="ETL_WATCH_WH",
     closed_days={},
     regions_required=(),
     extra_columns={},

@@ -81,6 +81,7 @@ VALUES = {
     "but": "",
     "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
+    "watch_warehouse": "ETL_WATCH_WH",
     "database": "RETAIL",
     "role": "ETL_ROLE",
     "analyst_role": "SALES_ANALYST",
