@@ -12,7 +12,7 @@ from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from flows.command_line import run
 from tasks.errors import NeedsPersonError
-from tasks.lock import lock_held
+from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
 from tasks.warehouse import Say, Session, open_session
@@ -41,7 +41,8 @@ def administrators_block() -> str:
 
 def comments_of_roles(session: Session, name: str) -> list[str]:
     """The comments of the roles of a name: one, or none when there is no such role."""
-    return [str(row[-1]) for row in session.query(f"SHOW ROLES LIKE {text_literal(name)}")]
+    # In LIKE, _ stands for any character. The name is the second column, the comment the last.
+    return [str(row[-1]) for row in session.query(f"SHOW ROLES LIKE {text_literal(name)}") if row[1] == name]
 
 
 def refuse_living_runs(session: Session) -> None:
@@ -75,6 +76,17 @@ def set_up(
         session.run_script(render(f"setup/{REVOKE_ANALYSTS}", **{**values, "analyst_role": EARLIER_ANALYST_ROLE}))
 
 
+def is_set_up() -> bool:
+    """Whether the tables are there and of this version, as the loads see them."""
+    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_settings().snowflake_watch_warehouse
+    try:
+        with open_session(connector, warehouse, "retail-sales setup") as session:
+            require_known_tables(session)
+    except NeedsPersonError:
+        return False
+    return True
+
+
 @task(name="run-setup-scripts", **RETRIES)
 def run_setup_scripts(
     scripts: list[str], values: dict[str, str], admin_block: str, warehouse: str, adopt_analyst_role: bool
@@ -91,6 +103,7 @@ def setup_warehouse(
     analyst_role: str = ANALYST_ROLE,
     adopt_analyst_role: bool = False,
     storage_aws_role_arn: str | None = None,
+    only_if_needed: bool = False,
 ) -> None:
     """Creates what is missing in Snowflake and gives the rights; tables and their rows stay, and so do other people's
     grants. Connects by block `snowflake-host-connector/sales-warehouse-admin`, without one by that of the loads.
@@ -101,7 +114,11 @@ def setup_warehouse(
         adopt_analyst_role: Take a role of this name that exists already, with all who have it.
         storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps the storage
             integration that it has.
+        only_if_needed: Do nothing where the tables are there and of this version, a run alive or not.
     """
+    if only_if_needed and is_set_up():
+        get_run_logger().info("step=setup the tables are of this version")
+        return
     settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)
     values = {
         "warehouse": settings.snowflake_warehouse,
@@ -125,6 +142,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--analyst-role", default=ANALYST_ROLE, help="role that may read the sales")
     parser.add_argument("--adopt-analyst-role", action="store_true", help="take such a role that exists already")
     parser.add_argument("--storage-aws-role-arn", metavar="ARN", help="AWS role by which Snowflake reads the bucket")
+    parser.add_argument("--only-if-needed", action="store_true", help="nothing where the tables are of this version")
     return parser.parse_args(arguments)
 
 

@@ -63,7 +63,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
     from flows.states import report_of
 
     register(stack_settings(environment, os.environ))
-    setup_warehouse()
+    setup_warehouse(only_if_needed=True)
     state = daily_sales(date=date, regions=regions, return_state=True)
     report = report_of(state)
     outcome = {

@@ -74,7 +74,9 @@ def answer_to(command: str, sessions: Iterable[OpenTransaction], own: OpenTransa
     if parameter := _PARAMETERS.match(command):
         return _parameter(parameter[1].upper(), own.read_consistency)
     if roles := _SHOW_ROLES.match(command):
-        return _select(("name", "comment"), [(n, c) for n, c in ROLES.items() if n == roles[1].upper()])
+        like = re.compile(roles[1].replace("_", "."), re.IGNORECASE)
+        found = [("2024-01-01", name, "", comment) for name, comment in ROLES.items() if like.fullmatch(name)]
+        return _select(("created_on", "name", "owner", "comment"), found)
     if _SET_CONSISTENCY.match(command):
         return "SELECT 'Statement executed successfully.' AS status"
     open_ones = [session for session in sessions if session.in_transaction]

@@ -677,7 +677,7 @@ def test_an_object_loses_keys_and_no_others_and_a_null_in_json_is_not_null(sessi
 def test_a_role_is_known_by_its_comment_until_it_is_dropped(session: SnowflakeConnection, table: str) -> None:
     for comment in ("mine", "another's"):
         run(session, f"CREATE ROLE IF NOT EXISTS {table} COMMENT = '{comment.replace(chr(39), '')}'")
-    assert run(session, f"SHOW ROLES LIKE '{table}'") == [(table, "mine")]
+    assert [(row[1], row[-1]) for row in run(session, f"SHOW ROLES LIKE '{table}'")] == [(table, "mine")]
     run(session, f"DROP ROLE {table}")
     assert run(session, f"SHOW ROLES LIKE '{table}'") == []
 
