@@ -162,6 +162,7 @@ class EndedError(Exception):
     """Raised in the place of a statement."""
 
 
+@pytest.mark.more
 def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: date, tmp_path: Path) -> None:
     sell(quiet, day, "3.00")
     load(quiet, day, tmp_path, "EUROPE")
