@@ -72,7 +72,8 @@ def set_up(
         with lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running:
             running.run_script(render(f"setup/{script}", **values))
         say(f"step=setup script={script}")
-    if ANALYST_COMMENT in comments_of_roles(session, EARLIER_ANALYST_ROLE):
+    is_other = values["analyst_role"] != EARLIER_ANALYST_ROLE
+    if is_other and ANALYST_COMMENT in comments_of_roles(session, EARLIER_ANALYST_ROLE):
         session.run_script(render(f"setup/{REVOKE_ANALYSTS}", **{**values, "analyst_role": EARLIER_ANALYST_ROLE}))
 
 

@@ -29,9 +29,8 @@ WAIT_LINE = (
     "step=lock waiting for the publish lock, another run holds it; one whose client was killed loses it after 5 to 10 "
     "minutes"
 )
-
-
 OF_KNOWN_TABLES = f" AND TABLES_VERSION = {TABLES_VERSION:d}"
+"""The condition under which sql/lock/take.sql gives the lock."""
 
 
 @contextmanager

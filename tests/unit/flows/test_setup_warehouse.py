@@ -1,0 +1,34 @@
+"""What earlier versions gave their analysts is taken back, and not from the role that was just given its right."""
+
+from typing import Any, cast
+
+import pytest
+
+from flows.setup_warehouse import REVOKE_ANALYSTS, set_up
+from tasks.warehouse import Session
+from tasks.warehouse_roles import ANALYST_COMMENT, ANALYST_ROLE, EARLIER_ANALYST_ROLE
+from tests.unit.tasks.test_statements import VALUES
+
+
+class Asked:
+    """A session of a warehouse in which an earlier version has made its role of analysts."""
+
+    def __init__(self) -> None:
+        self.scripts: list[str] = []
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        known = f"'{EARLIER_ANALYST_ROLE}'" in statement
+        return [("2024-01-01", EARLIER_ANALYST_ROLE, ANALYST_COMMENT)] if known else []
+
+    def run_script(self, script: str) -> None:
+        self.scripts.append(script)
+
+
+@pytest.mark.parametrize("role", [ANALYST_ROLE, EARLIER_ANALYST_ROLE])
+def test_the_analysts_of_now_keep_their_right(role: str) -> None:
+    asked = Asked()
+    set_up(cast(Session, asked), [REVOKE_ANALYSTS, "07_grants"], VALUES | {"analyst_role": role}, False, print)
+    revoking = [number for number, script in enumerate(asked.scripts) if f"FROM ROLE {role}" in script]
+    (granting,) = [number for number, script in enumerate(asked.scripts) if f"TO ROLE {role}" in script]
+    assert max(revoking) < granting
+    assert any(f"FROM ROLE {EARLIER_ANALYST_ROLE}" in script for script in asked.scripts)
