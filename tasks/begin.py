@@ -11,7 +11,6 @@ from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import SalesEtlError
 from tasks.ledger import start_attempt
-from tasks.lock import require_known_tables
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
 from tasks.statements import render
@@ -70,7 +69,6 @@ def begin(
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     bucket = load_bucket(bucket_block, bucket_name)
     with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
-        require_known_tables(session)
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
         swept = sweep(session, batch, bucket, logger.warning)
     regions = len(batch.regions)

@@ -19,10 +19,10 @@ from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
 from tasks.stage import Manifest
-from tasks.statements import StagingTables, render, replaced_by_batch, replaced_by_key, snapshots_query
+from tasks.statements import render, replaced_by_batch, replaced_by_key, snapshots_query, union_all
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
-from tasks.warehouse import Session
+from tasks.warehouse import Row, Session
 
 WRITTEN_FATES = ("inserted", "updated")
 TALLIED_FATES = (*WRITTEN_FATES, "unchanged", "superseded")
@@ -34,6 +34,10 @@ CHANGED_UNREAD = "changed_unread"
 """Attributes that the run has not read and that are not what they were."""
 RENAMED = "renamed"
 """Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
+LOST = "lost"
+"""Staged rejected rows that do not stand in the table cell by cell."""
+REPEATED = "repeated"
+"""Rows of the fact table that repeat a key, whatever their region."""
 
 Tallies = Mapping[tuple[str, ...], Tally]
 """By region and fate, or by region and broken rules."""
@@ -58,27 +62,27 @@ class Published:
 @dataclass(frozen=True)
 class Standing:
     """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it; `of_keys` are the rows
-    of SALES_FACT that have the batch's keys."""
+    of SALES_FACT that have the batch's keys, `replaceable` those that each condition of `replaced_rows` holds for."""
 
     fact: int
     of_run: int
     misnamed: int
     rejected: int
-    replaceable: int
+    replaceable: Mapping[str, int]
     replaced: int
     of_keys: Tallies
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The tables' side of the law, asked after all was written. `gave_way` and `lost` are numbers of rows."""
+class Found:
+    """The warehouse's side of the law, asked after all was written: the staged clean rows of each region by fate, and
+    what the tables hold. `rows` are numbers of rows by region and what they are."""
 
+    published: tuple[Published, ...]
     after: Standing
     undo: Tallies
     rejected: Tallies
-    gave_way: Mapping[tuple[str, str], int]
-    lost: Mapping[str, int]
-    repeated_keys: int
+    rows: Mapping[tuple[str, str], int]
 
 
 def replaced_rows(manifest: Manifest, regions: Sequence[str]) -> dict[str, str]:
@@ -92,81 +96,105 @@ def replaced_rows(manifest: Manifest, regions: Sequence[str]) -> dict[str, str]:
 
 def count_standing(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
     """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
+    statement = render("publish/count_fact", **vars(manifest.attempt.staging_tables))
+    return _standing(session, manifest, regions, _by_side(session.query(statement))["fact"])
+
+
+def _standing(session: Session, manifest: Manifest, regions: Sequence[str], of_keys: Tallies) -> Standing:
     attempt, run_number = manifest.attempt, manifest.attempt.run_number
-    statement = render("publish/count_rows", **replaced_rows(manifest, regions))
+    replaced_when = replaced_rows(manifest, regions)
+    statement = render("publish/count_rows", **replaced_when)
     (counts,) = session.query(statement, [run_number, run_number, attempt.batch_id, run_number])
-    fact, of_run, misnamed, rejected, replaceable, replaced = (int(count) for count in counts)
-    of_keys = tallies_of_rows(session.query(render("publish/count_fact", **vars(attempt.staging_tables))), keys=2)
-    return Standing(fact, of_run, misnamed, rejected, replaceable, replaced, of_keys)
+    fact, of_run, misnamed, rejected, *replaceable, replaced = (int(count) for count in counts)
+    return Standing(
+        fact, of_run, misnamed, rejected, dict(zip(replaced_when, replaceable, strict=True)), replaced, of_keys
+    )
 
 
-def count_fates(session: Session, tables: StagingTables, regions: Sequence[str]) -> tuple[Published, ...]:
-    """The staged clean rows of each region by fate."""
-    counted = tallies_of_rows(session.query(render("publish/count_staged", **vars(tables))), keys=2)
-    fates = (*TALLIED_FATES, CROSS_REGION)
-    return tuple(Published(region, **{f: counted.get((region, f), Tally()) for f in fates}) for region in regions)
+def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
+    """The tallies of each side, by region and fate, or by region and broken rules."""
+    sides: dict[str, dict[tuple[str, ...], Tally]] = {side: {} for side in ("staged", "fact", "undo", "rejected")}
+    for (side, *key), tally in tallies_of_rows(rows, keys=3).items():
+        sides[side][tuple(key)] = tally
+    return sides
 
 
 def check_law(
-    session: Session,
-    manifest: Manifest,
-    before: Standing,
-    regions: Sequence[Published],
-    transformed: Sequence[Transformed],
-    extracts: Sequence[Extracted],
+    before: Standing, found: Found, transformed: Sequence[Transformed], extracts: Sequence[Extracted]
 ) -> None:
     """Raises PublishRefusedError naming region, fate and figures when the law does not hold.
 
-    `before` is what the tables held before the first write. `regions` and `transformed` are of the same regions, in
-    the same order.
+    `before` is what the tables held before the first write. `transformed` are the regions of `found`, in its order.
     """
-    found = _ask_tables(session, manifest, [published.region for published in regions])
     sources = {extracted.region: extracted.source for extracted in extracts}
-    for published, of_region in zip(regions, transformed, strict=True):
+    for published, of_region in zip(found.published, transformed, strict=True):
         _check_sales(published, before, found)
         _check_rejected(published, of_region, found)
         fates = add_up(published.of(fate) for fate in (*TALLIED_FATES, CROSS_REGION))
         _demand(f"{published.region} staged", of_region.clean, fates)
         read = fates + of_region.duplicates + of_region.rejected
         _demand(f"{published.region} source", sources[published.region], read)
-    _check_whole_tables(before, found, regions, transformed)
+    _check_whole_tables(before, found, transformed)
 
 
-def _ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> _Found:
-    run, names = [manifest.attempt.run_number], vars(manifest.attempt.staging_tables)
-    snapshots = snapshots_query(manifest.snapshots)
-    attributes = attribute_values(manifest.extra_columns)
-    versions = session.query(render("publish/count_versions", **names, **attributes, snapshots=snapshots), [*run, *run])
-    lost = session.query(render("publish/count_lost_rejected", **names), run)
-    ((repeated_keys,),) = session.query(render("verify/repeated_keys", **names))
-    return _Found(
-        after=count_standing(session, manifest, regions),
-        undo=tallies_of_rows(session.query(render("publish/count_undo"), run), keys=2),
-        rejected=tallies_of_rows(session.query(render("publish/count_rejected"), run), keys=2),
-        gave_way={(region, fate): int(rows) for region, fate, rows in versions},
-        lost={region: int(rows) for region, rows in lost},
-        repeated_keys=int(repeated_keys),
+def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> Found:
+    """What staged rows and tables hold after all was written."""
+    run = manifest.attempt.run_number
+    sides = _by_side(session.query(tallies_query(manifest), [run, run]))
+    counted = session.query(rows_query(manifest), [run, run, run])
+    fates = (*TALLIED_FATES, CROSS_REGION)
+    return Found(
+        published=tuple(
+            Published(region, **{fate: sides["staged"].get((region, fate), Tally()) for fate in fates})
+            for region in regions
+        ),
+        after=_standing(session, manifest, regions, sides["fact"]),
+        undo=sides["undo"],
+        rejected=sides["rejected"],
+        rows={(region, what): int(rows) for region, what, rows in counted},
     )
 
 
-def _check_sales(published: Published, before: Standing, found: _Found) -> None:
+def tallies_query(manifest: Manifest) -> str:
+    """The question for rows and exact money of all sides, one round trip for four."""
+    names = vars(manifest.attempt.staging_tables)
+    sides = ("publish/count_staged", "publish/count_fact", "publish/count_undo", "publish/count_rejected")
+    return union_all(render(side, **names) for side in sides)
+
+
+def rows_query(manifest: Manifest) -> str:
+    """The question for everything that is counted by rows alone, one round trip for three."""
+    names = vars(manifest.attempt.staging_tables)
+    attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
+    return union_all(
+        (
+            render("publish/count_versions", **names, **attributes, snapshots=snapshots),
+            render("publish/count_lost_rejected", **names),
+            render("publish/count_repeated_keys", **names),
+        )
+    )
+
+
+def _check_sales(published: Published, before: Standing, found: Found) -> None:
     region = published.region
     for fate in IN_TABLE_FATES:
         _demand(f"{region} {fate}", published.of(fate), found.after.of_keys.get((region, fate), Tally()))
     for fate in GIVING_WAY:
-        _demand_rows(f"{region} {fate}", published.of(fate).rows, found.gave_way.get((region, fate), 0))
-    _demand_rows(f"{region} new under another form of their key", 0, found.gave_way.get((region, RENAMED), 0))
-    _demand_rows(f"{region} attributes that were not read", 0, found.gave_way.get((region, CHANGED_UNREAD), 0))
+        _demand_rows(f"{region} {fate}", published.of(fate).rows, found.rows.get((region, fate), 0))
+    _demand_rows(f"{region} new under another form of their key", 0, found.rows.get((region, RENAMED), 0))
+    _demand_rows(f"{region} attributes that were not read", 0, found.rows.get((region, CHANGED_UNREAD), 0))
     new, replaced = (found.undo.get((region, fate), Tally()) for fate in WRITTEN_FATES)
     _demand_rows(f"{region} undo of inserted", published.inserted.rows, new.rows)
     _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
 
 
-def _check_rejected(published: Published, of_region: Transformed, found: _Found) -> None:
+def _check_rejected(published: Published, of_region: Transformed, found: Found) -> None:
     region = published.region
     in_table = {rules: tally for (code, rules), tally in found.rejected.items() if code == region}
-    _demand(f"{region} rejected", (of_region.rejected + published.cross_region).money(), add_up(in_table.values()))
-    _demand_rows(f"{region} rejected with other cells", 0, found.lost.get(region, 0))
+    _demand(
+        f"{region} rejected", (of_region.rejected + published.cross_region).money(), add_up(in_table.values()).money()
+    )
+    _demand_rows(f"{region} rejected with other cells", 0, found.rows.get((region, LOST), 0))
     broken = Counter({rule.rule: rule.rows for rule in of_region.broken})
     broken[CROSS_REGION_RULE] += published.cross_region.rows
     told = count_rules((rules, tally.rows) for rules, tally in in_table.items())
@@ -182,19 +210,21 @@ def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
     return told
 
 
-def _check_whole_tables(
-    before: Standing, found: _Found, regions: Sequence[Published], transformed: Sequence[Transformed]
-) -> None:
+def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Transformed]) -> None:
+    regions = found.published
     inserted, written = _rows(regions, "inserted"), _rows(regions, *WRITTEN_FATES)
+    replaceable = sum(before.replaceable.values())
     rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, CROSS_REGION)
     _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
     _demand_rows("SALES_FACT of the run", written, found.after.of_run)
     _demand_rows("SALES_FACT of the run under another batch", 0, found.after.misnamed)
-    _demand_rows("sale_ids that stand twice", 0, found.repeated_keys)
+    _demand_rows(
+        "sale_ids that stand twice", 0, sum(rows for (_, what), rows in found.rows.items() if what == REPEATED)
+    )
     _demand_rows("SALES_FACT_UNDO", written, add_up(found.undo.values()).rows)
-    _demand_rows("SALES_REJECTED", before.rejected - before.replaceable + rejected, found.after.rejected)
-    _demand_rows("SALES_REJECTED of older runs", 0, found.after.replaceable)
-    _demand_rows("SALES_REJECTED_UNDO", before.replaceable, found.after.replaced)
+    _demand_rows("SALES_REJECTED", before.rejected - replaceable + rejected, found.after.rejected)
+    _demand_rows("SALES_REJECTED of older runs", 0, sum(found.after.replaceable.values()))
+    _demand_rows("SALES_REJECTED_UNDO", replaceable, found.after.replaced)
 
 
 def _rows(regions: Sequence[Published], *fates: str) -> int:

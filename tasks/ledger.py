@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,9 +16,9 @@ from expectations.columns import CONTRACT_VERSION
 from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
 from tasks.gaps import LedgerState
-from tasks.lock import lock_held
+from tasks.lock import lock_held, require_known_version, version_readable
 from tasks.retries import RETRIES
-from tasks.statements import render, text_literal
+from tasks.statements import render, union_all
 from tasks.tally import Tally
 from tasks.warehouse import Session, open_session
 
@@ -61,23 +61,16 @@ class Entry:
 _COUNTS = ("EXTRACTED", "REJECTED", "DUPLICATES", "INSERTED", "UPDATED", "UNCHANGED", "SUPERSEDED")
 
 
-def record(session: Session, attempt: Attempt, entries: Iterable[Entry]) -> None:
-    """Inserts the entries. What ends a run is recorded in a transaction that holds the lock."""
-    for entry in entries:
-        values = {
-            "lease_until": _lease(entry.lease_minutes),
-            "snapshot_at": _moment(entry.snapshot_at),
-            "ordinal": "NULL" if entry.status in UNDER_WAY else "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)",
-        }
-        session.query(render("ledger/insert_entry", **values), _values(attempt, entry))
+def record(session: Session, attempt: Attempt, entries: Sequence[Entry]) -> None:
+    """Inserts the entries, all in one statement. What ends a run is recorded in a transaction that holds the lock."""
+    if entries:
+        selected = union_all(render("ledger/entry", ordinal=_ordinal(entry.status)) for entry in entries)
+        values = [value for entry in entries for value in _values(attempt, entry)]
+        session.query(render("ledger/insert_entries", entries=selected), values)
 
 
-def _lease(minutes: int | None) -> str:
-    return "NULL" if minutes is None else f"DATEADD('minute', {minutes:d}, CURRENT_TIMESTAMP())"
-
-
-def _moment(at: datetime | None) -> str:
-    return "NULL" if at is None else f"{text_literal(at.isoformat(' '))}::TIMESTAMP_TZ"
+def _ordinal(status: Status) -> str:
+    return "NULL" if status in UNDER_WAY else "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)"
 
 
 def _values(attempt: Attempt, entry: Entry) -> list[Any]:
@@ -87,6 +80,8 @@ def _values(attempt: Attempt, entry: Entry) -> list[Any]:
         attempt.run_number,
         attempt.flow_run_id,
         str(entry.status),
+        entry.lease_minutes,
+        entry.snapshot_at and entry.snapshot_at.isoformat(" "),
         *(entry.counts.get(name) for name in _COUNTS),
         json.dumps(entry.money.to_json()) if entry.money else None,
         json.dumps(dict(entry.seconds)) if entry.seconds else None,
@@ -109,13 +104,16 @@ def is_committed(session: Session, run_number: int) -> bool:
 
 
 def next_run_number(session: Session) -> int:
-    """The next number of the one counter."""
-    ((run_number,),) = session.query("SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL")
+    """The next number of the one counter. Raises NeedsPersonError when the tables are of another version."""
+    with version_readable():
+        ((run_number, version),) = session.query(render("ledger/next_run_number"))
+    require_known_version(version)
     return int(run_number)
 
 
 def start_attempt(session: Session, batch: Batch | NamedKeys, flow_run_id: str, lease_minutes: int) -> Attempt:
-    """Takes the next run number and records STARTED for every region."""
+    """Takes the next run number and records STARTED for every region. Raises NeedsPersonError when the tables are of
+    another version."""
     attempt = Attempt(next_run_number(session), flow_run_id, batch.batch_id, batch.regions)
     record(session, attempt, [Entry(region, Status.STARTED, lease_minutes=lease_minutes) for region in batch.regions])
     return attempt

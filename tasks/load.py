@@ -22,8 +22,9 @@ def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> N
         files = manifest.files_of(kind)
         for start in range(0, len(files), COPY_FILES_MAX):
             _copy(session, manifest.attempt.staging_prefix, files[start : start + COPY_FILES_MAX], table)
-        if files:
-            _require_rows(session, table, sum(file.rows for file in files))
+    (counted,) = session.query(render("load/count_staged", **vars(tables)))
+    for (kind, table), rows in zip(targets.items(), counted, strict=True):
+        _require_rows(table, sum(file.rows for file in manifest.files_of(kind)), rows)
 
 
 def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) -> None:
@@ -36,8 +37,7 @@ def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) 
             raise NeedsPersonError(f"COPY of {path}/{file.name} loaded {rows} rows, the manifest says {file.rows}")
 
 
-def _require_rows(session: Session, table: str, expected: int) -> None:
-    ((rows,),) = session.query(f"SELECT COUNT(*) FROM {table}")
+def _require_rows(table: str, expected: int, rows: int) -> None:
     if rows != expected:
         raise NeedsPersonError(f"{table} holds {rows} rows after COPY, the manifest says {expected}")
 

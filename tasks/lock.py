@@ -84,10 +84,22 @@ def _take(session: Session, run_number: int, token: str, of_tables: str) -> bool
 
 def require_known_tables(session: Session) -> None:
     """Raises NeedsPersonError when the tables of the warehouse are of another version than this code."""
-    try:
+    with version_readable():
         ((version,),) = session.query(render("lock/tables_version"))
+    require_known_version(version)
+
+
+@contextmanager
+def version_readable() -> Iterator[None]:
+    """Says what to do when the tables' version cannot be read: before version 2 they have none."""
+    try:
+        yield
     except NeedsPersonError as error:
         raise NeedsPersonError(f"the version of the warehouse's tables cannot be read: {SET_UP} ({error})") from error
+
+
+def require_known_version(version: int) -> None:
+    """Raises NeedsPersonError for tables of another version than this code."""
     if int(version) < TABLES_VERSION:
         raise NeedsPersonError(
             f"the warehouse's tables are of version {version}, this code writes version {TABLES_VERSION}: {SET_UP}"

@@ -23,9 +23,9 @@ from tasks.law import (
     TALLIED_FATES,
     Published,
     Standing,
+    ask_tables,
     check_law,
     check_ledger,
-    count_fates,
     count_standing,
     judge_rejected,
     replaced_rows,
@@ -170,8 +170,10 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     regions: tuple[Published, ...] = ()
     if codes:
         before = _decide_fates(session, staged.manifest, codes)
-        regions = _publish_rows(session, staged, codes)
-        check_law(session, staged.manifest, before, regions, alive, staged.extracts)
+        _publish_rows(session, staged, before, codes)
+        found = ask_tables(session, staged.manifest, codes)
+        check_law(before, found, alive, staged.extracts)
+        regions = found.published
     if refused := judge_rejected(regions, alive, staged.extracts, staged.thresholds):
         raise _TooManyRejectedError(refused)
     seconds = {"load": seconds_load, "publish": watch.seconds()}
@@ -210,12 +212,14 @@ def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) 
     return count_standing(session, manifest, regions)
 
 
-def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> tuple[Published, ...]:
-    manifest, attempt, tables = staged.manifest, staged.attempt, staged.attempt.staging_tables
+def _publish_rows(session: Session, staged: Staged, before: Standing, regions: Sequence[str]) -> None:
+    manifest, attempt = staged.manifest, staged.attempt
     names = _names(manifest)
     open_status = "STILL_BAD" if attempt.is_replay else "OPEN"
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number, open_status])
-    for replaced in replaced_rows(manifest, regions).values():
+    for condition, replaced in replaced_rows(manifest, regions).items():
+        if not before.replaceable[condition]:
+            continue
         undo = render("publish/insert_rejected_undo", replaced=replaced)
         session.query(undo, [attempt.run_number, attempt.batch_id])
         session.query(render("publish/delete_replaced_rejected", replaced=replaced))
@@ -226,7 +230,6 @@ def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> t
         session.query(render("publish/release_rejected", **names), [attempt.run_number, attempt.run_number])
         _mark_gone(session, staged, regions, names["snapshots"])
     session.query(render("publish/close_rejected"), [attempt.run_number])
-    return count_fates(session, tables, regions)
 
 
 def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapshots: str) -> None:

@@ -80,6 +80,11 @@ def render(name: str, **values: str) -> str:
     return Template((SQL_DIRECTORY / f"{name}.sql").read_text(encoding="utf-8")).substitute(_COLUMN_LISTS, **values)
 
 
+def union_all(queries: Iterable[str]) -> str:
+    """One query that answers the rows of all."""
+    return "\nUNION ALL\n".join(query.rstrip() for query in queries)
+
+
 def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
     """A subquery with the columns REGION and SNAPSHOT_AT (aware UTC), one row per region."""
     return " UNION ALL ".join(
@@ -143,13 +148,15 @@ def tally_sums(prefix: str = "") -> str:
     )
 
 
-def _rejected_money_sums() -> str:
-    """Exact sum and number of amounts of the money columns as text; what was unreadable is not written like this."""
-    amounts = [
-        f"CASE WHEN REGEXP_LIKE({name}, '-?[0-9]{{1,10}}[.][0-9]{{2}}') THEN {name}::NUMBER(38,2) END"
-        for name in (column.upper() for column in MONEY_COLUMNS)
-    ]
-    return ",\n    ".join(f"SUM({amount}), COUNT({amount})" for amount in amounts)
+def _rejected_tally_sums() -> str:
+    """Exact sum and number of amounts of the money columns as text; what was unreadable is not written like this. The
+    other tallied columns have none."""
+    sums = []
+    for column in TALLIED_COLUMNS:
+        name = column.name.upper()
+        amount = f"CASE WHEN REGEXP_LIKE({name}, '-?[0-9]{{1,10}}[.][0-9]{{2}}') THEN {name}::NUMBER(38,2) END"
+        sums.append(f"SUM({amount}), COUNT({amount})" if column.name in MONEY_COLUMNS else "NULL, 0")
+    return ",\n    ".join(sums)
 
 
 def _definition(column: Column, required: bool = True) -> str:
@@ -272,7 +279,7 @@ _COLUMN_LISTS = {
     ),
     "attribute_columns": _names(_ATTRIBUTE_NAMES),
     "fact_attribute_columns": _names(_ATTRIBUTE_NAMES, "FACT."),
-    "rejected_money_sums": _rejected_money_sums(),
+    "rejected_tally_sums": _rejected_tally_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
     "compared_columns": _names(_COMPARED_NAMES),
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),

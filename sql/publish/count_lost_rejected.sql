@@ -1,5 +1,5 @@
 -- Answers how many staged rejected rows of each region do not stand in SALES_REJECTED cell by cell: must answer no row.
-SELECT REGION_CODE, COUNT(*)
+SELECT REGION_CODE, 'lost', COUNT(*)
 FROM (
     SELECT REGION_CODE, SALE_KEY, RULES, VERSION_AT, ${rejected_source_columns}
     FROM ${rejected_table}

@@ -1,7 +1,7 @@
 -- Answers rows and exact money that the fact table now holds for the batch's keys, by region, fate and currency: the
 -- other side of the law. Asked before the MERGE, too: what it replaces must stand in the undo log. Joins by key, never by
 -- batch id, so that a row written elsewhere cannot hide.
-SELECT FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), SUM(FACT.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(FACT.DISCOUNT_AMOUNT),
+SELECT 'fact', FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), SUM(FACT.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(FACT.DISCOUNT_AMOUNT),
     SUM(FACT.TAX_AMOUNT::NUMBER(38,2)), COUNT(FACT.TAX_AMOUNT),
     SUM(FACT.TOTAL_AMOUNT::NUMBER(38,2)), COUNT(FACT.TOTAL_AMOUNT),
     SUM(DATE_PART(EPOCH_MICROSECOND, FACT.SALE_DATE)::NUMBER(38,0)), COUNT(FACT.SALE_DATE),

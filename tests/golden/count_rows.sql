@@ -1,6 +1,6 @@
 -- Answers how many rows SALES_FACT has, how many of them are the run's, how many of these name another batch, how many
--- rows SALES_REJECTED has, how many of them the run replaces, and how many it can put back. Asked after the lock and
--- before COMMIT: what comes or goes outside the batch shows here.
+-- rows SALES_REJECTED has, how many of them the run replaces by batch and by key, and how many it can put back. Asked
+-- after the lock and before COMMIT: what comes or goes outside the batch shows here.
 SELECT
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER = ?),
@@ -10,7 +10,8 @@ SELECT
         SELECT COUNT(*)
         FROM ANALYTICS.SALES_REJECTED
         WHERE ETL_BATCH_ID = '20240115' AND REGION_CODE IN ('EUROPE') AND ETL_RUN_NUMBER < 42 AND STATUS IN ('OPEN', 'NO_KEY', 'STILL_BAD')
-    ) + (
+    ),
+    (
         SELECT COUNT(*)
         FROM ANALYTICS.SALES_REJECTED
         WHERE ETL_BATCH_ID <> '20240115' AND STATUS IN ('STILL_BAD') AND EXISTS (

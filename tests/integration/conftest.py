@@ -25,6 +25,7 @@ from prefect.states import State
 from prefect.variables import Variable
 from xdist.scheduler import LoadFileScheduling
 
+from blocks import names
 from blocks.register import register, warehouse_blocks
 from expectations.regions import REGIONS
 from flows.daily_sales import daily_sales
@@ -152,6 +153,15 @@ class World:
         return dict(self.sql("SELECT REGION, STATUS FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ?", (batch_id,)))
 
     @contextmanager
+    def warehouse_at(self, port: int) -> Iterator[None]:
+        """The warehouse's block with another port for a while."""
+        try:
+            _save_warehouse({**self.environment, "SNOWFLAKE_PORT": str(port)})
+            yield
+        finally:
+            _save_warehouse(self.environment)
+
+    @contextmanager
     def variable(self, name: str, value: str) -> Iterator[None]:
         """A variable with another value for a while."""
         before = Variable.get(name)
@@ -160,6 +170,12 @@ class World:
             yield
         finally:
             Variable.set(name, before.value, overwrite=True)
+
+
+def _save_warehouse(environment: Mapping[str, str]) -> None:
+    credentials, connector = warehouse_blocks(environment)
+    credentials.save(names.WAREHOUSE_CREDENTIALS, overwrite=True)
+    connector.save(names.WAREHOUSE, overwrite=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from prefect.blocks.system import Secret
 from prefect.variables import Variable
 
 from blocks import names
-from blocks.register import storage_blocks, token_key_block, warehouse_blocks
+from blocks.register import storage_blocks, token_key_block
 from tasks.begin import begin
 from tests.integration.conftest import World
 
@@ -102,13 +102,8 @@ def test_a_warehouse_that_does_not_answer_is_named_and_nothing_is_read(
 ) -> None:
     monkeypatch.setattr(begin, "retries", 0)
     monkeypatch.setattr("tasks.warehouse.LOGIN_TIMEOUT_S", 3)
-    try:
-        credentials, connector = warehouse_blocks({**world.environment, "SNOWFLAKE_PORT": "1"})
-        save((names.WAREHOUSE_CREDENTIALS, credentials), (names.WAREHOUSE, connector))
+    with world.warehouse_at(1):
         run = world.run(day)
-    finally:
-        credentials, connector = warehouse_blocks(world.environment)
-        save((names.WAREHOUSE_CREDENTIALS, credentials), (names.WAREHOUSE, connector))
     assert run.state.is_failed()
     assert "warehouse 127.0.0.1 cannot be reached" in run.state.message
     assert world.ledger(f"{day:%Y%m%d}") == {}

@@ -495,7 +495,7 @@ IN_PUBLISH = (
         "the ledger swaps inserted and updated",
         Guard.LAW,
         "EUROPE inserted in the ledger: rows 5 against 3",
-        statement("ledger/insert_entry", ("INSERTED, UPDATED", "UPDATED, INSERTED"), user=ledger),
+        statement("ledger/insert_entries", ("INSERTED, UPDATED", "UPDATED, INSERTED"), user=ledger),
     ),
 )
 """What goes wrong from load to COMMIT: the same staged batch does for all."""

@@ -23,9 +23,8 @@ LOAD = (
     "CREATE TRANSIENT TABLE STAGING.REJECTED",
     "CREATE TRANSIENT TABLE STAGING.FATES",
     "load/copy_files",
-    "SELECT COUNT(*) FROM STAGING.CLEAN",
     "load/copy_files #2",
-    "SELECT COUNT(*) FROM STAGING.REJECTED",
+    "load/count_staged",
 )
 LOCK = ("lock/write_token",)
 TRANSACTION = (
@@ -47,14 +46,8 @@ TRANSACTION = (
     "publish/close_rejected",
     "publish/count_staged",
     "publish/count_versions",
-    "publish/count_lost_rejected",
-    "verify/repeated_keys",
     "publish/count_rows #2",
-    "publish/count_fact #2",
-    "publish/count_undo",
-    "publish/count_rejected",
-    "ledger/insert_entry",
-    "ledger/insert_entry #2",
+    "ledger/insert_entries",
     "ledger/published_entries",
     "SELECT CURRENT_TRANSACTION() #2",
     "COMMIT",

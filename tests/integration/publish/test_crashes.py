@@ -195,7 +195,7 @@ def test_an_error_at_any_statement_publishes_nothing(tried: Scene, another_try: 
     assert not tried.is_published()
 
 
-@pytest.mark.parametrize("statement", ["lock/take", "publish/merge_sales_fact", "ledger/insert_entry", "COMMIT"])
+@pytest.mark.parametrize("statement", ["lock/take", "publish/merge_sales_fact", "ledger/insert_entries", "COMMIT"])
 def test_an_error_that_may_pass_is_made_good_by_another_try(scene: Scene, staged: Staged, statement: str) -> None:
     publish_raising(scene, staged, statement, TransientError)
     scene.assert_whole()

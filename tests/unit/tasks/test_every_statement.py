@@ -1,7 +1,7 @@
 """Snowflake takes every statement that the product can make, as far as the stand-in knows what it refuses."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
@@ -10,8 +10,12 @@ import pytest
 from snowflake.connector.util_text import split_statements
 
 from local.snowflake_dialect import parse
+from tasks.attempt import Attempt
 from tasks.attributes import attribute_values
-from tasks.statements import COVERING, SQL_DIRECTORY, render, replaced_by_batch, replaced_by_key
+from tasks.law import rows_query, tallies_query
+from tasks.ledger import Status, _ordinal
+from tasks.stage import Manifest
+from tasks.statements import COVERING, SQL_DIRECTORY, render, replaced_by_batch, replaced_by_key, union_all
 from tests.unit.tasks.test_statements import STATEMENTS, TABLES, VALUES
 
 PROJECT = SQL_DIRECTORY.parent
@@ -21,17 +25,16 @@ OTHER_VALUES = {
     "replaced-by-batch": {"replaced": replaced_by_batch("20240115", 42, ["EUROPE"])},
     "replaced-by-date": {"replaced": replaced_by_key("20240115", TABLES["rejected_table"], AT)},
     "replaced-by-replay": {"replaced_by_key": replaced_by_key("R20240116T091500Z", TABLES["rejected_table"], AT)},
-    "end-of-a-run": {
-        "lease_until": "DATEADD('minute', 15, CURRENT_TIMESTAMP())",
-        "snapshot_at": "'2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ",
-        "ordinal": "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)",
-    },
+    "end-of-a-run": {"ordinal": _ordinal(Status.PUBLISHED)},
+    "many-entries": {"entries": union_all(render("ledger/entry", ordinal=_ordinal(status)) for status in Status)},
     "released": {"status": "RELEASED", "covering": COVERING["RELEASED"]},
     "dry-run": {"verb": "SELECT COUNT(*)"},
     "what-is-held-back-stays": {"but": " AND UNDO_FATE <> 'held_back'"},
 }
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
+    "tasks.law.ask_tables: rows_query(manifest)",
+    "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.lock._rows_changed: statement",
     "tasks.rollback.put_back: statement",
     "tasks.rollback.find_difference: _count_rejected(runs)",
@@ -126,6 +129,11 @@ def test_a_statement_that_is_written_in_python_is_taken(where: str) -> None:
     text = IN_PYTHON[where]
     assert text is not None
     parse(text)
+
+
+@pytest.mark.parametrize("query", [tallies_query, rows_query])
+def test_questions_that_are_asked_together_are_taken(query: Callable[[Manifest], str]) -> None:
+    parse(query(Manifest(Attempt(42, "flow-run", "20240115", ("EUROPE",)), AT, (), {"EUROPE": ("loyalty_tier",)})))
 
 
 def test_no_other_statement_is_sent() -> None:

@@ -4,8 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, cast
 
+import pytest
+
+from expectations.tables import TABLES_VERSION
 from tasks.attempt import Attempt
 from tasks.batch import Batch
+from tasks.errors import NeedsPersonError
 from tasks.ledger import Entry, Status, record, record_failure, start_attempt
 from tasks.tally import Tally
 from tasks.warehouse import Session
@@ -49,33 +53,49 @@ def test_an_entry_has_a_value_for_every_placeholder() -> None:
     record(session_of(fake), ATTEMPT, [Entry("EUROPE", Status.PUBLISHED, counts, money, {"load": 0.5})])
     ((statement, values),) = fake.asked
     assert statement.count("?") == len(values)
-    assert values[:12] == ["20240115", "EUROPE", 42, "flow-run", "PUBLISHED", 100, 2, 1, 97, 0, 0, 0]
-    assert Tally.from_json(json.loads(values[12])) == money
-    assert json.loads(values[13]) == {"load": 0.5}
-    assert values[14] is None
+    assert values[:14] == ["20240115", "EUROPE", 42, "flow-run", "PUBLISHED", None, None, 100, 2, 1, 97, 0, 0, 0]
+    assert Tally.from_json(json.loads(values[14])) == money
+    assert json.loads(values[15]) == {"load": 0.5}
+    assert values[16] is None
 
 
 def test_an_entry_without_figures_holds_nulls() -> None:
     fake = FakeSession()
     record(session_of(fake), ATTEMPT, [Entry("EUROPE", Status.MISSING, cause="refused")])
-    assert fake.inserted[0][5:15] == [None] * 9 + ["refused"]
+    assert fake.inserted[0][5:17] == [None] * 11 + ["refused"]
 
 
-def test_a_lease_is_counted_by_the_warehouses_clock() -> None:
+def test_all_entries_are_one_statement_and_what_ends_a_run_has_an_ordinal() -> None:
     fake = FakeSession()
     record(
-        session_of(fake), ATTEMPT, [Entry("EUROPE", Status.RENEWED, lease_minutes=15), Entry("EUROPE", Status.EMPTY)]
+        session_of(fake), ATTEMPT, [Entry("EUROPE", Status.RENEWED, lease_minutes=15), Entry("US_EAST", Status.EMPTY)]
     )
-    with_lease, without = (statement for statement, _ in fake.asked)
-    assert "DATEADD('minute', 15, CURRENT_TIMESTAMP())" in with_lease
-    assert "DATEADD" not in without
+    ((statement, values),) = fake.asked
+    renewed, ended = statement.split("UNION ALL")
+    assert "ORDINAL FROM ANALYTICS.ETL_LOCK" not in renewed
+    assert "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)" in ended
+    assert [(values[1], values[5]), (values[19], values[23])] == [("EUROPE", 15), ("US_EAST", None)]
+
+
+def test_no_entries_are_no_statement() -> None:
+    fake = FakeSession()
+    record(session_of(fake), ATTEMPT, [])
+    assert fake.asked == []
 
 
 def test_an_attempt_takes_the_next_number_and_starts_every_region() -> None:
-    fake = FakeSession([(43,)])
+    fake = FakeSession([(43, TABLES_VERSION)])
     attempt = start_attempt(session_of(fake), Batch(DAY, ("US_EAST", "EUROPE")), "flow-run", lease_minutes=15)
     assert attempt == Attempt(43, "flow-run", "20240115", ("US_EAST", "EUROPE"))
-    assert [(values[1], values[4]) for values in fake.inserted] == [("US_EAST", "STARTED"), ("EUROPE", "STARTED")]
+    (values,) = fake.inserted
+    assert [values[1], values[4], values[19], values[22]] == ["US_EAST", "STARTED", "EUROPE", "STARTED"]
+
+
+def test_tables_of_another_version_get_no_attempt() -> None:
+    fake = FakeSession([(43, TABLES_VERSION - 1)])
+    with pytest.raises(NeedsPersonError, match="tables are of version"):
+        start_attempt(session_of(fake), Batch(DAY, ("US_EAST", "EUROPE")), "flow-run", lease_minutes=15)
+    assert fake.inserted == []
 
 
 def test_a_run_that_ended_in_the_ledger_is_not_failed() -> None:

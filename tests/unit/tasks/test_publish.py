@@ -66,6 +66,8 @@ class FakeConnection:
             return self.ledger or ([("EUROPE", "EMPTY")] if is_committed else [])
         if bare.startswith("SELECT CURRENT_TRANSACTION"):
             return [("7",)]
+        if bare.startswith("SELECT (SELECT COUNT(*)"):
+            return [(0, 0)]
         return [(1, 0)] if bare.startswith("UPDATE ANALYTICS.ETL_LOCK") else []
 
     def fetchall(self) -> list[Any]:

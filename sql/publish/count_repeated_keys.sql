@@ -1,0 +1,4 @@
+-- Answers how many rows of the fact table repeat a key of the batch, of all regions together: must be 0.
+SELECT '', 'repeated', COUNT(*) - COUNT(DISTINCT SALE_ID)
+FROM ANALYTICS.SALES_FACT
+WHERE SALE_ID IN (SELECT SALE_ID FROM ${clean_table})
