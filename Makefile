@@ -20,7 +20,7 @@ export DATE REGIONS Q FILE ROWS
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more bench bench-guard lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more bench bench-guard bench-latency lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench: install ## time the daily run beside its floor and its peers: make bench 
 
 bench-guard: install ## fail when the daily run is slow against its floor, on 4 x 50,000 rows
 	@$(BIN)/python -m benchmarks --guard --rows 50000
+
+bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefect server far away, beside the same nearby
+	@$(BIN)/python -m benchmarks.latency
 
 lint: install ## check style, types and the Dockerfile
 	@$(BIN)/ruff check .

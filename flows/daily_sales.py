@@ -23,11 +23,10 @@ from tasks.ledger import lease_kept
 from tasks.plan import needs_floor, plan, refuse_unloadable
 from tasks.publish import publish
 from tasks.quality import Verdict, check_quality
-from tasks.ready import check_ready
 from tasks.report import Findings, report
 from tasks.scratch import scratch_directory
 from tasks.snapshot import limits_of
-from tasks.stage import stage, write_manifest
+from tasks.stage import stage
 from tasks.transform import transform
 from tasks.verify import verify
 
@@ -54,8 +53,9 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
-        check_ready(batch, names.TOKEN_KEY, **bucket)
-        attempt = begin(batch, str(flow_run.id), **ledger, **bucket, lease_minutes=settings.lease_minutes)
+        attempt = begin(
+            batch, str(flow_run.id), names.TOKEN_KEY, **ledger, **bucket, lease_minutes=settings.lease_minutes
+        )
 
         with scratch_directory() as scratch, lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
             sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
@@ -64,18 +64,16 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
                 return final_state(report(findings.with_(verdict=Verdict((too_few,), 0.0))))
 
             present = list(sorted_regions.present)
-            transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
+            transformed = transform(present, scratch)
             with_floor = needs_floor(batch, tuple(REGIONS), settings)
             verdict = check_quality(present, transformed, settings.thresholds, with_floor)
 
             kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
-            staging = stage.map(transformed, attempt, unmapped(kinds), scratch, **bucket)
-            staged = [future.result() for future in staging]
-            findings = findings.with_(transformed=transformed, verdict=verdict, staged=staged)
+            manifest = stage(attempt, present, transformed, kinds, scratch, **bucket)
+            findings = findings.with_(transformed=transformed, verdict=verdict, manifest=manifest)
             if not verdict.passed:
                 return final_state(report(findings))
 
-            manifest = write_manifest(attempt, present, staged, **bucket)
             publication = publish(
                 manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
             )

@@ -7,9 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
-from prefect import unmapped
 from prefect.runtime import flow_run
 
+from blocks import names
 from blocks.variables import Settings
 from flows.daily_sales import extract_regions
 from tasks.attempt import Attempt
@@ -22,7 +22,7 @@ from tasks.plan import unread_regions
 from tasks.publish import Publication, publish
 from tasks.quality import check_rows
 from tasks.replay import gone_keys, held_back_keys
-from tasks.stage import stage, write_manifest
+from tasks.stage import stage
 from tasks.transform import Transformed, transform
 from tasks.verify import verify
 
@@ -65,7 +65,7 @@ def read_again(batch: NamedKeys, settings: Settings, scratch: Path, rolled_back:
         outcomes = extract_regions(batch, settings, scratch)
     unread = unread_regions(outcomes)
     present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]
-    transformed = [future.result() for future in transform.map(present, unmapped(scratch))]
+    transformed = transform(present, scratch)
     gone = {extracted.region: gone_keys(batch.keys[extracted.region], extracted) for extracted in present}
     return ReadAgain(tuple(present), tuple(transformed), gone, held_back, unread)
 
@@ -83,7 +83,7 @@ def load_again(
     Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
     """
     ledger = {**warehouse, "warehouse": settings.snowflake_watch_warehouse}
-    attempt = begin(batch, str(flow_run.id), **ledger, **bucket, lease_minutes=settings.lease_minutes)
+    attempt = begin(batch, str(flow_run.id), names.TOKEN_KEY, **ledger, **bucket, lease_minutes=settings.lease_minutes)
     with lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
         read = read_again(batch, settings, scratch, rolled_back)
         if not read.present:
@@ -92,8 +92,7 @@ def load_again(
         verdict = check_rows(present, transformed)
         if verdict.failed:
             raise NeedsPersonError(f"nothing was loaded for {batch.batch_id}: {verdict.message}")
-        staging = stage.map(transformed, attempt, unmapped(("clean", "rejected")), scratch, **bucket)
-        manifest = write_manifest(attempt, present, [future.result() for future in staging], **bucket)
+        manifest = stage(attempt, present, transformed, ("clean", "rejected"), scratch, **bucket)
         left_out = [Entry(region, Status.MISSING, cause=cause) for region, cause in read.unread.items()]
         tolerant = replace(settings.thresholds, max_rejected_percentage=Decimal(100))
         publication = publish(manifest, present, transformed, left_out, tolerant, **warehouse, gone=read.gone)

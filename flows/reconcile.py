@@ -24,7 +24,6 @@ from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_key
 from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
 from tasks.ledger import read_ledger
 from tasks.plan import unread_regions
-from tasks.ready import check_ready
 from tasks.reconcile.compare import KEYS_MAX, RegionCompared, compare
 from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
@@ -86,7 +85,6 @@ def reconcile(
 
         batch = NamedKeys(name_batch_of_keys(HEAL, datetime.now(UTC)), keys_to_heal(compared) if heal else {})
         if batch.regions:
-            check_ready(batch, names.TOKEN_KEY, **bucket)
             with scratch_directory() as scratch:
                 loaded = load_again(batch, settings, scratch, warehouse, bucket)
             unread |= loaded.read.unread

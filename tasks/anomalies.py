@@ -8,6 +8,7 @@ from statistics import median
 from prefect import get_run_logger, task
 from prefect.events import emit_event
 
+from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Batch
 from tasks.extract import Extracted
@@ -90,7 +91,7 @@ def announce_anomalies(
     logger = get_run_logger()
     usual: Mapping[str, Sequence[int]] = {}
     try:
-        connector = SnowflakeHostConnector.load(connector_block)
+        connector = load_once(SnowflakeHostConnector, connector_block)
         with open_session(connector, warehouse, f"retail-sales anomalies {batch.batch_id}") as session:
             usual = usual_rows(session, batch)
     except Exception as error:  # noqa: BLE001 (whatever it is, the batch is published)

@@ -1,18 +1,36 @@
 """Tables and pages in the dashboard: the one place that writes Prefect's artifacts."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import get_client
+from prefect.artifacts import Artifact, MarkdownArtifact, TableArtifact
 
 from tasks.lines import in_one_line, plain_rows
 
 
+def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Artifact:
+    """A table; whatever a value holds, it keeps its cell."""
+    return TableArtifact(table=plain_rows(rows), key=key, description=in_one_line(description))
+
+
+def page(markdown: str, key: str, description: str) -> Artifact:
+    """A page in Markdown."""
+    return MarkdownArtifact(markdown=markdown, key=key, description=in_one_line(description))
+
+
+def write_artifacts(artifacts: Sequence[Artifact]) -> None:
+    """Writes the artifacts, all through one client and side by side."""
+
+    async def write() -> None:
+        async with get_client() as client:
+            # _sync=False: Prefect would else leave this loop, for it was entered from code that is not async.
+            await asyncio.gather(*(artifact.create(client, _sync=False) for artifact in artifacts))
+
+    asyncio.run(write())
+
+
 def write_table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> None:
-    """Writes a table artifact; whatever a value holds, it keeps its cell."""
-    create_table_artifact(plain_rows(rows), key=key, description=in_one_line(description))
-
-
-def write_page(markdown: str, key: str, description: str) -> None:
-    """Writes a Markdown artifact."""
-    create_markdown_artifact(markdown, key=key, description=in_one_line(description))
+    """Writes one table."""
+    write_artifacts([table(rows, key, description)])

@@ -1,4 +1,7 @@
-"""Begin: opens the attempt in the ledger and sweeps what dead attempts left. Scratch is swept in `scratch.py`."""
+"""Begin: blocks and bucket are there, the attempt is opened in the ledger, and what dead attempts left is swept.
+
+Scratch is swept in `scratch.py`.
+"""
 
 from collections.abc import Callable
 
@@ -6,11 +9,13 @@ import botocore.exceptions
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
+from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import SalesEtlError
 from tasks.ledger import start_attempt
+from tasks.ready import require_ready
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
 from tasks.statements import render
@@ -59,14 +64,20 @@ def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Ca
 def begin(
     batch: Batch | NamedKeys,
     flow_run_id: str,
+    token_key_block: str,
     connector_block: str,
     warehouse: str,
     bucket_block: str,
     bucket_name: str,
     lease_minutes: int,
 ) -> Attempt:
-    """Opens the attempt in the ledger; a warehouse that does not answer stops the run here, before anything is read."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    """Opens the attempt in the ledger; what is missing or does not answer stops the run here, before anything is read.
+
+    Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 or the warehouse does not
+    answer.
+    """
+    require_ready(batch, token_key_block, bucket_block, bucket_name)
+    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
     bucket = load_bucket(bucket_block, bucket_name)
     with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)

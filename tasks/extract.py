@@ -16,6 +16,7 @@ from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
 
+from blocks.once import load_once
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from tasks.arrow_files import open_writer
@@ -294,8 +295,8 @@ def extract(
 ) -> Extracted:
     """Reads one region's rows through the region's SqlAlchemyConnector block."""
     logger = get_run_logger()
-    connector = SqlAlchemyConnector.load(REGIONS[region].block)
-    token_key = Secret.load(token_key_block).get().encode()
+    connector = load_once(SqlAlchemyConnector, REGIONS[region].block)
+    token_key = load_once(Secret, token_key_block).get().encode()
     engine = connector.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
     try:
         extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info, limits)

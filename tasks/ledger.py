@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import get_run_logger, task
 
+from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.columns import CONTRACT_VERSION
 from tasks.attempt import Attempt
@@ -125,7 +126,7 @@ def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_min
 
     A renewal that fails is logged and tried again at the next one: a lease may lapse, a load must not fail for it.
     """
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
     done = threading.Event()
     entries = [Entry(region, Status.RENEWED, lease_minutes=lease_minutes) for region in attempt.regions]
 
@@ -181,6 +182,6 @@ def known_states(session: Session, first: date | None, last: date) -> list[Ledge
 @task(name="read-ledger", **RETRIES)
 def read_ledger(first: date | None, last: date, connector_block: str, warehouse: str) -> list[LedgerState]:
     """What the ledger says of each date and region of a range."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
     with open_session(connector, warehouse, f"retail-sales read-ledger {last}", logger.warning) as session:
         return known_states(session, first, last)

@@ -7,6 +7,7 @@ from functools import partial
 
 from prefect import get_run_logger, task
 
+from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
@@ -287,7 +288,7 @@ def publish(
     gone: Mapping[str, Sequence[str]] | None = None,
 ) -> Publication:
     """Loads and publishes the batch. Not retried by Prefect: a lost answer is settled by asking the ledger."""
-    connector = SnowflakeHostConnector.load(connector_block)
+    connector = load_once(SnowflakeHostConnector, connector_block)
     tag = f"retail-sales publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
     logger = get_run_logger()
     open_again = partial(open_session, connector, warehouse, tag, logger.warning)

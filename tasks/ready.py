@@ -1,14 +1,13 @@
 """Ready: the blocks and the bucket that a run needs are there, asked before anything is read."""
 
 import botocore.exceptions
-from prefect import get_run_logger, task
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from blocks.once import load_once
 from expectations.regions import REGIONS
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
-from tasks.retries import RETRIES
 from tasks.stage import load_bucket
 
 
@@ -20,14 +19,13 @@ def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[
 
 def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
     try:
-        kind.load(name)
+        load_once(kind, name)
     except ValueError:
         return False
     return True
 
 
-@task(name="check-ready", **RETRIES)
-def check_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
+def require_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
     """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
     if missing := find_missing_blocks(batch, token_key_block):
         raise NeedsPersonError(
@@ -42,4 +40,3 @@ def check_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: st
             f"bucket {bucket_name} cannot be reached ({error}): check variable s3_staging_bucket, block "
             f"aws-credentials/{bucket_block} and the endpoint"
         ) from error
-    get_run_logger().info("step=check-ready batch=%s regions=%d", batch.batch_id, len(batch.regions))

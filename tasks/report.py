@@ -8,7 +8,7 @@ from prefect import task
 
 from expectations.rules import CROSS_REGION_RULE
 from tasks.anomalies import Anomaly
-from tasks.artifacts import write_page, write_table
+from tasks.artifacts import page, table, write_artifacts
 from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.extract import Extracted
@@ -18,7 +18,7 @@ from tasks.lines import in_markdown, markdown_table
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Verdict
-from tasks.stage import StagedRegion
+from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
 from tasks.verify import Verification
@@ -85,7 +85,7 @@ class Findings:
     plan: Plan
     transformed: Sequence[Transformed] = ()
     verdict: Verdict | None = None
-    staged: Sequence[StagedRegion] = ()
+    manifest: Manifest | None = None
     publication: Publication | None = None
     verification: Verification | None = None
     anomalies: Sequence[Anomaly] = ()
@@ -142,9 +142,10 @@ def _region(region: str, findings: Findings) -> RegionReport:
         return _left_out(left_out, answered.get(region))
     extracted = answered[region]
     transformed = by_region(findings.transformed).get(region)
-    staged = by_region(findings.staged).get(region)
     published = by_region(publication.regions).get(region) if publication else None
-    steps = {"extract": extracted, "transform": transformed, "stage": staged}
+    seconds = {name: step.seconds for name, step in (("extract", extracted), ("transform", transformed)) if step}
+    if findings.manifest and region in findings.manifest.seconds:
+        seconds["stage"] = findings.manifest.seconds[region]
     cross_region = published.cross_region.rows if published else 0
     fates: dict[str, Any] = {fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES}
     return RegionReport(
@@ -157,7 +158,7 @@ def _region(region: str, findings: Findings) -> RegionReport:
         example_keys={broken.rule: broken.keys for broken in (transformed.broken if transformed else ())},
         duplicates=transformed.duplicates.rows if transformed else 0,
         money=extracted.source,
-        seconds={name: step.seconds for name, step in steps.items() if step},
+        seconds=seconds,
         **fates,
     )
 
@@ -270,13 +271,14 @@ def report(findings: Findings) -> RunReport:
     """Writes the artifacts of the run and answers its report."""
     summary = summarize(findings)
     key = "daily-sales"
-    write_page(markdown_report(summary), key=f"{key}-report", description=f"Daily sales {summary.date}")
     tables = {
         "extraction": extraction_table(findings.plan.answered),
         "reconciliation": reconciliation_table(summary),
         "rejected": rejected_table(summary),
         "quality": quality_table(findings.verdict),
     }
+    artifacts = [page(markdown_report(summary), key=f"{key}-report", description=f"Daily sales {summary.date}")]
     for name, rows in tables.items():
-        write_table(rows, key=f"{key}-{name}", description=f"{name.capitalize()} of {summary.date}")
+        artifacts.append(table(rows, key=f"{key}-{name}", description=f"{name.capitalize()} of {summary.date}"))
+    write_artifacts(artifacts)
     return summary

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,9 @@ import pyarrow.parquet as pq
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
+from blocks.once import load_once
 from expectations.columns import CONTRACT_VERSION
+from expectations.regions import REGIONS
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
 from tasks.arrow_files import in_tables, read_batches
 from tasks.attempt import Attempt
@@ -58,23 +61,15 @@ class StagedFile:
 
 
 @dataclass(frozen=True)
-class StagedRegion:
-    """One region's files."""
-
-    region: str
-    files: tuple[StagedFile, ...]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class Manifest:
     """What an attempt staged: COPY loads these files and no others. `snapshots` are aware UTC times per region,
-    `extra_columns` the columns beyond the contract that were read of each region."""
+    `extra_columns` the columns beyond the contract that were read of each region, `seconds` what staging it took."""
 
     attempt: Attempt
     snapshots: dict[str, datetime]
     files: tuple[StagedFile, ...]
     extra_columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def files_of(self, kind: FileKind) -> tuple[StagedFile, ...]:
         return tuple(file for file in self.files if file.kind == kind)
@@ -172,37 +167,42 @@ def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
 
 def load_bucket(block: str, bucket_name: str) -> S3Bucket:
     """The staging bucket: credentials from the block, the name from the variable `s3_staging_bucket`."""
-    return S3Bucket.load(block).copy(update={"bucket_name": bucket_name})
+    return load_once(S3Bucket, block).copy(update={"bucket_name": bucket_name})
 
 
-@task(name="stage", task_run_name="stage-{transformed.region}", **RETRIES)
+@task(name="stage", **RETRIES)
 def stage(
-    transformed: Transformed,
     attempt: Attempt,
+    extracts: list[Extracted],
+    transformed: list[Transformed],
     kinds: tuple[FileKind, ...],
     scratch: Path,
     bucket_block: str,
     bucket_name: str,
-) -> StagedRegion:
-    """Stages one region's rows of the given kinds."""
-    watch = Stopwatch()
-    bucket = load_bucket(bucket_block, bucket_name)
-    files = stage_files(transformed, kinds, attempt.staging_prefix, scratch, bucket)
-    seconds = watch.seconds()
-    get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", transformed.region, len(files), seconds)
-    return StagedRegion(transformed.region, tuple(files), seconds)
-
-
-@task(name="write-manifest", **RETRIES)
-def write_manifest(
-    attempt: Attempt, extracts: list[Extracted], staged: list[StagedRegion], bucket_block: str, bucket_name: str
 ) -> Manifest:
-    """Writes the manifest, last of all: without it nothing of the attempt is ever loaded."""
-    snapshots = {extracted.region: extracted.snapshot_at for extracted in extracts}
-    extra_columns = {extracted.region: extracted.extra_columns for extracted in extracts}
-    manifest = Manifest(attempt, snapshots, tuple(file for region in staged for file in region.files), extra_columns)
-    bucket = load_bucket(bucket_block, bucket_name)
-    bucket.credentials.get_s3_client().put_object(
-        Bucket=bucket_name, Key=f"{attempt.staging_prefix}/{MANIFEST_NAME}", Body=manifest.to_json().encode()
+    """Stages the rows of the given kinds, all regions side by side. With clean rows goes the manifest, last of all:
+    without it nothing of the attempt is ever loaded."""
+    bucket, seconds = load_bucket(bucket_block, bucket_name), {}
+
+    def stage_region(of_region: Transformed) -> list[StagedFile]:
+        watch = Stopwatch()
+        files = stage_files(of_region, kinds, attempt.staging_prefix, scratch, bucket)
+        seconds[of_region.region] = watch.seconds()
+        return files
+
+    with ThreadPoolExecutor(len(REGIONS)) as pool:
+        staged = [file for files in pool.map(stage_region, transformed) for file in files]
+    manifest = Manifest(
+        attempt,
+        snapshots={extracted.region: extracted.snapshot_at for extracted in extracts},
+        files=tuple(staged),
+        extra_columns={extracted.region: extracted.extra_columns for extracted in extracts},
+        seconds=seconds,
     )
+    if CLEAN in kinds:
+        key, body = f"{attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
+        bucket.credentials.get_s3_client().put_object(Bucket=bucket_name, Key=key, Body=body)
+    for region, taken in seconds.items():
+        files = sum(file.region == region for file in staged)
+        get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", region, files, taken)
     return manifest

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import compress
@@ -254,16 +255,18 @@ def transform_region(extracted: Extracted, directory: Path) -> Transformed:
     )
 
 
-@task(name="transform", task_run_name="transform-{extracted.region}")
-def transform(extracted: Extracted, directory: Path) -> Transformed:
-    """Transforms one region's extract."""
-    transformed = transform_region(extracted, directory)
-    get_run_logger().info(
-        "step=transform region=%s clean=%d rejected=%d duplicates=%d seconds=%.1f",
-        transformed.region,
-        transformed.clean.rows,
-        transformed.rejected.rows,
-        transformed.duplicates.rows,
-        transformed.seconds,
-    )
+@task(name="transform")
+def transform(extracts: list[Extracted], directory: Path) -> list[Transformed]:
+    """Transforms the extracts of all regions, side by side."""
+    with ThreadPoolExecutor(len(REGIONS)) as pool:
+        transformed = list(pool.map(partial(transform_region, directory=directory), extracts))
+    for of_region in transformed:
+        get_run_logger().info(
+            "step=transform region=%s clean=%d rejected=%d duplicates=%d seconds=%.1f",
+            of_region.region,
+            of_region.clean.rows,
+            of_region.rejected.rows,
+            of_region.duplicates.rows,
+            of_region.seconds,
+        )
     return transformed

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from prefect import get_run_logger, task
 
+from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
 from tasks.attributes import attribute_values
@@ -98,7 +99,7 @@ def put_back_unless_shown(session: Session, attempt: Attempt, verification: Veri
 @task(name="verify", **RETRIES)
 def verify(manifest: Manifest, publication: Publication, connector_block: str, warehouse: str) -> Verification:
     """The second look: a batch that the table does not show is put back. Staging tables are dropped afterwards."""
-    connector = SnowflakeHostConnector.load(connector_block)
+    connector = load_once(SnowflakeHostConnector, connector_block)
     with open_session(connector, warehouse, f"retail-sales verify {manifest.attempt.batch_id}") as session:
         verification = compare(session, manifest, publication)
         put_back_unless_shown(session, manifest.attempt, verification)

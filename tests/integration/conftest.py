@@ -35,7 +35,6 @@ from local import generator, postgres, stack
 from local.environment import HOST, read_stack_env
 from tasks.begin import begin
 from tasks.extract import extract
-from tasks.ready import check_ready
 from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session
 from tests.integration.keeper import MARK, kept_directory, sweep
@@ -290,7 +289,7 @@ def year(world: World) -> None:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow soon: what is tested is that they happen, not how long they wait."""
-    for task in (extract, begin, check_ready):
+    for task in (extract, begin):
         # The server keeps whole seconds, and divides by them when there is jitter.
         monkeypatch.setattr(task, "retry_delay_seconds", 1)
 

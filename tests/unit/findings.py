@@ -1,6 +1,7 @@
 """Findings made by hand: what the steps of a run on 2024-01-15 could have answered, without running them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from tasks.publish import Publication
 from tasks.quality import Check, Verdict
 from tasks.report import Findings
 from tasks.source import NewColumn
-from tasks.stage import StagedRegion
+from tasks.stage import Manifest
 from tasks.tally import Amount, Tally
 from tasks.transform import BrokenRule, Transformed
 from tasks.verify import Verification
@@ -23,6 +24,7 @@ from tests.unit.sales import SNAPSHOT
 
 DAY = date(2024, 1, 15)
 KEYS = tuple(f"key-{number}" for number in range(10))
+ATTEMPT = Attempt(42, "flow-run", "20240115", ())
 PASSED = Verdict((Check("clean-rows", "EUROPE", "unique", "sale_id", True, "fine"),), 1.5)
 REFUSED = Verdict(
     (Check("clean-batch", "batch", "rows", "", False, "record count 45 is below threshold 100"), *PASSED.checks), 1.5
@@ -59,7 +61,7 @@ def missing(region: str) -> Entry:
 
 def findings(present: Sequence[Extracted], left_out: Sequence[Entry] = ()) -> Findings:
     regions = tuple([e.region for e in present] + [entry.region for entry in left_out])
-    attempt = Attempt(42, "flow-run", "20240115", regions)
+    attempt = replace(ATTEMPT, regions=regions)
     return Findings(Batch(DAY, regions), attempt, Plan(tuple(present), tuple(left_out), tuple(present)))
 
 
@@ -68,7 +70,7 @@ def completed() -> Findings:
     return findings([extracted("US_EAST", 100), extracted("EUROPE", 100)]).with_(
         transformed=[transformed("US_EAST", 100), transformed("EUROPE", 80, rejected=12, duplicates=8)],
         verdict=PASSED,
-        staged=[StagedRegion("US_EAST", (), 0.3), StagedRegion("EUROPE", (), 0.3)],
+        manifest=Manifest(ATTEMPT, {}, (), seconds={"US_EAST": 0.3, "EUROPE": 0.3}),
         publication=publication(published("US_EAST", 100), published("EUROPE", 80)),
         verification=VERIFIED,
     )
