@@ -30,12 +30,15 @@ class FlowRun:
     steps: Mapping[str, float]
 
 
-def run_flow(work: Work, day: date) -> FlowRun:
-    """Runs `day` and reads its times from the Prefect server. Raises RuntimeError unless it ended as Completed."""
+def run_flow(work: Work, day: date, environment: Mapping[str, str] | None = None) -> FlowRun:
+    """Runs `day` and reads its times from the Prefect server. Raises RuntimeError unless it ended as Completed.
+
+    `environment` is that of the process, where it is not the stack's.
+    """
     started_at = datetime.now(UTC)
     process = subprocess.Popen(
         [sys.executable, "-m", "flows.daily_sales", day.isoformat()],
-        env=dict(work.environment),
+        env=dict(environment or work.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -8,8 +8,7 @@ import argparse
 import subprocess
 import sys
 import time
-from dataclasses import replace
-from datetime import date
+from collections.abc import Mapping
 from statistics import median
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from benchmarks.work import DAY, Work, prepared
 ROWS, REPEATS = 3_000, 5
 STATEMENT_S, CALL_S = 0.250, 0.080
 LONGER_S_MAX = 14.0
+LOG_LINES = "POST /api/logs/"
 
 
 def main() -> int:
@@ -40,16 +40,16 @@ def compare(work: Work, repeats: int) -> int:
         far_away(int(work.environment["SNOWFLAKE_PORT"]), STATEMENT_S, QUERY) as warehouse,
         far_away(urlsplit(work.environment["PREFECT_API_URL"]).port or 0, CALL_S) as server,
     ):
-        at_the_end = replace(
-            work, environment={**work.environment, "PREFECT_API_URL": f"http://127.0.0.1:{server.port}/api"}
-        )
+        far_off = {"PREFECT_API_URL": f"http://127.0.0.1:{server.port}/api"}
         for repeat in range(1, repeats + 1):
-            near.append(seconds_of(work, int(work.environment["SNOWFLAKE_PORT"]), DAY))
-            statements, calls = len(warehouse.requests_to(QUERY)), len(server.requests)
-            far.append(seconds_of(at_the_end, warehouse.port, DAY))
-            statements, calls = len(warehouse.requests_to(QUERY)) - statements, len(server.requests) - calls
+            near.append(seconds_of(work, work.environment["SNOWFLAKE_PORT"], {}))
+            before = len(warehouse.requests_to(QUERY)), len(server.requests), len(server.requests_to(LOG_LINES))
+            far.append(seconds_of(work, str(warehouse.port), far_off))
+            after = len(warehouse.requests_to(QUERY)), len(server.requests), len(server.requests_to(LOG_LINES))
+            statements, calls, logs = (now - then for now, then in zip(after, before, strict=True))
             print(
-                f"{repeat}: near {near[-1]:.1f} s, far {far[-1]:.1f} s ({statements} statements, {calls} calls)",
+                f"{repeat}: near {near[-1]:.1f} s, far {far[-1]:.1f} s ({statements} statements; {calls} calls, {logs} "
+                "of them log lines, which go every two seconds by themselves)",
                 flush=True,
             )
     longer = median(there - here for here, there in zip(near, far, strict=True))
@@ -60,13 +60,13 @@ def compare(work: Work, repeats: int) -> int:
     return 0 if longer <= LONGER_S_MAX else 1
 
 
-def seconds_of(work: Work, warehouse_port: int, day: date) -> float:
-    """Seconds of the whole command that runs the day for the first time."""
+def seconds_of(work: Work, warehouse_port: str, settings: Mapping[str, str]) -> float:
+    """Seconds of the whole command that runs the day for the first time, with other environment variables."""
     forget_runs(work.environment)
-    environment = {**work.environment, "SNOWFLAKE_PORT": str(warehouse_port)}
+    environment = {**work.environment, "SNOWFLAKE_PORT": warehouse_port}
     subprocess.run([sys.executable, "-m", "blocks.register"], env=environment, check=True, stdout=subprocess.DEVNULL)
     start = time.monotonic()
-    run_flow(work, day)
+    run_flow(work, DAY, {**work.environment, **settings})
     return time.monotonic() - start
 
 

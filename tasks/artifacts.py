@@ -21,12 +21,15 @@ def page(markdown: str, key: str, description: str) -> Artifact:
 
 
 def write_artifacts(artifacts: Sequence[Artifact]) -> None:
-    """Writes the artifacts, all through one client and side by side."""
+    """Writes the artifacts, one or more, through one client and side by side."""
 
     async def write() -> None:
         async with get_client() as client:
-            # _sync=False: Prefect would else leave this loop, for it was entered from code that is not async.
-            await asyncio.gather(*(artifact.create(client, _sync=False) for artifact in artifacts))
+            # _sync=False: Prefect would else leave this loop, for it was entered from code that is not async. The first
+            # fetches the client's CSRF token, which the others use.
+            first, *others = (artifact.create(client, _sync=False) for artifact in artifacts)
+            await first
+            await asyncio.gather(*others)
 
     asyncio.run(write())
 

@@ -1,5 +1,9 @@
 """Ready: the blocks and the bucket that a run needs are there, asked before anything is read."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+
 import botocore.exceptions
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
@@ -14,7 +18,14 @@ from tasks.stage import load_bucket
 def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[str]:
     """The slugs and names of the blocks of sources and token key that are not registered."""
     wanted = [(SqlAlchemyConnector, REGIONS[region].block) for region in batch.regions] + [(Secret, token_key_block)]
-    return [f"{kind.get_block_type_slug()}/{name}" for kind, name in wanted if not _exists(kind, name)]
+    # Side by side, each in the context of the run: the Prefect server may be far away.
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        found = [pool.submit(partial(copy_context().run, _exists, kind, name)) for kind, name in wanted]
+    return [
+        f"{kind.get_block_type_slug()}/{name}"
+        for (kind, name), future in zip(wanted, found, strict=True)
+        if not future.result()
+    ]
 
 
 def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
