@@ -26,7 +26,7 @@ def _date_text(value: Any) -> str | None:
 
 def _batch_name(value: Any) -> str:
     """The batch id of a date, or of named keys as it stands."""
-    if isinstance(value, str) and re.fullmatch(_NAMED_KEYS, value):
+    if isinstance(value, str) and re.fullmatch(_WITHOUT_DATE, value):
         return value
     try:
         day = parse_business_date(value)
@@ -71,8 +71,8 @@ def _schema(expected: str, *kinds: dict[str, Any], strict: tuple[dict[str, Any],
 _NOTHING = {"type": "null"}
 _DATE_TEXT = {"type": "string", "pattern": r"^\d{4}(-(0[1-9]|1[0-2])-|(0[1-9]|1[0-2]))(0[1-9]|[12]\d|3[01])$"}
 _DATE_NUMBER = {"type": "integer", "minimum": 1900_01_01, "maximum": 2999_12_31}
-_NAMED_KEYS = r"[RH]\d{8}T\d{6}Z"
-_BATCH_ID = {"type": "string", "pattern": f"^{_NAMED_KEYS}$"}
+_WITHOUT_DATE = r"[RHA]\d{8}T\d{6}Z"
+_BATCH_ID = {"type": "string", "pattern": f"^{_WITHOUT_DATE}$"}
 _REGIONS = {"type": "array", "items": {"type": "string", "enum": list(REGIONS)}}
 
 BusinessDate = Annotated[

@@ -11,6 +11,7 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from flows.command_line import run
+from tasks.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
 from tasks.errors import NeedsPersonError
 from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
@@ -59,18 +60,32 @@ def refuse_living_runs(session: Session) -> None:
 
 
 def set_up(
-    session: Session, scripts: Sequence[str], values: Mapping[str, str], adopt_analyst_role: bool, say: Say
+    session: Session,
+    scripts: Sequence[str],
+    values: Mapping[str, str],
+    say: Say,
+    adopt_analyst_role: bool = False,
+    adopt_fact_table: bool = False,
 ) -> None:
     """Runs files of `sql/setup/` one after the other. May end anywhere and be repeated.
 
-    Raises ValueError for a role that is not to be adopted, NeedsPersonError while a run goes on.
+    Raises ValueError for a role that is not to be adopted, NeedsPersonError for such a fact table and while a run goes
+    on.
     """
     refuse_adoption(values["analyst_role"], comments_of_roles(session, values["analyst_role"]), adopt_analyst_role)
     for script in scripts:
+        is_adopted = script == TABLES and needs_adoption(session)
         if script == TABLES:
             refuse_living_runs(session)
+        if is_adopted:
+            refuse_unfit(session, adopt_fact_table)
+            add_columns(session)
         with lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running:
             running.run_script(render(f"setup/{script}", **values))
+        if is_adopted:
+            adopt_rows(session, say)
+        if script == TABLES:
+            require_values(session)
         say(f"step=setup script={script}")
     is_other = values["analyst_role"] != EARLIER_ANALYST_ROLE
     if is_other and ANALYST_COMMENT in comments_of_roles(session, EARLIER_ANALYST_ROLE):
@@ -90,12 +105,12 @@ def is_set_up() -> bool:
 
 @task(name="run-setup-scripts", **RETRIES)
 def run_setup_scripts(
-    scripts: list[str], values: dict[str, str], admin_block: str, warehouse: str, adopt_analyst_role: bool
+    scripts: list[str], values: dict[str, str], admin_block: str, warehouse: str, adopted: dict[str, bool]
 ) -> None:
-    """Sets up as the administrator."""
+    """Sets up as the administrator. `adopted` are the parameters of `set_up` that say so."""
     connector = SnowflakeHostConnector.load(admin_block)
     with open_session(connector, warehouse, "retail-sales setup") as session:
-        set_up(session, scripts, values, adopt_analyst_role, get_run_logger().info)
+        set_up(session, scripts, values, get_run_logger().info, **adopted)
 
 
 @flow(name="setup-warehouse")
@@ -103,6 +118,7 @@ def setup_warehouse(
     load_role: str | None = None,
     analyst_role: str = ANALYST_ROLE,
     adopt_analyst_role: bool = False,
+    adopt_fact_table: bool = False,
     storage_aws_role_arn: str | None = None,
     only_if_needed: bool = False,
 ) -> None:
@@ -112,7 +128,10 @@ def setup_warehouse(
     Args:
         load_role: Role that the loads have, created when it is missing. Empty: that of the warehouse block.
         analyst_role: Role that may read the sales, and nothing else; created when it is missing.
-        adopt_analyst_role: Take a role of this name that exists already, with all who have it.
+        adopt_analyst_role: Take a role of this name that exists already, with all who have it. Said at each set-up.
+        adopt_fact_table: Take over the rows of an `ANALYTICS.SALES_FACT` that another tool has loaded, under one run
+            that cannot be rolled back. Refused where its columns or rows are not as this pipeline writes them. Said
+            once.
         storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps the storage
             integration that it has.
         only_if_needed: Do nothing where the tables are there and of this version, a run alive or not.
@@ -133,7 +152,8 @@ def setup_warehouse(
         "aws_role_arn": text_literal(storage_aws_role_arn or ""),
     }
     scripts = [*(["00_storage_integration"] if storage_aws_role_arn else []), *SCRIPTS]
-    run_setup_scripts(scripts, values, administrators_block(), settings.snowflake_warehouse, adopt_analyst_role)
+    adopted = {"adopt_analyst_role": adopt_analyst_role, "adopt_fact_table": adopt_fact_table}
+    run_setup_scripts(scripts, values, administrators_block(), settings.snowflake_warehouse, adopted)
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -142,6 +162,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("load_role", nargs="?", help="role of the loads; none: that of the warehouse block")
     parser.add_argument("--analyst-role", default=ANALYST_ROLE, help="role that may read the sales")
     parser.add_argument("--adopt-analyst-role", action="store_true", help="take such a role that exists already")
+    parser.add_argument("--adopt-fact-table", action="store_true", help="take over the rows that another tool loaded")
     parser.add_argument("--storage-aws-role-arn", metavar="ARN", help="AWS role by which Snowflake reads the bucket")
     parser.add_argument("--only-if-needed", action="store_true", help="nothing where the tables are of this version")
     return parser.parse_args(arguments)

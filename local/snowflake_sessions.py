@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
 import sqlglot
-from fakesnow import conn, cursor
+from fakesnow import conn, cursor, instance
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from sqlglot import Expr, exp
@@ -455,6 +456,8 @@ class Cursor(cursor.FakeSnowflakeCursor):
             self._refuse_nondeterministic(transformed, params)
         if isinstance(transformed, exp.Merge):
             self._merge(transformed, params)
+        elif isinstance(transformed, exp.Drop) and transformed.kind == "DATABASE":
+            self._drop_database(transformed)
         elif isinstance(transformed, exp.Query) and (as_of_login := self.session.as_of_login(transformed)):
             self._ask(as_of_login, transformed, params)
         else:
@@ -509,6 +512,21 @@ class Cursor(cursor.FakeSnowflakeCursor):
                 errno=errno,
                 sqlstate=sqlstate,
             )
+
+    def _drop_database(self, drop: exp.Drop) -> None:
+        """DuckDB has databases of one file each, which are attached or not."""
+        (name,) = (named.name.upper() for named in drop.find_all(exp.Table))
+        known = "SELECT path FROM duckdb_databases() WHERE upper(database_name) = ?"
+        if file := self._duck_conn.execute(known, [name]).fetchone():
+            if self.session.database == name:
+                self._duck_conn.execute(f"USE {instance.GLOBAL_DATABASE_NAME}")
+            self._duck_conn.execute(f'DETACH "{name}"')
+            Path(file[0]).unlink(missing_ok=True)
+        elif not drop.args.get("exists"):
+            raise ProgrammingError(
+                msg=f"Database '{name}' does not exist or not authorized.", errno=2003, sqlstate="02000"
+            )
+        super()._execute(sqlglot.parse_one(SUCCESS, read="duckdb"))
 
     def _merge(self, merge: exp.Merge, params: Any) -> None:
         actions = actions_of(merge)

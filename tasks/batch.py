@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 REPLAY, HEAL = "R", "H"
 """The first letters of the batch ids of named keys."""
+ADOPTION = "A"
+"""That of the batch id of a fact table that another tool had loaded."""
 
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
@@ -83,7 +85,7 @@ class NamedKeys:
 
 
 def name_batch_of_keys(letter: str, now: datetime) -> str:
-    """The batch id of a replay (REPLAY) or a heal (HEAL) that begins `now` (aware)."""
+    """The batch id of a replay (REPLAY), a heal (HEAL) or an adoption (ADOPTION) that begins `now` (aware)."""
     return f"{letter}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 

@@ -10,6 +10,7 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS
 from tasks.attempt import Attempt
+from tasks.batch import ADOPTION
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.lock import lock_held
@@ -147,6 +148,10 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
 
 def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:
     """The batches and runs that go, and what that changes. Raises NeedsPersonError as `roll_back` says."""
+    if batch_id.startswith(ADOPTION):
+        raise NeedsPersonError(
+            f"batch {batch_id} is the fact table as another tool had loaded it: nobody knows what was there before"
+        )
     batches, runs = [batch_id], _runs_in_effect(session, [batch_id], undo_days)
     while later := _later_batches(session, runs):
         if later.keys() <= set(batches):

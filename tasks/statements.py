@@ -210,16 +210,17 @@ _COMPARED_NAMES = tuple(name for name in _CLEAN_NAMES if name != EXTRA_ATTRIBUTE
 """All columns of a sale that each run has read whole; of the others see `tasks/attributes.py`."""
 _ATTRIBUTE_NAMES = tuple(c.stored_name for c in CLEAN_COLUMNS if c.role not in (Role.KEY, Role.REGION))
 """All columns of a sale but those that name it."""
-_LOAD_NAMES = (
-    "etl_batch_id",
-    "etl_run_number",
-    "etl_snapshot_at",
-    "etl_inserted_at",
-    "etl_updated_at",
-    "is_deleted",
-    "deleted_at",
-)
+LOAD_TYPES = {
+    "ETL_BATCH_ID": "VARCHAR",
+    "ETL_RUN_NUMBER": "NUMBER(18,0)",
+    "ETL_SNAPSHOT_AT": "TIMESTAMP_TZ(6)",
+    "ETL_INSERTED_AT": "TIMESTAMP_TZ(6)",
+    "ETL_UPDATED_AT": "TIMESTAMP_TZ(6)",
+    "IS_DELETED": "BOOLEAN",
+    "DELETED_AT": "TIMESTAMP_TZ(6)",
+}
 """Columns of the fact table that the load fills itself."""
+_LOAD_NAMES = tuple(LOAD_TYPES)
 _OPEN_REJECTED_NAMES = (
     *REJECTED_SCHEMA.names,
     "etl_batch_id",
@@ -229,6 +230,24 @@ _OPEN_REJECTED_NAMES = (
     "first_seen_at",
 )
 """All columns of a rejected row that is open; what closed it is NULL."""
+
+_REQUIRED_NAMES = tuple(column.stored_name.upper() for column in CLEAN_COLUMNS if not column.nullable)
+_REQUIRED_OF_LOAD = ("ETL_BATCH_ID", "ETL_RUN_NUMBER", "ETL_SNAPSHOT_AT", "ETL_INSERTED_AT", "ETL_UPDATED_AT")
+
+
+def _added_columns() -> str:
+    """The columns that a fact table of another tool lacks, the run's number first."""
+    types = {"ETL_RUN_NUMBER": "", **LOAD_TYPES, EXTRA_ATTRIBUTES.name.upper(): EXTRA_ATTRIBUTES.snowflake_type}
+    return "\n\n".join(
+        f"ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS {name} {kind};" for name, kind in types.items()
+    )
+
+
+def _required_columns() -> str:
+    """ETL_RUN_NUMBER last: a table of which it must have a value is one of ours."""
+    names = sorted((*_REQUIRED_NAMES, *_REQUIRED_OF_LOAD), key=lambda name: name == "ETL_RUN_NUMBER")
+    return "\n\n".join(f"ALTER TABLE ANALYTICS.SALES_FACT ALTER COLUMN {name} SET NOT NULL;" for name in names)
+
 
 _SAME_KEY = """SELECT 1
     FROM ANALYTICS.SALES_FACT AS FACT
@@ -293,6 +312,10 @@ _COLUMN_LISTS = {
     "update_assignments": ",\n    ".join(f"{name.upper()} = STAGED.{name.upper()}" for name in _COMPARED_NAMES),
     "no_column_differs": _none_differs(_COMPARED_NAMES, "STAGED", " " * 12),
     "nothing_else_differs": _none_differs(_CLEAN_NAMES, "UNDO", " " * 4),
+    "adopted_columns": _added_columns(),
+    "required_columns": _required_columns(),
+    "a_value_is_lacking": " OR ".join(f"{name} IS NULL" for name in _REQUIRED_NAMES),
+    "known_regions": text_literals(REGIONS),
     "tally_sums": tally_sums(),
     "staged_tally_sums": tally_sums("STAGED."),
     "fact_tally_sums": tally_sums("FACT."),

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
     SALE_YEAR NUMBER(4,0) NOT NULL COMMENT 'Year of sale_date (UTC).',
     SALE_MONTH NUMBER(4,0) NOT NULL COMMENT 'Month of sale_date (UTC), 1 to 12.',
     SALE_DAY NUMBER(4,0) NOT NULL COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
-    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that wrote this version of the sale: 20240115, R... or H...',
+    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that wrote this version of the sale: 20240115, R... or H...; A... for what another tool had loaded',
     ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that wrote this version',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
     ETL_INSERTED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale first came into this table (UTC)',
@@ -147,7 +147,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED_UNDO (
 COMMENT = 'Open rows of SALES_REJECTED that a later run replaced, as they were before';
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
-    BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys',
+    BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys, A... for an adopted table',
     REGION VARCHAR NOT NULL COMMENT 'Region code',
     RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Number of the attempt, from one counter',
     FLOW_RUN_ID VARCHAR NOT NULL COMMENT 'Prefect flow run of the attempt',

@@ -152,10 +152,10 @@ class World:
         return dict(self.sql("SELECT REGION, STATUS FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ?", (batch_id,)))
 
     @contextmanager
-    def warehouse_at(self, port: int) -> Iterator[None]:
-        """The warehouse's block with another port for a while."""
+    def warehouse_with(self, **settings: str) -> Iterator[None]:
+        """The warehouse's block with other settings for a while."""
         try:
-            _save_warehouse({**self.environment, "SNOWFLAKE_PORT": str(port)})
+            _save_warehouse({**self.environment, **settings})
             yield
         finally:
             _save_warehouse(self.environment)

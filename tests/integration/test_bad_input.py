@@ -102,7 +102,7 @@ def test_a_warehouse_that_does_not_answer_is_named_and_nothing_is_read(
 ) -> None:
     monkeypatch.setattr(begin, "retries", 0)
     monkeypatch.setattr("tasks.warehouse.LOGIN_TIMEOUT_S", 3)
-    with world.warehouse_at(1):
+    with world.warehouse_with(SNOWFLAKE_PORT="1"):
         run = world.run(day)
     assert run.state.is_failed()
     assert "warehouse 127.0.0.1 cannot be reached" in run.state.message

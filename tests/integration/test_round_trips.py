@@ -38,7 +38,7 @@ def test_a_day_asks_the_warehouse_and_the_prefect_server_seldom(world: World, lo
     with (
         far_away(int(world.environment["SNOWFLAKE_PORT"])) as warehouse,
         far_away(api.port or 0) as server,
-        world.warehouse_at(warehouse.port),
+        world.warehouse_with(SNOWFLAKE_PORT=str(warehouse.port)),
     ):
         ended = subprocess.run(
             [sys.executable, "-m", "flows.daily_sales", loaded_day.isoformat()],

@@ -189,7 +189,7 @@ def tables(world: World) -> list[tuple[Any, ...]]:
     return [*counted, *((row[1], row[4]) for row in world.sql("SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING"))]
 
 
-def count_statements(world: World, last: int | None) -> int:
+def count_statements(world: World, last: int | None, database: str | None = None, adopt: bool = False) -> int:
     """Sets up with a session that ends before its statement number `last`, from 0 on; answers how many were sent."""
     sent: list[str] = []
 
@@ -198,11 +198,13 @@ def count_statements(world: World, last: int | None) -> int:
             raise EndedError(name)
         sent.append(name)
 
+    database = database or world.environment["SNOWFLAKE_DATABASE"]
     values = {
         **VALUES,
+        "database": database,
         "stage_url": "'s3://retail-sales-staging/'",
         "stage_integration": "",
     }
-    with stepping_session(dict(world.environment), before) as session:
-        set_up(session, SCRIPTS, values, False, print)
+    with stepping_session({**world.environment, "SNOWFLAKE_DATABASE": database}, before) as session:
+        set_up(session, SCRIPTS, values, print, adopt_fact_table=adopt)
     return len(sent)

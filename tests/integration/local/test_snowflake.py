@@ -625,6 +625,7 @@ ERRORS = {
     "number too big": ("INSERT INTO {table} VALUES (1, 123456789)", (100046, "22003")),
     "missing file": ("COPY INTO {table} FROM 's3://retail-sales-staging/' FILES = ('none.csv')", (91016, "22000")),
     "unknown stage": ("COPY INTO {table} FROM @NO_STAGE", (2003, "02000")),
+    "missing database": ("DROP DATABASE NOBODYS", (2003, "02000")),
     "existing table": ("CREATE TABLE {table} (ID INT)", (2002, "42710")),
     "default if not exists": (
         "ALTER TABLE {table} ADD COLUMN IF NOT EXISTS MORE BOOLEAN DEFAULT FALSE",
@@ -672,6 +673,19 @@ def test_an_object_loses_keys_and_no_others_and_a_null_in_json_is_not_null(sessi
     assert run(session, "SELECT OBJECT_DELETE(PARSE_JSON(NULL)::OBJECT, 'b')") == [(None,)]
     values = ", ".join(f"TO_JSON(GET({stored}, '{key}'))" for key in ("a b", "b", "d"))
     assert run(session, f"SELECT {values}") == [('"x"', "null", None)]
+
+
+def test_a_database_is_dropped_with_all_that_is_in_it(stand_in: StandIn) -> None:
+    with stand_in.connect() as session:
+        for _ in range(2):
+            run(session, "CREATE DATABASE PASSING")
+            run(session, "CREATE SCHEMA PASSING.ANALYTICS")
+            with stand_in.connect(database="PASSING") as inside:
+                run(inside, "CREATE TABLE ANALYTICS.THINGS (ID INT)")
+                assert run(inside, "SELECT COUNT(*) FROM THINGS") == [(0,)]
+            run(session, "DROP DATABASE PASSING")
+        run(session, "DROP DATABASE IF EXISTS PASSING")
+        assert refusal(session, "SELECT COUNT(*) FROM PASSING.ANALYTICS.THINGS") == (2003, "42S02")
 
 
 def test_a_role_is_known_by_its_comment_until_it_is_dropped(session: SnowflakeConnection, table: str) -> None:

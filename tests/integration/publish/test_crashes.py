@@ -32,6 +32,7 @@ from tests.integration.publish.statements import (
 
 REGIONS = ("EUROPE", "US_WEST")
 DAYS = 90
+REPLAY = "R20150101T000000Z"
 BASE = date(2015, 1, 1)
 """Before the days of all other tests; the case days follow it."""
 
@@ -42,7 +43,8 @@ def at(day: date, hour: int) -> datetime:
 
 @dataclass(frozen=True)
 class Scene:
-    """A batch of a day of its own: a sale to update, one that stays, new ones, a rejected one."""
+    """A batch of a day of its own: a sale to update, which an older run of the batch had rejected, one that stays, new
+    ones, and a rejected one, which a replay had found bad before."""
 
     world: World
     day: date
@@ -69,9 +71,21 @@ class Scene:
             (f"%-{self.day}",),
         )
 
-    def rejected(self) -> list[str]:
-        rows = self.world.sql("SELECT SALE_KEY FROM SALES_REJECTED WHERE ETL_BATCH_ID = ?", (self.batch_id,))
-        return [key for (key,) in rows]
+    @property
+    def old_rejected(self) -> list[tuple[str, str, str]]:
+        """The day's rejected rows before: key, batch, status."""
+        return [(f"bad-{self.day}", REPLAY, "STILL_BAD"), (f"mended-{self.day}", self.batch_id, "OPEN")]
+
+    @property
+    def new_rejected(self) -> list[tuple[str, str, str]]:
+        """And after."""
+        return [(f"bad-{self.day}", self.batch_id, "OPEN")]
+
+    def rejected(self) -> list[tuple[Any, ...]]:
+        return self.world.sql(
+            "SELECT SALE_KEY, ETL_BATCH_ID, STATUS FROM SALES_REJECTED WHERE SALE_KEY LIKE ? ORDER BY SALE_KEY",
+            (f"%-{self.day}",),
+        )
 
     def undo(self) -> list[tuple[Any, ...]]:
         """What the undo log says of the day, each entry as often as it stands there."""
@@ -92,7 +106,7 @@ class Scene:
         """Whether the batch is in the table; fails when it is there in part, or where the ledger says otherwise."""
         is_new = self.table() == self.new
         assert is_new or self.table() == self.old, "torn"
-        assert self.rejected() == ([f"bad-{self.day}"] if is_new else [])
+        assert self.rejected() == (self.new_rejected if is_new else self.old_rejected)
         assert len(self.undo()) == (3 if is_new else 0)
         assert self.published() == ([("EUROPE", 1, 1), ("US_WEST", 1, 0)] if is_new else [])
         return is_new
@@ -128,6 +142,13 @@ def set_scene(world: World, day: date) -> Scene:
     world.change("EUROPE", changed, (f"mended-{scene.day}",))
     for region, name, quantity in (("EUROPE", "new", 2), ("EUROPE", "bad", 0), ("US_WEST", "west", 2)):
         world.insert(region, good_sale(region, scene.day) | {"sale_id": f"{name}-{scene.day}", "quantity": quantity})
+    for key, batch, status in scene.old_rejected:
+        world.sql(
+            "INSERT INTO SALES_REJECTED (REGION_CODE, SALE_KEY, RULES, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, "
+            "STATUS, FIRST_SEEN_AT) "
+            "SELECT 'EUROPE', ?, 'quantity_not_positive', ?, 0, CURRENT_TIMESTAMP(), ?, CURRENT_TIMESTAMP()",
+            (key, batch, status),
+        )
     return scene
 
 
