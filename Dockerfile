@@ -1,6 +1,6 @@
 # The worker: starts the flow runs that a Prefect server hands out. Build it with the version that its deployments show:
 #   docker build --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
-FROM python:3.11.9-slim-bookworm AS worker
+FROM python:3.11.17-slim-bookworm AS worker
 
 ENV PYTHONUNBUFFERED=1 \
     PREFECT_EXPERIMENTAL_EVENTS=true \
