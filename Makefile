@@ -20,7 +20,7 @@ export DATE REGIONS Q FILE ROWS
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more bench bench-guard bench-latency lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-latency lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ test-unit: install ## run the tests that need no stack
 
 test-more: install ## run the tests that take minutes by themselves or install packages of Debian or npm
 	@$(PYTEST) -m more tests/integration
+
+test-snowflake: install ## run the tests that a real account can run, on one if SNOWFLAKE_TEST_* names it, else on the stand-in
+	@$(BIN)/python -m pytest -v --durations=20 --account -m account tests/integration
 
 bench: install ## time the daily run beside its floor and its peers: make bench [ROWS=500000]
 	@$(BIN)/python -m benchmarks --rows "$${ROWS:-500000}"

@@ -88,9 +88,9 @@ def _postgres_url(environment: Environment, name: str) -> URL:
 def storage_blocks(environment: Environment) -> tuple[AwsCredentials, S3Bucket]:
     """The staging bucket and its credentials; without keys, the machine's own AWS role is used."""
     credentials = AwsCredentials(
-        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        region_name=environment.get("AWS_DEFAULT_REGION"),
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID") or None,
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY") or None,
+        region_name=environment.get("AWS_DEFAULT_REGION") or None,
         aws_client_parameters=AwsClientParameters(endpoint_url=environment.get("S3_ENDPOINT_URL") or None),
     )
     bucket = required(environment, "S3_STAGING_BUCKET", "the bucket's name")

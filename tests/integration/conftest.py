@@ -6,7 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -37,6 +37,17 @@ from tasks.begin import begin
 from tasks.extract import extract
 from tasks.report import RegionReport, RunReport
 from tasks.warehouse import Row, Session, open_session
+from tests.integration.account import (
+    CALLER,
+    account_settings,
+    administrator,
+    drop,
+    environment_on,
+    headline,
+    is_asked,
+    open_to_the_load,
+    random_database,
+)
 from tests.integration.keeper import MARK, kept_directory, sweep
 from tests.integration.server import POLL_S
 from tests.reporting import keep_logs
@@ -67,7 +78,8 @@ class World:
 
     environment: Mapping[str, str]
     asking: Session
-    """A session for the questions of tests: to open one takes as long as a question."""
+    """A session for the questions of tests: to open one takes as long as a question. It may do what nobody but an
+    administrator may."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process, which opens sessions of its own."""
@@ -124,11 +136,25 @@ class World:
         return self.asking.query(statement, values)
 
     def end_transactions(self) -> None:
-        """Ends what lost clients have left open, as an operator does who does not wait until the warehouse does it."""
+        """Ends what lost clients have left open, as an operator does who does not wait until the warehouse does it.
+
+        On an account only what holds a lock in this database: others are at work there.
+        """
         with self.session() as session:
-            for transaction_id, *_ in session.query("SHOW TRANSACTIONS"):
+            if self.environment["SNOWFLAKE_PROTOCOL"] == "http":
+                left = {row[0] for row in session.query("SHOW TRANSACTIONS")}
+            else:
+                own = f"{self.environment['SNOWFLAKE_DATABASE']}."
+                left = {row[2] for row in session.query("SHOW LOCKS") if str(row[0]).startswith(own)}
+            for transaction_id in left:
                 session.query(f"SELECT SYSTEM$ABORT_TRANSACTION({transaction_id})")
             session.query("UPDATE ETL_LOCK SET TOKEN = NULL")
+
+    def set_up(self, **parameters: Any) -> State:
+        """Sets the warehouse up, with roles of this database's own where it is on an account."""
+        database = self.environment["SNOWFLAKE_DATABASE"]
+        roles = {"analyst_role": f"{database}_ANALYST"} if database.startswith("RETAIL_TEST_") else {}
+        return setup_warehouse(**roles | parameters, return_state=True)
 
     def tidy(self) -> None:
         """In the sources no sales but those of the real year; no attempt without an end, no key of two regions.
@@ -181,7 +207,7 @@ def _save_warehouse(environment: Mapping[str, str]) -> None:
 def session_of(environment: Mapping[str, str]) -> Iterator[Session]:
     """A session of the warehouse; by the environment, because loading a block takes longer than a statement."""
     _, connector = warehouse_blocks(environment)
-    with open_session(connector, "ETL_WH", "test") as session:
+    with open_session(connector, environment["SNOWFLAKE_WAREHOUSE"], "test") as session:
         yield session
 
 
@@ -254,7 +280,9 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         is_up = False
         try:
             stack.up()
-            environment = read_stack_env() | IMPATIENT
+            account = account_settings(CALLER) if is_asked(request.config) else None
+            database = random_database()
+            environment = read_stack_env() | IMPATIENT | (environment_on(account, CALLER, database) if account else {})
             for name, value in environment.items():
                 patch.setenv(name, value)
             updates = {
@@ -264,10 +292,17 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
             }
             with temporary_settings(updates=updates):
                 register(os.environ)
-                setup_warehouse()
-                with session_of(environment) as asking:
-                    is_up = True
-                    yield World(environment, asking)
+                with ExitStack() as ends:
+                    if account:
+                        ends.callback(drop, environment, database)
+                    with administrator(environment) as asking:
+                        world = World(environment, asking)
+                        assert world.set_up().is_completed()
+                        if account:
+                            open_to_the_load(asking, account, database)
+                        asking.query(f"USE SCHEMA {environment['SNOWFLAKE_DATABASE']}.ANALYTICS")
+                        is_up = True
+                        yield world
         finally:
             if request.session.testsfailed or not is_up:
                 keep_logs(directory / "stack")
@@ -303,6 +338,14 @@ def day(request: pytest.FixtureRequest) -> date:
 
 
 _DAYS = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--account", action="store_true", help="run on the account that SNOWFLAKE_TEST_* names, if any")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return headline(CALLER) if is_asked(config) else None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -153,6 +153,7 @@ AMOUNTS_AFTER = {"back": "3.00", "changed": "4.00", "new": "3.00", "removed": "d
 """When all of it is healed."""
 
 
+@pytest.mark.account
 def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path) -> None:
     differences(shop, tmp_path)
     before = shop.tables()
@@ -420,6 +421,7 @@ def test_a_change_of_any_column_shows(shop: Shop, tmp_path: Path) -> None:
     assert kinds == {shop.key(name): "older" if name == "updated_at" else "differs" for name in names}
 
 
+@pytest.mark.account
 def test_a_fingerprint_is_the_same_on_both_sides(shop: Shop, tmp_path: Path) -> None:
     """Odd texts, a fraction of a second, an empty text beside NULL, an amount of many digits."""
     odd: dict[str, dict[str, Any]] = {

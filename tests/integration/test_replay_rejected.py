@@ -113,6 +113,7 @@ ENDS = {
 }
 
 
+@pytest.mark.account
 def test_each_row_ends_as_released_still_bad_gone_or_without_key(till: Till, tmp_path: Path) -> None:
     broken_day(till, tmp_path)
     before = till.tables()

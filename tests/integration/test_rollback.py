@@ -92,6 +92,7 @@ def artifact(key: str) -> str:
     return str(found.data)
 
 
+@pytest.mark.account
 def test_the_tables_are_what_they_were_before_the_batch(tables: Tables, day: date, tmp_path: Path) -> None:
     world = tables.world
     following = two_days(world, day, tmp_path)
@@ -143,6 +144,7 @@ def test_a_date_that_was_rolled_back_is_loaded_only_when_it_is_named(tables: Tab
     assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(REGIONS, "ROLLED_BACK") | {"EUROPE": "PUBLISHED"}
 
 
+@pytest.mark.account
 def test_a_later_change_of_the_same_sales_is_a_refusal_and_cascade_takes_it_along(
     tables: Tables, day: date, tmp_path: Path
 ) -> None:

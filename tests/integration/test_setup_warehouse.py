@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.states import State
 from prefect_snowflake import SnowflakeCredentials
 
 from blocks import names
 from blocks.register import warehouse_blocks
 from blocks.snowflake import SnowflakeHostConnector
-from flows.setup_warehouse import SCRIPTS, set_up, setup_warehouse
+from flows.setup_warehouse import SCRIPTS, set_up
 from tasks.errors import NeedsPersonError, OutcomeUnknownError
 from tasks.ledger import record_failure
 from tasks.rollback import roll_back
@@ -42,6 +41,7 @@ def sell(world: World, day: date, amount: str) -> str:
     return key
 
 
+@pytest.mark.account
 def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp_path: Path) -> None:
     key = sell(quiet, day, "3.00")
     load(quiet, day, tmp_path, "EUROPE")
@@ -49,7 +49,7 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
         for column in columns:
             quiet.sql(f"ALTER TABLE ANALYTICS.{table} DROP COLUMN {column}")
     assert "run `python -m flows.setup_warehouse`" in quiet.run(day, ["EUROPE"]).state.message
-    setup_warehouse()
+    assert quiet.set_up().is_completed()
 
     shown = "SELECT STATUS, ORDINAL FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?"
     assert quiet.sql(shown, (f"{day:%Y%m%d}",)) == [("PUBLISHED", None)]
@@ -65,16 +65,18 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
     assert quiet.sql("SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(0,)]
 
 
+@pytest.mark.account
 def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Path) -> None:
     key = sell(quiet, day, "3.00")
     load(quiet, day, tmp_path, "EUROPE")
     quiet.sql("UPDATE SALES_FACT SET IS_DELETED = NULL WHERE SALE_ID = ?", (key,))
     ((before,),) = quiet.sql("SELECT ORDINAL FROM ETL_LOCK")
-    setup_warehouse()
+    assert quiet.set_up().is_completed()
     assert quiet.sql("SELECT IS_DELETED FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(False,)]
     assert quiet.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 1, None)]
 
 
+@pytest.mark.account
 @pytest.mark.parametrize(
     ("tables", "mend"),
     [(1, "run `python -m flows.setup_warehouse`"), (3, "bring this machine's project up to date")],
@@ -103,35 +105,36 @@ def test_code_of_another_version_writes_nothing(
 # Roles and rights
 
 
-def fails(**parameters: Any) -> str:
+def fails(world: World, **parameters: Any) -> str:
     """What set-up says that fails."""
-    state: State = setup_warehouse(**parameters, return_state=True)
+    state = world.set_up(**parameters)
     assert state.is_failed()
     return str(state.message)
 
 
 def test_a_role_of_snowflake_itself_gets_no_rights(quiet: World) -> None:
-    assert "role PUBLIC of the loads is one of Snowflake's own" in fails(load_role="PUBLIC")
-    assert "role SYSADMIN of the analysts is one of Snowflake's own" in fails(analyst_role="SYSADMIN")
+    assert "role PUBLIC of the loads is one of Snowflake's own" in fails(quiet, load_role="PUBLIC")
+    assert "role SYSADMIN of the analysts is one of Snowflake's own" in fails(quiet, analyst_role="SYSADMIN")
 
 
 def test_a_role_of_others_is_adopted_when_it_is_said(quiet: World) -> None:
     quiet.sql("CREATE ROLE AUDITORS COMMENT = 'of the auditors'")
     quiet.sql("CREATE ROLE SALESXANALYST COMMENT = 'of others, by a name that LIKE takes for that of the analysts'")
-    assert setup_warehouse(return_state=True).is_completed()
-    assert "role AUDITORS exists, and who has it would read the sales" in fails(analyst_role="auditors")
-    assert setup_warehouse(analyst_role="auditors", adopt_analyst_role=True, return_state=True).is_completed()
+    assert quiet.set_up().is_completed()
+    assert "role AUDITORS exists, and who has it would read the sales" in fails(quiet, analyst_role="auditors")
+    assert quiet.set_up(analyst_role="auditors", adopt_analyst_role=True).is_completed()
     for name in ("AUDITORS", "SALESXANALYST"):
         quiet.sql(f"DROP ROLE {name}")
 
 
+@pytest.mark.account
 def test_set_up_waits_for_no_run_and_disturbs_none(quiet: World, day: date) -> None:
     attempt = begin(quiet, day, "EUROPE")
-    assert f"runs go on: {attempt.flow_run_id}" in fails()
-    assert setup_warehouse(only_if_needed=True, return_state=True).is_completed()
+    assert f"runs go on: {attempt.flow_run_id}" in fails(quiet)
+    assert quiet.set_up(only_if_needed=True).is_completed()
     with quiet.session() as session:
         record_failure(session, attempt.flow_run_id, "a trial")
-    assert setup_warehouse(return_state=True).is_completed()
+    assert quiet.set_up().is_completed()
 
 
 def test_set_up_is_done_by_who_is_registered_for_it(quiet: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +151,7 @@ def test_set_up_is_done_by_who_is_registered_for_it(quiet: World, monkeypatch: p
 
     monkeypatch.setattr(SnowflakeHostConnector, "connect", note_user)
     try:
-        assert setup_warehouse(return_state=True).is_completed()
+        assert quiet.set_up().is_completed()
     finally:
         SnowflakeHostConnector.delete(names.WAREHOUSE_ADMIN)
         SnowflakeCredentials.delete(names.WAREHOUSE_ADMIN)
@@ -166,7 +169,7 @@ class EndedError(Exception):
 def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: date, tmp_path: Path) -> None:
     sell(quiet, day, "3.00")
     load(quiet, day, tmp_path, "EUROPE")
-    setup_warehouse()
+    assert quiet.set_up().is_completed()
     before = tables(quiet)
     sent = count_statements(quiet, None)
     assert sent > 40

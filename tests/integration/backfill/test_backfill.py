@@ -142,6 +142,7 @@ def test_a_date_that_its_source_did_not_show_whole_is_a_gap_of_that_region(world
     assert would_load(day, day, "missing") == [(str(day), "EUROPE", "not started")]
 
 
+@pytest.mark.account
 def test_a_missing_region_is_healed_and_a_failing_date_stops_no_other(world: World, day: date) -> None:
     healed, too_few, good = days = days_from(day, 3)
     world.fill(healed, rows=40, regions=OTHERS)

@@ -97,5 +97,5 @@ def stepping_session(
     """Opens a stepping session by environment variables alone, so that a process without Prefect can."""
     _, connector = warehouse_blocks(environment)
     connector.port = port or connector.port
-    with open_session(connector, "ETL_WH", "test") as session:
+    with open_session(connector, environment["SNOWFLAKE_WAREHOUSE"], "test") as session:
         yield Stepping(session, before, [])

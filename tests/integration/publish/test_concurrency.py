@@ -71,6 +71,7 @@ def assert_as_if_one_had_run(world: World, day: date) -> None:
     assert undo == [(ROWS,)]
 
 
+@pytest.mark.account
 @pytest.mark.parametrize(("trial", "publishes"), enumerate(TRIALS))
 def test_publishes_of_one_date_at_once(world: World, day: date, tmp_path: Path, trial: int, publishes: int) -> None:
     fill(world, day)
@@ -86,6 +87,7 @@ def publisher(world: World, staged: Staged) -> Callable[[], Any]:
     return lambda: publish_staged(world, staged)
 
 
+@pytest.mark.account
 @pytest.mark.parametrize("flows", WHOLE_FLOWS)
 def test_whole_flows_of_one_date_at_once(world: World, day: date, flows: int) -> None:
     fill(world, day)
@@ -95,6 +97,7 @@ def test_whole_flows_of_one_date_at_once(world: World, day: date, flows: int) ->
     assert_as_if_one_had_run(world, day)
 
 
+@pytest.mark.account
 def test_two_dates_at_once_are_both_published(world: World, day: date, tmp_path: Path) -> None:
     days = [day, day + timedelta(days=1)]
     for each in days:

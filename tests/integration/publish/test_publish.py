@@ -47,6 +47,7 @@ def remove(world: World, region: str, key: str) -> None:
     world.change(region, "DELETE FROM sales_transactions WHERE sale_id = %s", (key,))
 
 
+@pytest.mark.account
 def test_newer_row_wins_whatever_the_order_of_days(world: World, day: date, tmp_path: Path) -> None:
     next_day = day + timedelta(days=1)
     for key, days in ((f"order-a-{day}", (day, next_day)), (f"order-b-{day}", (next_day, day))):
@@ -58,6 +59,7 @@ def test_newer_row_wins_whatever_the_order_of_days(world: World, day: date, tmp_
         assert fact(world, key) == [("EUROPE", "4.00", f"{next_day:%Y%m%d}")]
 
 
+@pytest.mark.account
 def test_an_older_version_is_superseded_and_a_second_load_is_unchanged(world: World, day: date, tmp_path: Path) -> None:
     key = f"superseded-{day}"
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(day, 20), total_amount="4.00"))
@@ -100,6 +102,7 @@ def test_a_late_sale_comes_with_the_day_on_which_it_arrived(world: World, day: d
     assert world.sql("SELECT SALE_DATE FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(sold,)]
 
 
+@pytest.mark.account
 def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(world: World, day: date, tmp_path: Path) -> None:
     key = f"owned-{day}"
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
@@ -243,6 +246,7 @@ def test_a_version_in_the_future_closes_when_it_is_corrected(world: World, day: 
     assert [status for status, *_ in rejected(world, key)] == ["CLOSED"]
 
 
+@pytest.mark.account
 @pytest.mark.parametrize("sale_id", [None, "", " \t\n"], ids=repr)
 def test_a_row_without_a_key_is_kept_as_no_key_and_closed_by_a_rerun(
     world: World, day: date, tmp_path: Path, sale_id: str | None
@@ -271,6 +275,7 @@ def test_a_correction_that_breaks_a_rule_leaves_the_older_good_version(world: Wo
     assert [status for status, *_ in rejected(world, key)] == ["OPEN"]
 
 
+@pytest.mark.account
 def test_copy_loads_the_manifests_files_and_no_others(world: World, day: date, tmp_path: Path) -> None:
     world.insert("EUROPE", sale("EUROPE", f"listed-{day}", at(day, 9)))
     attempt = begin(world, day, "EUROPE")
@@ -340,6 +345,7 @@ def test_a_refused_attempt_leaves_no_staging_tables(world: World, day: date, tmp
     assert staging_tables(world, staged) == []
 
 
+@pytest.mark.account
 def test_staging_tables_of_dead_attempts_are_swept_and_those_of_living_ones_stay(
     world: World, day: date, tmp_path: Path
 ) -> None:
@@ -434,6 +440,7 @@ def test_a_bad_newest_version_stays_open_when_an_older_one_is_published_later(
     assert [status for status, *_ in rejected(world, key)] == ["OPEN"]
 
 
+@pytest.mark.account
 def test_the_ledger_says_what_is_in_production_whatever_came_after(world: World, day: date, tmp_path: Path) -> None:
     batch_id = f"{day:%Y%m%d}"
     world.insert("EUROPE", sale("EUROPE", f"shown-{day}", at(day, 9)))

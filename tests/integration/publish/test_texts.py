@@ -29,6 +29,7 @@ def odd_texts(world: World, day: date) -> date:
     return day
 
 
+@pytest.mark.account
 def test_a_text_stays_as_it_is_in_sales_and_in_rejected_rows(world: World, odd_texts: date, tmp_path: Path) -> None:
     try:
         publication = load(world, odd_texts, tmp_path, "EUROPE", "US_WEST", extra_columns={EXTRA: "plain"})
