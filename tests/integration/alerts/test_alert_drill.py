@@ -1,6 +1,7 @@
 """The drill proves the whole path: a run fails, an automation sees it, send-alert runs, the mail arrives."""
 
 import mailbox
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +17,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import sync_compatible
 
+from deployments.apply import apply
 from local.environment import state_dir
 from tests.integration.conftest import World
 from tests.integration.processes import start_python
@@ -66,6 +68,7 @@ def _automations_enabled() -> Iterator[None]:
 @pytest.fixture
 def served(world: World) -> Iterator[tuple[UUID, UUID]]:
     """The drill and send-alert, served by a process of their own; answers the ids of their deployments."""
+    was_deployed = deployment_id("alert-drill/production") is not None
     served = start_python("-c", SERVE)
     give_up = time.monotonic() + START_S_MAX
     ids: list[UUID] = []
@@ -79,6 +82,9 @@ def served(world: World) -> Iterator[tuple[UUID, UUID]]:
     served.process.terminate()
     served.ended()
     remove(None, *ids)
+    if was_deployed:
+        # For the tests that come after: the deployments of these names are those of the project again.
+        apply(os.environ, lambda _: None)
 
 
 def drill(wait_s_max: int) -> FlowRun:
