@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from blocks.register import warehouse_blocks
+from tasks.statements import render
 from tasks.warehouse import Session, open_session
 
 PREFIX = "SNOWFLAKE_TEST_"
@@ -78,8 +79,12 @@ def administrator(environment: Mapping[str, str]) -> Iterator[Session]:
 def open_to_the_load(session: Session, settings: Mapping[str, str], database: str) -> None:
     """What an administrator does once after the first set-up."""
     session.query(f"GRANT ROLE {database}_LOAD TO ROLE {settings['ROLE']}")
-    integration = settings["INTEGRATION"]
-    session.query(f"ALTER STAGE {database}.STAGING.SALES_STAGE SET STORAGE_INTEGRATION = {integration}")
+    values = {
+        "database": database,
+        "stage_url": f"'s3://{settings['BUCKET']}/'",
+        "stage_integration": f"STORAGE_INTEGRATION = {settings['INTEGRATION']}",
+    }
+    session.run_script(render("setup/04_stage", **values))
 
 
 def drop(environment: Mapping[str, str], database: str) -> None:

@@ -298,9 +298,9 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
                     with administrator(environment) as asking:
                         world = World(environment, asking)
                         assert world.set_up().is_completed()
+                        asking.query(f"USE SCHEMA {environment['SNOWFLAKE_DATABASE']}.ANALYTICS")
                         if account:
                             open_to_the_load(asking, account, database)
-                        asking.query(f"USE SCHEMA {environment['SNOWFLAKE_DATABASE']}.ANALYTICS")
                         is_up = True
                         yield world
         finally:
