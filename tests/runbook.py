@@ -63,6 +63,8 @@ COVERED = {
     "prefect deployment run 'clean-staging/production' -p dry_run=true": DEPLOYED,
     "prefect deployment run 'clean-staging/production'": DEPLOYED,
     "python -m blocks.variables undo_retention_days 35": STACK,
+    "python -m flows.setup_warehouse --adopt-fact-table": STACK,
+    "SELECT BATCH_ID, REGION, INSERTED FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID LIKE 'A%'": STACK,
     "prefect deployment run 'alert-drill/production'": DEPLOYED,
     "prefect deployment run 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": DEPLOYED,
     "prefect deployment schedule ls 'daily-sales/production'": DEPLOYED,

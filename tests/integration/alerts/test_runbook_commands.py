@@ -27,7 +27,8 @@ def run_id(world: World) -> str:
 
 @pytest.fixture
 def _as_found(world: World) -> Iterator[None]:
-    """Puts back the variables that a command changes, and gives one an alert to delete."""
+    """Puts back the variables that a command changes, and gives one an alert to delete. No run is alive."""
+    world.tidy()
     request = AlertRequest("failed", None, "2024-01-15")
     book = VariableBook()
     book.claim(new_entry("20240115 all failed", request, datetime.now(UTC)))
