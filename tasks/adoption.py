@@ -104,7 +104,7 @@ def _holds(found: str, wanted: str) -> bool:
     """Whether a column of one type keeps every value of another just so: no digit, letter or offset less."""
     kind, sizes = _parts(found)
     wanted_kind, wanted_sizes = _parts(wanted)
-    if kind != wanted_kind:
+    if (kind, len(sizes)) != (wanted_kind, len(wanted_sizes)):
         return False
     if kind == "NUMBER":
         return sizes[0] >= wanted_sizes[0] and sizes[1] == wanted_sizes[1]
