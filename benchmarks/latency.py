@@ -18,7 +18,7 @@ from benchmarks.flow_run import run_flow
 from benchmarks.warehouse import forget_runs
 from benchmarks.work import DAY, Work, prepared
 
-ROWS, REPEATS = 3_000, 5
+ROWS, REPEATS = 3_000, 3
 STATEMENT_S, CALL_S = 0.250, 0.080
 LONGER_S_MAX = 14.0
 

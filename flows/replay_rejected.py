@@ -21,7 +21,7 @@ from flows.states import PARTIALLY_LOADED
 from tasks.artifacts import write_table
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
 from tasks.ledger import read_ledger
-from tasks.ready import require_ready
+from tasks.ready import check_ready
 from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome, rolled_back_days
 from tasks.scratch import scratch_directory
 
@@ -59,7 +59,7 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
         rolled_back = rolled_back_days(read_ledger(None, datetime.now(UTC).date(), **ledger))
         with scratch_directory() as scratch:
             if dry_run:
-                require_ready(batch, names.TOKEN_KEY, **bucket)
+                check_ready(batch, names.TOKEN_KEY, **bucket)
                 read = read_again(batch, settings, scratch, rolled_back)
                 outcome = foreseen(waiting, read.transformed, read.gone, read.unread)
                 return end(with_held_back(outcome, read), dry_run)

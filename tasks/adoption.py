@@ -15,20 +15,25 @@ from tasks.batch import ADOPTION, name_batch_of_keys
 from tasks.errors import NeedsPersonError
 from tasks.ledger import Entry, Status, record
 from tasks.lock import lock_held
-from tasks.statements import LOAD_TYPES, render
+from tasks.statements import LOAD_TYPES, REQUIRED_NAMES, render
 from tasks.tally import tallies_of_rows
 from tasks.warehouse import Say, Session
 
 FACT = "ANALYTICS.SALES_FACT"
 RUN_NUMBER = "ETL_RUN_NUMBER"
 """The column that says of a row that this pipeline knows it. Of those that the load fills it is added first."""
+IS_NO_OBJECT = "NOT STARTSWITH(LTRIM(EXTRA_ATTRIBUTES), '{') OR TRY_PARSE_JSON(EXTRA_ATTRIBUTES) IS NULL"
 CAUSE = "adopted: loaded by another tool"
 BAD_ROWS = (
-    "have no value in a column that needs one (sql/checks/null_percentages.sql says in which)",
     "repeat a SALE_ID (sql/checks/duplicate_sale_ids.sql lists them)",
+    "have a SALE_ID with the prefix of their region, or without it, against prefix_keys in expectations/regions.toml",
     "are of a REGION that expectations/regions.toml does not name",
     "have a CUSTOMER_EMAIL_TOKEN that is no token, 64 hex digits",
+    "have EXTRA_ATTRIBUTES that are no JSON object",
+    "are of the future",
+    "have a year, month or day that is not that of SALE_DATE in UTC",
     "break a rule (sql/checks/broken_rules.sql lists them)",
+    *(f"have no {name}" for name in REQUIRED_NAMES),
 )
 """What is wrong with the rows that sql/setup/adopt_count.sql counts."""
 
@@ -39,25 +44,43 @@ class FoundColumn:
 
     type: str
     nullable: bool
-    has_default: bool
 
 
 def found_columns(session: Session) -> dict[str, FoundColumn]:
     """The columns of the fact table by name; none when there is no such table."""
-    if session.query(render("setup/adopt_known")) == [(0,)]:
+    if "SALES_FACT" not in _tables(session):
         return {}
     return {
-        str(name): FoundColumn(str(kind), str(null) == "Y", default is not None)
-        for name, kind, _, null, default, *_ in session.query(f"DESCRIBE TABLE {FACT}")
+        str(name): FoundColumn(str(kind), str(null) == "Y")
+        for name, kind, _, null, *_ in session.query(f"DESCRIBE TABLE {FACT}")
     }
 
 
+def _tables(session: Session) -> set[str]:
+    return {name for (name,) in session.query(render("setup/adopt_tables"))}
+
+
 def needs_adoption(session: Session) -> bool:
-    """Whether there is a fact table that this pipeline has not made, or one that is adopted in part."""
+    """Whether there is a fact table that this pipeline has not made, or one that is adopted in part.
+
+    Raises NeedsPersonError when its rows have numbers of runs that are none of this pipeline's.
+    """
     columns = found_columns(session)
     if not columns or (RUN_NUMBER in columns and not columns[RUN_NUMBER].nullable):
         return False
-    return RUN_NUMBER not in columns or session.query(render("setup/adopt_left")) != [(0,)]
+    if RUN_NUMBER not in columns:
+        return True
+    ((left, numbered),) = session.query(render("setup/adopt_left"))
+    if numbered and not _knows_adoption(session):
+        raise NeedsPersonError(
+            f"{FACT} is there already, and the {RUN_NUMBER} of its rows are not of this pipeline: rename the table, or "
+            "its columns ETL_..., IS_DELETED and DELETED_AT"
+        )
+    return bool(left)
+
+
+def _knows_adoption(session: Session) -> bool:
+    return "ETL_BATCHES" in _tables(session) and session.query(render("setup/adopt_batches")) != [(0,)]
 
 
 def refuse_unfit(session: Session, is_asked: bool) -> None:
@@ -67,9 +90,17 @@ def refuse_unfit(session: Session, is_asked: bool) -> None:
             f"{FACT} is there already, and this pipeline has not loaded it: rename it, or take it over as it is with "
             "`python -m flows.setup_warehouse --adopt-fact-table`"
         )
-    if misfits := find_misfits(found_columns(session)):
+    columns = found_columns(session)
+    if misfits := find_misfits(columns):
         raise NeedsPersonError(f"{FACT} cannot be adopted: {'; '.join(misfits)}")
-    (counted,) = session.query(render("setup/adopt_count", broken_rules=render("checks/broken_rules")))
+    refuse_bad_rows(session, has_attributes=EXTRA_ATTRIBUTES.name.upper() in columns)
+
+
+def refuse_bad_rows(session: Session, has_attributes: bool) -> None:
+    """Raises NeedsPersonError when rows are not as this pipeline writes them."""
+    attributes = f"EXTRA_ATTRIBUTES IS NOT NULL AND ({IS_NO_OBJECT})" if has_attributes else "FALSE"
+    values = {"broken_rules": render("checks/broken_rules"), "attributes_are_no_object": attributes}
+    (counted,) = session.query(render("setup/adopt_count", **values))
     if bad := [f"{rows} rows {what}" for rows, what in zip(counted, BAD_ROWS, strict=True) if rows]:
         raise NeedsPersonError(f"{FACT} cannot be adopted: {'; '.join(bad)}")
 
@@ -84,11 +115,12 @@ def find_misfits(columns: Mapping[str, FoundColumn]) -> list[str]:
         for name, kind in own.items()
         if name in columns and not _holds(columns[name].type, kind)
     ]
-    for name, found in columns.items():
+    for name in columns:
         if name in LOAD_TYPES and not own:
             told.append(f"{name} would be overwritten: rename it")
-        elif name not in wanted and name not in LOAD_TYPES and not (found.nullable or found.has_default):
-            told.append(f"{name} is not of the contract and has to have a value, which no load gives it: DROP NOT NULL")
+        elif name not in wanted and name not in LOAD_TYPES:
+            # A rollback puts rows back with the columns that it knows.
+            told.append(f"{name} is not of the contract: keep it in a table of its own")
     return [misfit for misfit in told if misfit]
 
 
@@ -132,8 +164,10 @@ def adopt_rows(session: Session, say: Say) -> None:
     with lock_held(session, 0, say, of_tables="") as writing:
         ((run_number,),) = writing.query("SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL")
         batch_id = name_batch_of_keys(ADOPTION, datetime.now(UTC))
-        ((left,),) = writing.query(render("setup/adopt_left"))
+        ((left, _),) = writing.query(render("setup/adopt_left"))
         ((adopted, *_),) = writing.query(render("setup/adopt_rows"), [batch_id, run_number])
+        # Once more, for the table is locked only now.
+        refuse_bad_rows(writing, has_attributes=True)
         tallies = tallies_of_rows(writing.query(render("setup/adopt_tally"), [run_number]), keys=1)
         rows = sum(tally.rows for tally in tallies.values())
         if not left == adopted == rows:

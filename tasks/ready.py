@@ -5,6 +5,7 @@ from contextvars import copy_context
 from functools import partial
 
 import botocore.exceptions
+from prefect import task
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 
@@ -12,6 +13,7 @@ from blocks.once import load_once
 from expectations.regions import REGIONS
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
+from tasks.retries import RETRIES
 from tasks.stage import load_bucket
 
 
@@ -51,3 +53,7 @@ def require_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: 
             f"bucket {bucket_name} cannot be reached ({error}): check variable s3_staging_bucket, block "
             f"aws-credentials/{bucket_block} and the endpoint"
         ) from error
+
+
+check_ready = task(name="check-ready", **RETRIES)(require_ready)
+"""The same as a task, for who begins no attempt."""

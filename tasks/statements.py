@@ -19,7 +19,7 @@ from expectations.tables import (
     SOURCE_REGION,
     TABLES_VERSION,
 )
-from tasks.batch import HEAL, REPLAY
+from tasks.batch import ADOPTION, HEAL, REPLAY
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
 _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
@@ -183,6 +183,12 @@ def source_key(name: str, regions: Iterable[Region]) -> str:
     return f"CASE WHEN STAGED.REGION IN ({prefixed}) THEN SUBSTR({name}, LENGTH(STAGED.REGION) + 2) ELSE {name} END"
 
 
+def _has_prefix(regions: Iterable[Region]) -> str:
+    """The condition of a row whose region asks for the prefix of its keys."""
+    prefixed = text_literals(region.code for region in regions if region.prefix_keys)
+    return f"REGION IN ({prefixed})" if prefixed else "FALSE"
+
+
 def _as_text(column: Column) -> str:
     name = f"STAGED.{column.stored_name.upper()}"
     if column.role is Role.KEY:
@@ -231,7 +237,7 @@ _OPEN_REJECTED_NAMES = (
 )
 """All columns of a rejected row that is open; what closed it is NULL."""
 
-_REQUIRED_NAMES = tuple(column.stored_name.upper() for column in CLEAN_COLUMNS if not column.nullable)
+REQUIRED_NAMES = tuple(column.stored_name.upper() for column in CLEAN_COLUMNS if not column.nullable)
 _REQUIRED_OF_LOAD = ("ETL_BATCH_ID", "ETL_RUN_NUMBER", "ETL_SNAPSHOT_AT", "ETL_INSERTED_AT", "ETL_UPDATED_AT")
 
 
@@ -245,7 +251,7 @@ def _added_columns() -> str:
 
 def _required_columns() -> str:
     """ETL_RUN_NUMBER last: a table of which it must have a value is one of ours."""
-    names = sorted((*_REQUIRED_NAMES, *_REQUIRED_OF_LOAD), key=lambda name: name == "ETL_RUN_NUMBER")
+    names = sorted((*REQUIRED_NAMES, *_REQUIRED_OF_LOAD), key=lambda name: name == "ETL_RUN_NUMBER")
     return "\n\n".join(f"ALTER TABLE ANALYTICS.SALES_FACT ALTER COLUMN {name} SET NOT NULL;" for name in names)
 
 
@@ -314,7 +320,9 @@ _COLUMN_LISTS = {
     "nothing_else_differs": _none_differs(_CLEAN_NAMES, "UNDO", " " * 4),
     "adopted_columns": _added_columns(),
     "required_columns": _required_columns(),
-    "a_value_is_lacking": " OR ".join(f"{name} IS NULL" for name in _REQUIRED_NAMES),
+    "lacking_values": ",\n    ".join(f"COUNT_IF({name} IS NULL)" for name in REQUIRED_NAMES),
+    "has_prefix": _has_prefix(REGIONS.values()),
+    "adoption": ADOPTION,
     "known_regions": text_literals(REGIONS),
     "tally_sums": tally_sums(),
     "staged_tally_sums": tally_sums("STAGED."),

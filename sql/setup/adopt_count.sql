@@ -1,9 +1,19 @@
--- Answers how many rows of a table that is to be adopted have no value where one is needed, repeat a key, are of a region
--- that nobody knows, have a token that is none, and break a rule: each must be 0.
+-- Answers how many rows of a table that is to be adopted repeat a key, have a key in a form that its source does not give,
+-- are of a region that nobody knows, have a token that is none, have attributes that are no JSON object, are of the future,
+-- have a year, month or day that is not that of the sale, break a rule, and have no value in each column that needs one:
+-- each must be 0.
 SELECT
-    COUNT_IF(${a_value_is_lacking}),
-    COUNT(*) - COUNT(DISTINCT SALE_ID) - COUNT_IF(SALE_ID IS NULL),
+    COUNT(SALE_ID) - COUNT(DISTINCT SALE_ID),
+    COUNT_IF(STARTSWITH(SALE_ID, REGION || ':') <> (${has_prefix})),
     COUNT_IF(REGION NOT IN (${known_regions})),
     COUNT_IF(NOT REGEXP_LIKE(CUSTOMER_EMAIL_TOKEN, '[0-9a-f]{64}')),
-    (SELECT COUNT(*) FROM (${broken_rules}) AS BROKEN)
+    COUNT_IF(${attributes_are_no_object}),
+    COUNT_IF(SALE_DATE > CURRENT_TIMESTAMP() OR UPDATED_AT > CURRENT_TIMESTAMP()),
+    COUNT_IF(
+        SALE_YEAR <> DATE_PART(YEAR, CONVERT_TIMEZONE('UTC', SALE_DATE))
+        OR SALE_MONTH <> DATE_PART(MONTH, CONVERT_TIMEZONE('UTC', SALE_DATE))
+        OR SALE_DAY <> DATE_PART(DAY, CONVERT_TIMEZONE('UTC', SALE_DATE))
+    ),
+    (SELECT COUNT(*) FROM (${broken_rules}) AS BROKEN),
+    ${lacking_values}
 FROM ANALYTICS.SALES_FACT

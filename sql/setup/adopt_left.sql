@@ -1,4 +1,3 @@
--- Answers how many rows of the fact table no run of this pipeline has written or adopted.
-SELECT COUNT(*)
+-- Answers how many rows of the fact table no run has written or adopted, and how many one has.
+SELECT COUNT(*) - COUNT(ETL_RUN_NUMBER), COUNT(ETL_RUN_NUMBER)
 FROM ANALYTICS.SALES_FACT
-WHERE ETL_RUN_NUMBER IS NULL

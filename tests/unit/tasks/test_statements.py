@@ -79,6 +79,7 @@ VALUES = {
     "snapshot_at": "'2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ",
     "undo_table": "SALES_FACT_UNDO",
     "but": "",
+    "attributes_are_no_object": "EXTRA_ATTRIBUTES IS NOT NULL AND TRY_PARSE_JSON(EXTRA_ATTRIBUTES) IS NULL",
     "broken_rules": render("checks/broken_rules"),
     "expected": "SELECT '20240115' AS BATCH_ID, 'EUROPE' AS REGION",
     "warehouse": "ETL_WH",
