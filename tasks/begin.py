@@ -3,7 +3,9 @@
 Scratch is swept in `scratch.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import botocore.exceptions
 from prefect import get_run_logger, task
@@ -18,46 +20,72 @@ from tasks.ledger import start_attempt
 from tasks.ready import require_ready
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
-from tasks.statements import render
+from tasks.statements import render, union_all
 from tasks.warehouse import Session, open_session
 
 
-def sweep_staging_tables(session: Session) -> list[str]:
-    """Drops the staging tables that dead attempts left, and answers their names."""
-    dead = [name for (name,) in session.query(render("ledger/dead_staging_tables"))]
-    for name in dead:
+@dataclass(frozen=True)
+class Leftovers:
+    """What attempts that died have left: tables in STAGING, whatever their batch, and runs at the batch whose staged
+    files nobody will load."""
+
+    tables: tuple[str, ...]
+    run_numbers: tuple[int, ...]
+
+
+def find_leftovers(session: Session, batch: Batch | NamedKeys) -> Leftovers:
+    found = sorted(session.query(leftovers_query(), [batch.batch_id]))
+    return Leftovers(
+        tuple(name for what, name in found if what == "table"),
+        tuple(int(number) for what, number in found if what == "run"),
+    )
+
+
+def leftovers_query() -> str:
+    """The question for both, one round trip for two."""
+    return union_all((render("ledger/dead_staging_tables"), render("ledger/dead_attempts")))
+
+
+def drop_leftover_tables(session: Session, leftovers: Leftovers) -> int:
+    """Answers how many tables were dropped."""
+    for name in leftovers.tables:
         session.query(f"DROP TABLE IF EXISTS STAGING.{name}")
-    return dead
+    return len(leftovers.tables)
 
 
-def sweep_staged_files(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket) -> list[str]:
+def remove_leftover_files(leftovers: Leftovers, batch: Batch | NamedKeys, bucket: S3Bucket) -> list[str]:
     """Removes the clean rows that attempts at the batch have staged and never published, and answers their keys.
 
     Rejected rows stay: they say why a batch was refused.
     """
-    client, swept = bucket.credentials.get_s3_client(), []
-    for (run_number,) in session.query(render("ledger/dead_attempts"), [batch.batch_id]):
-        prefix = f"{Attempt(int(run_number), '', batch.batch_id, ()).staging_prefix}/{CLEAN}/"
+    client, removed = bucket.credentials.get_s3_client(), []
+    for run_number in leftovers.run_numbers:
+        prefix = f"{Attempt(run_number, '', batch.batch_id, ()).staging_prefix}/{CLEAN}/"
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket_name, Prefix=prefix)
         for key in [found["Key"] for page in pages for found in page.get("Contents", ())]:
             client.delete_object(Bucket=bucket.bucket_name, Key=key)
-            swept.append(key)
-    return swept
+            removed.append(key)
+    return removed
 
 
 def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Callable[[str], None]) -> int:
     """Removes what dead attempts left, and answers how many things. What cannot be removed is told: no load fails for
     it."""
     swept = 0
-    for what, remove in (
-        ("staging tables", lambda: sweep_staging_tables(session)),
-        ("staged files", lambda: sweep_staged_files(session, batch, bucket)),
-    ):
-        try:
-            swept += len(remove())
-        except (SalesEtlError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            warn(f"step=begin {what} of dead attempts stay where they are: {error}")
+    with _told(warn):
+        leftovers = find_leftovers(session, batch)
+        with _told(warn):
+            swept += drop_leftover_tables(session, leftovers)
+        swept += len(remove_leftover_files(leftovers, batch, bucket))
     return swept
+
+
+@contextmanager
+def _told(warn: Callable[[str], None]) -> Iterator[None]:
+    try:
+        yield
+    except (SalesEtlError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        warn(f"step=begin what dead attempts have left stays where it is: {error}")
 
 
 @task(name="begin", **RETRIES)

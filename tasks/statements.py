@@ -325,6 +325,7 @@ _COLUMN_LISTS = {
     "adoption": ADOPTION,
     "known_regions": text_literals(REGIONS),
     "tally_sums": tally_sums(),
+    "no_tally_sums": ", ".join("NULL, 0" for _ in TALLIED_COLUMNS),
     "staged_tally_sums": tally_sums("STAGED."),
     "fact_tally_sums": tally_sums("FACT."),
     "null_percentages": ",\n    ".join(

@@ -16,7 +16,7 @@ from tasks.publish import Publication
 from tasks.retries import RETRIES
 from tasks.rollback import roll_back_run
 from tasks.stage import Manifest
-from tasks.statements import render
+from tasks.statements import render, union_all
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.warehouse import Session, open_session
@@ -58,16 +58,25 @@ def compare(session: Session, manifest: Manifest, publication: Publication) -> V
 
     Rows that another run has changed since the COMMIT count as found.
     """
-    watch, tables, run = Stopwatch(), vars(manifest.attempt.staging_tables), manifest.attempt.run_number
-    names = tables | attribute_values(manifest.extra_columns)
-    found = tallies_of_rows(session.query(render("verify/matching_rows", **names)), keys=1)
+    watch, run = Stopwatch(), manifest.attempt.run_number
+    found = tallies_of_rows(session.query(shown_query(manifest)), keys=1)
+    repeated_keys = found.pop(("",)).rows
     expected = expected_in_table(manifest, publication)
     if any(tally != found.get((region,), Tally()) for region, tally in expected.items()):
-        changed = tallies_of_rows(session.query(render("verify/changed_since", **names), [run]), keys=1)
+        changed = tallies_of_rows(session.query(render("verify/changed_since", **_names(manifest)), [run]), keys=1)
         found = {key: add_up((found.get(key, Tally()), changed.get(key, Tally()))) for key in {*found, *changed}}
-    ((repeated_keys,),) = session.query(render("verify/repeated_keys", **tables))
     comparisons = tuple(Comparison(region, tally, found.get((region,), Tally())) for region, tally in expected.items())
-    return Verification(comparisons, int(repeated_keys), watch.seconds())
+    return Verification(comparisons, repeated_keys, watch.seconds())
+
+
+def shown_query(manifest: Manifest) -> str:
+    """The question for rows that match and keys that repeat, one round trip for two."""
+    names = _names(manifest)
+    return union_all((render("verify/matching_rows", **names), render("verify/repeated_keys", **names)))
+
+
+def _names(manifest: Manifest) -> dict[str, str]:
+    return vars(manifest.attempt.staging_tables) | attribute_values(manifest.extra_columns)
 
 
 def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) -> None:

@@ -1,6 +1,6 @@
 -- Answers the tables in STAGING of attempts whose lease is over, by name. An attempt that has published keeps its
 -- tables for the look after COMMIT, so its lease counts too.
-SELECT TABLES.TABLE_NAME
+SELECT 'table', TABLES.TABLE_NAME
 FROM INFORMATION_SCHEMA.TABLES AS TABLES
 LEFT JOIN (
     SELECT RUN_NUMBER, MAX(LEASE_UNTIL) AS ENDS_AT
@@ -10,4 +10,3 @@ LEFT JOIN (
 WHERE TABLES.TABLE_SCHEMA = 'STAGING'
     AND SPLIT_PART(TABLES.TABLE_NAME, '_', 1) IN ('CLEAN', 'REJECTED', 'FATES')
     AND ATTEMPTS.ENDS_AT < CURRENT_TIMESTAMP()
-ORDER BY TABLES.TABLE_NAME

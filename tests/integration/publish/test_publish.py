@@ -13,7 +13,7 @@ from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
 from tasks.anomalies import usual_rows
 from tasks.batch import Batch
-from tasks.begin import sweep_staged_files, sweep_staging_tables
+from tasks.begin import drop_leftover_tables, find_leftovers, remove_leftover_files
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.ledger import Entry, Status, record, record_failure
 from tasks.load import load_files
@@ -355,8 +355,9 @@ def test_staging_tables_of_dead_attempts_are_swept_and_those_of_living_ones_stay
         for staged in (dead, living):
             load_files(session, staged.manifest, staged.manifest.attempt.staging_tables)
         end_lease(session, dead)
-        swept = sweep_staging_tables(session)
-    numbers = {name[-6:] for name in swept}
+        leftovers = find_leftovers(session, Batch(day, ()))
+        drop_leftover_tables(session, leftovers)
+    numbers = {name[-6:] for name in leftovers.tables}
     assert f"{dead.manifest.attempt.run_number:06d}" in numbers
     assert f"{living.manifest.attempt.run_number:06d}" not in numbers
     assert staging_tables(world, dead) == []
@@ -383,8 +384,9 @@ def test_clean_files_of_dead_attempts_at_the_batch_are_swept_and_all_others_stay
     with world.session() as session:
         for staged in (dead, published):
             end_lease(session, staged)
-        swept = sweep_staged_files(session, Batch(day, ()), bucket)
-        assert sweep_staged_files(session, Batch(day, ()), bucket) == []
+        leftovers = find_leftovers(session, Batch(day, ()))
+        swept = remove_leftover_files(leftovers, Batch(day, ()), bucket)
+        assert remove_leftover_files(leftovers, Batch(day, ()), bucket) == []
     assert swept == [f"{dead.attempt.staging_prefix}/clean/EUROPE-000.parquet"]
     assert staged_keys(bucket, day) == before - set(swept)
     assert len(before) == 6

@@ -12,10 +12,12 @@ from snowflake.connector.util_text import split_statements
 from local.snowflake_dialect import parse
 from tasks.attempt import Attempt
 from tasks.attributes import attribute_values
+from tasks.begin import leftovers_query
 from tasks.law import rows_query, tallies_query
 from tasks.ledger import Status, _ordinal
 from tasks.stage import Manifest
 from tasks.statements import COVERING, SQL_DIRECTORY, render, replaced_by_batch, replaced_by_key, union_all
+from tasks.verify import shown_query
 from tests.unit.tasks.test_statements import STATEMENTS, TABLES, VALUES
 
 PROJECT = SQL_DIRECTORY.parent
@@ -33,6 +35,8 @@ OTHER_VALUES = {
 }
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
+    "tasks.begin.find_leftovers: leftovers_query()",
+    "tasks.verify.compare: shown_query(manifest)",
     "tasks.law.ask_tables: rows_query(manifest)",
     "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.lock._rows_changed: statement",
@@ -131,7 +135,7 @@ def test_a_statement_that_is_written_in_python_is_taken(where: str) -> None:
     parse(text)
 
 
-@pytest.mark.parametrize("query", [tallies_query, rows_query])
+@pytest.mark.parametrize("query", [tallies_query, rows_query, shown_query, lambda _: leftovers_query()])
 def test_questions_that_are_asked_together_are_taken(query: Callable[[Manifest], str]) -> None:
     parse(query(Manifest(Attempt(42, "flow-run", "20240115", ("EUROPE",)), AT, (), {"EUROPE": ("loyalty_tier",)})))
 
