@@ -70,6 +70,45 @@ class Held:
         return cls(change.key, change.run, sale.region, frozenset((sale.sold.date(), sale.changed.date())))
 
 
+@dataclass(frozen=True)
+class Rejected:
+    """A version that broke a rule, as `run` read it. `seen` numbers the moments at which keys were first rejected."""
+
+    sale: Sale
+    read: int
+    run: int
+    batch: str
+    seen: int
+
+    @property
+    def is_replayed(self) -> bool:
+        return self.batch.startswith("R")
+
+    def is_covered_by(self, stored: Stored | None) -> bool:
+        """Whether a newer valid version stands, or one that is no older and was published later."""
+        if stored is None or stored.is_deleted:
+            return False
+        if stored.sale.changed > self.sale.changed:
+            return True
+        return stored.run > self.run and stored.sale.changed == self.sale.changed
+
+    def gives_way_to(self, other: "Rejected") -> bool:
+        """To a replay that rejects its key again; what a replay has left, to any run."""
+        later = other.sale.key == self.sale.key and other.run > self.run
+        return later and (other.is_replayed or self.is_replayed)
+
+
+@dataclass(frozen=True)
+class Closing:
+    """Why a rejected row is work no more: what `batch` did, for as long as it and what it rests on are in effect.
+    `covering` is the batch of the version that stands for the row, None where its source has it no more."""
+
+    rejected: Rejected
+    status: str
+    batch: str | None
+    covering: str | None
+
+
 @dataclass
 class Model:
     """What sources and warehouse hold. `shown` is what production shows of each batch and region; `named` are those of
@@ -81,26 +120,83 @@ class Model:
     shown: dict[tuple[str, str], str] = field(default_factory=dict)
     named: set[tuple[str, str]] = field(default_factory=set)
     held: list[Held] = field(default_factory=list)
-    rejected_by_heals: list[Change] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    closings: list[Closing] = field(default_factory=list)
+    newest: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """The runs in effect of each batch and region."""
     reads: int = 0
+    first_seen: int = 0
 
-    def publish(self, run: int, batch: str, regions: Collection[str], sales: Iterable[Sale]) -> None:
+    def publish(
+        self, run: int, batch: str, regions: Collection[str], sales: Iterable[Sale], looked_for: Collection[str] = ()
+    ) -> None:
         """Newer wins, by `changed` and then by when it was read; what is broken does not take part, and what is deleted
-        gives way."""
+        gives way. A replay has `looked_for` these keys."""
         self.reads += 1
+        sales = list(sales)
         for sale in sales:
             before = self.table.get(sale.key)
             gives_way = before is None or before.is_deleted or before.sale.changed <= sale.changed
             is_same = before is not None and not before.is_deleted and before.sale == sale
             if gives_way and not is_same and not sale.is_broken:
                 self._write(run, batch, sale.key, Stored(sale, self.reads, run, batch))
-            if sale.is_broken and batch.startswith("H"):
-                self.rejected_by_heals.append(Change(run, batch, sale.key, None))
+        self._reject(run, batch, regions, [sale for sale in sales if sale.is_broken])
+        if batch.startswith("R"):
+            self._replay(batch, sales, looked_for)
+        self._close_covered(batch)
         self.named -= {(batch, region) for region in regions}
         self.held = [
             held for held in self.held if held.region not in regions or batch not in {f"{d:%Y%m%d}" for d in held.days}
         ]
         self.shown |= {(batch, region): PUBLISHED for region in regions}
+
+    def _reject(self, run: int, batch: str, regions: Iterable[str], broken: Iterable[Sale]) -> None:
+        found = []
+        for sale in broken:
+            seen = [rejected.seen for rejected in self.known_rejected() if rejected.sale.key == sale.key]
+            if not seen:
+                self.first_seen += 1
+            found.append(Rejected(sale, self.reads, run, batch, min(seen, default=self.first_seen)))
+        self.rejected += found
+        for region in regions:
+            self.newest.setdefault((batch, region), []).append(run)
+
+    def _replay(self, batch: str, sales: Iterable[Sale], looked_for: Collection[str]) -> None:
+        good = {sale.key for sale in sales if not sale.is_broken}
+        gone = set(looked_for) - {sale.key for sale in sales}
+        for rejected in self.open_rejected():
+            key = rejected.sale.key
+            if key in good:
+                self.closings.append(Closing(rejected, "RELEASED", batch, self.table[key].batch))
+            if key in gone:
+                self.closings.append(Closing(rejected, "GONE", batch, None))
+
+    def _close_covered(self, batch: str | None) -> None:
+        for rejected in self.open_rejected():
+            stored = self.table.get(rejected.sale.key)
+            if stored is not None and rejected.is_covered_by(stored):
+                self.closings.append(Closing(rejected, "CLOSED", batch, stored.batch))
+
+    def known_rejected(self) -> list[Rejected]:
+        """Those that no later run has replaced: by its batch's newest run, or by what was found of its key again."""
+        closed = {closing.rejected for closing in self.closings}
+        return [
+            rejected
+            for rejected in self.rejected
+            if rejected in closed
+            or rejected.run == max(self.newest[rejected.batch, rejected.sale.region])
+            and not any(rejected.gives_way_to(other) for other in self.rejected)
+        ]
+
+    def statuses(self) -> dict[Rejected, str]:
+        """What has become of each row that was not replaced."""
+        closed = {closing.rejected: closing.status for closing in self.closings}
+        return {r: closed.get(r, "STILL_BAD" if r.is_replayed else "OPEN") for r in self.known_rejected()}
+
+    def open_rejected(self) -> list[Rejected]:
+        """Those that are work to be done."""
+        closed = {closing.rejected for closing in self.closings}
+        return [rejected for rejected in self.known_rejected() if rejected not in closed]
 
     def begin(self, batch: str, regions: Iterable[str]) -> None:
         """A run that was killed has named its date, which is a gap now."""
@@ -138,9 +234,17 @@ class Model:
                 self.table.pop(change.key)
                 if change.before is not None:
                     self.table[change.key] = change.before
-        healed = [*self.changes, *self.rejected_by_heals]
+        healed = [*self.changes, *(Change(r.run, r.batch, r.sale.key, None) for r in self.rejected)]
         self.held += [Held.of(c) for c in healed if c.batch in batches and c.batch.startswith("H")]
-        self.rejected_by_heals = [change for change in self.rejected_by_heals if change.batch not in batches]
+        self.rejected = [rejected for rejected in self.rejected if rejected.batch not in batches]
+        self.closings = [
+            closing
+            for closing in self.closings
+            if closing.rejected.batch not in batches and not batches & {closing.batch, closing.covering}
+        ]
+        for of_batch in [key for key in self.newest if key[0] in batches]:
+            del self.newest[of_batch]
+        self._close_covered(None)
         self.changes = [change for change in self.changes if change.batch not in batches]
         of_dates = {(batch, region) for batch in batches if batch.isdigit() for region in regions}
         of_keys = {key for key in self.shown if key[0] in batches}
@@ -177,6 +281,10 @@ class Model:
         """Whether it was sold or changed on such a day."""
         days = (sale.sold.date(), sale.changed.date())
         return any(self.status_of(day, sale.region) == ROLLED_BACK for day in days)
+
+    def held_keys(self) -> set[str]:
+        """The keys that no heal may bring back."""
+        return {held.key for held in self.held if self._is_held(held.key)}
 
     def _is_held(self, key: str) -> bool:
         stored = self.table.get(key)

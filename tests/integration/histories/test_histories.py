@@ -33,6 +33,7 @@ from tasks.reconcile.days import days_of_regions
 from tasks.reconcile.deleted import mark
 from tasks.replay import gone_keys, open_keys
 from tasks.rollback import look_at_rollback, roll_back
+from tasks.statements import render
 from tests.integration.conftest import World, good_sale
 from tests.integration.histories.killing import killed_at
 from tests.integration.histories.model import Model, Sale
@@ -97,6 +98,7 @@ class Histories(RuleBasedStateMachine):
         self.first_day = FIRST_DAY + timedelta(days=10 * self.number)
         self.moments = count(1)
         self.batches = count(1)
+        self.first_seen: dict[int, datetime] = {}
 
     @initialize(sales=st.lists(st.tuples(a_region, a_key, a_day), min_size=KEYS, max_size=2 * KEYS))
     def sales_are_made(self, sales: list[tuple[str, int, int]]) -> None:
@@ -182,7 +184,8 @@ class Histories(RuleBasedStateMachine):
         if self._killed(kill, load_wanted, *arguments):
             self.model.begin(batch.batch_id, batch.regions)
         else:
-            self.model.publish(attempt.run_number, batch.batch_id, batch.regions, sales)
+            looked_for = [key for keys in wanted.values() if isinstance(keys, Keys) for key in keys.sale_ids]
+            self.model.publish(attempt.run_number, batch.batch_id, batch.regions, sales, looked_for)
         self._compare()
 
     def _killed(self, at: str | None, action: Callable[..., Any], *arguments: Any) -> bool:
@@ -291,11 +294,23 @@ class Histories(RuleBasedStateMachine):
         )
         assert len(rows) == len({key for key, *_ in rows})
         assert {key: tuple(cells) for key, *cells in rows} == {k: s.shown() for k, s in self.model.table.items()}
-        ((overdue,),) = self.world.sql(
-            "SELECT COUNT(*) FROM SALES_REJECTED AS R INNER JOIN SALES_FACT AS F ON F.SALE_ID = R.SALE_KEY "
-            "WHERE R.STATUS IN ('OPEN', 'STILL_BAD') AND F.UPDATED_AT > R.VERSION_AT"
+        self._compare_rejected()
+
+    def _compare_rejected(self) -> None:
+        """What has become of the rejected rows, since when their keys are known, and which keys are held back."""
+        found = self.world.sql(
+            "SELECT SALE_KEY, ETL_BATCH_ID, ETL_RUN_NUMBER, STATUS, FIRST_SEEN_AT FROM SALES_REJECTED "
+            "ORDER BY ETL_RUN_NUMBER, SALE_KEY"
         )
-        assert overdue == 0
+        expected = sorted(self.model.statuses().items(), key=lambda known: (known[0].run, known[0].sale.key))
+        assert [tuple(cells) for *cells, _ in found] == [(r.sale.key, r.batch, r.run, status) for r, status in expected]
+        for (rejected, _), (*_, first_seen_at) in zip(expected, found, strict=True):
+            assert self.first_seen.setdefault(rejected.seen, first_seen_at) == first_seen_at
+        moments = [moment for _, moment in sorted(self.first_seen.items())]
+        assert moments == sorted(moments)
+        with self.world.session() as session:
+            held = [key for region in REGIONS for (key,) in session.query(render("reconcile/held_keys"), [region])]
+        assert set(held) == self.model.held_keys()
 
     def in_the_end_the_table_is_what_the_sources_say(self) -> None:
         """When every day is loaded again, whatever has happened, and what is gone is marked."""
