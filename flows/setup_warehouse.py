@@ -16,6 +16,7 @@ from tasks.errors import NeedsPersonError
 from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
+from tasks.upgrade import upgrade_rejected
 from tasks.warehouse import Say, Session, open_session
 from tasks.warehouse_roles import (
     ANALYST_COMMENT,
@@ -27,8 +28,18 @@ from tasks.warehouse_roles import (
 
 TABLES, ROWS = "02_tables", "03_rows"
 """ROWS changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
-REVOKE_ANALYSTS = "06_revoke_analysts"
-SCRIPTS = ("01_account", TABLES, ROWS, "04_stage", "05_revoke_load", REVOKE_ANALYSTS, "07_grants", "08_version")
+REVOKE_ANALYSTS = "07_revoke_analysts"
+SCRIPTS = (
+    "01_account",
+    TABLES,
+    ROWS,
+    "04_views",
+    "05_stage",
+    "06_revoke_load",
+    REVOKE_ANALYSTS,
+    "08_grants",
+    "09_version",
+)
 
 
 def administrators_block() -> str:
@@ -82,6 +93,8 @@ def set_up(
             add_columns(session)
         with lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running:
             running.run_script(render(f"setup/{script}", **values))
+        if script == ROWS:
+            upgrade_rejected(session, say)
         if is_adopted:
             adopt_rows(session, say)
         if script == TABLES:

@@ -19,7 +19,7 @@ from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
 from tasks.stage import Manifest
-from tasks.statements import render, replaced_by_batch, replaced_by_key, snapshots_query, union_all
+from tasks.statements import render, snapshots_query, union_all
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
 from tasks.warehouse import Row, Session
@@ -32,6 +32,8 @@ GIVING_WAY = ("superseded", CROSS_REGION, "updated")
 """Fates in which one version gives way to another that the tables show."""
 CHANGED_UNREAD = "changed_unread"
 """Attributes that the run has not read and that are not what they were."""
+CLOSINGS = {"unfounded": "rejected rows closed without a cause", "overlooked": "rejected rows left open"}
+"""What sql/publish/count_closings.sql counts, and in which words it is refused."""
 RENAMED = "renamed"
 """Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
 LOST = "lost"
@@ -62,14 +64,13 @@ class Published:
 @dataclass(frozen=True)
 class Standing:
     """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it; `of_keys` are the rows
-    of SALES_FACT that have the batch's keys, `replaceable` those that each condition of `replaced_rows` holds for."""
+    of SALES_FACT that have the batch's keys, `closings` those of other runs."""
 
     fact: int
     of_run: int
     misnamed: int
-    rejected: int
-    replaceable: Mapping[str, int]
-    replaced: int
+    rejections: int
+    closings: int
     of_keys: Tallies
 
 
@@ -85,30 +86,16 @@ class Found:
     rows: Mapping[tuple[str, str], int]
 
 
-def replaced_rows(manifest: Manifest, regions: Sequence[str]) -> dict[str, str]:
-    """The conditions of the open rejected rows that the manifest's attempt replaces; no row meets both."""
-    attempt, table = manifest.attempt, manifest.attempt.staging_tables.rejected_table
-    return {
-        "replaced_by_batch": replaced_by_batch(attempt.batch_id, attempt.run_number, regions),
-        "replaced_by_key": replaced_by_key(attempt.batch_id, table, manifest.snapshots),
-    }
-
-
-def count_standing(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
+def count_standing(session: Session, manifest: Manifest) -> Standing:
     """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
     statement = render("publish/count_fact", **vars(manifest.attempt.staging_tables))
-    return _standing(session, manifest, regions, _by_side(session.query(statement))["fact"])
+    return _standing(session, manifest.attempt, _by_side(session.query(statement))["fact"])
 
 
-def _standing(session: Session, manifest: Manifest, regions: Sequence[str], of_keys: Tallies) -> Standing:
-    attempt, run_number = manifest.attempt, manifest.attempt.run_number
-    replaced_when = replaced_rows(manifest, regions)
-    statement = render("publish/count_rows", **replaced_when)
-    (counts,) = session.query(statement, [run_number, run_number, attempt.batch_id, run_number])
-    fact, of_run, misnamed, rejected, *replaceable, replaced = (int(count) for count in counts)
-    return Standing(
-        fact, of_run, misnamed, rejected, dict(zip(replaced_when, replaceable, strict=True)), replaced, of_keys
-    )
+def _standing(session: Session, attempt: Attempt, of_keys: Tallies) -> Standing:
+    run = attempt.run_number
+    (counts,) = session.query(render("publish/count_rows"), [run, run, attempt.batch_id, run])
+    return Standing(*(int(count) for count in counts), of_keys=of_keys)
 
 
 def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
@@ -141,14 +128,14 @@ def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> 
     """What staged rows and tables hold after all was written."""
     run = manifest.attempt.run_number
     sides = _by_side(session.query(tallies_query(manifest), [run, run]))
-    counted = session.query(rows_query(manifest), [run, run, run])
+    counted = session.query(rows_query(manifest), [run, run, run, run, manifest.attempt.batch_id])
     fates = (*TALLIED_FATES, CROSS_REGION)
     return Found(
         published=tuple(
             Published(region, **{fate: sides["staged"].get((region, fate), Tally()) for fate in fates})
             for region in regions
         ),
-        after=_standing(session, manifest, regions, sides["fact"]),
+        after=_standing(session, manifest.attempt, sides["fact"]),
         undo=sides["undo"],
         rejected=sides["rejected"],
         rows={(region, what): int(rows) for region, what, rows in counted},
@@ -163,7 +150,7 @@ def tallies_query(manifest: Manifest) -> str:
 
 
 def rows_query(manifest: Manifest) -> str:
-    """The question for everything that is counted by rows alone, one round trip for three."""
+    """The question for everything that is counted by rows alone, one round trip for four."""
     names = vars(manifest.attempt.staging_tables)
     attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
     return union_all(
@@ -171,6 +158,7 @@ def rows_query(manifest: Manifest) -> str:
             render("publish/count_versions", **names, **attributes, snapshots=snapshots),
             render("publish/count_lost_rejected", **names),
             render("publish/count_repeated_keys", **names),
+            render("publish/count_closings", **names),
         )
     )
 
@@ -213,7 +201,6 @@ def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
 def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Transformed]) -> None:
     regions = found.published
     inserted, written = _rows(regions, "inserted"), _rows(regions, *WRITTEN_FATES)
-    replaceable = sum(before.replaceable.values())
     rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, CROSS_REGION)
     _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
     _demand_rows("SALES_FACT of the run", written, found.after.of_run)
@@ -222,9 +209,10 @@ def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Tr
         "sale_ids that stand twice", 0, sum(rows for (_, what), rows in found.rows.items() if what == REPEATED)
     )
     _demand_rows("SALES_FACT_UNDO", written, add_up(found.undo.values()).rows)
-    _demand_rows("SALES_REJECTED", before.rejected - replaceable + rejected, found.after.rejected)
-    _demand_rows("SALES_REJECTED of older runs", 0, sum(found.after.replaceable.values()))
-    _demand_rows("SALES_REJECTED_UNDO", replaceable, found.after.replaced)
+    _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
+    _demand_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
+    for what, told in CLOSINGS.items():
+        _demand_rows(told, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == what))
 
 
 def _rows(regions: Sequence[Published], *fates: str) -> int:

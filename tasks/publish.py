@@ -29,7 +29,6 @@ from tasks.law import (
     check_ledger,
     count_standing,
     judge_rejected,
-    replaced_rows,
 )
 from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
@@ -170,8 +169,8 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     codes = [region.region for region in alive]
     regions: tuple[Published, ...] = ()
     if codes:
-        before = _decide_fates(session, staged.manifest, codes)
-        _publish_rows(session, staged, before, codes)
+        before = _decide_fates(session, staged.manifest)
+        _publish_rows(session, staged, codes)
         found = ask_tables(session, staged.manifest, codes)
         check_law(before, found, alive, staged.extracts)
         regions = found.published
@@ -205,32 +204,25 @@ def _names(manifest: Manifest) -> dict[str, str]:
     return vars(manifest.attempt.staging_tables) | snapshots | attribute_values(manifest.extra_columns)
 
 
-def _decide_fates(session: Session, manifest: Manifest, regions: Sequence[str]) -> Standing:
+def _decide_fates(session: Session, manifest: Manifest) -> Standing:
     """What the tables hold when the fates are known and nothing is written that readers will see."""
     names = _names(manifest)
     session.query(render("publish/insert_fates", **names))
     session.query(render("publish/insert_cross_region", **names))
-    return count_standing(session, manifest, regions)
+    return count_standing(session, manifest)
 
 
-def _publish_rows(session: Session, staged: Staged, before: Standing, regions: Sequence[str]) -> None:
+def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> None:
     manifest, attempt = staged.manifest, staged.attempt
     names = _names(manifest)
-    open_status = "STILL_BAD" if attempt.is_replay else "OPEN"
-    session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number, open_status])
-    for condition, replaced in replaced_rows(manifest, regions).items():
-        if not before.replaceable[condition]:
-            continue
-        undo = render("publish/insert_rejected_undo", replaced=replaced)
-        session.query(undo, [attempt.run_number, attempt.batch_id])
-        session.query(render("publish/delete_replaced_rejected", replaced=replaced))
+    session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number])
     session.query(render("publish/insert_undo", **names), [attempt.run_number, attempt.batch_id])
     merge = render("publish/merge_sales_fact", **names, batch_id=attempt.batch_id, run_number=str(attempt.run_number))
     session.query(merge)
     if attempt.is_replay:
         session.query(render("publish/release_rejected", **names), [attempt.run_number, attempt.run_number])
         _mark_gone(session, staged, regions, names["snapshots"])
-    session.query(render("publish/close_rejected"), [attempt.run_number])
+    session.query(render("publish/close_rejected"), [attempt.run_number, attempt.batch_id, attempt.run_number])
 
 
 def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapshots: str) -> None:
@@ -238,7 +230,7 @@ def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapsho
     for region in regions:
         for sale_ids in in_parts(staged.gone.get(region, ())):
             statement = render("publish/mark_gone", sale_ids=text_literals(sale_ids), snapshots=snapshots)
-            session.query(statement, [run_number, region, region])
+            session.query(statement, [run_number, region])
 
 
 def _entries(

@@ -25,9 +25,6 @@ DELETED_AT_ONCE_MAX = 1000
 
 DAY_S = 24 * 60 * 60
 
-UNDO_TABLES = {"SALES_FACT_UNDO": " AND UNDO_FATE <> 'held_back'", "SALES_REJECTED_UNDO": ""}
-"""What publishes have changed, as it was before, with the condition of the rows that are removed when they are old."""
-
 
 @dataclass(frozen=True)
 class Removal:
@@ -81,15 +78,13 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
 
     Under the publish lock: the law of a publish that goes on compares whole tables.
     """
-    values = {"verb": "SELECT COUNT(*)" if dry_run else "DELETE", "days": f"{days:d}"}
+    verb = "SELECT COUNT(*)" if dry_run else "DELETE"
     with lock_held(session, 0) as writing:
-        undo = 0
-        for undo_table, but in UNDO_TABLES.items():
-            statement = render("retention/old_undo_rows", undo_table=undo_table, but=but, **values)
-            ((rows,),) = writing.query(statement)
-            undo += int(rows)
-        ((rejected,),) = writing.query(render("retention/old_rejected_rows", **values))
-    return [Removal("undo rows", days, undo), Removal("closed rejected rows", days, int(rejected))]
+        ((undo,),) = writing.query(render("retention/old_undo_rows", verb=verb, days=f"{days:d}"))
+        ((rejected,),) = writing.query(render("retention/old_rejected_rows", verb=verb, days=f"{days:d}"))
+        if not dry_run:
+            writing.query(render("retention/delete_closings"))
+    return [Removal("undo rows", days, int(undo)), Removal("closed rejected rows", days, int(rejected))]
 
 
 @task(name="remove-staged", **RETRIES)

@@ -15,7 +15,7 @@ from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedEr
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.lock import lock_held
 from tasks.retries import RETRIES
-from tasks.statements import COVERING, not_found_bad_again, render, text_literals
+from tasks.statements import render, text_literals
 from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
@@ -24,13 +24,10 @@ SAMPLE_ROWS_MAX = 100
 MARGIN_HOURS = 2
 """Longer than any publish takes."""
 
-LEFT = (
-    "versions that return",
-    "SALES_FACT of the batch",
-    "SALES_REJECTED of the batch",
-    "rejected rows that the batch closed",
-)
+LEFT = ("versions that return", "SALES_FACT of the batch")
 """What sql/rollback/count_left.sql counts."""
+LEFT_REJECTED = ("SALES_REJECTED of the batch", "rejected rows that the batch closed")
+"""What sql/rollback/count_left_rejected.sql counts."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,8 @@ class Change:
 
 @dataclass(frozen=True)
 class RejectedChange:
-    """Numbers of rejected rows that a rollback changes: brought by the batch, replaced by it, closed by it."""
+    """Numbers of rejected rows that a rollback changes: brought by the batch, replaced by what it found of their keys
+    again, closed by it."""
 
     brought: int
     replaced: int
@@ -101,7 +99,6 @@ class Standing:
     untouched: int
     undo: int
     returning: int
-    rejected: int
 
 
 def roll_back(
@@ -117,10 +114,11 @@ def roll_back(
         if done := _done_before(writing, batch_id):
             return Rollback(batch_id, None, None, done)
         difference = find_difference(writing, batch_id, cascade, undo_days)
-        put_back(writing, difference.runs, run_number, hold_back=True)
+        put_back(writing, difference.runs, hold_back=True)
         for batch in difference.batches:
             attempt = Attempt(run_number, flow_run_id, batch, _regions_of(writing, batch))
             record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
+        settle_rejected(writing, difference.runs)
     return Rollback(batch_id, run_number, difference)
 
 
@@ -142,8 +140,9 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
         if not runs:
             raise NeedsPersonError(f"batch {attempt.batch_id} was put back already")
         _refuse_later(attempt.batch_id, _later_batches(writing, runs))
-        put_back(writing, runs, attempt.run_number, hold_back=False)
+        put_back(writing, runs, hold_back=False)
         record(writing, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
+        settle_rejected(writing, runs)
 
 
 def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:
@@ -163,7 +162,7 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     _refuse_old(runs, undo_days)
     names = {"runs": _numbers(runs)}
     changes = session.query(render("rollback/count_changes", **names))
-    (rejected,) = session.query(_count_rejected(runs))
+    (rejected,) = session.query(render("rollback/count_rejected", **names))
     sales = session.query(render("rollback/changed_sales", rows_max=f"{SAMPLE_ROWS_MAX:d}", **names))
     return Difference(
         tuple(batches),
@@ -177,43 +176,37 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     )
 
 
-def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
-    """Every row is what it was before these runs; inside the caller's transaction, under the lock. With `hold_back` no
+def put_back(session: Session, runs: Sequence[PublishedRun], hold_back: bool) -> None:
+    """Every sale is what it was before these runs; inside the caller's transaction, under the lock. With `hold_back` no
     heal may bring back what heals among them had changed or rejected.
 
-    Raises PublishRefusedError when something is left of them, is lost, or was changed besides.
+    Raises PublishRefusedError when sales are lost, or were changed besides.
     """
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
     _demand("undo log", sum(run.changed for run in runs), before.undo)
-    ((brought, replaced, _),) = session.query(_count_rejected(runs))
     for statement in (
         render("rollback/delete_sales", **names),
         render("rollback/restore_sales", **names),
         *([render("rollback/hold_back_rejected", **names)] if hold_back else []),
-        render("rollback/delete_rejected", **names),
-        render("rollback/restore_rejected", is_not_found_bad_again=not_found_bad_again(names["runs"]), **names),
-        render("rollback/reopen_rejected", **names),
-        *(render("rollback/reopen_uncovered", status=s, covering=sql, **names) for s, sql in COVERING.items()),
-        render("rollback/forget_rejected", **names),
-        render("rollback/hand_on_rejected", **names),
     ):
         session.query(statement)
     after = _count_standing(session, runs)
     _demand("SALES_FACT", before.untouched + before.returning, after.fact)
-    _demand("SALES_REJECTED", before.rejected - int(brought) + int(replaced), after.rejected)
-    for what, rows in zip(LEFT, session.query(render("rollback/count_left", **names))[0], strict=True):
-        _demand(what, 0, int(rows))
-    session.query(render("publish/close_rejected"), [run_number])
+    _demand_none(session, "rollback/count_left", LEFT, runs)
     if hold_back:
         session.query(render("rollback/hold_back", **names))
     session.query(render("rollback/delete_undo", **names))
-    session.query(render("rollback/delete_rejected_undo", **names))
 
 
-def _count_rejected(runs: Iterable[PublishedRun]) -> str:
-    numbers = _numbers(runs)
-    return render("rollback/count_rejected", runs=numbers, is_not_found_bad_again=not_found_bad_again(numbers))
+def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
+    """Closes the rejected rows that are open again and for which a version stands that came back. Called when the
+    ledger says that the runs are put back: that alone takes their rejected rows away, and opens what they had closed.
+
+    Raises PublishRefusedError when something is left of the runs.
+    """
+    session.query(render("publish/close_rejected"), [None, "", 0])
+    _demand_none(session, "rollback/count_left_rejected", LEFT_REJECTED, runs)
 
 
 def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> Standing:
@@ -224,6 +217,11 @@ def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> Standing:
 def _demand(what: str, expected: int, found: int) -> None:
     if expected != found:
         raise PublishRefusedError(f"the rollback does not hold for {what}: rows {expected} against {found}")
+
+
+def _demand_none(session: Session, name: str, counted: Sequence[str], runs: Iterable[PublishedRun]) -> None:
+    for what, rows in zip(counted, session.query(render(name, runs=_numbers(runs)))[0], strict=True):
+        _demand(what, 0, int(rows))
 
 
 def _numbers(runs: Iterable[PublishedRun]) -> str:

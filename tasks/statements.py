@@ -27,9 +27,6 @@ _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
 
-_BEFORE_ALL = "'0001-01-01 00:00:00+00:00'::TIMESTAMP_TZ"
-"""A time before all others. In a correlated subquery each side of a comparison has columns of one table alone."""
-
 LITERALS_MAX = 1000
 LITERALS_BYTES_MAX = 2**19
 """Keys that one statement names, and their size: Snowflake takes a text of 1 MB
@@ -91,52 +88,6 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
         f"SELECT {text_literal(region)} AS REGION, {text_literal(moment.isoformat(' '))}::TIMESTAMP_TZ AS SNAPSHOT_AT"
         for region, moment in snapshots.items()
     )
-
-
-def replaced_by_batch(batch_id: str, run_number: int, regions: Iterable[str]) -> str:
-    """The condition of the open rejected rows of older runs of a batch and its regions: a run replaces them."""
-    return (
-        f"ETL_BATCH_ID = {text_literal(batch_id)} AND REGION_CODE IN ({text_literals(regions)}) "
-        f"AND ETL_RUN_NUMBER < {run_number:d} AND STATUS IN ({OPEN_STATUSES})"
-    )
-
-
-def replaced_by_key(batch_id: str, rejected_table: str, snapshots: Mapping[str, datetime]) -> str:
-    """The condition of the open rejected rows of other batches that a run replaces by what it has staged.
-
-    What a replay had left as STILL_BAD gives way to any run that rejects its key again; to a replay, every row that was
-    not read later than it reads.
-    """
-    is_replay = batch_id.startswith(REPLAY)
-    statuses = "'OPEN', 'STILL_BAD'" if is_replay else "'STILL_BAD'"
-    read_at = f"CASE SALES_REJECTED.STATUS WHEN 'STILL_BAD' THEN {_BEFORE_ALL} ELSE SALES_REJECTED.ETL_SNAPSHOT_AT END"
-    return f"""ETL_BATCH_ID <> {text_literal(batch_id)} AND STATUS IN ({statuses}) AND EXISTS (
-    SELECT 1
-    FROM {rejected_table} AS STAGED
-    INNER JOIN ({snapshots_query(snapshots)}) AS SNAPSHOTS
-        ON SNAPSHOTS.REGION = STAGED.REGION_CODE
-    WHERE STAGED.REGION_CODE = SALES_REJECTED.REGION_CODE
-        AND STAGED.SALE_KEY = SALES_REJECTED.SALE_KEY
-        AND {read_at} <= SNAPSHOTS.SNAPSHOT_AT
-)"""
-
-
-def not_found_bad_again(runs: str) -> str:
-    """The condition of a row UNDO of the undo log of rejected rows: its key is held open neither by a replay other than
-    `runs` nor by a newer run of its own batch."""
-    return f"""NOT EXISTS (
-            SELECT 1
-            FROM ANALYTICS.SALES_REJECTED AS AGAIN
-            WHERE AGAIN.REGION_CODE = UNDO.REGION_CODE
-                AND AGAIN.SALE_KEY = UNDO.SALE_KEY
-                AND AGAIN.ETL_RUN_NUMBER NOT IN ({runs})
-                AND (
-                    AGAIN.STATUS = 'STILL_BAD'
-                    OR AGAIN.STATUS = 'OPEN'
-                    AND AGAIN.ETL_BATCH_ID = UNDO.ETL_BATCH_ID
-                    AND AGAIN.ETL_RUN_NUMBER > UNDO.ETL_RUN_NUMBER
-                )
-        )"""
 
 
 def tally_sums(prefix: str = "") -> str:
@@ -227,15 +178,14 @@ LOAD_TYPES = {
 }
 """Columns of the fact table that the load fills itself."""
 _LOAD_NAMES = tuple(LOAD_TYPES)
-_OPEN_REJECTED_NAMES = (
+_REJECTION_NAMES = (
     *REJECTED_SCHEMA.names,
     "etl_batch_id",
     "etl_run_number",
     "etl_snapshot_at",
-    "status",
     "first_seen_at",
 )
-"""All columns of a rejected row that is open; what closed it is NULL."""
+"""All columns of a rejection."""
 
 REQUIRED_NAMES = tuple(column.stored_name.upper() for column in CLEAN_COLUMNS if not column.nullable)
 _REQUIRED_OF_LOAD = ("ETL_BATCH_ID", "ETL_RUN_NUMBER", "ETL_SNAPSHOT_AT", "ETL_INSERTED_AT", "ETL_UPDATED_AT")
@@ -255,48 +205,11 @@ def _required_columns() -> str:
     return "\n\n".join(f"ALTER TABLE ANALYTICS.SALES_FACT ALTER COLUMN {name} SET NOT NULL;" for name in names)
 
 
-_SAME_KEY = """SELECT 1
-    FROM ANALYTICS.SALES_FACT AS FACT
-    WHERE FACT.SALE_ID = SALES_REJECTED.SALE_KEY AND FACT.REGION = SALES_REJECTED.REGION_CODE"""
-
-_SUPERSEDING = f"""{_SAME_KEY}
-        AND (
-            FACT.UPDATED_AT > LEAST(
-                COALESCE(SALES_REJECTED.VERSION_AT, SALES_REJECTED.ETL_SNAPSHOT_AT), SALES_REJECTED.ETL_SNAPSHOT_AT
-            )
-            OR (
-                FACT.ETL_RUN_NUMBER > SALES_REJECTED.ETL_RUN_NUMBER
-                AND FACT.UPDATED_AT >= COALESCE(SALES_REJECTED.VERSION_AT, {_BEFORE_ALL})
-            )
-        )"""
-"""The version in the fact table that closes a row of SALES_REJECTED."""
-
-COVERING: Mapping[str, str] = {"CLOSED": _SUPERSEDING, "RELEASED": _SAME_KEY}
-"""What has to stand in the fact table for a rejected row of this status, as a subquery."""
-
-_REOPENED = f"""STATUS = CASE WHEN STARTSWITH(ETL_BATCH_ID, '{REPLAY}') THEN 'STILL_BAD' ELSE 'OPEN' END,
-    CLOSED_AT = NULL,
-    CLOSED_BY_RUN_NUMBER = NULL"""
-
-_WHOLE_IN_PRODUCTION = """
-    SELECT SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS
-    FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
-    INNER JOIN ANALYTICS.ETL_BATCHES AS ENTRY ON ENTRY.RUN_NUMBER = SHOWN.RUN_NUMBER
-    GROUP BY SHOWN.BATCH_ID, SHOWN.REGION, SHOWN.STATUS, SHOWN.SNAPSHOT_AT
-    HAVING
-        SHOWN.STATUS = 'ROLLED_BACK'
-        OR TO_VARCHAR(COALESCE(SHOWN.SNAPSHOT_AT, MIN(ENTRY.RECORDED_AT)), 'YYYYMMDD') > SHOWN.BATCH_ID
-"""
-"""What production shows of each date and region, without dates that were loaded before their source showed the whole
-day: their rest is lacking. Entries without SNAPSHOT_AT are judged by when their run began."""
-
 _COLUMN_LISTS = {
     "tables_version": f"{TABLES_VERSION:d}",
-    "whole_in_production": _WHOLE_IN_PRODUCTION,
     "open_statuses": OPEN_STATUSES,
     "heal": HEAL,
-    "reopened": _REOPENED,
-    "superseding": _SUPERSEDING,
+    "replay": REPLAY,
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),
     "rejected_column_definitions": _rejected_definitions(),
     "undo_column_definitions": ",\n    ".join(
@@ -311,7 +224,7 @@ _COLUMN_LISTS = {
     "fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES)),
     "load_columns": _names(_LOAD_NAMES),
     "fact_load_columns": _names(_LOAD_NAMES, "FACT."),
-    "rejected_columns": _names(_OPEN_REJECTED_NAMES),
+    "rejected_columns": _names(_REJECTION_NAMES),
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
     "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),
     "clean_columns_as_text": ", ".join(_as_text(c) for c in CLEAN_COLUMNS if c.stored_name in REJECTED_SOURCE_COLUMNS),

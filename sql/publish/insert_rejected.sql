@@ -1,13 +1,12 @@
--- Guarantees: the batch's rejected rows stand in SALES_REJECTED; a key that was rejected before keeps its first-seen time.
-INSERT INTO ANALYTICS.SALES_REJECTED (
+-- Guarantees: the batch's rejected rows stand among the rejections; a key that was rejected before keeps its first-seen
+-- time.
+INSERT INTO ANALYTICS.SALES_REJECTIONS (
     REGION_CODE, SALE_KEY, RULES, VERSION_AT, ${rejected_source_columns},
-    ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, STATUS, FIRST_SEEN_AT
+    ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, FIRST_SEEN_AT
 )
 SELECT
     STAGED.REGION_CODE, STAGED.SALE_KEY, STAGED.RULES, STAGED.VERSION_AT, ${staged_rejected_source_columns},
-    ?, ?, SNAPSHOTS.SNAPSHOT_AT,
-    CASE WHEN STAGED.SALE_KEY IS NULL THEN 'NO_KEY' ELSE ? END,
-    COALESCE(SEEN.SINCE, CURRENT_TIMESTAMP())
+    ?, ?, SNAPSHOTS.SNAPSHOT_AT, COALESCE(SEEN.SINCE, CURRENT_TIMESTAMP())
 FROM ${rejected_table} AS STAGED
 INNER JOIN (${snapshots}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION_CODE
 LEFT JOIN (

@@ -1,5 +1,5 @@
--- Answers how many rows SALES_FACT has, how many of them the runs have not changed, how many undo rows the runs have, how
--- many of these return, and how many rows SALES_REJECTED has. Asked after the lock and before COMMIT.
+-- Answers how many rows SALES_FACT has, how many of them the runs have not changed, how many undo rows the runs have, and
+-- how many of these return. Asked after the lock and before COMMIT.
 SELECT
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT),
     (
@@ -18,5 +18,4 @@ SELECT
         SELECT COUNT(*)
         FROM ANALYTICS.SALES_FACT_UNDO
         WHERE UNDO_RUN_NUMBER IN (${runs}) AND UNDO_FATE = 'updated' AND ETL_RUN_NUMBER NOT IN (${runs})
-    ),
-    (SELECT COUNT(*) FROM ANALYTICS.SALES_REJECTED)
+    )

@@ -34,14 +34,21 @@ MEND_CONNECTION = (
     f"check blocks snowflake-host-connector/{names.WAREHOUSE} and snowflake-credentials/{names.WAREHOUSE_CREDENTIALS}"
 )
 
-VIEWS = {"ETL_BATCHES_LATEST": "ETL_BATCHES", "ETL_BATCHES_IN_PRODUCTION": "ETL_BATCHES"}
+VIEWS = {
+    "ETL_BATCHES_LATEST": "ETL_BATCHES",
+    "ETL_BATCHES_IN_PRODUCTION": "ETL_BATCHES",
+    "ETL_BATCHES_WHOLE_IN_PRODUCTION": "ETL_BATCHES",
+    "ETL_RUNS_IN_EFFECT": "ETL_BATCHES",
+    "SALES_REJECTIONS_KNOWN": "SALES_REJECTIONS",
+    "SALES_REJECTED": "SALES_REJECTIONS",
+}
 """Views and the tables whose columns they show."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
     "SALES_FACT_UNDO": ("INSERT", "UPDATE", "DELETE"),
-    "SALES_REJECTED": ("INSERT", "UPDATE", "DELETE"),
-    "SALES_REJECTED_UNDO": ("INSERT", "UPDATE", "DELETE"),
+    "SALES_REJECTIONS": ("INSERT", "DELETE"),
+    "SALES_REJECTION_CLOSINGS": ("INSERT", "DELETE"),
     "ETL_BATCHES": ("INSERT",),
     "ETL_LOCK": ("UPDATE",),
 }
@@ -73,7 +80,7 @@ def warehouse_checks() -> list[Check]:
             )
             for table, verbs in WRITES.items()
         ),
-        Check(COLLISIONS, _count_collisions, "look at SALES_REJECTED", needs=("table SALES_REJECTED",)),
+        Check(COLLISIONS, _count_collisions, "look at SALES_REJECTED", needs=("view SALES_REJECTED",)),
         Check("run numbers", _take_number, needs=after),
         Check("right to create in STAGING", _create, needs=after),
         Check("stage SALES_STAGE", _look_at_stage, needs=(CONNECTION, BUCKET_VARIABLE)),

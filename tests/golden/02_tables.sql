@@ -78,7 +78,7 @@ COMMENT = 'What each publish changed in SALES_FACT: one row per inserted or upda
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 
-CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTIONS (
     REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',
     SALE_KEY VARCHAR COMMENT 'Business key as the fact table would have it',
     RULES VARCHAR NOT NULL COMMENT 'Ids of all rules that the row broke, blank-separated',
@@ -103,48 +103,21 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED (
     ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
     ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
-    STATUS VARCHAR NOT NULL COMMENT 'Open: OPEN, NO_KEY (without sale_id), STILL_BAD (after a replay). Done: CLOSED, RELEASED, GONE',
-    FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)',
-    CLOSED_AT TIMESTAMP_TZ(6) COMMENT 'When a run closed the entry (UTC)',
-    CLOSED_BY_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that closed the entry'
-)
-COMMENT = 'Rows that broke a rule, with all their reasons and the text of the source; personal data as tokens';
-
--- A warehouse that was set up by an earlier version lacks it.
-ALTER TABLE ANALYTICS.SALES_REJECTED ADD COLUMN IF NOT EXISTS CLOSED_BY_RUN_NUMBER NUMBER(18,0);
-
-CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTED_UNDO (
-    UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish replaced the row',
-    UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
-    UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
-    REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',
-    SALE_KEY VARCHAR COMMENT 'Business key as the fact table would have it',
-    RULES VARCHAR NOT NULL COMMENT 'Ids of all rules that the row broke, blank-separated',
-    VERSION_AT TIMESTAMP_TZ(6) COMMENT 'updated_at, NULL when missing or unreadable (UTC)',
-    SALE_ID VARCHAR,
-    SALE_DATE VARCHAR,
-    STORE_ID VARCHAR,
-    CUSTOMER_ID VARCHAR,
-    CUSTOMER_EMAIL_TOKEN VARCHAR,
-    PRODUCT_ID VARCHAR,
-    PRODUCT_CATEGORY VARCHAR,
-    QUANTITY VARCHAR,
-    UNIT_PRICE VARCHAR,
-    DISCOUNT_AMOUNT VARCHAR,
-    TAX_AMOUNT VARCHAR,
-    TOTAL_AMOUNT VARCHAR,
-    CURRENCY VARCHAR,
-    PAYMENT_METHOD VARCHAR,
-    REGION VARCHAR,
-    UPDATED_AT VARCHAR,
-    EXTRA_ATTRIBUTES VARCHAR,
-    ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that rejected the row',
-    ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
-    ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
-    STATUS VARCHAR NOT NULL COMMENT 'OPEN, NO_KEY or STILL_BAD',
     FIRST_SEEN_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the key was first rejected (UTC)'
 )
-COMMENT = 'Open rows of SALES_REJECTED that a later run replaced, as they were before';
+COMMENT = 'Rows that broke a rule, as runs met them, with all their reasons and the text of the source; personal data as tokens. Only inserted; SALES_REJECTED says what has become of them';
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTION_CLOSINGS (
+    REJECTED_BY_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that rejected the row',
+    REGION_CODE VARCHAR NOT NULL COMMENT 'Region of the row',
+    SALE_KEY VARCHAR NOT NULL COMMENT 'Business key of the row',
+    VERSION_AT TIMESTAMP_TZ(6) COMMENT 'Version of the row (UTC)',
+    STATUS VARCHAR NOT NULL COMMENT 'CLOSED: a newer version stands; RELEASED: a replay found it good; GONE: a replay found it nowhere',
+    CLOSED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When (UTC)',
+    CLOSED_BY_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that says so; NULL: a rollback, or not known',
+    COVERED_BY_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that wrote the version in SALES_FACT that stands for the row; NULL: none'
+)
+COMMENT = 'Why rejected rows are work no more. Only inserted; counts while both its runs are in effect';
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
     BATCH_ID VARCHAR NOT NULL COMMENT '20240115, or R.../H... for batches of named keys, A... for an adopted table',
@@ -173,35 +146,6 @@ COMMENT = 'Ledger: what happened to each batch and region; rows are only ever in
 -- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS SNAPSHOT_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
-
--- A lease may be renewed once more when a run has published and looks again: its end counts. The times of two rows do not
--- tell which came first.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST COPY GRANTS AS
-SELECT *
-FROM ANALYTICS.ETL_BATCHES
-QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY BATCH_ID, REGION
-    ORDER BY
-        RUN_NUMBER DESC,
-        CASE WHEN STATUS IN ('STARTED', 'RENEWED') THEN 1 ELSE 0 END,
-        ORDINAL DESC NULLS LAST,
-        LEASE_UNTIL DESC NULLS LAST,
-        RECORDED_AT DESC
-) = 1;
-
--- What the fact table shows of each batch and region. A run that failed, or left the region out, changed nothing.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_IN_PRODUCTION COPY GRANTS AS
-SELECT *
-FROM (
-    SELECT *
-    FROM ANALYTICS.ETL_BATCHES
-    WHERE STATUS NOT IN ('STARTED', 'RENEWED')
-    QUALIFY ROW_NUMBER() OVER (
-        PARTITION BY BATCH_ID, REGION, RUN_NUMBER ORDER BY ORDINAL DESC NULLS LAST, RECORDED_AT DESC
-    ) = 1
-) AS ENDED
-WHERE STATUS IN ('PUBLISHED', 'EMPTY', 'ROLLED_BACK')
-QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC) = 1;
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
     NAME VARCHAR NOT NULL COMMENT 'Always publish',

@@ -118,12 +118,13 @@ def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: P
         age(world, attempt, days)
     for name, days in (("closed-long-ago", 36), ("closed-lately", 34)):
         world.sql(
-            f"UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = DATEADD('day', -{days}, CURRENT_TIMESTAMP()) "
-            "WHERE SALE_KEY = ?",
+            "INSERT INTO SALES_REJECTION_CLOSINGS (REJECTED_BY_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, STATUS, "
+            "CLOSED_AT) SELECT ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, 'CLOSED', "
+            f"DATEADD('day', -{days}, CURRENT_TIMESTAMP()) FROM SALES_REJECTED WHERE SALE_KEY = ?",
             (f"clean-{OLD}-{name}",),
         )
     world.sql(
-        "UPDATE SALES_REJECTED SET FIRST_SEEN_AT = DATEADD('day', -400, FIRST_SEEN_AT) WHERE SALE_KEY = ?",
+        "UPDATE SALES_REJECTIONS SET FIRST_SEEN_AT = DATEADD('day', -400, FIRST_SEEN_AT) WHERE SALE_KEY = ?",
         (f"clean-{OLD}-open",),
     )
     fact = world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION")

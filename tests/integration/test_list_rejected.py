@@ -18,13 +18,15 @@ def rows_of(queue: Queue, rule: str) -> list[OpenRows]:
 
 
 def test_open_rows_are_listed_until_they_are_mended(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    world.sql("DELETE FROM SALES_REJECTED")
+    world.forget_rejected()
     world.fill(DAY, rows=60, regions=REGIONS)
     for name in ("one", "two"):
         world.insert("EUROPE", good_sale("EUROPE", DAY) | {"sale_id": f"list-{name}", "quantity": 0})
     world.insert("US_WEST", good_sale("US_WEST", DAY) | {"sale_id": None})
     assert world.run(DAY, list(REGIONS)).state.name == "Completed"
-    world.sql("UPDATE SALES_REJECTED SET FIRST_SEEN_AT = DATEADD('day', -9, FIRST_SEEN_AT) WHERE SALE_KEY = 'list-one'")
+    world.sql(
+        "UPDATE SALES_REJECTIONS SET FIRST_SEEN_AT = DATEADD('day', -9, FIRST_SEEN_AT) WHERE SALE_KEY = 'list-one'"
+    )
 
     state = list_rejected(return_state=True)
     assert state.message == "3 rejected rows are open, the oldest for 9 days"

@@ -67,7 +67,7 @@ class Till:
 @pytest.fixture
 def till(world: World, day: date) -> Iterator[Till]:
     """Nothing else is open: other tests leave rejected rows on purpose."""
-    world.sql("UPDATE SALES_REJECTED SET STATUS = 'CLOSED', CLOSED_AT = CURRENT_TIMESTAMP() WHERE CLOSED_AT IS NULL")
+    world.forget_rejected()
     yield Till(world, day)
     world.tidy()
 

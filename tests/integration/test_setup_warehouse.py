@@ -1,6 +1,7 @@
 """Set-up of a warehouse that an earlier version has set up and loaded."""
 
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from prefect_snowflake import SnowflakeCredentials
 from blocks import names
 from blocks.register import warehouse_blocks
 from blocks.snowflake import SnowflakeHostConnector
+from flows.replay_rejected import replay_rejected
 from flows.setup_warehouse import SCRIPTS, set_up
 from tasks.errors import NeedsPersonError, OutcomeUnknownError
 from tasks.ledger import record_failure
 from tasks.rollback import roll_back
-from tests.integration.conftest import World
+from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load
 from tests.integration.publish.statements import stepping_session
 from tests.unit.tasks.test_statements import VALUES
@@ -22,7 +24,6 @@ from tests.unit.tasks.test_statements import VALUES
 ADDED = {
     "ETL_BATCHES": ("SNAPSHOT_AT", "ORDINAL"),
     "ETL_LOCK": ("ORDINAL", "TOKEN", "TOKEN_AT", "TABLES_VERSION"),
-    "SALES_REJECTED": ("CLOSED_BY_RUN_NUMBER",),
 }
 """Columns that came after the first version."""
 
@@ -79,7 +80,7 @@ def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Pa
 @pytest.mark.account
 @pytest.mark.parametrize(
     ("tables", "mend"),
-    [(1, "run `python -m flows.setup_warehouse`"), (3, "bring this machine's project up to date")],
+    [(1, "run `python -m flows.setup_warehouse`"), (4, "bring this machine's project up to date")],
 )
 def test_code_of_another_version_writes_nothing(
     quiet: World, day: date, tmp_path: Path, tables: int, mend: str
@@ -93,13 +94,99 @@ def test_code_of_another_version_writes_nothing(
         run = quiet.run(day, ["EUROPE"])
         assert run.state.is_failed()
         assert (
-            f"the warehouse's tables are of version {tables}, this code writes version 2: {mend}" in run.state.message
+            f"the warehouse's tables are of version {tables}, this code writes version 3: {mend}" in run.state.message
         )
         with quiet.session() as session, pytest.raises(NeedsPersonError, match=f"of version {tables}"):
             roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
         assert quiet.sql(entries) == before
     finally:
-        quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = 2, TOKEN = NULL")
+        quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = 3, TOKEN = NULL")
+
+
+# The rejected rows of version 2
+
+
+VERSION_2 = """
+CREATE TABLE ANALYTICS.KEPT AS SELECT * FROM ANALYTICS.SALES_REJECTED;
+CREATE TABLE ANALYTICS.SALES_REJECTED_UNDO AS
+SELECT ETL_RUN_NUMBER AS UNDO_RUN_NUMBER, ETL_BATCH_ID AS UNDO_BATCH_ID, ETL_SNAPSHOT_AT AS UNDO_RECORDED_AT, *
+FROM ANALYTICS.SALES_REJECTIONS_KNOWN
+WHERE STATUS = 'REPLACED';
+DROP VIEW ANALYTICS.SALES_REJECTED;
+DROP VIEW ANALYTICS.SALES_REJECTIONS_KNOWN;
+DROP TABLE ANALYTICS.SALES_REJECTIONS;
+DROP TABLE ANALYTICS.SALES_REJECTION_CLOSINGS;
+ALTER TABLE ANALYTICS.KEPT RENAME TO ANALYTICS.SALES_REJECTED;
+UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
+"""
+"""Makes of the tables those that version 2 would have: what waits and what is done in one, what was replaced in another."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Rejected rows of each status, and one that a replay has replaced."""
+
+    world: World
+    day: date
+    replay: str
+
+    def become_version_2(self) -> None:
+        for statement in VERSION_2.split(";"):
+            if statement.strip():
+                self.world.sql(statement)
+
+    def rows(self) -> list[Any]:
+        return self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY")
+
+    def statuses(self) -> dict[str, str]:
+        return dict(self.world.sql("SELECT SALE_KEY, STATUS FROM SALES_REJECTED WHERE SALE_KEY IS NOT NULL"))
+
+
+@pytest.fixture
+def rejected(quiet: World, day: date, tmp_path: Path) -> Rejected:
+    quiet.forget_rejected()
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    for name in ("open", "closed", "released", "gone"):
+        cells = {"sale_id": name, "sale_date": noon, "updated_at": noon, "quantity": 0}
+        quiet.insert("EUROPE", good_sale("EUROPE") | cells)
+    quiet.insert("EUROPE", good_sale("EUROPE") | {"sale_id": None, "sale_date": noon, "updated_at": noon})
+    load(quiet, day, tmp_path, "EUROPE")
+    quiet.change("EUROPE", "UPDATE sales_transactions SET quantity = 2 WHERE sale_id = 'released'")
+    quiet.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = 'gone'")
+    later = noon + timedelta(days=1)
+    quiet.change(
+        "EUROPE", "UPDATE sales_transactions SET quantity = 2, updated_at = %s WHERE sale_id = 'closed'", (later,)
+    )
+    load(quiet, later.date(), tmp_path, "EUROPE")
+    replayed = str(replay_rejected(return_state=True).message)
+    found = Rejected(quiet, day, replayed.partition(":")[0])
+    assert found.statuses() == {"open": "STILL_BAD", "closed": "CLOSED", "released": "RELEASED", "gone": "GONE"}
+    return found
+
+
+def test_rejected_rows_of_version_2_are_what_they_were_and_can_be_put_back(rejected: Rejected) -> None:
+    before = rejected.rows()
+    rejected.become_version_2()
+    assert rejected.world.set_up().is_completed()
+    assert rejected.rows() == before
+    with rejected.world.session() as session:
+        roll_back(session, rejected.replay, "a trial", False, 35, "by hand")
+    assert rejected.statuses() == {"open": "OPEN", "closed": "CLOSED", "released": "OPEN", "gone": "OPEN"}
+
+
+@pytest.mark.more
+def test_an_upgrade_from_version_2_may_end_before_any_statement_and_is_repeated(rejected: Rejected) -> None:
+    before = rejected.rows()
+    rejected.become_version_2()
+    sent = count_statements(rejected.world, None)
+    assert rejected.rows() == before
+    for last in range(sent):
+        rejected.become_version_2()
+        with pytest.raises((EndedError, OutcomeUnknownError)):
+            count_statements(rejected.world, last)
+        rejected.world.end_transactions()
+        assert count_statements(rejected.world, None) > 40
+        assert rejected.rows() == before, last
 
 
 # Roles and rights
@@ -186,7 +273,7 @@ def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: 
 def tables(world: World) -> list[tuple[Any, ...]]:
     """How many rows and columns each table has, and where the stage points."""
     counted = []
-    for name in ("SALES_FACT", "SALES_FACT_UNDO", "SALES_REJECTED", "SALES_REJECTED_UNDO", "ETL_BATCHES"):
+    for name in ("SALES_FACT", "SALES_FACT_UNDO", "SALES_REJECTIONS", "SALES_REJECTION_CLOSINGS", "ETL_BATCHES"):
         columns = len(world.sql(f"DESCRIBE TABLE ANALYTICS.{name}"))
         counted.append((name, columns, *world.sql(f"SELECT COUNT(*) FROM {name}")[0]))
     return [*counted, *((row[1], row[4]) for row in world.sql("SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING"))]

@@ -184,8 +184,10 @@ class Model:
             rejected
             for rejected in self.rejected
             if rejected in closed
-            or (rejected.run == max(self.newest[rejected.batch, rejected.sale.region])
-            and not any(rejected.gives_way_to(other) for other in self.rejected))
+            or (
+                rejected.run == max(self.newest[rejected.batch, rejected.sale.region])
+                and not any(rejected.gives_way_to(other) for other in self.rejected)
+            )
         ]
 
     def statuses(self) -> dict[Rejected, str]:

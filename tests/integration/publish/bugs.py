@@ -447,22 +447,54 @@ IN_PUBLISH = (
         statement("publish/insert_undo", (r"FACT\.TOTAL_AMOUNT", "FACT.NET_AMOUNT")),
     ),
     Bug(
-        "rejected rows of another batch are deleted too",
+        "a new sale is inserted twice",
         Guard.LAW,
-        "SALES_REJECTED: rows N against N-",
-        statement("publish/delete_replaced_rejected", (r"ETL_BATCH_ID (=|<>) '", "ETL_BATCH_ID <= '")),
+        "EUROPE inserted: rows 5 against 6",
+        statement(
+            "publish/close_rejected",
+            (
+                r"\A.*\Z",
+                "INSERT INTO ANALYTICS.SALES_FACT SELECT * FROM ANALYTICS.SALES_FACT "
+                "WHERE SALE_ID = 'law-fresh-large-2016-05-04'",
+            ),
+        ),
     ),
     Bug(
-        "rejected rows of the older run are not replaced",
+        "rejected rows of another batch are deleted",
         Guard.LAW,
-        "SALES_REJECTED: rows N against N+1",
-        statement("publish/delete_replaced_rejected", (r"\n\Z", "\nAND FALSE")),
+        "SALES_REJECTIONS: rows N against N-1",
+        statement(
+            "publish/close_rejected",
+            (r"\A.*\Z", "DELETE FROM ANALYTICS.SALES_REJECTIONS WHERE SALE_KEY = 'law-broken-before-2016-05-04'"),
+        ),
     ),
     Bug(
-        "rejected rows that are replaced cannot be put back",
+        "rejected rows are stored twice",
         Guard.LAW,
-        "SALES_REJECTED_UNDO: rows 1 against 0",
-        statement("publish/insert_rejected_undo", (r"STATUS IN \([^)]*\)", "STATUS = 'CLOSED'")),
+        "EUROPE rejected: rows 4 against 8",
+        statement(
+            "publish/insert_rejected",
+            (r"FROM (STAGING\.\w+) AS", r"FROM (SELECT * FROM \1 UNION ALL SELECT * FROM \1) AS"),
+        ),
+    ),
+    Bug(
+        "a rejected row of which no newer version stands is closed",
+        Guard.LAW,
+        "rejected rows closed without a cause: rows 0 against 1",
+        statement(
+            "publish/close_rejected",
+            (
+                r"FACT\.SALE_ID = REJECTED\.SALE_KEY",
+                "(FACT.SALE_ID = REJECTED.SALE_KEY OR FACT.SALE_ID = 'law-moved-2016-05-04' "
+                "AND REJECTED.SALE_KEY = 'law-broken-before-2016-05-04')",
+            ),
+        ),
+    ),
+    Bug(
+        "a rejected row of which a newer version stands stays open",
+        Guard.LAW,
+        "rejected rows left open: rows 0 against 1",
+        statement("publish/close_rejected", (r"\n\Z", "\n    AND FALSE\n")),
     ),
     Bug(
         "rejected rows without a key are not stored",

@@ -142,13 +142,13 @@ def set_scene(world: World, day: date) -> Scene:
     world.change("EUROPE", changed, (f"mended-{scene.day}",))
     for region, name, quantity in (("EUROPE", "new", 2), ("EUROPE", "bad", 0), ("US_WEST", "west", 2)):
         world.insert(region, good_sale(region, scene.day) | {"sale_id": f"{name}-{scene.day}", "quantity": quantity})
-    for key, batch, status in scene.old_rejected:
+    for key, batch, _ in scene.old_rejected:
         world.sql(
             # No version in the fact table closes it: it says that it is newer.
-            "INSERT INTO SALES_REJECTED (REGION_CODE, SALE_KEY, RULES, VERSION_AT, ETL_BATCH_ID, ETL_RUN_NUMBER, "
-            "ETL_SNAPSHOT_AT, STATUS, FIRST_SEEN_AT) SELECT 'EUROPE', ?, 'quantity_not_positive', CURRENT_TIMESTAMP(), "
-            "?, 0, CURRENT_TIMESTAMP(), ?, CURRENT_TIMESTAMP()",
-            (key, batch, status),
+            "INSERT INTO SALES_REJECTIONS (REGION_CODE, SALE_KEY, RULES, VERSION_AT, ETL_BATCH_ID, ETL_RUN_NUMBER, "
+            "ETL_SNAPSHOT_AT, FIRST_SEEN_AT) SELECT 'EUROPE', ?, 'quantity_not_positive', CURRENT_TIMESTAMP(), "
+            "?, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()",
+            (key, batch),
         )
     return scene
 

@@ -30,7 +30,7 @@ GUARDS = {
     Guard.SECOND_LOOK: "the fact table does not show the published batch",
 }
 """What each guard's messages have in common."""
-WHOLE_TABLE = re.compile(r"(SALES_FACT|SALES_REJECTED): rows (\d+) against (\d+)")
+WHOLE_TABLE = re.compile(r"(SALES_FACT|SALES_REJECTIONS): rows (\d+) against (\d+)")
 CHANGES = "UPDATE sales_transactions SET {} WHERE sale_id = %s"
 
 
@@ -144,8 +144,8 @@ def standing(looking: Session, batch: Batch) -> list[list[Row]]:
             f"SELECT * FROM SALES_FACT_UNDO WHERE UNDO_BATCH_ID {batches} ORDER BY UNDO_RUN_NUMBER, SALE_ID, REGION"
         ),
         looking.query(
-            "SELECT (SELECT COUNT(*) FROM SALES_FACT), (SELECT COUNT(*) FROM SALES_REJECTED), "
-            "(SELECT COUNT(*) FROM SALES_FACT_UNDO)"
+            "SELECT (SELECT COUNT(*) FROM SALES_FACT), (SELECT COUNT(*) FROM SALES_REJECTIONS), "
+            "(SELECT COUNT(*) FROM SALES_FACT_UNDO), (SELECT COUNT(*) FROM SALES_REJECTION_CLOSINGS)"
         ),
     ]
 

@@ -51,4 +51,4 @@ def test_a_text_stays_as_it_is_in_sales_and_in_rejected_rows(world: World, odd_t
     assert all(row[0] == row[1] for row in rejected)
     # They would be keys of two regions for other tests.
     world.sql("DELETE FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (batch,))
-    world.sql("DELETE FROM SALES_REJECTED WHERE ETL_BATCH_ID = ?", (batch,))
+    world.sql("DELETE FROM SALES_REJECTIONS WHERE ETL_BATCH_ID = ?", (batch,))

@@ -156,16 +156,16 @@ def unreachable(deployed: World) -> Ended:
 
 _LATEST = next(
     statement
-    for statement in (SQL_DIRECTORY / "setup" / "02_tables.sql").read_text().split(";")
+    for statement in (SQL_DIRECTORY / "setup" / "04_views.sql").read_text().split(";")
     if "VIEW ANALYTICS.ETL_BATCHES_LATEST" in statement
 )
 
 
 _COLLIDED = """
-INSERT INTO SALES_REJECTED (
-    REGION_CODE, SALE_KEY, RULES, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, STATUS, FIRST_SEEN_AT
+INSERT INTO SALES_REJECTIONS (
+    REGION_CODE, SALE_KEY, RULES, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, FIRST_SEEN_AT
 )
-SELECT 'EUROPE', 'collided-1', 'cross_region_sale_id', '20171223', 1, CURRENT_TIMESTAMP(), 'OPEN', CURRENT_TIMESTAMP()
+SELECT 'EUROPE', 'collided-1', 'cross_region_sale_id', '20171223', 10000000, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()
 """
 
 
@@ -229,7 +229,7 @@ def lacking(deployed: World) -> State:
                 "ALTER TABLE ANALYTICS.ASIDE RENAME TO ANALYTICS.SALES_FACT_UNDO",
             )
         )
-        add(changed(deployed.sql, _COLLIDED, "DELETE FROM SALES_REJECTED WHERE SALE_KEY = 'collided-1'"))
+        add(changed(deployed.sql, _COLLIDED, "DELETE FROM SALES_REJECTIONS WHERE SALE_KEY = 'collided-1'"))
         for region in ("US_EAST", "EUROPE"):
             deployed.insert(region, good_sale(region) | {"sale_id": "shared-1"})
             faults.callback(deployed.change, region, "DELETE FROM sales_transactions WHERE sale_id = 'shared-1'")

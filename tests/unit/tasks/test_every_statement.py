@@ -16,7 +16,7 @@ from tasks.begin import leftovers_query
 from tasks.law import rows_query, tallies_query
 from tasks.ledger import Status, _ordinal
 from tasks.stage import Manifest
-from tasks.statements import COVERING, SQL_DIRECTORY, render, replaced_by_batch, replaced_by_key, union_all
+from tasks.statements import SQL_DIRECTORY, render, union_all
 from tasks.verify import shown_query
 from tests.unit.tasks.test_statements import STATEMENTS, TABLES, VALUES
 
@@ -24,14 +24,9 @@ PROJECT = SQL_DIRECTORY.parent
 AT = {"EUROPE": datetime(2024, 1, 16, 6, tzinfo=UTC)}
 OTHER_VALUES = {
     "attributes-of-none": attribute_values({}),
-    "replaced-by-batch": {"replaced": replaced_by_batch("20240115", 42, ["EUROPE"])},
-    "replaced-by-date": {"replaced": replaced_by_key("20240115", TABLES["rejected_table"], AT)},
-    "replaced-by-replay": {"replaced_by_key": replaced_by_key("R20240116T091500Z", TABLES["rejected_table"], AT)},
     "end-of-a-run": {"ordinal": _ordinal(Status.PUBLISHED)},
     "many-entries": {"entries": union_all(render("ledger/entry", ordinal=_ordinal(status)) for status in Status)},
-    "released": {"status": "RELEASED", "covering": COVERING["RELEASED"]},
     "dry-run": {"verb": "SELECT COUNT(*)"},
-    "what-is-held-back-stays": {"but": " AND UNDO_FATE <> 'held_back'"},
 }
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
@@ -41,8 +36,6 @@ RENDERED_ELSEWHERE = {
     "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.lock._rows_changed: statement",
     "tasks.rollback.put_back: statement",
-    "tasks.rollback.find_difference: _count_rejected(runs)",
-    "tasks.rollback.put_back: _count_rejected(runs)",
     "tasks.setup_checks.warehouse._say_how_to_mend: statement",
 }
 """Where a statement is sent that another function has made, or that is one of several."""

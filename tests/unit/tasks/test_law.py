@@ -27,15 +27,14 @@ BEFORE = Standing(
     100,
     of_run=0,
     misnamed=0,
-    rejected=10,
-    replaceable={"replaced_by_batch": 1, "replaced_by_key": 0},
-    replaced=0,
+    rejections=10,
+    closings=7,
     of_keys={("EUROPE", "updated"): Tally(2)},
 )
 SOURCE = Tally(14)
 
 HOLDS: Answers = {
-    "publish/count_rows": [(103, 5, 0, 12, 0, 0, 1)],
+    "publish/count_rows": [(103, 5, 0, 13, 7)],
     "publish/count_staged": [
         ("EUROPE", fate, "EUR", rows)
         for fate, rows in (("inserted", 3), ("updated", 2), ("unchanged", 4), ("superseded", 1), ("cross_region", 1))
@@ -51,6 +50,7 @@ HOLDS: Answers = {
     "publish/count_versions": [("EUROPE", "superseded", 1), ("EUROPE", "cross_region", 1), ("EUROPE", "updated", 2)],
     "publish/count_lost_rejected": [],
     "publish/count_repeated_keys": [("", "repeated", 0)],
+    "publish/count_closings": [],
     "ledger/published_entries": [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(SOURCE.to_json()))],
 }
 """What the tables answer when the law holds."""
@@ -100,17 +100,21 @@ def test_a_law_that_holds_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("name", "answer", "message"),
     [
-        ("publish/count_rows", [(102, 5, 0, 12, 0, 0, 1)], "SALES_FACT: rows 103 against 102"),
-        ("publish/count_rows", [(103, 6, 0, 12, 0, 0, 1)], "SALES_FACT of the run: rows 5 against 6"),
+        ("publish/count_rows", [(102, 5, 0, 13, 7)], "SALES_FACT: rows 103 against 102"),
+        ("publish/count_rows", [(103, 6, 0, 13, 7)], "SALES_FACT of the run: rows 5 against 6"),
         (
             "publish/count_rows",
-            [(103, 5, 5, 12, 0, 0, 1)],
+            [(103, 5, 5, 13, 7)],
             "SALES_FACT of the run under another batch: rows 0 against 5",
         ),
-        ("publish/count_rows", [(103, 5, 0, 11, 0, 0, 1)], "SALES_REJECTED: rows 12 against 11"),
-        ("publish/count_rows", [(103, 5, 0, 12, 1, 0, 1)], "SALES_REJECTED of older runs: rows 0 against 1"),
-        ("publish/count_rows", [(103, 5, 0, 12, 0, 2, 1)], "SALES_REJECTED of older runs: rows 0 against 2"),
-        ("publish/count_rows", [(103, 5, 0, 12, 0, 0, 0)], "SALES_REJECTED_UNDO: rows 1 against 0"),
+        ("publish/count_rows", [(103, 5, 0, 12, 7)], "SALES_REJECTIONS: rows 13 against 12"),
+        ("publish/count_rows", [(103, 5, 0, 13, 6)], "SALES_REJECTION_CLOSINGS of other runs: rows 7 against 6"),
+        (
+            "publish/count_closings",
+            [("EUROPE", "unfounded", 1)],
+            "rejected rows closed without a cause: rows 0 against 1",
+        ),
+        ("publish/count_closings", [("EUROPE", "overlooked", 2)], "rejected rows left open: rows 0 against 2"),
         ("publish/count_fact", HOLDS["publish/count_fact"][1:], "EUROPE inserted: rows 3 against 0"),
         ("publish/count_undo", HOLDS["publish/count_undo"][1:], "EUROPE undo of inserted: rows 3 against 0"),
         ("publish/count_undo", HOLDS["publish/count_undo"][:1], "EUROPE undo of updated: rows 2 against 0"),

@@ -1,0 +1,25 @@
+"""Upgrade: the rows of a warehouse that an earlier version has set up come into the tables of this one."""
+
+from tasks.lock import lock_held
+from tasks.statements import render
+from tasks.warehouse import Say, Session
+
+REJECTED, REJECTED_UNDO = "SALES_REJECTED", "SALES_REJECTED_UNDO"
+"""Tables of version 2. The first is a view now."""
+
+
+def upgrade_rejected(session: Session, say: Say) -> None:
+    """The rejected rows of version 2 become events, all in one transaction, and its tables go; nothing where they are
+    gone. May end anywhere and be repeated: its tables go when their rows are committed.
+
+    Raises TransientError or NeedsPersonError naming the warehouse.
+    """
+    left = {name for (name,) in session.query(render("setup/upgrade_tables"))}
+    if REJECTED in left:
+        session.run_script(render("setup/upgrade_columns"))
+        with lock_held(session, 0, say, of_tables="") as writing:
+            writing.run_script(render("setup/upgrade_rejected"))
+        say("step=setup rejected rows of version 2 stand as events")
+        session.query(f"DROP TABLE ANALYTICS.{REJECTED}")
+    if {REJECTED, REJECTED_UNDO} & left:
+        session.query(f"DROP TABLE IF EXISTS ANALYTICS.{REJECTED_UNDO}")
