@@ -92,7 +92,12 @@ def law_page() -> str:
         ("cross-region", "staged rows against the keys that another region owns, or two bring and none owns", "law"),
         (
             "rejected",
-            "transform's rows, money and broken rules against the run's rows in `SALES_REJECTED`, each cell",
+            "transform's rows, money and broken rules against the run's rows in `SALES_REJECTIONS`, each cell",
+            "law",
+        ),
+        (
+            "rejected rows that were closed",
+            "the run's closings against the version that stands for each, and the other way",
             "law",
         ),
         ("undo log", "the fact table before the MERGE against `SALES_FACT_UNDO`, totals included", "law"),

@@ -95,7 +95,8 @@ def count_standing(session: Session, manifest: Manifest) -> Standing:
 def _standing(session: Session, attempt: Attempt, of_keys: Tallies) -> Standing:
     run = attempt.run_number
     (counts,) = session.query(render("publish/count_rows"), [run, run, attempt.batch_id, run])
-    return Standing(*(int(count) for count in counts), of_keys=of_keys)
+    fact, of_run, misnamed, rejections, closings = (int(count) for count in counts)
+    return Standing(fact, of_run, misnamed, rejections, closings, of_keys)
 
 
 def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:

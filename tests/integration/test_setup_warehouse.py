@@ -119,7 +119,7 @@ DROP TABLE ANALYTICS.SALES_REJECTION_CLOSINGS;
 ALTER TABLE ANALYTICS.KEPT RENAME TO ANALYTICS.SALES_REJECTED;
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
 """
-"""Makes of the tables those that version 2 would have: what waits and what is done in one, what was replaced in another."""
+"""Makes of the tables those of version 2: what waits and what is done in one, what was replaced in another."""
 
 
 @dataclass(frozen=True)

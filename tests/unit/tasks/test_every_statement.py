@@ -18,7 +18,7 @@ from tasks.ledger import Status, _ordinal
 from tasks.stage import Manifest
 from tasks.statements import SQL_DIRECTORY, render, union_all
 from tasks.verify import shown_query
-from tests.unit.tasks.test_statements import STATEMENTS, TABLES, VALUES
+from tests.unit.tasks.test_statements import STATEMENTS, VALUES
 
 PROJECT = SQL_DIRECTORY.parent
 AT = {"EUROPE": datetime(2024, 1, 16, 6, tzinfo=UTC)}
