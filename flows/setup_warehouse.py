@@ -16,7 +16,7 @@ from tasks.errors import NeedsPersonError
 from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
-from tasks.upgrade import upgrade_rejected
+from tasks.upgrade import upgrade_rejected, upgrade_undo
 from tasks.warehouse import Say, Session, open_session
 from tasks.warehouse_roles import (
     ANALYST_COMMENT,
@@ -94,6 +94,7 @@ def set_up(
         with lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running:
             running.run_script(render(f"setup/{script}", **values))
         if script == ROWS:
+            upgrade_undo(session, say)
             upgrade_rejected(session, say)
         if is_adopted:
             adopt_rows(session, say)

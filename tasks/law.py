@@ -34,6 +34,8 @@ CHANGED_UNREAD = "changed_unread"
 """Attributes that the run has not read and that are not what they were."""
 CLOSINGS = {"unfounded": "rejected rows closed without a cause", "overlooked": "rejected rows left open"}
 """What sql/publish/count_closings.sql counts, and in which words it is refused."""
+FIRST_RUN = "first_run"
+"""Sales of which another run is told to have inserted them than before."""
 RENAMED = "renamed"
 """Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
 LOST = "lost"
@@ -69,6 +71,7 @@ class Standing:
     fact: int
     of_run: int
     misnamed: int
+    inserted: int
     rejections: int
     closings: int
     of_keys: Tallies
@@ -94,9 +97,9 @@ def count_standing(session: Session, manifest: Manifest) -> Standing:
 
 def _standing(session: Session, attempt: Attempt, of_keys: Tallies) -> Standing:
     run = attempt.run_number
-    (counts,) = session.query(render("publish/count_rows"), [run, run, attempt.batch_id, run])
-    fact, of_run, misnamed, rejections, closings = (int(count) for count in counts)
-    return Standing(fact, of_run, misnamed, rejections, closings, of_keys)
+    (counts,) = session.query(render("publish/count_rows"), [run, run, attempt.batch_id, run, run])
+    fact, of_run, misnamed, inserted, rejections, closings = (int(count) for count in counts)
+    return Standing(fact, of_run, misnamed, inserted, rejections, closings, of_keys)
 
 
 def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
@@ -129,7 +132,7 @@ def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> 
     """What staged rows and tables hold after all was written."""
     run = manifest.attempt.run_number
     sides = _by_side(session.query(tallies_query(manifest), [run, run]))
-    counted = session.query(rows_query(manifest), [run, run, run, run, manifest.attempt.batch_id])
+    counted = session.query(rows_query(manifest), [run, run, run, run, run, manifest.attempt.batch_id])
     fates = (*TALLIED_FATES, CROSS_REGION)
     return Found(
         published=tuple(
@@ -172,8 +175,8 @@ def _check_sales(published: Published, before: Standing, found: Found) -> None:
         _demand_rows(f"{region} {fate}", published.of(fate).rows, found.rows.get((region, fate), 0))
     _demand_rows(f"{region} new under another form of their key", 0, found.rows.get((region, RENAMED), 0))
     _demand_rows(f"{region} attributes that were not read", 0, found.rows.get((region, CHANGED_UNREAD), 0))
-    new, replaced = (found.undo.get((region, fate), Tally()) for fate in WRITTEN_FATES)
-    _demand_rows(f"{region} undo of inserted", published.inserted.rows, new.rows)
+    _demand_rows(f"{region} inserted by another run than before", 0, found.rows.get((region, FIRST_RUN), 0))
+    replaced = found.undo.get((region, "updated"), Tally())
     _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
 
 
@@ -209,7 +212,8 @@ def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Tr
     _demand_rows(
         "sale_ids that stand twice", 0, sum(rows for (_, what), rows in found.rows.items() if what == REPEATED)
     )
-    _demand_rows("SALES_FACT_UNDO", written, add_up(found.undo.values()).rows)
+    _demand_rows("SALES_FACT first inserted by the run", inserted, found.after.inserted)
+    _demand_rows("SALES_FACT_UNDO", _rows(regions, "updated"), add_up(found.undo.values()).rows)
     _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
     _demand_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
     for what, told in CLOSINGS.items():

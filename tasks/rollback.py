@@ -32,7 +32,8 @@ LEFT_REJECTED = ("SALES_REJECTED of the batch", "rejected rows that the batch cl
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A run's publish of one region, whose rows stand in the fact table. `changed` sales are new or got a version.
+    """A run's publish of one region, whose rows stand in the fact table: the numbers of sales that it has inserted, and
+    of those that got a version by it.
 
     `kept_since` is the time (aware, UTC) since when the undo log is kept.
     """
@@ -40,7 +41,8 @@ class PublishedRun:
     batch_id: str
     region: str
     run_number: int
-    changed: int
+    inserted: int
+    updated: int
     published_at: datetime
     kept_since: datetime
 
@@ -97,6 +99,7 @@ class Standing:
 
     fact: int
     untouched: int
+    inserted: int
     undo: int
     returning: int
 
@@ -184,18 +187,15 @@ def put_back(session: Session, runs: Sequence[PublishedRun], hold_back: bool) ->
     """
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
-    _demand("undo log", sum(run.changed for run in runs), before.undo)
-    for statement in (
-        render("rollback/delete_sales", **names),
-        render("rollback/restore_sales", **names),
-        *([render("rollback/hold_back_rejected", **names)] if hold_back else []),
-    ):
-        session.query(statement)
+    _demand("new sales", sum(run.inserted for run in runs), before.inserted)
+    _demand("undo log", sum(run.updated for run in runs), before.undo)
+    if hold_back:
+        session.query(render("rollback/hold_back", **names))
+    session.query(render("rollback/delete_sales", **names))
+    session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)
     _demand("SALES_FACT", before.untouched + before.returning, after.fact)
     _demand_none(session, "rollback/count_left", LEFT, runs)
-    if hold_back:
-        session.query(render("rollback/hold_back", **names))
     session.query(render("rollback/delete_undo", **names))
 
 
@@ -237,8 +237,8 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
         kept_since=f"DATEADD('hour', {MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
     )
     return [
-        PublishedRun(batch_id, region, int(run_number), int(changed), published_at, kept_since)
-        for batch_id, region, run_number, changed, published_at, kept_since in session.query(statement)
+        PublishedRun(batch_id, region, int(run_number), int(inserted), int(updated), published_at, kept_since)
+        for batch_id, region, run_number, inserted, updated, published_at, kept_since in session.query(statement)
     ]
 
 

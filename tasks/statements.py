@@ -165,11 +165,10 @@ def _none_differs(names: Iterable[str], other: str, indent: str) -> str:
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
 _COMPARED_NAMES = tuple(name for name in _CLEAN_NAMES if name != EXTRA_ATTRIBUTES.name)
 """All columns of a sale that each run has read whole; of the others see `tasks/attributes.py`."""
-_ATTRIBUTE_NAMES = tuple(c.stored_name for c in CLEAN_COLUMNS if c.role not in (Role.KEY, Role.REGION))
-"""All columns of a sale but those that name it."""
 LOAD_TYPES = {
     "ETL_BATCH_ID": "VARCHAR",
     "ETL_RUN_NUMBER": "NUMBER(18,0)",
+    "ETL_FIRST_RUN_NUMBER": "NUMBER(18,0)",
     "ETL_SNAPSHOT_AT": "TIMESTAMP_TZ(6)",
     "ETL_INSERTED_AT": "TIMESTAMP_TZ(6)",
     "ETL_UPDATED_AT": "TIMESTAMP_TZ(6)",
@@ -215,15 +214,12 @@ _COLUMN_LISTS = {
     "undo_column_definitions": ",\n    ".join(
         _definition(column, required=column.role in (Role.KEY, Role.REGION)) for column in CLEAN_COLUMNS
     ),
-    "attribute_columns": _names(_ATTRIBUTE_NAMES),
-    "fact_attribute_columns": _names(_ATTRIBUTE_NAMES, "FACT."),
     "rejected_tally_sums": _rejected_tally_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
     "compared_columns": _names(_COMPARED_NAMES),
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
     "fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES)),
-    "load_columns": _names(_LOAD_NAMES),
-    "fact_load_columns": _names(_LOAD_NAMES, "FACT."),
+    "all_fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES), "FACT."),
     "rejected_columns": _names(_REJECTION_NAMES),
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
     "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),

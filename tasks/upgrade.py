@@ -8,6 +8,19 @@ REJECTED, REJECTED_UNDO = "SALES_REJECTED", "SALES_REJECTED_UNDO"
 """Tables of version 2. The first is a view now."""
 
 
+def upgrade_undo(session: Session, say: Say) -> None:
+    """The undo log of version 2 keeps replaced versions alone: what else it held stands where it belongs. May end
+    anywhere and be repeated.
+
+    Raises TransientError or NeedsPersonError naming the warehouse.
+    """
+    if session.query(render("setup/upgrade_fates")):
+        with lock_held(session, 0, say, of_tables="") as writing:
+            writing.run_script(render("setup/upgrade_undo"))
+        say("step=setup the undo log of version 2 keeps replaced versions alone")
+        session.query("ALTER TABLE ANALYTICS.SALES_FACT_UNDO DROP COLUMN UNDO_FATE")
+
+
 def upgrade_rejected(session: Session, say: Say) -> None:
     """The rejected rows of version 2 become events, all in one transaction, and its tables go; nothing where they are
     gone. May end anywhere and be repeated: its tables go when their rows are committed.

@@ -1,5 +1,5 @@
 -- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched,
--- nor is an attribute that was not read.
+-- nor is an attribute that was not read, nor the run that first inserted a sale.
 MERGE INTO ANALYTICS.SALES_FACT AS FACT
 USING (
     SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT
@@ -19,9 +19,9 @@ WHEN MATCHED THEN UPDATE SET
     IS_DELETED = FALSE,
     DELETED_AT = NULL
 WHEN NOT MATCHED THEN INSERT (
-    ${clean_columns}, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT, ETL_UPDATED_AT,
-    IS_DELETED
+    ${clean_columns}, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_FIRST_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT,
+    ETL_UPDATED_AT, IS_DELETED
 ) VALUES (
-    ${staged_clean_columns}, '${batch_id}', ${run_number}, STAGED.SNAPSHOT_AT, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(),
-    FALSE
+    ${staged_clean_columns}, '${batch_id}', ${run_number}, ${run_number}, STAGED.SNAPSHOT_AT, CURRENT_TIMESTAMP(),
+    CURRENT_TIMESTAMP(), FALSE
 )

@@ -6,10 +6,14 @@ SELECT
         FROM (
             SELECT ${fact_columns}
             FROM ANALYTICS.SALES_FACT_UNDO
-            WHERE UNDO_RUN_NUMBER IN (${runs}) AND UNDO_FATE = 'updated' AND ETL_RUN_NUMBER NOT IN (${runs})
+            WHERE UNDO_RUN_NUMBER IN (${runs}) AND ETL_RUN_NUMBER NOT IN (${runs})
             EXCEPT
             SELECT ${fact_columns}
             FROM ANALYTICS.SALES_FACT
         ) AS LOST
     ),
-    (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER IN (${runs}))
+    (
+        SELECT COUNT(*)
+        FROM ANALYTICS.SALES_FACT
+        WHERE ETL_RUN_NUMBER IN (${runs}) OR ETL_FIRST_RUN_NUMBER IN (${runs})
+    )

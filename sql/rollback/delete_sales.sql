@@ -1,6 +1,6 @@
--- Guarantees: no sale that the runs have changed stands in the fact table, whoever wrote it last.
+-- Guarantees: no sale that the runs have inserted or changed stands in the fact table, whoever wrote it last.
 DELETE FROM ANALYTICS.SALES_FACT
-WHERE EXISTS (
+WHERE ETL_FIRST_RUN_NUMBER IN (${runs}) OR EXISTS (
     SELECT 1
     FROM ANALYTICS.SALES_FACT_UNDO AS UNDO
     WHERE UNDO.UNDO_RUN_NUMBER IN (${runs})

@@ -1,3 +1,3 @@
 -- Guarantees: what was put back is not put back once more.
 DELETE FROM ANALYTICS.SALES_FACT_UNDO
-WHERE UNDO_RUN_NUMBER IN (${runs}) AND UNDO_FATE <> 'held_back'
+WHERE UNDO_RUN_NUMBER IN (${runs})

@@ -46,7 +46,8 @@ VIEWS = {
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
-    "SALES_FACT_UNDO": ("INSERT", "UPDATE", "DELETE"),
+    "SALES_FACT_UNDO": ("INSERT", "DELETE"),
+    "SALES_HELD_BACK": ("INSERT",),
     "SALES_REJECTIONS": ("INSERT", "DELETE"),
     "SALES_REJECTION_CLOSINGS": ("INSERT", "DELETE"),
     "ETL_BATCHES": ("INSERT",),

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
     SALE_DAY NUMBER(4,0) NOT NULL COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
     ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that wrote this version of the sale: 20240115, R... or H...; A... for what another tool had loaded',
     ETL_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that wrote this version',
+    ETL_FIRST_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that first inserted the sale; NULL: an earlier version of these tables, or another tool',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the source was read (UTC)',
     ETL_INSERTED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale first came into this table (UTC)',
     ETL_UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this version came into this table (UTC)',
@@ -36,11 +37,11 @@ COMMENT = 'One row per sale of all regions: the newest valid version';
 -- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
+ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS ETL_FIRST_RUN_NUMBER NUMBER(18,0);
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
     UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
-    UNDO_FATE VARCHAR NOT NULL COMMENT 'inserted: the sale was new; updated: the columns hold what it was before; held_back: a heal that had changed or rejected the sale was rolled back',
     UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
     SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale, unique across all regions.',
     SALE_DATE TIMESTAMP_TZ(6) COMMENT 'When the sale happened (UTC).',
@@ -66,17 +67,30 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     SALE_DAY NUMBER(4,0) COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
     ETL_BATCH_ID VARCHAR COMMENT 'Batch that had written the version before',
     ETL_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that had written the version before',
+    ETL_FIRST_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that first inserted the sale',
     ETL_SNAPSHOT_AT TIMESTAMP_TZ(6) COMMENT 'When the source of the version before was read (UTC)',
     ETL_INSERTED_AT TIMESTAMP_TZ(6) COMMENT 'When the sale first came into SALES_FACT (UTC)',
     ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)',
     IS_DELETED BOOLEAN COMMENT 'Whether the version before was marked as deleted',
     DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When it was marked so (UTC)'
 )
-COMMENT = 'What each publish changed in SALES_FACT: one row per inserted or updated sale, as it was before';
+COMMENT = 'What each publish replaced in SALES_FACT: one row per sale that got another version, as it was before';
 
 -- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS ETL_FIRST_RUN_NUMBER NUMBER(18,0);
+
+CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_HELD_BACK (
+    BATCH_ID VARCHAR NOT NULL COMMENT 'Heal that was rolled back',
+    RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run of that heal',
+    REGION VARCHAR NOT NULL COMMENT 'Region of the sale',
+    SALE_ID VARCHAR NOT NULL COMMENT 'Business key of the sale',
+    SALE_DATE TIMESTAMP_TZ(6) COMMENT 'When the version that the heal had replaced was sold (UTC); NULL: none',
+    UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When that version was changed (UTC); NULL: none',
+    HELD_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the heal was rolled back (UTC)'
+)
+COMMENT = 'Sales that heals had changed or rejected before somebody rolled them back: no heal may bring them back';
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_REJECTIONS (
     REGION_CODE VARCHAR NOT NULL COMMENT 'Region whose database held the row',

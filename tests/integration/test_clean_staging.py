@@ -15,7 +15,7 @@ from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.attempt import Attempt
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
 OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
 
@@ -92,6 +92,13 @@ def sell(world: World, day: date, *names: str, **cells: object) -> None:
     )
 
 
+def load_and_change(world: World, day: date, scratch: Path) -> None:
+    """The sales are loaded, and changed since: who publishes them again replaces versions."""
+    load(world, day, scratch, "EUROPE")
+    changed = "UPDATE sales_transactions SET total_amount = total_amount + 0.1 WHERE sale_id LIKE %s"
+    world.change("EUROPE", changed, (f"clean-{day}-%",))
+
+
 def run_to_end(dry_run: bool = False) -> State:
     state: State = clean_staging(dry_run=dry_run, return_state=True)
     assert state.name == "Completed", state.message
@@ -108,9 +115,10 @@ def _without_old_things(world: World) -> Iterator[None]:
 
 def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: Path) -> None:
     world = left.world
-    sell(world, OLD, "1", "2")
+    for day in (OLD, YOUNG):
+        sell(world, day, "1", "2")
+        load_and_change(world, day, tmp_path)
     sell(world, OLD, "closed-long-ago", "closed-lately", "open", quantity=0)
-    sell(world, YOUNG, "1", "2")
     finished = staged(world, OLD, tmp_path, publish=True)
     dead = staged(world, OLD, tmp_path, publish=False)
     young = staged(world, YOUNG, tmp_path, publish=True)
@@ -192,6 +200,7 @@ clean_staging()
 def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, tmp_path: Path) -> None:
     day = date(2016, 9, 7)
     sell(left.world, day, "1")
+    load_and_change(left.world, day, tmp_path)
     sell(left.world, day, "bad", quantity=0)
     attempt = staged(left.world, day, tmp_path, publish=True)
     files = left.files(attempt)
@@ -206,6 +215,7 @@ def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, t
 def test_two_at_once_and_a_daily_run_beside_them(left: Leftovers, tmp_path: Path) -> None:
     world = left.world
     sell(world, OLD, "again", updated_at=f"{OLD} 15:00+00")
+    load_and_change(world, OLD, tmp_path)
     attempt = staged(world, OLD, tmp_path, publish=True)
     age(world, attempt, 36)
     world.fill(DAILY, rows=120, regions=("EUROPE",))

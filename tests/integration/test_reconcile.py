@@ -184,7 +184,8 @@ def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path)
         held = shop.reconcile(heal_deleted=True)
         assert (found(held), held.result().compared[0].held_sales) == ({"older": 1}, 3), "a person has said no"
         assert shop.tables() == before
-        shop.world.sql("UPDATE SALES_FACT_UNDO SET UNDO_RECORDED_AT = DATEADD('day', -400, UNDO_RECORDED_AT)")
+        for table, column in (("SALES_FACT_UNDO", "UNDO_RECORDED_AT"), ("SALES_HELD_BACK", "HELD_AT")):
+            shop.world.sql(f"UPDATE {table} SET {column} = DATEADD('day', -400, {column})")
         assert clean_staging(return_state=True).name == "Completed", "held back for longer than the undo log is kept"
     load(shop.world, shop.day, tmp_path, "EUROPE")
     assert shop.sales() == {

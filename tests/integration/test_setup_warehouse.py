@@ -103,7 +103,7 @@ def test_code_of_another_version_writes_nothing(
         quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = 3, TOKEN = NULL")
 
 
-# The rejected rows of version 2
+# From version 2
 
 
 VERSION_2 = """
@@ -117,14 +117,29 @@ DROP VIEW ANALYTICS.SALES_REJECTIONS_KNOWN;
 DROP TABLE ANALYTICS.SALES_REJECTIONS;
 DROP TABLE ANALYTICS.SALES_REJECTION_CLOSINGS;
 ALTER TABLE ANALYTICS.KEPT RENAME TO ANALYTICS.SALES_REJECTED;
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN UNDO_FATE VARCHAR;
+UPDATE ANALYTICS.SALES_FACT_UNDO SET UNDO_FATE = 'updated';
+INSERT INTO ANALYTICS.SALES_FACT_UNDO (UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_FATE, UNDO_RECORDED_AT, SALE_ID, REGION)
+SELECT ETL_FIRST_RUN_NUMBER, 'any', 'inserted', ETL_INSERTED_AT, SALE_ID, REGION
+FROM ANALYTICS.SALES_FACT
+WHERE ETL_FIRST_RUN_NUMBER IS NOT NULL;
+INSERT INTO ANALYTICS.SALES_FACT_UNDO (
+    UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_FATE, UNDO_RECORDED_AT, SALE_ID, REGION, SALE_DATE, UPDATED_AT
+)
+SELECT RUN_NUMBER, BATCH_ID, 'held_back', HELD_AT, SALE_ID, REGION, SALE_DATE, UPDATED_AT
+FROM ANALYTICS.SALES_HELD_BACK;
+ALTER TABLE ANALYTICS.SALES_FACT DROP COLUMN ETL_FIRST_RUN_NUMBER;
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO DROP COLUMN ETL_FIRST_RUN_NUMBER;
+DROP TABLE ANALYTICS.SALES_HELD_BACK;
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
 """
-"""Makes of the tables those of version 2: what waits and what is done in one, what was replaced in another."""
+"""Makes of the tables those of version 2: rejected rows that wait or are done in one, those that were replaced in another;
+new sales and held-back keys in the undo log."""
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """Rejected rows of each status, and one that a replay has replaced."""
+class Loaded:
+    """Rejected rows of each status, one that a replay has replaced, a sale that got a version, a key that is held back."""
 
     world: World
     day: date
@@ -135,15 +150,23 @@ class Rejected:
             if statement.strip():
                 self.world.sql(statement)
 
-    def rows(self) -> list[Any]:
-        return self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY")
+    def rows(self) -> list[list[Any]]:
+        """What version 2 kept otherwise."""
+        return [
+            self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY"),
+            self.world.sql("SELECT SALE_ID, REGION, ETL_FIRST_RUN_NUMBER FROM SALES_FACT ORDER BY 1, 2"),
+            self.world.sql(
+                "SELECT UNDO_RUN_NUMBER, SALE_ID, TOTAL_AMOUNT, ETL_FIRST_RUN_NUMBER FROM SALES_FACT_UNDO ORDER BY 1, 2"
+            ),
+            self.world.sql("SELECT * FROM SALES_HELD_BACK ORDER BY SALE_ID, RUN_NUMBER"),
+        ]
 
     def statuses(self) -> dict[str, str]:
         return dict(self.world.sql("SELECT SALE_KEY, STATUS FROM SALES_REJECTED WHERE SALE_KEY IS NOT NULL"))
 
 
 @pytest.fixture
-def rejected(quiet: World, day: date, tmp_path: Path) -> Rejected:
+def loaded(quiet: World, day: date, tmp_path: Path) -> Loaded:
     quiet.forget_rejected()
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     for name in ("open", "closed", "released", "gone"):
@@ -158,35 +181,43 @@ def rejected(quiet: World, day: date, tmp_path: Path) -> Rejected:
         "EUROPE", "UPDATE sales_transactions SET quantity = 2, updated_at = %s WHERE sale_id = 'closed'", (later,)
     )
     load(quiet, later.date(), tmp_path, "EUROPE")
+    quiet.sql(
+        "INSERT INTO SALES_HELD_BACK SELECT 'H20190101T000000Z', 1, 'EUROPE', 'held', CURRENT_TIMESTAMP(), NULL, "
+        "CURRENT_TIMESTAMP()"
+    )
     replayed = str(replay_rejected(return_state=True).message)
-    found = Rejected(quiet, day, replayed.partition(":")[0])
+    found = Loaded(quiet, day, replayed.partition(":")[0])
     assert found.statuses() == {"open": "STILL_BAD", "closed": "CLOSED", "released": "RELEASED", "gone": "GONE"}
     return found
 
 
-def test_rejected_rows_of_version_2_are_what_they_were_and_can_be_put_back(rejected: Rejected) -> None:
-    before = rejected.rows()
-    rejected.become_version_2()
-    assert rejected.world.set_up().is_completed()
-    assert rejected.rows() == before
-    with rejected.world.session() as session:
-        roll_back(session, rejected.replay, "a trial", False, 35, "by hand")
-    assert rejected.statuses() == {"open": "OPEN", "closed": "CLOSED", "released": "OPEN", "gone": "OPEN"}
+def test_what_version_2_has_loaded_is_what_it_was_and_can_be_put_back(loaded: Loaded) -> None:
+    before = loaded.rows()
+    loaded.become_version_2()
+    assert loaded.world.set_up().is_completed()
+    assert loaded.rows() == before
+    with loaded.world.session() as session:
+        roll_back(session, loaded.replay, "a trial", False, 35, "by hand")
+        assert loaded.statuses() == {"open": "OPEN", "closed": "CLOSED", "released": "OPEN", "gone": "OPEN"}
+        roll_back(session, f"{loaded.day + timedelta(days=1):%Y%m%d}", "a trial", False, 35, "by hand")
+        assert loaded.statuses() == {"open": "OPEN", "closed": "OPEN", "released": "OPEN", "gone": "OPEN"}
+    left = "SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID IN ('closed', 'released')"
+    assert loaded.world.sql(left) == [(0,)]
 
 
 @pytest.mark.more
-def test_an_upgrade_from_version_2_may_end_before_any_statement_and_is_repeated(rejected: Rejected) -> None:
-    before = rejected.rows()
-    rejected.become_version_2()
-    sent = count_statements(rejected.world, None)
-    assert rejected.rows() == before
+def test_an_upgrade_from_version_2_may_end_before_any_statement_and_is_repeated(loaded: Loaded) -> None:
+    before = loaded.rows()
+    loaded.become_version_2()
+    sent = count_statements(loaded.world, None)
+    assert loaded.rows() == before
     for last in range(sent):
-        rejected.become_version_2()
+        loaded.become_version_2()
         with pytest.raises((EndedError, OutcomeUnknownError)):
-            count_statements(rejected.world, last)
-        rejected.world.end_transactions()
-        assert count_statements(rejected.world, None) > 40
-        assert rejected.rows() == before, last
+            count_statements(loaded.world, last)
+        loaded.world.end_transactions()
+        assert count_statements(loaded.world, None) > 40
+        assert loaded.rows() == before, last
 
 
 # Roles and rights
@@ -273,7 +304,14 @@ def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: 
 def tables(world: World) -> list[tuple[Any, ...]]:
     """How many rows and columns each table has, and where the stage points."""
     counted = []
-    for name in ("SALES_FACT", "SALES_FACT_UNDO", "SALES_REJECTIONS", "SALES_REJECTION_CLOSINGS", "ETL_BATCHES"):
+    for name in (
+        "SALES_FACT",
+        "SALES_FACT_UNDO",
+        "SALES_HELD_BACK",
+        "SALES_REJECTIONS",
+        "SALES_REJECTION_CLOSINGS",
+        "ETL_BATCHES",
+    ):
         columns = len(world.sql(f"DESCRIBE TABLE ANALYTICS.{name}"))
         counted.append((name, columns, *world.sql(f"SELECT COUNT(*) FROM {name}")[0]))
     return [*counted, *((row[1], row[4]) for row in world.sql("SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING"))]

@@ -108,7 +108,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(sales=st.lists(st.tuples(a_region, a_key, a_day), min_size=KEYS, max_size=2 * KEYS))
     def sales_are_made(self, sales: list[tuple[str, int, int]]) -> None:
         self.world.forget_rejected()
-        for table in ("SALES_FACT", "SALES_FACT_UNDO", "ETL_BATCHES"):
+        for table in ("SALES_FACT", "SALES_FACT_UNDO", "SALES_HELD_BACK", "ETL_BATCHES"):
             self.world.sql(f"DELETE FROM ANALYTICS.{table}")
         for region in REGIONS:
             self.world.change(region, "DELETE FROM sales_transactions WHERE updated_at >= '2018-01-03'")

@@ -432,13 +432,19 @@ IN_PUBLISH = (
         "the undo log lacks the updated sales",
         Guard.LAW,
         "EUROPE updated: rows 3 against 0",
-        statement("publish/insert_undo", (r"\('inserted', 'updated'\)", "('inserted')")),
+        statement("publish/insert_undo", ("= 'updated'", "= 'nobody'")),
     ),
     Bug(
-        "the undo log lacks the new sales",
+        "a new sale does not say which run has inserted it",
         Guard.LAW,
-        "EUROPE undo of inserted: rows 5 against 0",
-        statement("publish/insert_undo", (r"\('inserted', 'updated'\)", "('updated')")),
+        "SALES_FACT first inserted by the run: rows 6 against 0",
+        statement(MERGE, (r"(\d+), \1, STAGED\.SNAPSHOT_AT", r"\1, NULL, STAGED.SNAPSHOT_AT")),
+    ),
+    Bug(
+        "MERGE overwrites which run has first inserted a sale",
+        Guard.LAW,
+        "EUROPE inserted by another run than before: rows 0 against 3",
+        statement(MERGE, (r"ETL_RUN_NUMBER = (\d+),", r"ETL_RUN_NUMBER = \1, ETL_FIRST_RUN_NUMBER = \1,")),
     ),
     Bug(
         "the undo log keeps another amount than stood in the table",

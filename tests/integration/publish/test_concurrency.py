@@ -68,7 +68,9 @@ def assert_as_if_one_had_run(world: World, day: date) -> None:
     (shown,) = world.sql("SELECT STATUS, RUN_NUMBER FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", (batch_id,))
     assert shown == ("PUBLISHED", max(run for run, status, *_ in ended if status == "PUBLISHED"))
     undo = world.sql("SELECT COUNT(*) FROM SALES_FACT_UNDO WHERE UNDO_BATCH_ID = ?", (batch_id,))
-    assert undo == [(ROWS,)]
+    assert undo == [(0,)]
+    first = "SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? AND ETL_FIRST_RUN_NUMBER = ETL_RUN_NUMBER"
+    assert world.sql(first, (batch_id,)) == [(ROWS,)]
 
 
 @pytest.mark.account

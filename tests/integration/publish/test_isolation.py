@@ -108,7 +108,7 @@ class Race:
         numbers = {self.second.attempt.run_number: "second", self.third.attempt.run_number: "third"}
         rows = self.world.sql(
             "SELECT UNDO_RUN_NUMBER, TOTAL_AMOUNT::VARCHAR FROM SALES_FACT_UNDO "
-            "WHERE SALE_ID = ? AND UNDO_FATE = 'updated' ORDER BY UNDO_RECORDED_AT",
+            "WHERE SALE_ID = ? ORDER BY UNDO_RECORDED_AT",
             (self.key,),
         )
         return [(numbers[run], amount) for run, amount in rows]

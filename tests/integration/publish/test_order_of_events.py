@@ -63,7 +63,7 @@ def test_a_rollback_puts_back_what_was_published_after_an_earlier_one(
         with world.session() as session:
             rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
         assert rollback.difference is not None
-        assert [run.changed for run in rollback.difference.runs] == [1]
+        assert [run.inserted for run in rollback.difference.runs] == [1]
         date_anew(world, day, times)
         assert shown(world, day)["EUROPE"] == "ROLLED_BACK"
 

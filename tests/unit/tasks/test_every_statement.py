@@ -35,7 +35,6 @@ RENDERED_ELSEWHERE = {
     "tasks.law.ask_tables: rows_query(manifest)",
     "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.lock._rows_changed: statement",
-    "tasks.rollback.put_back: statement",
     "tasks.setup_checks.warehouse._say_how_to_mend: statement",
 }
 """Where a statement is sent that another function has made, or that is one of several."""

@@ -47,6 +47,7 @@ def test_the_columns_of_the_set_up_script_are_known() -> None:
     assert set(tables) == {
         "SALES_FACT",
         "SALES_FACT_UNDO",
+        "SALES_HELD_BACK",
         "SALES_REJECTIONS",
         "SALES_REJECTION_CLOSINGS",
         "ETL_BATCHES",
