@@ -133,13 +133,13 @@ ALTER TABLE ANALYTICS.SALES_FACT_UNDO DROP COLUMN ETL_FIRST_RUN_NUMBER;
 DROP TABLE ANALYTICS.SALES_HELD_BACK;
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
 """
-"""Makes of the tables those of version 2: rejected rows that wait or are done in one, those that were replaced in another;
-new sales and held-back keys in the undo log."""
+"""Makes of the tables those of version 2: rejected rows that wait or are done in one, those that were replaced in
+another; new sales and held-back keys in the undo log."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Rejected rows of each status, one that a replay has replaced, a sale that got a version, a key that is held back."""
+    """Rejected rows of each status, one that a replay has replaced, new sales, a key that is held back."""
 
     world: World
     day: date
