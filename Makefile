@@ -20,7 +20,7 @@ export DATE REGIONS Q FILE ROWS
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-latency lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench: install ## time the daily run beside its floor and its peers: make bench 
 
 bench-guard: install ## fail when the daily run is slow against its floor, on 4 x 50,000 rows
 	@$(BIN)/python -m benchmarks --guard --rows 50000
+
+bench-history: install ## time a day of 4 x 50,000 rows over 0, 10 and 40 million older sales: takes half an hour
+	@$(BIN)/python -m benchmarks.history
 
 bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefect server far away, beside the same nearby
 	@$(BIN)/python -m benchmarks.latency

@@ -1,0 +1,233 @@
+"""`python -m benchmarks.history`: what a day costs on its first day, and what it costs over years of sales.
+
+The same 4 x 50,000 rows are published and looked at again, compared with their sources, watched and rolled back over a
+fact table of 0, 10 and 40 million sales with random text keys, spread over two years. Of the day's sales 3 % stand
+there in an older version, nine of ten of these on one of the last days and one on any day. Medians of warm repeats, in
+one run.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from statistics import median
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import create_engine
+
+from benchmarks.work import DAY, Work, prepared
+from blocks.register import storage_blocks, warehouse_blocks
+from expectations.regions import REGIONS
+from expectations.tables import CLEAN_COLUMNS
+from expectations.thresholds import Thresholds
+from tasks.batch import Batch
+from tasks.extract import Extracted, read_region
+from tasks.gaps import DateRange
+from tasks.ledger import known_states, start_attempt
+from tasks.publish import Staged, publish_manifest
+from tasks.reconcile.compare import compare_region
+from tasks.reconcile.days import days_of_regions
+from tasks.rollback import roll_back
+from tasks.stage import Manifest, stage_files
+from tasks.statements import LOAD_TYPES
+from tasks.transform import Transformed, transform_region
+from tasks.verify import compare, refuse_differences
+from tasks.warehouse import Session, open_session, say_nothing
+from tasks.watch.late_and_dead import read_leases, read_unpublished
+
+ROWS, MILLIONS, REPEATS = 50_000, (0, 10, 40), 3
+DAYS_OF_HISTORY = 730
+COPIES_AT_ONCE = 50
+"""Days of history that one statement writes."""
+OLD_SHARE, OLD_OF_ANY_DATE = 0.03, 0.1
+KEY = b"a key of benchmarks, long enough for all"
+STEPS = ("publish and verify", "reconcile", "watchdog", "rollback")
+_COLUMNS = [column.stored_name.upper() for column in CLEAN_COLUMNS]
+
+
+def main() -> int:
+    """Prints a table of seconds and their ratios."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows per region")
+    parser.add_argument("--millions", type=int, nargs="+", default=MILLIONS, help="sales of history")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    asked = parser.parse_args()
+    with prepared(asked.rows, for_peers=False) as work, tempfile.TemporaryDirectory() as scratch:
+        bench = History(work, Path(scratch))
+        seconds = {size: bench.measure(size, asked.repeats) for size in asked.millions}
+    print_table(seconds)
+    return 0
+
+
+def print_table(seconds: Mapping[int, Mapping[str, float]]) -> None:
+    """A line for each step: seconds over each size, and the last one's ratio to the first one's."""
+    print(f"{'seconds over':24s}" + "".join(f"{size:>8d} M" for size in seconds) + "    ratio")
+    first, last = min(seconds), max(seconds)
+    for step in STEPS:
+        cells = "".join(f"{of[step]:10.1f}" for of in seconds.values())
+        print(f"{step:24s}{cells}{seconds[last][step] / seconds[first][step]:9.1f}")
+
+
+class History:
+    """The day's rows, read and cleaned once, and a warehouse that gets older and older."""
+
+    def __init__(self, work: Work, scratch: Path) -> None:
+        self.work, self.scratch = work, scratch
+        _, self.connector = warehouse_blocks(work.environment)
+        _, self.bucket = storage_blocks(work.environment)
+        self.extracts: list[Extracted] = []
+        self.transformed: list[Transformed] = []
+        for region in REGIONS:
+            engine = self.engine(region)
+            window = Batch(DAY, (region,)).window
+            self.extracts.append(read_region(engine, region, window, scratch, KEY, {}, say_nothing))
+            engine.dispose()
+            self.transformed.append(transform_region(self.extracts[-1], scratch))
+        self.size = 0
+
+    def engine(self, region: str) -> Any:
+        url = self.work.environment[f"PG_{region}_URL"]
+        return create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        with open_session(self.connector, self.work.environment["SNOWFLAKE_WAREHOUSE"], "benchmark") as session:
+            yield session
+
+    def measure(self, millions: int, repeats: int) -> dict[str, float]:
+        """Medians of each step over so many sales; one round more, the first, is not counted."""
+        self.grow(millions)
+        rounds = [self.one_round() for _ in range(repeats + 1)][1:]
+        found = {step: median(of[step] for of in rounds) for step in STEPS}
+        print(f"{millions} M: " + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in found.items()), flush=True)
+        return found
+
+    def one_round(self) -> dict[str, float]:
+        staged = self.stage()
+        return {
+            "publish and verify": timed(lambda: self.publish(staged)),
+            "reconcile": timed(self.reconcile),
+            "watchdog": timed(self.watch),
+            "rollback": timed(self.roll_back),
+        }
+
+    def stage(self) -> Staged:
+        with self.session() as session:
+            attempt = start_attempt(session, Batch(DAY, tuple(REGIONS)), str(uuid4()), lease_minutes=15)
+        files = [
+            file
+            for of_region in self.transformed
+            for file in stage_files(of_region, ("clean", "rejected"), attempt.staging_prefix, self.scratch, self.bucket)
+        ]
+        manifest = Manifest(attempt, {e.region: e.snapshot_at for e in self.extracts}, tuple(files))
+        return Staged(manifest, self.extracts, self.transformed, (), Thresholds(max_rejected_percentage=Decimal(100)))
+
+    def publish(self, staged: Staged) -> None:
+        with self.session() as session:
+            publication = publish_manifest(session, staged, self.session, say_nothing)
+            verification = compare(session, staged.manifest, publication)
+        refuse_differences(verification.comparisons, verification.repeated_keys)
+
+    def reconcile(self) -> None:
+        """The day, whose sales all stand as they should."""
+        with self.session() as session:
+            known = known_states(session, None, DAY)
+            for days in days_of_regions(known, DateRange(DAY, DAY), list(REGIONS)):
+                engine = self.engine(days.region)
+                compare_region(engine, session, days)
+                engine.dispose()
+
+    def watch(self) -> None:
+        with self.session() as session:
+            read_leases(session)
+            read_unpublished(session, [DAY - timedelta(days=back) for back in range(7)])
+
+    def roll_back(self) -> None:
+        with self.session() as session:
+            roll_back(session, f"{DAY:%Y%m%d}", "a benchmark", False, 35, str(uuid4()))
+
+    # The past
+
+    def grow(self, millions: int) -> None:
+        """Older sales, until there are so many: the day's own with other keys, day by day."""
+        if millions == 0:
+            return
+        with self.session() as session:
+            if self.size == 0:
+                self.write_first_history(session)
+            per_day = self.work.rows * len(REGIONS)
+            copies = range(self.size * 1_000_000 // per_day, millions * 1_000_000 // per_day)
+            for start in range(copies.start, copies.stop, COPIES_AT_ONCE):
+                self.write_copies(session, range(start, min(start + COPIES_AT_ONCE, copies.stop)), copies.stop)
+            ((rows,),) = session.query("SELECT COUNT(*) FROM ANALYTICS.SALES_FACT")
+        self.size = millions
+        print(f"the table holds {rows:,} sales", flush=True)
+
+    def write_first_history(self, session: Session) -> None:
+        """What every copy is made of, the ledger of two years, and the older versions of some of the day's sales."""
+        staged = self.stage()
+        self.publish(staged)
+        session.query("CREATE TABLE STAGING.HISTORY AS SELECT * FROM ANALYTICS.SALES_FACT")
+        self.roll_back()
+        session.query(
+            "INSERT INTO ANALYTICS.ETL_BATCHES (BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, "
+            "CONTRACT_VERSION, SNAPSHOT_AT, EXTRACTED) "
+            f"SELECT TO_VARCHAR(DATEADD('day', -DAYS.N, '{DAY}'::DATE), 'YYYYMMDD'), REGIONS.REGION, 0, 'history', "
+            "STATES.STATUS, CURRENT_TIMESTAMP(), '1', CURRENT_TIMESTAMP(), 50000 "
+            f"FROM ({numbers(range(1, DAYS_OF_HISTORY + 1))}) AS DAYS "
+            f"CROSS JOIN ({' UNION ALL '.join(f'''SELECT '{code}' AS REGION''' for code in REGIONS)}) AS REGIONS "
+            "CROSS JOIN (SELECT 'STARTED' AS STATUS UNION ALL SELECT 'PUBLISHED') AS STATES"
+        )
+        # Of every hundred keys three, of every thousand three of any date: MD5 deals them out.
+        dealt = "MD5_NUMBER_LOWER64(SALE_ID)"
+        any_date = f"MOD({dealt}, 1000) < {1000 * OLD_SHARE * OLD_OF_ANY_DATE:.0f}"
+        back = f"CASE WHEN {any_date} THEN MOD({dealt}, {DAYS_OF_HISTORY}) ELSE MOD({dealt}, 3) END + 1"
+        chosen = f"MOD({dealt}, 1000) < {1000 * OLD_SHARE:.0f}"
+        self.insert(session, "SALE_ID", back, "TOTAL_AMOUNT - 0.01", f"STAGING.HISTORY WHERE {chosen}")
+
+    def write_copies(self, session: Session, copies: Sequence[int], of: int) -> None:
+        back = f"{DAYS_OF_HISTORY} - FLOOR(COPIES.N * {DAYS_OF_HISTORY} / {of})"
+        self.insert(
+            session,
+            "MD5(SALE_ID || '-' || COPIES.N)",
+            back,
+            "TOTAL_AMOUNT",
+            f"STAGING.HISTORY CROSS JOIN ({numbers(copies)}) AS COPIES",
+        )
+
+    def insert(self, session: Session, key: str, back: str, amount: str, source: str) -> None:
+        """Sales as an earlier run would have left them, `back` days before."""
+        made = {
+            "SALE_ID": key,
+            "SALE_DATE": f"DATEADD('day', -({back}), SALE_DATE)",
+            "UPDATED_AT": f"DATEADD('day', -({back}), UPDATED_AT)",
+            "TOTAL_AMOUNT": amount,
+            "ETL_RUN_NUMBER": "0",
+            "ETL_FIRST_RUN_NUMBER": "0",
+            "ETL_BATCH_ID": "'history'",
+        }
+        names = [*_COLUMNS, *LOAD_TYPES]
+        values = ", ".join(made.get(name, name) for name in names)
+        session.query(f"INSERT INTO ANALYTICS.SALES_FACT ({', '.join(names)}) SELECT {values} FROM {source}")
+
+
+def numbers(of: Sequence[int]) -> str:
+    """A subquery with the column N."""
+    return " UNION ALL ".join(f"SELECT {n} AS N" for n in of)
+
+
+def timed(step: Callable[[], None]) -> float:
+    """Seconds that it took."""
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())
