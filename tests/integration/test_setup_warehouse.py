@@ -137,9 +137,13 @@ UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
 another; new sales and held-back keys in the undo log."""
 
 
+OF_LOADED = "SALE_ID IN ('closed', 'released', 'good')"
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """Rejected rows of each status, one that a replay has replaced, new sales, a key that is held back."""
+    """Rejected rows of each status, one that a replay has replaced, new sales, one that got a version, a key that is held
+    back."""
 
     world: World
     day: date
@@ -154,9 +158,10 @@ class Loaded:
         """What version 2 kept otherwise."""
         return [
             self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY"),
-            self.world.sql("SELECT SALE_ID, REGION, ETL_FIRST_RUN_NUMBER FROM SALES_FACT ORDER BY 1, 2"),
+            self.world.sql(f"SELECT SALE_ID, ETL_FIRST_RUN_NUMBER FROM SALES_FACT WHERE {OF_LOADED} ORDER BY 1"),
             self.world.sql(
-                "SELECT UNDO_RUN_NUMBER, SALE_ID, TOTAL_AMOUNT, ETL_FIRST_RUN_NUMBER FROM SALES_FACT_UNDO ORDER BY 1, 2"
+                "SELECT UNDO_RUN_NUMBER, SALE_ID, TOTAL_AMOUNT, ETL_FIRST_RUN_NUMBER FROM SALES_FACT_UNDO "
+                f"WHERE {OF_LOADED} ORDER BY 1, 2"
             ),
             self.world.sql("SELECT * FROM SALES_HELD_BACK ORDER BY SALE_ID, RUN_NUMBER"),
         ]
@@ -173,6 +178,7 @@ def loaded(quiet: World, day: date, tmp_path: Path) -> Loaded:
         cells = {"sale_id": name, "sale_date": noon, "updated_at": noon, "quantity": 0}
         quiet.insert("EUROPE", good_sale("EUROPE") | cells)
     quiet.insert("EUROPE", good_sale("EUROPE") | {"sale_id": None, "sale_date": noon, "updated_at": noon})
+    quiet.insert("EUROPE", good_sale("EUROPE") | {"sale_id": "good", "sale_date": noon, "updated_at": noon})
     load(quiet, day, tmp_path, "EUROPE")
     quiet.change("EUROPE", "UPDATE sales_transactions SET quantity = 2 WHERE sale_id = 'released'")
     quiet.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = 'gone'")
@@ -180,6 +186,7 @@ def loaded(quiet: World, day: date, tmp_path: Path) -> Loaded:
     quiet.change(
         "EUROPE", "UPDATE sales_transactions SET quantity = 2, updated_at = %s WHERE sale_id = 'closed'", (later,)
     )
+    quiet.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = 'good'", (later,))
     load(quiet, later.date(), tmp_path, "EUROPE")
     quiet.sql(
         "INSERT INTO SALES_HELD_BACK SELECT 'H20190101T000000Z', 1, 'EUROPE', 'held', CURRENT_TIMESTAMP(), NULL, "
@@ -187,6 +194,7 @@ def loaded(quiet: World, day: date, tmp_path: Path) -> Loaded:
     )
     replayed = str(replay_rejected(return_state=True).message)
     found = Loaded(quiet, day, replayed.partition(":")[0])
+    assert [len(rows) for rows in found.rows()] == [5, 3, 1, 1]
     assert found.statuses() == {"open": "STILL_BAD", "closed": "CLOSED", "released": "RELEASED", "gone": "GONE"}
     return found
 
