@@ -33,7 +33,7 @@ SCRIPTS = (
     "01_account",
     TABLES,
     ROWS,
-    "04_views",
+    "04_rejected_rows",
     "05_stage",
     "06_revoke_load",
     REVOKE_ANALYSTS,

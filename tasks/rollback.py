@@ -191,6 +191,7 @@ def put_back(session: Session, runs: Sequence[PublishedRun], hold_back: bool) ->
     _demand("undo log", sum(run.updated for run in runs), before.undo)
     if hold_back:
         session.query(render("rollback/hold_back", **names))
+    session.query(render("rollback/delete_new_sales", **names))
     session.query(render("rollback/delete_sales", **names))
     session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)

@@ -29,10 +29,15 @@ def upgrade_rejected(session: Session, say: Say) -> None:
     """
     left = {name for (name,) in session.query(render("setup/upgrade_tables"))}
     if REJECTED in left:
-        session.run_script(render("setup/upgrade_columns"))
+        session.query(render("setup/upgrade_columns"))
+        if REJECTED_UNDO not in left:
+            session.query(f"CREATE TABLE ANALYTICS.{REJECTED_UNDO} LIKE ANALYTICS.{REJECTED}")
         with lock_held(session, 0, say, of_tables="") as writing:
             writing.run_script(render("setup/upgrade_rejected"))
-        say("step=setup rejected rows of version 2 stand as events")
+        say(
+            f"step=setup rejected rows of version 2 stand as events; {REJECTED} is a view now: who has read the table "
+            "beside the loads needs the right again"
+        )
         session.query(f"DROP TABLE ANALYTICS.{REJECTED}")
     if {REJECTED, REJECTED_UNDO} & left:
         session.query(f"DROP TABLE IF EXISTS ANALYTICS.{REJECTED_UNDO}")

@@ -1,6 +1,6 @@
--- Guarantees: no sale that the runs have inserted or changed stands in the fact table, whoever wrote it last.
+-- Guarantees: no sale of which the runs have replaced a version stands in the fact table, whoever wrote it last.
 DELETE FROM ANALYTICS.SALES_FACT
-WHERE ETL_FIRST_RUN_NUMBER IN (${runs}) OR EXISTS (
+WHERE EXISTS (
     SELECT 1
     FROM ANALYTICS.SALES_FACT_UNDO AS UNDO
     WHERE UNDO.UNDO_RUN_NUMBER IN (${runs})

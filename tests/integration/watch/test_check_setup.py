@@ -156,7 +156,7 @@ def unreachable(deployed: World) -> Ended:
 
 _LATEST = next(
     statement
-    for statement in (SQL_DIRECTORY / "setup" / "04_views.sql").read_text().split(";")
+    for statement in (SQL_DIRECTORY / "setup" / "02_tables.sql").read_text().split(";")
     if "VIEW ANALYTICS.ETL_BATCHES_LATEST" in statement
 )
 

@@ -102,7 +102,7 @@ SHOWN = [
     "rollback/restore_sales",
     "rollback/runs_in_effect",
     "setup/02_tables",
-    "setup/04_views",
+    "setup/04_rejected_rows",
     "verify/matching_rows",
     "checks/null_percentages",
 ]

@@ -1,72 +1,10 @@
--- Guarantees: the rules by which events are read stand here, each once: which runs are in effect, what production shows, and
--- what has become of each rejected row.
+-- Guarantees: what has become of each rejected row is read from events by one rule. The view takes the name of a table of
+-- version 2, so that it comes when the rows are brought over.
 
--- A lease may be renewed once more when a run has published and looks again: its end counts. The times of two rows do not
--- tell which came first.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST COPY GRANTS AS
-SELECT *
-FROM ANALYTICS.ETL_BATCHES
-QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY BATCH_ID, REGION
-    ORDER BY
-        RUN_NUMBER DESC,
-        CASE WHEN STATUS IN ('STARTED', 'RENEWED') THEN 1 ELSE 0 END,
-        ORDINAL DESC NULLS LAST,
-        LEASE_UNTIL DESC NULLS LAST,
-        RECORDED_AT DESC
-) = 1;
-
--- How each run at a batch and region has ended. One that was published may fail at the look after COMMIT.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_RUNS_ENDED COPY GRANTS AS
-SELECT *
-FROM ANALYTICS.ETL_BATCHES
-WHERE STATUS NOT IN ('STARTED', 'RENEWED')
-QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY BATCH_ID, REGION, RUN_NUMBER ORDER BY ORDINAL DESC NULLS LAST, RECORDED_AT DESC
-) = 1;
-
--- What the fact table shows of each batch and region. A run that failed, or left the region out, changed nothing.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_IN_PRODUCTION COPY GRANTS AS
-SELECT *
-FROM ANALYTICS.ETL_RUNS_ENDED
-WHERE STATUS IN ('PUBLISHED', 'EMPTY', 'ROLLED_BACK')
-QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC) = 1;
-
--- The same without dates that were loaded before their source showed the whole day: their rest is lacking. Entries without
--- SNAPSHOT_AT are judged by when their run began.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_WHOLE_IN_PRODUCTION COPY GRANTS AS
-SELECT SHOWN.*
-FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
-INNER JOIN (
-    SELECT RUN_NUMBER, MIN(RECORDED_AT) AS BEGAN_AT
-    FROM ANALYTICS.ETL_BATCHES
-    GROUP BY RUN_NUMBER
-) AS RUNS ON RUNS.RUN_NUMBER = SHOWN.RUN_NUMBER
-WHERE
-    SHOWN.STATUS = 'ROLLED_BACK'
-    OR TO_VARCHAR(COALESCE(SHOWN.SNAPSHOT_AT, RUNS.BEGAN_AT), 'YYYYMMDD') > SHOWN.BATCH_ID;
-
--- The publishes that stand: neither failed at the look after COMMIT nor followed by a rollback of their batch.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_RUNS_IN_EFFECT COPY GRANTS AS
-SELECT *
-FROM ANALYTICS.ETL_RUNS_ENDED
-WHERE STATUS IN ('PUBLISHED', 'ROLLED_BACK')
-QUALIFY STATUS = 'PUBLISHED' AND RUN_NUMBER > MAX(
-    CASE WHEN STATUS = 'ROLLED_BACK' THEN RUN_NUMBER ELSE 0 END
-) OVER (PARTITION BY BATCH_ID, REGION);
-
--- The publishes that do not stand any more.
-CREATE OR REPLACE VIEW ANALYTICS.ETL_RUNS_PUT_BACK COPY GRANTS AS
-SELECT REGION, RUN_NUMBER
-FROM ANALYTICS.ETL_BATCHES
-WHERE STATUS = 'PUBLISHED'
-EXCEPT
-SELECT REGION, RUN_NUMBER
-FROM ANALYTICS.ETL_RUNS_IN_EFFECT;
-
--- Every rejection, and what has become of it, since when where it is no work any more (SETTLED_AT). PUT_BACK: its run is not in effect any more. A closing counts while the run
--- that says so and the one that wrote the covering version are in effect. REPLACED, where nothing has closed it: a newer
--- run of its batch stands for it, or its key was rejected again, by a replay or after one.
+-- Every rejection, what has become of it, and since when it is settled (SETTLED_AT). PUT_BACK: its run is not in effect any
+-- more. A closing counts while the run that says so and the one that wrote the covering version are in effect. REPLACED,
+-- where nothing has closed it: a newer run of its batch stands for it, or its key was rejected again, by a replay or after
+-- one.
 CREATE OR REPLACE VIEW ANALYTICS.SALES_REJECTIONS_KNOWN COPY GRANTS AS
 SELECT
     REJECTION.*,
