@@ -12,6 +12,7 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import Expr, exp
 
 SUBQUERIES = "https://docs.snowflake.com/en/user-guide/querying-subqueries"
+OPERATORS = "https://docs.snowflake.com/en/sql-reference/operators-subquery"
 TRIED_BY_OTHERS = "https://github.com/mlorek/frostlake"
 """An emulator whose tests state what a real account answered."""
 
@@ -228,6 +229,18 @@ def _not_one_row(subquery: Correlated) -> Iterator[Expr]:
     aggregate = [part for part in query.selects if part.find(exp.AggFunc) and not part.find(exp.Window)]
     if not isinstance(query, exp.Select) or not aggregate or query.args.get("group"):
         yield query
+
+
+@_refused_subquery("a correlated EXISTS as an argument of OR", OPERATORS)
+def _exists_under_or(subquery: Correlated) -> Iterator[Expr]:
+    exists = subquery.query.parent
+    while isinstance(exists, (exp.Subquery, exp.Paren)):
+        exists = exists.parent
+    part: Expr | None = exists if isinstance(exists, exp.Exists) else None
+    while part is not None and isinstance(part.parent, (exp.Paren, exp.Not, exp.And)):
+        part = part.parent
+    if part is not None and isinstance(part.parent, exp.Or):
+        yield part.parent
 
 
 @_refused_subquery("LIMIT or FETCH in a correlated subquery", SUBQUERIES)

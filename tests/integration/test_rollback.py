@@ -337,6 +337,25 @@ def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
     assert still_bad.tables.all() == still_bad.before
 
 
+def test_a_row_that_is_open_again_waits_although_its_date_was_run_again_meanwhile(
+    tables: Tables, day: date, tmp_path: Path
+) -> None:
+    """The date has found its sale unchanged, as a replay had loaded it: without the replay it stands nowhere."""
+    world = tables.world
+    world.forget_rejected()
+    sell(world, day, "mended", quantity=0, customer_email=None)
+    sell(world, day, "good")
+    load(world, day, tmp_path, "EUROPE")
+    world.change("EUROPE", "UPDATE sales_transactions SET quantity = 2 WHERE sale_id = %s", (f"back-{day}-mended",))
+    batch_id = str(replay_rejected(return_state=True).message).partition(":")[0]
+    load(world, day, tmp_path, "EUROPE")
+    assert run(batch_id).name == "Completed"
+    of_key = "SELECT STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
+    assert world.sql(of_key, (f"back-{day}-mended",)) == [("OPEN",)]
+    load(world, day, tmp_path, "EUROPE")
+    assert world.sql(of_key, (f"back-{day}-mended",)) == [("CLOSED",)]
+
+
 KILLED = """
 import os, signal, sys
 from tasks import rollback

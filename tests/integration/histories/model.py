@@ -93,9 +93,9 @@ class Rejected:
         return stored.run > self.run and stored.sale.changed == self.sale.changed
 
     def gives_way_to(self, other: "Rejected") -> bool:
-        """To a replay that rejects its key again; what a replay has left, to any run."""
+        """To its batch, or a replay, that rejects its key again; what a replay has left, to any run."""
         later = other.sale.key == self.sale.key and other.run > self.run
-        return later and (other.is_replayed or self.is_replayed)
+        return later and (other.batch == self.batch or other.is_replayed or self.is_replayed)
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,8 @@ class Model:
     held: list[Held] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
+    reopened: set[Rejected] = field(default_factory=set)
+    """Those that were closed by what was put back since."""
     newest: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """The runs in effect of each batch and region."""
     reads: int = 0
@@ -183,12 +185,16 @@ class Model:
         return [
             rejected
             for rejected in self.rejected
-            if rejected in closed
-            or (
-                rejected.run == max(self.newest[rejected.batch, rejected.sale.region])
-                and not any(rejected.gives_way_to(other) for other in self.rejected)
-            )
+            if rejected in closed or not (self._is_replaced_by_its_batch(rejected) or self._is_found_again(rejected))
         ]
+
+    def _is_replaced_by_its_batch(self, rejected: Rejected) -> bool:
+        """By a newer run, if it was open then."""
+        newest = max(self.newest[rejected.batch, rejected.sale.region])
+        return rejected.run != newest and rejected not in self.reopened
+
+    def _is_found_again(self, rejected: Rejected) -> bool:
+        return any(rejected.gives_way_to(other) for other in self.rejected)
 
     def statuses(self) -> dict[Rejected, str]:
         """What has become of each row that was not replaced."""
@@ -239,11 +245,10 @@ class Model:
         healed = [*self.changes, *(Change(r.run, r.batch, r.sale.key, None) for r in self.rejected)]
         self.held += [Held.of(c) for c in healed if c.batch in batches and c.batch.startswith("H")]
         self.rejected = [rejected for rejected in self.rejected if rejected.batch not in batches]
-        self.closings = [
-            closing
-            for closing in self.closings
-            if closing.rejected.batch not in batches and not batches & {closing.batch, closing.covering}
-        ]
+        void = [closing for closing in self.closings if batches & {closing.batch, closing.covering}]
+        self.closings = [closing for closing in self.closings if closing not in void]
+        self.closings = [closing for closing in self.closings if closing.rejected.batch not in batches]
+        self.reopened |= {closing.rejected for closing in void}
         for of_batch in [key for key in self.newest if key[0] in batches]:
             del self.newest[of_batch]
         self._close_covered(None)

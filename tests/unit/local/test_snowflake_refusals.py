@@ -41,6 +41,10 @@ REFUSED = {
         "SELECT a FROM t WHERE a = (SELECT MAX(b) FROM u WHERE u.k = t.k GROUP BY c)",
         "UPDATE t SET a = (SELECT b FROM u WHERE u.k = t.k)",
     ),
+    "a correlated EXISTS as an argument of OR": (
+        "SELECT a FROM t WHERE a = 1 OR EXISTS (SELECT 1 FROM u WHERE u.k = t.k)",
+        "DELETE FROM t WHERE a = 1 OR (b = 2 AND NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k))",
+    ),
     "LIMIT or FETCH in a correlated subquery": (
         "SELECT a FROM t WHERE a IN (SELECT b FROM u WHERE u.k = t.k LIMIT 1)",
         "SELECT a FROM t WHERE EXISTS (SELECT b FROM u WHERE u.k = t.k FETCH FIRST 1 ROWS ONLY)",
