@@ -98,7 +98,7 @@ class Standing:
     """What the tables hold, as sql/rollback/count_standing.sql counts it."""
 
     fact: int
-    untouched: int
+    of_runs: int
     inserted: int
     undo: int
     returning: int
@@ -189,13 +189,13 @@ def put_back(session: Session, runs: Sequence[PublishedRun], hold_back: bool) ->
     before = _count_standing(session, runs)
     _demand("new sales", sum(run.inserted for run in runs), before.inserted)
     _demand("undo log", sum(run.updated for run in runs), before.undo)
+    _demand("sales that nobody else has changed", before.inserted + before.returning, before.of_runs)
     if hold_back:
         session.query(render("rollback/hold_back", **names))
-    session.query(render("rollback/delete_new_sales", **names))
     session.query(render("rollback/delete_sales", **names))
     session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)
-    _demand("SALES_FACT", before.untouched + before.returning, after.fact)
+    _demand("SALES_FACT", before.fact - before.of_runs + before.returning, after.fact)
     _demand_none(session, "rollback/count_left", LEFT, runs)
     session.query(render("rollback/delete_undo", **names))
 

@@ -1,5 +1,5 @@
 -- Answers how many versions that had to return do not stand in the fact table in every column, and how many rows the runs
--- still have there: twice 0.
+-- still have there: twice 0. A version that stands has its key and its date there.
 SELECT
     (
         SELECT COUNT(*)
@@ -10,6 +10,8 @@ SELECT
             EXCEPT
             SELECT ${fact_columns}
             FROM ANALYTICS.SALES_FACT
+            WHERE SALE_ID IN (SELECT SALE_ID FROM ANALYTICS.SALES_FACT_UNDO WHERE UNDO_RUN_NUMBER IN (${runs}))
+                AND SALE_DATE IN (SELECT SALE_DATE FROM ANALYTICS.SALES_FACT_UNDO WHERE UNDO_RUN_NUMBER IN (${runs}))
         ) AS LOST
     ),
     (
