@@ -168,6 +168,8 @@ def parse(command: str) -> Expr:
             text.replace(_strftime(text))
     for digest in list(statement.find_all(exp.MD5NumberLower64)):
         digest.replace(_lower_64_bits(digest))
+    for fingerprint in list(statement.find_all(exp.HashAgg)):
+        fingerprint.replace(_sum_of_hashes(fingerprint))
     for call in list(statement.find_all(exp.Anonymous)):
         if call.name.upper() == "OBJECT_DELETE":
             call.replace(_without_keys(call))
@@ -232,6 +234,12 @@ def _without_keys(call: exp.Anonymous) -> exp.Case:
     patch = exp.Literal.string(json.dumps({key.name: None for key in keys}))
     rest = exp.Anonymous(this="JSON_MERGE_PATCH", expressions=[stored.copy(), patch])
     return exp.Case().when(stored.copy().is_(exp.null()).not_(), rest)
+
+
+def _sum_of_hashes(fingerprint: exp.HashAgg) -> exp.Coalesce:
+    """HASH_AGG: 0 of no rows. The hashes are added up, so that their order is nothing, and two equal rows are something."""
+    row_hash = exp.Anonymous(this="HASH", expressions=[fingerprint.this, *fingerprint.expressions])
+    return exp.Coalesce(this=exp.Sum(this=row_hash), expressions=[exp.Literal.number(0)])
 
 
 def _strftime(text: exp.ToChar) -> exp.Anonymous:

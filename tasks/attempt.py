@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.batch import HEAL, REPLAY
-from tasks.statements import StagingTables
+from tasks.statements import StagingTables, render
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,8 @@ class Attempt:
     @property
     def staging_tables(self) -> StagingTables:
         return StagingTables.of_run(self.run_number)
+
+    @property
+    def standing_now(self) -> str:
+        """The subquery `publish/standing_now`: the sales of the attempt's keys as they stand after its MERGE."""
+        return render("publish/standing_now", **vars(self.staging_tables), run_number=f"{self.run_number:d}")

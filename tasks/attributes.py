@@ -16,6 +16,7 @@ def attribute_values(read: ReadColumns) -> dict[str, str]:
     return {
         "no_read_value_differs": "".join(f"\n            AND {condition}" for condition in compared),
         "read_values": "".join(f",\n        {value} AS ATTRIBUTE_{number}" for number, value in enumerate(in_any, 1)),
+        "read_names": "".join(f", ATTRIBUTE_{number}" for number, _ in enumerate(in_any, 1)),
         "written_attributes": _written(asked),
         "was_read": " OR ".join(
             f"UNDO.REGION = {text_literal(region)} AND STORED.KEY IN ({names})" for region, names in asked.items()

@@ -9,7 +9,7 @@ other's word. What is outside the batch stays, what gave way is kept, and the le
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
@@ -45,6 +45,8 @@ REPEATED = "repeated"
 
 Tallies = Mapping[tuple[str, ...], Tally]
 """By region and fate, or by region and broken rules."""
+Fingerprints = Mapping[tuple[str, str], int]
+"""Numbers made of every column of some rows, by region and currency."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ class Published:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it; `of_keys` are the rows
-    of SALES_FACT that have the batch's keys, `closings` those of other runs."""
+    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it, `closings` being those of
+    other runs; `of_keys` are the rows of SALES_FACT that are to be replaced, or later those that have the batch's keys.
+    """
 
     fact: int
     of_run: int
@@ -75,6 +78,7 @@ class Standing:
     rejections: int
     closings: int
     of_keys: Tallies
+    fingerprints: Fingerprints = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,29 +89,37 @@ class Found:
     published: tuple[Published, ...]
     after: Standing
     undo: Tallies
+    undo_fingerprints: Fingerprints
     rejected: Tallies
     rows: Mapping[tuple[str, str], int]
 
 
 def count_standing(session: Session, manifest: Manifest) -> Standing:
     """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
-    statement = render("publish/count_fact", **vars(manifest.attempt.staging_tables))
-    return _standing(session, manifest.attempt, _by_side(session.query(statement))["fact"])
+    statement = render("publish/count_replaced", **vars(manifest.attempt.staging_tables))
+    replaced = session.query(statement)
+    return _standing(session, manifest.attempt, _by_side(replaced)["fact"], _fingerprints("fact", replaced))
 
 
-def _standing(session: Session, attempt: Attempt, of_keys: Tallies) -> Standing:
+def _standing(
+    session: Session, attempt: Attempt, of_keys: Tallies, fingerprints: Fingerprints | None = None
+) -> Standing:
     run = attempt.run_number
     (counts,) = session.query(render("publish/count_rows"), [run, run, attempt.batch_id, run, run])
     fact, of_run, misnamed, inserted, rejections, closings = (int(count) for count in counts)
-    return Standing(fact, of_run, misnamed, inserted, rejections, closings, of_keys)
+    return Standing(fact, of_run, misnamed, inserted, rejections, closings, of_keys, fingerprints or {})
 
 
 def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
     """The tallies of each side, by region and fate, or by region and broken rules."""
     sides: dict[str, dict[tuple[str, ...], Tally]] = {side: {} for side in ("staged", "fact", "undo", "rejected")}
-    for (side, *key), tally in tallies_of_rows(rows, keys=3).items():
+    for (side, *key), tally in tallies_of_rows((row[:-1] for row in rows), keys=3).items():
         sides[side][tuple(key)] = tally
     return sides
+
+
+def _fingerprints(asked: str, rows: Iterable[Row]) -> Fingerprints:
+    return {(region, currency): int(row[-1]) for row in rows for side, region, _, currency in [row[:4]] if side == asked}
 
 
 def check_law(
@@ -131,7 +143,8 @@ def check_law(
 def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> Found:
     """What staged rows and tables hold after all was written."""
     run = manifest.attempt.run_number
-    sides = _by_side(session.query(tallies_query(manifest), [run, run]))
+    tallies = session.query(tallies_query(manifest), [run, run])
+    sides = _by_side(tallies)
     counted = session.query(rows_query(manifest), [run, run, run, run, run, manifest.attempt.batch_id])
     fates = (*TALLIED_FATES, CROSS_REGION)
     return Found(
@@ -141,6 +154,7 @@ def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> 
         ),
         after=_standing(session, manifest.attempt, sides["fact"]),
         undo=sides["undo"],
+        undo_fingerprints=_fingerprints("undo", tallies),
         rejected=sides["rejected"],
         rows={(region, what): int(rows) for region, what, rows in counted},
     )
@@ -155,7 +169,8 @@ def tallies_query(manifest: Manifest) -> str:
 
 def rows_query(manifest: Manifest) -> str:
     """The question for everything that is counted by rows alone, one round trip for four."""
-    names = vars(manifest.attempt.staging_tables)
+    attempt = manifest.attempt
+    names = vars(attempt.staging_tables) | {"standing_now": attempt.standing_now}
     attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
     return union_all(
         (
@@ -178,6 +193,14 @@ def _check_sales(published: Published, before: Standing, found: Found) -> None:
     _demand_rows(f"{region} inserted by another run than before", 0, found.rows.get((region, FIRST_RUN), 0))
     replaced = found.undo.get((region, "updated"), Tally())
     _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
+    if _of_region(region, before.fingerprints) != _of_region(region, found.undo_fingerprints):
+        raise PublishRefusedError(
+            f"the law does not hold for {region} undo of updated: cells that did not stand in SALES_FACT"
+        )
+
+
+def _of_region(region: str, fingerprints: Fingerprints) -> Fingerprints:
+    return {key: fingerprint for key, fingerprint in fingerprints.items() if key[0] == region}
 
 
 def _check_rejected(published: Published, of_region: Transformed, found: Found) -> None:

@@ -201,12 +201,15 @@ def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTabl
 def _names(manifest: Manifest) -> dict[str, str]:
     """What the statements that decide and write need to know of a batch."""
     snapshots = {"snapshots": snapshots_query(manifest.snapshots)}
-    return vars(manifest.attempt.staging_tables) | snapshots | attribute_values(manifest.extra_columns)
+    attempt = manifest.attempt
+    tables = vars(attempt.staging_tables) | {"standing_now": attempt.standing_now}
+    return tables | snapshots | attribute_values(manifest.extra_columns)
 
 
 def _decide_fates(session: Session, manifest: Manifest) -> Standing:
     """What the tables hold when the fates are known and nothing is written that readers will see."""
     names = _names(manifest)
+    session.query(render("publish/insert_standing", **names))
     session.query(render("publish/insert_fates", **names))
     session.query(render("publish/insert_cross_region", **names))
     return count_standing(session, manifest)
@@ -222,7 +225,7 @@ def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> N
     if attempt.is_replay:
         session.query(render("publish/release_rejected", **names), [attempt.run_number, attempt.run_number])
         _mark_gone(session, staged, regions, names["snapshots"])
-    session.query(render("publish/close_rejected"), [attempt.run_number, attempt.batch_id, attempt.run_number])
+    session.query(render("publish/close_rejected", **names), [attempt.run_number, attempt.batch_id, attempt.run_number])
 
 
 def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapshots: str) -> None:

@@ -32,6 +32,10 @@ LITERALS_BYTES_MAX = 2**19
 """Keys that one statement names, and their size: Snowflake takes a text of 1 MB
 (https://docs.snowflake.com/en/user-guide/query-size-limits)."""
 
+STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
+"""How the names of an attempt's tables begin: what it has staged, clean and rejected, the sales that stood before it, and
+what becomes of each staged row."""
+
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 
 
@@ -41,11 +45,12 @@ class StagingTables:
 
     clean_table: str
     rejected_table: str
+    standing_table: str
     fates_table: str
 
     @classmethod
     def of_run(cls, run_number: int) -> "StagingTables":
-        return cls(*(f"STAGING.{kind}_{run_number:06d}" for kind in ("CLEAN", "REJECTED", "FATES")))
+        return cls(*(f"STAGING.{kind}_{run_number:06d}" for kind in STAGING_KINDS))
 
 
 def text_literal(text: str) -> str:
@@ -214,6 +219,8 @@ _COLUMN_LISTS = {
     "undo_column_definitions": ",\n    ".join(
         _definition(column, required=column.role in (Role.KEY, Role.REGION)) for column in CLEAN_COLUMNS
     ),
+    "load_column_definitions": ",\n    ".join(f"{name} {kind}" for name, kind in LOAD_TYPES.items()),
+    "staging_kinds": text_literals(STAGING_KINDS),
     "rejected_tally_sums": _rejected_tally_sums(),
     "clean_columns": _names(_CLEAN_NAMES),
     "compared_columns": _names(_COMPARED_NAMES),

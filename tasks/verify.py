@@ -1,6 +1,6 @@
 """Verify: looks at the fact table after COMMIT with queries written otherwise than those of publish."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from tasks.stage import Manifest
 from tasks.statements import render, union_all
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, add_up, tallies_of_rows
-from tasks.warehouse import Session, open_session
+from tasks.warehouse import Row, Session, open_session
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,46 @@ def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str,
 
 
 def compare(session: Session, manifest: Manifest, publication: Publication) -> Verification:
-    """Asks the table for the batch's rows, column by column, and compares rows and exact money with the manifest.
+    """Compares what the manifest promises, the staged rows that should stand and those that the table shows: rows, exact
+    money, and a fingerprint of every column.
 
-    Rows that another run has changed since the COMMIT count as found.
+    Where they differ, the rows are looked for one by one: those that another run has changed since the COMMIT count as
+    found.
     """
-    watch, run = Stopwatch(), manifest.attempt.run_number
-    found = tallies_of_rows(session.query(shown_query(manifest)), keys=1)
-    repeated_keys = found.pop(("",)).rows
-    expected = expected_in_table(manifest, publication)
-    if any(tally != found.get((region,), Tally()) for region, tally in expected.items()):
-        changed = tallies_of_rows(session.query(render("verify/changed_since", **_names(manifest)), [run]), keys=1)
-        found = {key: add_up((found.get(key, Tally()), changed.get(key, Tally()))) for key in {*found, *changed}}
-    comparisons = tuple(Comparison(region, tally, found.get((region,), Tally())) for region, tally in expected.items())
-    return Verification(comparisons, repeated_keys, watch.seconds())
+    watch, expected = Stopwatch(), expected_in_table(manifest, publication)
+    shown = session.query(shown_query(manifest))
+    ((repeated_keys, *_),) = _of_side("repeated", shown).values()
+    staged, found = _of_side("staged", shown), _of_side("fact", shown)
+    tallies = _tallies(found)
+    if staged != found or any(tally != tallies.get((region,), Tally()) for region, tally in expected.items()):
+        tallies = _found_one_by_one(session, manifest)
+    comparisons = tuple(
+        Comparison(region, tally, tallies.get((region,), Tally())) for region, tally in expected.items()
+    )
+    return Verification(comparisons, int(repeated_keys), watch.seconds())
 
 
 def shown_query(manifest: Manifest) -> str:
-    """The question for rows that match and keys that repeat, one round trip for two."""
+    """The question for both sides' fingerprints and for keys that repeat, one round trip for two."""
     names = _names(manifest)
-    return union_all((render("verify/matching_rows", **names), render("verify/repeated_keys", **names)))
+    return union_all((render("verify/shown_sales", **names), render("verify/repeated_keys", **names)))
+
+
+def _of_side(asked: str, shown: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    """Rows, totals and fingerprint of one side, by region and currency."""
+    return {(region, currency): tuple(figures) for side, region, currency, *figures in shown if side == asked}
+
+
+def _tallies(side: Mapping[tuple[str, str], Row]) -> dict[tuple[str, ...], Tally]:
+    return tallies_of_rows(((*key, *figures[:-1]) for key, figures in side.items()), keys=1)
+
+
+def _found_one_by_one(session: Session, manifest: Manifest) -> dict[tuple[str, ...], Tally]:
+    names = _names(manifest)
+    matching = tallies_of_rows(session.query(render("verify/matching_rows", **names)), keys=1)
+    changed_since = render("verify/changed_since", **names)
+    changed = tallies_of_rows(session.query(changed_since, [manifest.attempt.run_number]), keys=1)
+    return {key: matching.get(key, Tally()) + changed.get(key, Tally()) for key in {*matching, *changed}}
 
 
 def _names(manifest: Manifest) -> dict[str, str]:

@@ -1,4 +1,4 @@
--- Guarantees: three empty tables of this attempt alone, of which nothing is kept when they are dropped. DDL, so it runs
+-- Guarantees: four empty tables of this attempt alone, of which nothing is kept when they are dropped. DDL, so it runs
 -- before the publish transaction.
 CREATE TRANSIENT TABLE ${clean_table} (
     ${clean_column_definitions},
@@ -8,6 +8,12 @@ DATA_RETENTION_TIME_IN_DAYS = 0;
 
 CREATE TRANSIENT TABLE ${rejected_table} (
     ${rejected_column_definitions}
+)
+DATA_RETENTION_TIME_IN_DAYS = 0;
+
+CREATE TRANSIENT TABLE ${standing_table} (
+    ${undo_column_definitions},
+    ${load_column_definitions}
 )
 DATA_RETENTION_TIME_IN_DAYS = 0;
 

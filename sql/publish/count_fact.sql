@@ -1,8 +1,9 @@
 -- Answers rows and exact money that the fact table now holds for the batch's keys, by region, fate and currency: the
--- other side of the law. Asked before the MERGE, too: what it replaces must stand in the undo log. Joins by key, never by
--- batch id, so that a row written elsewhere cannot hide.
-SELECT 'fact', FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), ${fact_tally_sums}
-FROM ${fates_table} AS FATES
-INNER JOIN ANALYTICS.SALES_FACT AS FACT ON FACT.SALE_ID = FATES.SALE_ID AND FACT.REGION = FATES.REGION
+-- other side of the law. Looks for keys on the dates of the batch's sales, never for batch or run, so that a row written
+-- elsewhere cannot hide; one with another date counts as lost.
+SELECT 'fact', FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), ${fact_tally_sums}, 0
+FROM ANALYTICS.SALES_FACT AS FACT
+INNER JOIN (SELECT DISTINCT SALE_DATE FROM ${clean_table}) AS DATES ON DATES.SALE_DATE = FACT.SALE_DATE
+INNER JOIN ${fates_table} AS FATES ON FATES.SALE_ID = FACT.SALE_ID
 WHERE FATES.FATE IN ('inserted', 'updated', 'unchanged')
 GROUP BY FACT.REGION, FATES.FATE, FACT.CURRENCY

@@ -1,5 +1,6 @@
--- Answers rows and exact money that the run says it can restore, by region, fate and currency.
-SELECT 'undo', REGION, 'updated', CURRENCY, COUNT(*), ${tally_sums}
+-- Answers rows, exact money and a fingerprint of all columns that the run says it can restore, by region, fate and
+-- currency.
+SELECT 'undo', REGION, 'updated', CURRENCY, COUNT(*), ${tally_sums}, HASH_AGG(${fact_columns})
 FROM ANALYTICS.SALES_FACT_UNDO
 WHERE UNDO_RUN_NUMBER = ?
 GROUP BY REGION, CURRENCY

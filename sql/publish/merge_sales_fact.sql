@@ -1,15 +1,17 @@
 -- Guarantees: writes the inserted and updated sales and no others; a key of another region is never touched,
--- nor is an attribute that was not read, nor the run that first inserted a sale.
+-- nor is an attribute that was not read, nor the run that first inserted a sale. A sale that stands is looked for on the
+-- date on which it stands; a new one has no such date, and nothing is looked for.
 MERGE INTO ANALYTICS.SALES_FACT AS FACT
 USING (
-    SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT
+    SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT, STANDING.SALE_DATE AS STOOD_ON
     FROM ${clean_table} AS STAGED
     INNER JOIN ${fates_table} AS FATES ON FATES.REGION = STAGED.REGION AND FATES.SALE_ID = STAGED.SALE_ID
     INNER JOIN (${snapshots}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION
+    LEFT JOIN ${standing_table} AS STANDING ON STANDING.SALE_ID = STAGED.SALE_ID AND STANDING.REGION = STAGED.REGION
     WHERE FATES.FATE IN ('inserted', 'updated')
 ) AS STAGED
-ON FACT.SALE_ID = STAGED.SALE_ID AND FACT.REGION = STAGED.REGION
-WHEN MATCHED THEN UPDATE SET
+ON FACT.SALE_DATE = STAGED.STOOD_ON AND FACT.SALE_ID = STAGED.SALE_ID
+WHEN MATCHED AND FACT.REGION = STAGED.REGION THEN UPDATE SET
     ${update_assignments},
     EXTRA_ATTRIBUTES = ${written_attributes},
     ETL_BATCH_ID = '${batch_id}',

@@ -1,6 +1,6 @@
 -- Answers rows and exact money that the fact table now holds for the batch's keys, by region, fate and currency: the
--- other side of the law. Asked before the MERGE, too: what it replaces must stand in the undo log. Joins by key, never by
--- batch id, so that a row written elsewhere cannot hide.
+-- other side of the law. Looks for keys on the dates of the batch's sales, never for batch or run, so that a row written
+-- elsewhere cannot hide; one with another date counts as lost.
 SELECT 'fact', FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), SUM(FACT.DISCOUNT_AMOUNT::NUMBER(38,2)), COUNT(FACT.DISCOUNT_AMOUNT),
     SUM(FACT.TAX_AMOUNT::NUMBER(38,2)), COUNT(FACT.TAX_AMOUNT),
     SUM(FACT.TOTAL_AMOUNT::NUMBER(38,2)), COUNT(FACT.TOTAL_AMOUNT),
@@ -12,8 +12,9 @@ SELECT 'fact', FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), SUM(FACT.DISCOU
     SUM(FACT.QUANTITY::NUMBER(38,0)), COUNT(FACT.QUANTITY),
     SUM(FACT.UNIT_PRICE::NUMBER(38,6)), COUNT(FACT.UNIT_PRICE),
     SUM(LENGTH(FACT.PAYMENT_METHOD)::NUMBER(38,0)), COUNT(FACT.PAYMENT_METHOD),
-    SUM(DATE_PART(EPOCH_MICROSECOND, FACT.UPDATED_AT)::NUMBER(38,0)), COUNT(FACT.UPDATED_AT)
-FROM STAGING.FATES_000042 AS FATES
-INNER JOIN ANALYTICS.SALES_FACT AS FACT ON FACT.SALE_ID = FATES.SALE_ID AND FACT.REGION = FATES.REGION
+    SUM(DATE_PART(EPOCH_MICROSECOND, FACT.UPDATED_AT)::NUMBER(38,0)), COUNT(FACT.UPDATED_AT), 0
+FROM ANALYTICS.SALES_FACT AS FACT
+INNER JOIN (SELECT DISTINCT SALE_DATE FROM STAGING.CLEAN_000042) AS DATES ON DATES.SALE_DATE = FACT.SALE_DATE
+INNER JOIN STAGING.FATES_000042 AS FATES ON FATES.SALE_ID = FACT.SALE_ID
 WHERE FATES.FATE IN ('inserted', 'updated', 'unchanged')
 GROUP BY FACT.REGION, FATES.FATE, FACT.CURRENCY

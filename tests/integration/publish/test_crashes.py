@@ -365,7 +365,7 @@ def test_an_outcome_that_nobody_can_tell_is_said_to_be_unknown_and_nothing_is_cl
         with pytest.raises(OutcomeUnknownError, match=message), through_proxy() as session:
             publish_manifest(session, staged, through_proxy, print)
     tables = "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME LIKE ?"
-    assert scene.world.sql(tables, (f"%_{run_number:06d}",)) == [(3,)]
+    assert scene.world.sql(tables, (f"%_{run_number:06d}",)) == [(4,)]
     load(scene.world, scene.day, tmp_path, *REGIONS)
     scene.assert_whole()
 

@@ -361,7 +361,7 @@ def test_staging_tables_of_dead_attempts_are_swept_and_those_of_living_ones_stay
     assert f"{dead.manifest.attempt.run_number:06d}" in numbers
     assert f"{living.manifest.attempt.run_number:06d}" not in numbers
     assert staging_tables(world, dead) == []
-    assert len(staging_tables(world, living)) == 3
+    assert len(staging_tables(world, living)) == 4
 
 
 def end_lease(session: Session, staged: Staged) -> None:

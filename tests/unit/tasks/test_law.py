@@ -31,6 +31,7 @@ BEFORE = Standing(
     rejections=10,
     closings=7,
     of_keys={("EUROPE", "updated"): Tally(2)},
+    fingerprints={("EUROPE", "EUR"): 2},
 )
 SOURCE = Tally(14)
 
@@ -58,7 +59,8 @@ HOLDS: Answers = {
 
 
 class AnsweringSession:
-    """Answers each statement, named by the files that are joined in it; tallies are headed by their side."""
+    """Answers each statement, named by the files that are joined in it; tallies are headed by their side, and have their
+    number of rows for a fingerprint."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
@@ -69,7 +71,7 @@ class AnsweringSession:
     def _rows(self, name: str) -> list[tuple[Any, ...]]:
         side = name.removeprefix("publish/count_")
         is_tally = side in ("staged", "fact", "undo", "rejected")
-        return [(side, *row) if is_tally else row for row in self.answers[name]]
+        return [(side, *row, row[3]) if is_tally else row for row in self.answers[name]]
 
 
 @pytest.fixture(autouse=True)
