@@ -2,8 +2,8 @@
 
 The same 4 x 50,000 rows are published and looked at again, compared with their sources, watched and rolled back over a
 fact table of 0, 10 and 40 million sales with random text keys, spread over two years. Of the day's sales 3 % stand
-there in an older version, nine of ten of these on one of the last days and one on any day. Medians of warm repeats, in
-one run.
+there in an older version, all of one of the last days, and then once more with a tenth of them of any day. A key join
+is one question for the day's keys in the whole table. Medians of warm repeats, in one run.
 """
 
 import argparse
@@ -47,7 +47,9 @@ COPIES_AT_ONCE = 50
 """Days of history that one statement writes."""
 OLD_SHARE, OLD_OF_ANY_DATE = 0.03, 0.1
 KEY = b"a key of benchmarks, long enough for all"
-STEPS = ("publish and verify", "reconcile", "watchdog", "rollback")
+STEPS = ("publish and verify", "key join", "reconcile", "watchdog", "rollback")
+OLD_TOO = "with old corrections"
+"""A publish and verify over corrections of sales of any date."""
 _COLUMNS = [column.stored_name.upper() for column in CLEAN_COLUMNS]
 
 
@@ -69,7 +71,7 @@ def print_table(seconds: Mapping[int, Mapping[str, float]]) -> None:
     """A line for each step: seconds over each size, and the last one's ratio to the first one's."""
     print(f"{'seconds over':24s}" + "".join(f"{size:>8d} M" for size in seconds) + "    ratio")
     first, last = min(seconds), max(seconds)
-    for step in STEPS:
+    for step in (OLD_TOO, *STEPS):
         cells = "".join(f"{of[step]:10.1f}" for of in seconds.values())
         print(f"{step:24s}{cells}{seconds[last][step] / seconds[first][step]:9.1f}")
 
@@ -105,6 +107,9 @@ class History:
         self.grow(millions)
         rounds = [self.one_round() for _ in range(repeats + 1)][1:]
         found = {step: median(of[step] for of in rounds) for step in STEPS}
+        if millions:
+            self.write_corrections(of_any_date=True)
+        found[OLD_TOO] = median([self.one_round()["publish and verify"] for _ in range(repeats + 1)][1:])
         print(f"{millions} M: " + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in found.items()), flush=True)
         return found
 
@@ -112,6 +117,7 @@ class History:
         staged = self.stage()
         return {
             "publish and verify": timed(lambda: self.publish(staged)),
+            "key join": timed(lambda: self.join_keys(staged.attempt.run_number)),
             "reconcile": timed(self.reconcile),
             "watchdog": timed(self.watch),
             "rollback": timed(self.roll_back),
@@ -133,6 +139,12 @@ class History:
             publication = publish_manifest(session, staged, self.session, say_nothing)
             verification = compare(session, staged.manifest, publication)
         refuse_differences(verification.comparisons, verification.repeated_keys)
+
+    def join_keys(self, run_number: int) -> None:
+        """How many of the keys that the run has written stand in the whole table."""
+        keys = f"SELECT SALE_ID FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER = {run_number:d}"
+        with self.session() as session:
+            session.query(f"SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE SALE_ID IN ({keys})")
 
     def reconcile(self) -> None:
         """The day, whose sales all stand as they should."""
@@ -165,12 +177,14 @@ class History:
             copies = range(self.size * 1_000_000 // per_day, millions * 1_000_000 // per_day)
             for start in range(copies.start, copies.stop, COPIES_AT_ONCE):
                 self.write_copies(session, range(start, min(start + COPIES_AT_ONCE, copies.stop)), copies.stop)
+        self.write_corrections(of_any_date=False)
+        with self.session() as session:
             ((rows,),) = session.query("SELECT COUNT(*) FROM ANALYTICS.SALES_FACT")
         self.size = millions
         print(f"the table holds {rows:,} sales", flush=True)
 
     def write_first_history(self, session: Session) -> None:
-        """What every copy is made of, the ledger of two years, and the older versions of some of the day's sales."""
+        """What every copy is made of, and the ledger of two years."""
         staged = self.stage()
         self.publish(staged)
         session.query("CREATE TABLE STAGING.HISTORY AS SELECT * FROM ANALYTICS.SALES_FACT")
@@ -184,12 +198,16 @@ class History:
             f"CROSS JOIN ({' UNION ALL '.join(f'''SELECT '{code}' AS REGION''' for code in REGIONS)}) AS REGIONS "
             "CROSS JOIN (SELECT 'STARTED' AS STATUS UNION ALL SELECT 'PUBLISHED') AS STATES"
         )
-        # Of every hundred keys three, of every thousand three of any date: MD5 deals them out.
-        dealt = "MD5_NUMBER_LOWER64(SALE_ID)"
+
+    def write_corrections(self, of_any_date: bool) -> None:
+        """Older versions of some of the day's sales, in the place of those that stand: MD5 deals them out."""
+        dealt, recent = "MD5_NUMBER_LOWER64(SALE_ID)", "MOD(MD5_NUMBER_LOWER64(SALE_ID), 3)"
         any_date = f"MOD({dealt}, 1000) < {1000 * OLD_SHARE * OLD_OF_ANY_DATE:.0f}"
-        back = f"CASE WHEN {any_date} THEN MOD({dealt}, {DAYS_OF_HISTORY}) ELSE MOD({dealt}, 3) END + 1"
-        chosen = f"MOD({dealt}, 1000) < {1000 * OLD_SHARE:.0f}"
-        self.insert(session, "SALE_ID", back, "TOTAL_AMOUNT - 0.01", f"STAGING.HISTORY WHERE {chosen}")
+        back = f"CASE WHEN {any_date} THEN MOD({dealt}, {DAYS_OF_HISTORY}) ELSE {recent} END" if of_any_date else recent
+        chosen = f"STAGING.HISTORY WHERE MOD({dealt}, 1000) < {1000 * OLD_SHARE:.0f}"
+        with self.session() as session:
+            session.query(f"DELETE FROM ANALYTICS.SALES_FACT WHERE SALE_ID IN (SELECT SALE_ID FROM {chosen})")
+            self.insert(session, "SALE_ID", f"{back} + 1", "TOTAL_AMOUNT - 0.01", chosen)
 
     def write_copies(self, session: Session, copies: Sequence[int], of: int) -> None:
         back = f"{DAYS_OF_HISTORY} - FLOOR(COPIES.N * {DAYS_OF_HISTORY} / {of})"

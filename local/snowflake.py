@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from local.environment import HOST, state_dir
 from local.snowflake_dialect import LOCK_TIMEOUT_S, as_snowflake, mend_fakesnow
+from local.snowflake_profiles import profiled
 from local.snowflake_sessions import IDLE_SESSION_S, Session, session_is_gone
 
 server: Any = importlib.import_module("fakesnow.server")  # `from fakesnow import server` gives a function
@@ -73,7 +74,7 @@ class StandIn(instance.FakeSnow):
         **kwargs: Any,
     ) -> Session:
         return Session(
-            self.duck_conn.cursor(),
+            profiled(self.duck_conn.cursor()),
             self.results_cache,
             database,
             schema,

@@ -237,7 +237,7 @@ def _without_keys(call: exp.Anonymous) -> exp.Case:
 
 
 def _sum_of_hashes(fingerprint: exp.HashAgg) -> exp.Coalesce:
-    """HASH_AGG: 0 of no rows. The hashes are added up, so that their order is nothing, and two equal rows are something."""
+    """HASH_AGG: 0 of no rows. The rows' hashes are added up: their order changes nothing, a second equal row does."""
     row_hash = exp.Anonymous(this="HASH", expressions=[fingerprint.this, *fingerprint.expressions])
     return exp.Coalesce(this=exp.Sum(this=row_hash), expressions=[exp.Literal.number(0)])
 

@@ -67,9 +67,9 @@ class Published:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it, `closings` being those of
-    other runs; `of_keys` are the rows of SALES_FACT that are to be replaced, or later those that have the batch's keys.
-    """
+    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it, `closings` being those
+    of other runs. `of_keys` are the rows of SALES_FACT that are to be replaced, with their `fingerprints`, and after
+    the MERGE those that have the batch's keys."""
 
     fact: int
     of_run: int
@@ -119,7 +119,8 @@ def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
 
 
 def _fingerprints(asked: str, rows: Iterable[Row]) -> Fingerprints:
-    return {(region, currency): int(row[-1]) for row in rows for side, region, _, currency in [row[:4]] if side == asked}
+    of_side = (row for row in rows if row[0] == asked)
+    return {(region, currency): int(fingerprint) for _, region, _, currency, *_, fingerprint in of_side}
 
 
 def check_law(

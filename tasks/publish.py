@@ -220,8 +220,9 @@ def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> N
     names = _names(manifest)
     session.query(render("publish/insert_rejected", **names), [attempt.batch_id, attempt.run_number])
     session.query(render("publish/insert_undo", **names), [attempt.run_number, attempt.batch_id])
-    merge = render("publish/merge_sales_fact", **names, batch_id=attempt.batch_id, run_number=str(attempt.run_number))
-    session.query(merge)
+    names |= {"batch_id": attempt.batch_id, "run_number": f"{attempt.run_number:d}"}
+    session.query(render("publish/merge_sales_fact", **names))
+    session.query(render("publish/insert_new_sales", **names))
     if attempt.is_replay:
         session.query(render("publish/release_rejected", **names), [attempt.run_number, attempt.run_number])
         _mark_gone(session, staged, regions, names["snapshots"])

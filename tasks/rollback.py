@@ -24,9 +24,6 @@ SAMPLE_ROWS_MAX = 100
 MARGIN_HOURS = 2
 """Longer than any publish takes."""
 
-_ANY_SALE = "SELECT * FROM ANALYTICS.SALES_FACT"
-"""What may stand for a rejected row that is open again."""
-
 LEFT = ("versions that return", "SALES_FACT of the batch")
 """What sql/rollback/count_left.sql counts."""
 LEFT_REJECTED = ("SALES_REJECTED of the batch", "rejected rows that the batch closed")
@@ -209,7 +206,8 @@ def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
 
     Raises PublishRefusedError when something is left of the runs.
     """
-    session.query(render("publish/close_rejected", standing_now=_ANY_SALE), [None, "", 0])
+    standing_now = render("rollback/standing_now")
+    session.query(render("publish/close_rejected", standing_now=standing_now), [None, "", 0])
     _demand_none(session, "rollback/count_left_rejected", LEFT_REJECTED, runs)
 
 

@@ -33,8 +33,8 @@ LITERALS_BYTES_MAX = 2**19
 (https://docs.snowflake.com/en/user-guide/query-size-limits)."""
 
 STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
-"""How the names of an attempt's tables begin: what it has staged, clean and rejected, the sales that stood before it, and
-what becomes of each staged row."""
+"""How the names of an attempt's tables begin: its clean and its rejected rows, the sales that stood before it, and what
+becomes of each clean row."""
 
 SQL_DIRECTORY = Path(__file__).parent.parent / "sql"
 

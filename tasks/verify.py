@@ -54,8 +54,8 @@ def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str,
 
 
 def compare(session: Session, manifest: Manifest, publication: Publication) -> Verification:
-    """Compares what the manifest promises, the staged rows that should stand and those that the table shows: rows, exact
-    money, and a fingerprint of every column.
+    """Compares what the manifest promises, the staged rows that should stand, and those that the table shows: rows,
+    exact money, and a fingerprint of every column.
 
     Where they differ, the rows are looked for one by one: those that another run has changed since the COMMIT count as
     found.

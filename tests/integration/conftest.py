@@ -277,6 +277,7 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory / "stack"))
         patch.setenv("RETAIL_SALES_SAMPLE_DATA", "none")
         patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "8")
+        patch.setenv("SNOWFLAKE_PROFILES", str(directory / "profiles"))
         for name in [name for name in os.environ if name.endswith("_PORT")]:
             # From a shell that has read another stack's environment.
             patch.delenv(name)

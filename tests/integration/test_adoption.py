@@ -28,7 +28,9 @@ def theirs(world: World, day: date) -> Iterator[Session]:
     for key in KEYS:
         world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": f"adopt-{key}-{day}"})
     assert world.run(day, ["EUROPE"]).state.is_completed()
-    definitions = render("load/create_staging_tables", clean_table="W", rejected_table="X", standing_table="Y", fates_table="Z")
+    definitions = render(
+        "load/create_staging_tables", clean_table="W", rejected_table="X", standing_table="Y", fates_table="Z"
+    )
     columns = definitions.partition("(\n")[2].partition("    SOURCE_REGION")[0]
     names = ", ".join(row[0] for row in world.sql("DESCRIBE TABLE ANALYTICS.SALES_FACT") if row[0] not in LOAD_TYPES)
     with world.session() as session:

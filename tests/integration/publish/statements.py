@@ -41,6 +41,7 @@ TRANSACTION = (
     "publish/insert_rejected",
     "publish/insert_undo",
     "publish/merge_sales_fact",
+    "publish/insert_new_sales",
     "publish/close_rejected",
     "publish/count_staged",
     "publish/count_versions",

@@ -59,8 +59,8 @@ HOLDS: Answers = {
 
 
 class AnsweringSession:
-    """Answers each statement, named by the files that are joined in it; tallies are headed by their side, and have their
-    number of rows for a fingerprint."""
+    """Answers each statement, named by the files that are joined in it; tallies are headed by their side, and end in
+    their number of rows for a fingerprint."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers

@@ -93,6 +93,7 @@ SHOWN = [
     "publish/count_replaced",
     "publish/insert_rejected",
     "publish/merge_sales_fact",
+    "publish/insert_new_sales",
     "publish/insert_undo",
     "publish/count_lost_rejected",
     "publish/count_rejected",
@@ -207,7 +208,10 @@ def test_attributes_that_nothing_was_read_of_are_kept_and_not_compared() -> None
 def test_the_name_of_an_attribute_is_quoted_wherever_it_stands() -> None:
     values = attribute_values({"EUROPE": ("it's \\",)})
     assert {name: text.count("'it''s \\\\'") for name, text in values.items() if name != "read_names"} == {
-        "no_read_value_differs": 2, "read_values": 1, "written_attributes": 1, "was_read": 1
+        "no_read_value_differs": 2,
+        "read_values": 1,
+        "written_attributes": 1,
+        "was_read": 1,
     }
 
 

@@ -1,0 +1,13 @@
+-- Guarantees: the new sales stand in the fact table, each of which says that this run has first inserted it. Reads nothing of
+-- the table: that their keys stand there once is asked afterwards.
+INSERT INTO ANALYTICS.SALES_FACT (
+    ${clean_columns}, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_FIRST_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT,
+    ETL_UPDATED_AT, IS_DELETED
+)
+SELECT
+    ${staged_clean_columns}, '${batch_id}', ${run_number}, ${run_number}, SNAPSHOTS.SNAPSHOT_AT, CURRENT_TIMESTAMP(),
+    CURRENT_TIMESTAMP(), FALSE
+FROM ${clean_table} AS STAGED
+INNER JOIN ${fates_table} AS FATES ON FATES.REGION = STAGED.REGION AND FATES.SALE_ID = STAGED.SALE_ID
+INNER JOIN (${snapshots}) AS SNAPSHOTS ON SNAPSHOTS.REGION = STAGED.REGION
+WHERE FATES.FATE = 'inserted'
