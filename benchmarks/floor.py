@@ -10,13 +10,8 @@ from benchmarks.work import Work
 from local.postgres import program
 
 
-def floor_seconds(work: Work) -> float:
-    """Four `psql COPY` to nowhere, side by side, then COPY and MERGE of the files that the newest run staged."""
-    return read_to_nowhere(work) + load_finished_files(work)
-
-
 def read_to_nowhere(work: Work) -> float:
-    """Seconds to read the day's rows of all regions."""
+    """Seconds to read the day's rows of all regions: four `psql COPY` to nowhere, side by side."""
     query = "COPY (SELECT * FROM sales_transactions) TO STDOUT (FORMAT csv)"
     start = time.perf_counter()
     readers = [
@@ -28,7 +23,7 @@ def read_to_nowhere(work: Work) -> float:
 
 
 def load_finished_files(work: Work) -> float:
-    """Seconds of COPY and MERGE."""
+    """Seconds of COPY and MERGE of the files that the newest run staged."""
     s3 = boto3.client(
         "s3",
         endpoint_url=work.environment["S3_ENDPOINT_URL"],

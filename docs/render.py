@@ -100,7 +100,11 @@ def law_page() -> str:
             "the run's closings against the version that stands for each, and the other way",
             "law",
         ),
-        ("undo log", "the fact table before the MERGE against `SALES_FACT_UNDO`, totals included", "law"),
+        (
+            "undo log",
+            "the fact table before the MERGE against `SALES_FACT_UNDO`: totals, and a fingerprint of all columns",
+            "law",
+        ),
         (
             "everything else",
             "both whole tables after the lock and before COMMIT: only what the batch brings may differ",
@@ -110,7 +114,8 @@ def law_page() -> str:
         ("ledger", "the run's entries, read back, against all the above", "law"),
         (
             "every column that was read",
-            "staged rows against the fact table as sets, which knows no fates",
+            "staged rows that should stand, changed by this run or not, against the fact table: rows, totals and a "
+            "fingerprint by region and currency; where these differ, row by row",
             "second look",
         ),
     ]

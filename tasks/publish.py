@@ -35,7 +35,7 @@ from tasks.load import drop_staging_tables, load_files
 from tasks.lock import lock_held
 from tasks.quality import Check
 from tasks.stage import Manifest
-from tasks.statements import StagingTables, in_parts, render, snapshots_query, text_literals
+from tasks.statements import StagingTables, key_lists, render, snapshots_query
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
 from tasks.warehouse import OpenSession, Say, Session, open_session
@@ -232,9 +232,8 @@ def _publish_rows(session: Session, staged: Staged, regions: Sequence[str]) -> N
 def _mark_gone(session: Session, staged: Staged, regions: Sequence[str], snapshots: str) -> None:
     run_number = staged.attempt.run_number
     for region in regions:
-        for sale_ids in in_parts(staged.gone.get(region, ())):
-            statement = render("publish/mark_gone", sale_ids=text_literals(sale_ids), snapshots=snapshots)
-            session.query(statement, [run_number, region])
+        for listed in key_lists(staged.gone.get(region, ())):
+            session.query(render("publish/mark_gone", snapshots=snapshots), [run_number, region, listed])
 
 
 def _entries(

@@ -3,7 +3,8 @@
 Values are bound by the driver where it can bind; what stands in text goes through `text_literal`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,10 +28,9 @@ _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
 
-LITERALS_MAX = 1000
-LITERALS_BYTES_MAX = 2**19
-"""Keys that one statement names, and their size: Snowflake takes a text of 1 MB
-(https://docs.snowflake.com/en/user-guide/query-size-limits)."""
+KEY_LIST_BYTES_MAX = 4 * 2**20
+"""A list of keys is bound as one JSON text; Snowflake takes one of 16 MB
+(https://docs.snowflake.com/en/sql-reference/data-types-text)."""
 
 STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
 """How the names of an attempt's tables begin: its clean and its rejected rows, the sales that stood before it, and what
@@ -63,18 +63,18 @@ def text_literals(texts: Iterable[str]) -> str:
     return ", ".join(text_literal(text) for text in texts)
 
 
-def in_parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The keys in parts that one statement can name."""
+def key_lists(keys: Iterable[str]) -> Iterator[str]:
+    """The keys as JSON texts that a statement can bind: what `${listed_keys}` in it answers."""
     part, used = list[str](), 0
     for key in keys:
-        size = len(text_literal(key).encode()) + 2
-        if part and (len(part) == LITERALS_MAX or used + size > LITERALS_BYTES_MAX):
-            yield part
+        text = json.dumps(key)
+        if part and used + len(text) > KEY_LIST_BYTES_MAX:
+            yield f"[{', '.join(part)}]"
             part, used = [], 0
-        part.append(key)
-        used += size
+        part.append(text)
+        used += len(text) + 2
     if part:
-        yield part
+        yield f"[{', '.join(part)}]"
 
 
 def render(name: str, **values: str) -> str:
@@ -212,6 +212,7 @@ def _required_columns() -> str:
 _COLUMN_LISTS = {
     "tables_version": f"{TABLES_VERSION:d}",
     "open_statuses": OPEN_STATUSES,
+    "listed_keys": "SELECT LISTED.VALUE::VARCHAR FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS LISTED",
     "heal": HEAL,
     "replay": REPLAY,
     "clean_column_definitions": ",\n    ".join(_definition(column) for column in CLEAN_COLUMNS),

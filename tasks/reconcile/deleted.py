@@ -12,8 +12,9 @@ from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.lock import lock_held
 from tasks.reconcile.compare import RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
+from tasks.reconcile.table_side import days_as_literals
 from tasks.retries import RETRIES
-from tasks.statements import in_parts, render, text_literal, text_literals
+from tasks.statements import key_lists, render, text_literal
 from tasks.warehouse import Session, open_session
 
 
@@ -26,10 +27,10 @@ def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[R
         # Only now, like a rollback: no run with a higher number may have changed these sales before.
         run_number = next_run_number(writing)
         ((rows_before, _),) = writing.query(render("reconcile/count_fact"), [run_number])
-        for snapshot_at, is_gone in _conditions(compared):
-            writing.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id])
+        for snapshot_at, is_gone, listed in _conditions(compared):
+            writing.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id, listed])
             names = {"batch_id": batch_id, "run_number": f"{run_number:d}", "snapshot_at": snapshot_at}
-            writing.query(render("reconcile/mark_deleted", is_gone=is_gone, **names))
+            writing.query(render("reconcile/mark_deleted", is_gone=is_gone, **names), [listed])
         counted = writing.query(render("reconcile/count_marked"), [run_number])
         ((rows_after, written),) = writing.query(render("reconcile/count_fact"), [run_number])
         marked = {region: int(rows) for region, rows, *_ in counted}
@@ -47,19 +48,17 @@ def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[R
         record(writing, attempt, entries)
 
 
-def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str]]:
-    """When a region was read, as a literal, and which of its sales are gone, in parts that one statement can name."""
+def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, str]]:
+    """When a region was read, as a literal, which of its sales are gone, and the list of keys that this binds."""
     for region in compared:
         snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
         gone = region.of(Discrepancy.GONE)
         # A standby that is behind may not show yet what an earlier load has read elsewhere.
-        over = [finding.key for finding in gone if Window.of_day(finding.day).end <= region.snapshot_at]
-        for keys in in_parts(over):
-            yield (
-                snapshot_at,
-                f"REGION = {text_literal(region.region)} AND DELETED_AT IS NULL AND ETL_SNAPSHOT_AT <= {snapshot_at}\n"
-                f"    AND SALE_ID IN ({text_literals(keys)})",
-            )
+        over = [finding for finding in gone if Window.of_day(finding.day).end <= region.snapshot_at]
+        for listed in key_lists(finding.key for finding in over):
+            days = days_as_literals([finding.day for finding in over])
+            is_gone = render("reconcile/is_gone", region=text_literal(region.region), snapshot_at=snapshot_at, **days)
+            yield snapshot_at, is_gone, listed
 
 
 def of_whole_sources(compared: Sequence[RegionCompared]) -> list[RegionCompared]:

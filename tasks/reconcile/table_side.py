@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.reconcile.sides import Cell, OpenRejected, Sums, TableRow
-from tasks.statements import in_parts, render, text_literal, text_literals
+from tasks.statements import key_lists, render, text_literal, text_literals
 from tasks.tally import MONEY_COLUMNS
 from tasks.warehouse import Row, Session
 
@@ -35,25 +35,28 @@ class TableSide:
         if not days:
             return {}
         money = ", ".join(f"SUM({name.upper()})" for name in MONEY_COLUMNS)
-        statement = render("reconcile/table_sums", money_sums=money, **_FINGERPRINT, **_days(days))
+        statement = render("reconcile/table_sums", money_sums=money, **_FINGERPRINT, **days_as_literals(days))
         rows = self._session.query(statement, [self._region])
         return {Cell(day, bucket, currency): Sums.of_row(*sums) for day, bucket, currency, *sums in rows}
 
     def rows(self, days: Sequence[date], buckets: Iterable[str]) -> list[TableRow]:
         """The sales of some days and buckets, without those that are marked as deleted."""
-        statement = render("reconcile/table_rows", buckets=text_literals(buckets), **_FINGERPRINT, **_days(days))
+        statement = render(
+            "reconcile/table_rows", buckets=text_literals(buckets), **_FINGERPRINT, **days_as_literals(days)
+        )
         return _to_rows(self._session.query(statement, [self._region]))
 
     def rows_of_keys(self, keys: Sequence[str]) -> list[TableRow]:
         """The sales with some keys, those that are marked as deleted included."""
         found = []
-        for part in in_parts(keys):
-            statement = render("reconcile/table_rows_of_keys", sale_ids=text_literals(part), **_FINGERPRINT)
-            found += _to_rows(self._session.query(statement, [self._region]))
+        for listed in key_lists(keys):
+            statement = render("reconcile/table_rows_of_keys", **_FINGERPRINT)
+            found += _to_rows(self._session.query(statement, [listed, self._region]))
         return found
 
 
-def _days(days: Sequence[date]) -> dict[str, str]:
+def days_as_literals(days: Sequence[date]) -> dict[str, str]:
+    """The days, and the span from the first to the end of the last, as statements name them."""
     since, until = (text_literal(day.isoformat()) for day in (min(days), max(days) + timedelta(days=1)))
     return {
         "dates": text_literals(day.isoformat() for day in days),

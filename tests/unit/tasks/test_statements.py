@@ -1,5 +1,6 @@
 """The SQL of the warehouse: shown as it is run, quoted, and nothing in `sql/` is without a use and a headline."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,13 +16,12 @@ from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.statements import (
     SQL_DIRECTORY,
     StagingTables,
-    in_parts,
+    key_lists,
     render,
     snapshots_query,
     source_key,
     tally_sums,
     text_literal,
-    text_literals,
 )
 from tasks.tally import TALLIED_COLUMNS
 from tests.unit.golden import assert_golden
@@ -53,7 +53,6 @@ VALUES = {
     "verb": "DELETE",
     "days": "14",
     "places": "?, ?",
-    "sale_ids": "'1', '2'",
     "regions": "'EUROPE', 'US_EAST'",
     "keys_max": "1000",
     "runs": "42, 43",
@@ -68,6 +67,7 @@ VALUES = {
     "dates": "'2024-01-10', '2024-01-11'",
     "buckets": "'00', 'ff'",
     "is_gone": "REGION = 'EUROPE' AND SALE_ID IN ('1', '2')",
+    "region": "'EUROPE'",
     "snapshot_at": "'2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ",
     "attributes_are_no_object": "EXTRA_ATTRIBUTES IS NOT NULL AND TRY_PARSE_JSON(EXTRA_ATTRIBUTES) IS NULL",
     "broken_rules": render("checks/broken_rules"),
@@ -153,16 +153,16 @@ def test_a_text_literal_cannot_be_left_early(text: str, literal: str) -> None:
     assert text_literal(text) == literal
 
 
-def test_keys_are_named_in_parts_of_bounded_number_and_size() -> None:
+def test_keys_are_listed_in_parts_of_bounded_size() -> None:
     numbers = [str(number) for number in range(2500)]
-    assert [len(part) for part in in_parts(numbers)] == [1000, 1000, 500]
-    assert [key for part in in_parts(numbers) for key in part] == numbers
-    long = [f"{'ü' * 5000}{number}" for number in range(100)]
-    parts = list(in_parts(long))
-    assert [key for part in parts for key in part] == long
-    assert [len(text_literals(part).encode()) < 2**20 for part in parts] == [True] * len(parts)
-    assert len(parts) == 2
-    assert list(in_parts([])) == []
+    assert [json.loads(part) for part in key_lists(numbers)] == [numbers]
+    odd = ["it's", 'a "b"', "back\\slash", "two\nlines", "Käse 🧀", "", " "]
+    assert [json.loads(part) for part in key_lists(odd)] == [odd]
+    long = [f"{'x' * 50_000}{number}" for number in range(100)]
+    parts = list(key_lists(long))
+    assert [key for part in parts for key in json.loads(part)] == long
+    assert [len(part) < 16 * 2**20 for part in parts] == [True, True]
+    assert list(key_lists([])) == []
 
 
 def test_a_missing_value_is_an_error_and_a_value_is_never_a_placeholder() -> None:
