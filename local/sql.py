@@ -1,6 +1,7 @@
-"""`python -m local.sql "select ..."`: ask the Snowflake stand-in, print a table.
+"""`python -m local.sql "select ..." [as of]`: ask the Snowflake stand-in, print a table.
 
 A query may also read `staged_clean` and `staged_rejected`: the Parquet files of the last attempt, as they lie on S3.
+With a batch or the number of a publish behind it, it may read `sales_as_of`: the fact table as it was right after that.
 """
 
 import re
@@ -18,11 +19,20 @@ from rich.text import Text
 from snowflake.connector.cursor import SnowflakeCursor
 
 from local.environment import StackError, read_stack_env
+from tasks.errors import SalesEtlError
 from tasks.lines import in_one_line
+from tasks.past import publish_number, sales_as_of
+from tasks.warehouse import Session
 
 STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|rejected)/[^/]+\.parquet$")
 STAGED_TABLE = re.compile(r"\bstaged_(clean|rejected)\b", re.IGNORECASE)
 CONNECT_S_MAX = 10
+AS_OF_TABLE = re.compile(r"\bsales_as_of\b", re.IGNORECASE)
+TOTALS = (
+    "SELECT REGION, CURRENCY, COUNT(*) AS SALES, SUM(TOTAL_AMOUNT) AS TOTAL "
+    "FROM sales_as_of GROUP BY REGION, CURRENCY ORDER BY REGION, CURRENCY"
+)
+"""What is asked of the past where no query is given."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +47,27 @@ class StagedFile:
 
 def main() -> int:
     """Run the query given as the argument; a failure is one line on stderr and exit code 1."""
-    query = " ".join(sys.argv[1:]).strip().rstrip(";")
+    query, as_of, *_ = (argument.strip().rstrip(";") for argument in [*sys.argv[1:], "", ""])
     try:
-        if not query:
-            raise StackError('usage: make sql Q="select ..."')
-        answer(query, read_stack_env())
-    except (StackError, snowflake.connector.errors.Error) as error:
+        if not query and not as_of:
+            raise StackError('usage: make sql Q="select ..." [AS_OF=20240115]')
+        answer(query or TOTALS, as_of, read_stack_env())
+    except (StackError, SalesEtlError, snowflake.connector.errors.Error) as error:
         message = error.msg if isinstance(error, snowflake.connector.errors.Error) else str(error)
         print(" ".join(str(message).split()), file=sys.stderr)
         return 1
     return 0
 
 
-def answer(query: str, env: dict[str, str]) -> None:
-    """Print the rows of the query."""
+def answer(query: str, as_of: str, env: dict[str, str]) -> None:
+    """Print the rows of the query. Raises StackError when it asks for a past without saying which."""
+    if AS_OF_TABLE.search(query) and not as_of:
+        raise StackError(f'which past? make sql Q="{query}" AS_OF=20240115, or the number of a publish')
     with connect(env) as connection, connection.cursor() as cursor:
+        if as_of:
+            number = publish_number(Session(connection, env["SNOWFLAKE_HOST"]), as_of)
+            print(f"sales_as_of: the fact table right after publish {number}")
+            query = AS_OF_TABLE.sub(f"({sales_as_of(number)})".replace("\\", r"\\"), query)
         for sort in sorted({name.lower() for name in STAGED_TABLE.findall(query)}):
             load_staged(cursor, sort, staging(env), env["S3_STAGING_BUCKET"])
         cursor.execute(query)
@@ -75,6 +91,7 @@ def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
         database=env["SNOWFLAKE_DATABASE"],
         schema=env["SNOWFLAKE_SCHEMA"],
         login_timeout=CONNECT_S_MAX,
+        paramstyle="qmark",
     )
 
 

@@ -80,6 +80,8 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
     """
     verb = "SELECT COUNT(*)" if dry_run else "DELETE"
     with lock_held(session, 0) as writing:
+        if not dry_run:
+            writing.query(render("retention/past_since", days=f"{days:d}"))
         ((undo,),) = writing.query(render("retention/old_undo_rows", verb=verb, days=f"{days:d}"))
         ((rejected,),) = writing.query(render("retention/old_rejected_rows", verb=verb, days=f"{days:d}"))
         if not dry_run:

@@ -117,7 +117,7 @@ def roll_back(
         if done := _done_before(writing, batch_id):
             return Rollback(batch_id, None, None, done)
         difference = find_difference(writing, batch_id, cascade, undo_days)
-        put_back(writing, difference.runs, hold_back=True)
+        put_back(writing, difference.runs, run_number, hold_back=True)
         for batch in difference.batches:
             attempt = Attempt(run_number, flow_run_id, batch, _regions_of(writing, batch))
             record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
@@ -143,7 +143,7 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
         if not runs:
             raise NeedsPersonError(f"batch {attempt.batch_id} was put back already")
         _refuse_later(attempt.batch_id, _later_batches(writing, runs))
-        put_back(writing, runs, hold_back=False)
+        put_back(writing, runs, attempt.run_number, hold_back=False)
         record(writing, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
         settle_rejected(writing, runs)
 
@@ -179,9 +179,10 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     )
 
 
-def put_back(session: Session, runs: Sequence[PublishedRun], hold_back: bool) -> None:
-    """Every sale is what it was before these runs; inside the caller's transaction, under the lock. With `hold_back` no
-    heal may bring back what heals among them had changed or rejected.
+def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
+    """Every sale is what it was before these runs; inside the caller's transaction, under the lock. The undo log names
+    `run_number` for the versions that leave. With `hold_back` no heal may bring back what heals among the runs had
+    changed or rejected.
 
     Raises PublishRefusedError when sales are lost, or were changed besides.
     """
@@ -192,12 +193,12 @@ def put_back(session: Session, runs: Sequence[PublishedRun], hold_back: bool) ->
     _demand("sales that nobody else has changed", before.inserted + before.returning, before.of_runs)
     if hold_back:
         session.query(render("rollback/hold_back", **names))
+    session.query(render("rollback/insert_undo", **names), [run_number])
     session.query(render("rollback/delete_sales", **names))
     session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)
     _demand("SALES_FACT", before.fact - before.of_runs + before.returning, after.fact)
     _demand_none(session, "rollback/count_left", LEFT, runs)
-    session.query(render("rollback/delete_undo", **names))
 
 
 def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:

@@ -179,6 +179,7 @@ LOAD_TYPES = {
     "ETL_UPDATED_AT": "TIMESTAMP_TZ(6)",
     "IS_DELETED": "BOOLEAN",
     "DELETED_AT": "TIMESTAMP_TZ(6)",
+    "ETL_PUBLISH_NUMBER": "NUMBER(18,0)",
 }
 """Columns of the fact table that the load fills itself."""
 _LOAD_NAMES = tuple(LOAD_TYPES)
@@ -228,6 +229,7 @@ _COLUMN_LISTS = {
     "staged_clean_columns": _names(_CLEAN_NAMES, "STAGED."),
     "fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES)),
     "all_fact_columns": _names((*_CLEAN_NAMES, *_LOAD_NAMES), "FACT."),
+    "version_columns": _names((*_CLEAN_NAMES, *(name for name in _LOAD_NAMES if name != "ETL_PUBLISH_NUMBER"))),
     "rejected_columns": _names(_REJECTION_NAMES),
     "rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS),
     "staged_rejected_source_columns": _names(REJECTED_SOURCE_COLUMNS, "STAGED."),
@@ -250,4 +252,13 @@ _COLUMN_LISTS = {
         for column in CLEAN_COLUMNS
         if not column.nullable
     ),
+}
+
+_VERSION_TYPES = {
+    **{column.stored_name.upper(): column.snowflake_type for column in CLEAN_COLUMNS},
+    **{name: kind for name, kind in LOAD_TYPES.items() if name != "ETL_PUBLISH_NUMBER"},
+}
+_COLUMN_LISTS |= {
+    "version_column_types": ",\n    ".join(f"{name} {kind}" for name, kind in _VERSION_TYPES.items()),
+    "sales_as_of": render("as_of/sales", publish="PUBLISH").rstrip(),
 }

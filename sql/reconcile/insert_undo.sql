@@ -1,5 +1,7 @@
 -- Guarantees: the sales that are marked as deleted after it can be put back as they were.
-INSERT INTO ANALYTICS.SALES_FACT_UNDO (UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, ${fact_columns})
-SELECT ?, ?, CURRENT_TIMESTAMP(), ${fact_columns}
+INSERT INTO ANALYTICS.SALES_FACT_UNDO (
+    UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, UNDO_PUBLISH_NUMBER, ${fact_columns}
+)
+SELECT ?, ?, CURRENT_TIMESTAMP(), (SELECT ORDINAL FROM ANALYTICS.ETL_LOCK), ${fact_columns}
 FROM ANALYTICS.SALES_FACT
 WHERE ${is_gone}

@@ -4,11 +4,11 @@ SELECT
     (
         SELECT COUNT(*)
         FROM (
-            SELECT ${fact_columns}
+            SELECT ${version_columns}
             FROM ANALYTICS.SALES_FACT_UNDO
             WHERE UNDO_RUN_NUMBER IN (${runs}) AND ETL_RUN_NUMBER NOT IN (${runs})
             EXCEPT
-            SELECT ${fact_columns}
+            SELECT ${version_columns}
             FROM ANALYTICS.SALES_FACT
             WHERE SALE_ID IN (SELECT SALE_ID FROM ANALYTICS.SALES_FACT_UNDO WHERE UNDO_RUN_NUMBER IN (${runs}))
                 AND SALE_DATE IN (SELECT SALE_DATE FROM ANALYTICS.SALES_FACT_UNDO WHERE UNDO_RUN_NUMBER IN (${runs}))

@@ -1,10 +1,13 @@
 -- Answers how many sales of the runs each other batch has changed since, or has released from among their rejected rows.
--- The undo log is a chain: a version that gave way names the run that had written it.
+-- The undo log is a chain: a version that gave way names the run that had written it. What was put back since counts no
+-- more.
 SELECT BATCH_ID, COUNT(*)
 FROM (
-    SELECT UNDO_BATCH_ID AS BATCH_ID
-    FROM ANALYTICS.SALES_FACT_UNDO
-    WHERE ETL_RUN_NUMBER IN (${runs}) AND UNDO_RUN_NUMBER NOT IN (${runs})
+    SELECT UNDO.UNDO_BATCH_ID AS BATCH_ID
+    FROM ANALYTICS.SALES_FACT_UNDO AS UNDO
+    LEFT JOIN ANALYTICS.ETL_RUNS_PUT_BACK AS GONE
+        ON GONE.RUN_NUMBER = UNDO.UNDO_RUN_NUMBER AND GONE.REGION = UNDO.REGION
+    WHERE UNDO.ETL_RUN_NUMBER IN (${runs}) AND UNDO.UNDO_RUN_NUMBER NOT IN (${runs}) AND GONE.RUN_NUMBER IS NULL
     UNION ALL
     SELECT RELEASING.BATCH_ID
     FROM ANALYTICS.SALES_REJECTED AS REJECTED

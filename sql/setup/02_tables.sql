@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
     ETL_INSERTED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the sale first came into this table (UTC)',
     ETL_UPDATED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this version came into this table (UTC)',
     IS_DELETED BOOLEAN DEFAULT FALSE COMMENT 'The source does not hold the sale any more, as reconcile found',
-    DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When reconcile marked it so (UTC)'
+    DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When reconcile marked it so (UTC)',
+    ETL_PUBLISH_NUMBER NUMBER(18,0) COMMENT 'Transaction since which this version stands here, by ETL_BATCHES.ORDINAL; NULL: one before ETL_LOCK.PAST_SINCE'
 )
 COMMENT = 'One row per sale of all regions: the newest valid version';
 
@@ -17,11 +18,12 @@ COMMENT = 'One row per sale of all regions: the newest valid version';
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS ETL_FIRST_RUN_NUMBER NUMBER(18,0);
+ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS ETL_PUBLISH_NUMBER NUMBER(18,0);
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
-    UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run whose publish changed the sale',
-    UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run',
-    UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When the publish went on (UTC)',
+    UNDO_RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Run that took the version away: by a newer one, or by a rollback',
+    UNDO_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch of that run, or the one that was rolled back',
+    UNDO_RECORDED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When that went on (UTC)',
     ${undo_column_definitions},
     ETL_BATCH_ID VARCHAR COMMENT 'Batch that had written the version before',
     ETL_RUN_NUMBER NUMBER(18,0) COMMENT 'Run that had written the version before',
@@ -30,14 +32,18 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     ETL_INSERTED_AT TIMESTAMP_TZ(6) COMMENT 'When the sale first came into SALES_FACT (UTC)',
     ETL_UPDATED_AT TIMESTAMP_TZ(6) COMMENT 'When the version before came into SALES_FACT (UTC)',
     IS_DELETED BOOLEAN COMMENT 'Whether the version before was marked as deleted',
-    DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When it was marked so (UTC)'
+    DELETED_AT TIMESTAMP_TZ(6) COMMENT 'When it was marked so (UTC)',
+    ETL_PUBLISH_NUMBER NUMBER(18,0) COMMENT 'Transaction since which the version had stood in SALES_FACT',
+    UNDO_PUBLISH_NUMBER NUMBER(18,0) COMMENT 'Transaction that took it away, by ETL_BATCHES.ORDINAL; NULL: one before ETL_LOCK.PAST_SINCE'
 )
-COMMENT = 'What each publish replaced in SALES_FACT: one row per sale that got another version, as it was before';
+COMMENT = 'The past of SALES_FACT: each version that stands there no more, and from when to when it did. Only inserted';
 
 -- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS ETL_FIRST_RUN_NUMBER NUMBER(18,0);
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS ETL_PUBLISH_NUMBER NUMBER(18,0);
+ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS UNDO_PUBLISH_NUMBER NUMBER(18,0);
 
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_HELD_BACK (
     BATCH_ID VARCHAR NOT NULL COMMENT 'Heal that was rolled back',
@@ -169,7 +175,8 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
     ORDINAL NUMBER(18,0) COMMENT 'How many transactions have held the lock and were committed',
     TOKEN VARCHAR COMMENT 'Of the run that is about to take the lock',
     TOKEN_AT TIMESTAMP_TZ(6) COMMENT 'When it wrote the token (UTC)',
-    TABLES_VERSION NUMBER(9,0) COMMENT 'Version of all these tables; code of another one refuses to write'
+    TABLES_VERSION NUMBER(9,0) COMMENT 'Version of all these tables; code of another one refuses to write',
+    PAST_SINCE NUMBER(18,0) COMMENT 'Since this ORDINAL SALES_FACT_UNDO holds the whole past of SALES_FACT'
 )
 COMMENT = 'One row; its UPDATE is the first statement of every transaction that writes rows, and makes others wait until COMMIT';
 
@@ -178,6 +185,7 @@ ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN VARCHAR;
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TABLES_VERSION NUMBER(9,0);
+ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS PAST_SINCE NUMBER(18,0);
 UPDATE ANALYTICS.ETL_LOCK SET ORDINAL = 0 WHERE ORDINAL IS NULL;
 
 MERGE INTO ANALYTICS.ETL_LOCK AS HELD
@@ -186,3 +194,15 @@ WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT, ORDINAL) VALUES ('pub
 
 -- Numbers the attempts; ORDER makes a later one have a higher number.
 CREATE SEQUENCE IF NOT EXISTS ANALYTICS.ETL_RUN_NUMBER START = 1 INCREMENT = 1 ORDER;
+
+-- What the fact table showed right after a publish, by its number in ETL_BATCHES.ORDINAL. It reads with its owner's rights,
+-- past the policies of SALES_FACT: who may use it is for the administrator to say.
+CREATE OR REPLACE FUNCTION ANALYTICS.SALES_AS_OF(PUBLISH NUMBER)
+COPY GRANTS
+RETURNS TABLE (
+    ${version_column_types}
+)
+AS
+$$
+${sales_as_of}
+$$;

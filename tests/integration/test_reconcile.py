@@ -70,7 +70,7 @@ class Shop:
 
     def tables(self) -> tuple[list[Any], list[Any]]:
         return (
-            self.world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION"),
+            self.world.sql("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT ORDER BY SALE_ID, REGION"),
             self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID"),
         )
 

@@ -32,13 +32,19 @@ class Tables:
     world: World
 
     def fact(self) -> list[Any]:
-        return self.world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION")
+        """Without since when each version stands, which is new for one that returns."""
+        return self.world.sql("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT ORDER BY SALE_ID, REGION")
 
     def rejected(self) -> list[Any]:
         return self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID")
 
     def undo(self) -> list[Any]:
-        return self.world.sql("SELECT UNDO_RUN_NUMBER, SALE_ID FROM SALES_FACT_UNDO ORDER BY 1, 2")
+        """What can be put back."""
+        return self.world.sql(
+            "SELECT UNDO.UNDO_RUN_NUMBER, UNDO.SALE_ID FROM SALES_FACT_UNDO AS UNDO "
+            "INNER JOIN ETL_RUNS_IN_EFFECT AS RUNS "
+            "ON RUNS.RUN_NUMBER = UNDO.UNDO_RUN_NUMBER AND RUNS.REGION = UNDO.REGION ORDER BY 1, 2"
+        )
 
     def all(self) -> tuple[list[Any], ...]:
         return self.fact(), self.rejected(), self.undo()

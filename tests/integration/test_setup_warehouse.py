@@ -11,6 +11,7 @@ from prefect_snowflake import SnowflakeCredentials
 from blocks import names
 from blocks.register import warehouse_blocks
 from blocks.snowflake import SnowflakeHostConnector
+from expectations.tables import TABLES_VERSION
 from flows.replay_rejected import replay_rejected
 from flows.setup_warehouse import SCRIPTS, set_up
 from tasks.errors import NeedsPersonError, OutcomeUnknownError
@@ -23,7 +24,9 @@ from tests.unit.tasks.test_statements import VALUES
 
 ADDED = {
     "ETL_BATCHES": ("SNAPSHOT_AT", "ORDINAL"),
-    "ETL_LOCK": ("ORDINAL", "TOKEN", "TOKEN_AT", "TABLES_VERSION"),
+    "ETL_LOCK": ("ORDINAL", "TOKEN", "TOKEN_AT", "TABLES_VERSION", "PAST_SINCE"),
+    "SALES_FACT": ("ETL_PUBLISH_NUMBER",),
+    "SALES_FACT_UNDO": ("ETL_PUBLISH_NUMBER", "UNDO_PUBLISH_NUMBER"),
 }
 """Columns that came after the first version."""
 
@@ -80,7 +83,7 @@ def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Pa
 @pytest.mark.account
 @pytest.mark.parametrize(
     ("tables", "mend"),
-    [(1, "run `python -m flows.setup_warehouse`"), (4, "bring this machine's project up to date")],
+    [(1, "run `python -m flows.setup_warehouse`"), (TABLES_VERSION + 1, "bring this machine's project up to date")],
 )
 def test_code_of_another_version_writes_nothing(
     quiet: World, day: date, tmp_path: Path, tables: int, mend: str
@@ -94,13 +97,14 @@ def test_code_of_another_version_writes_nothing(
         run = quiet.run(day, ["EUROPE"])
         assert run.state.is_failed()
         assert (
-            f"the warehouse's tables are of version {tables}, this code writes version 3: {mend}" in run.state.message
+            f"the warehouse's tables are of version {tables}, this code writes version {TABLES_VERSION}: {mend}"
+            in run.state.message
         )
         with quiet.session() as session, pytest.raises(NeedsPersonError, match=f"of version {tables}"):
             roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
         assert quiet.sql(entries) == before
     finally:
-        quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = 3, TOKEN = NULL")
+        quiet.sql(f"UPDATE ETL_LOCK SET TABLES_VERSION = {TABLES_VERSION}, TOKEN = NULL")
 
 
 # From version 2

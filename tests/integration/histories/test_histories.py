@@ -28,6 +28,7 @@ from tasks.batch import Batch, Keys, NamedKeys, Window
 from tasks.errors import NeedsPersonError
 from tasks.gaps import DateRange, plan_backfill
 from tasks.ledger import known_states, start_attempt
+from tasks.past import sales_as_of
 from tasks.reconcile.compare import Discrepancy, RegionCompared, compare_region
 from tasks.reconcile.days import days_of_regions
 from tasks.reconcile.deleted import mark
@@ -104,6 +105,8 @@ class Histories(RuleBasedStateMachine):
         self.moments = count(1)
         self.batches = count(1)
         self.first_seen: dict[int, datetime] = {}
+        self.past: dict[int, dict[str, tuple[Any, ...]]] = {}
+        """What the table has shown, by the number of the newest transaction."""
 
     @initialize(sales=st.lists(st.tuples(a_region, a_key, a_day), min_size=KEYS, max_size=2 * KEYS))
     def sales_are_made(self, sales: list[tuple[str, int, int]]) -> None:
@@ -299,8 +302,22 @@ class Histories(RuleBasedStateMachine):
             "SELECT SALE_ID, REGION, TOTAL_AMOUNT, UPDATED_AT, ETL_BATCH_ID, IS_DELETED FROM SALES_FACT"
         )
         assert len(rows) == len({key for key, *_ in rows})
-        assert {key: tuple(cells) for key, *cells in rows} == {k: s.shown() for k, s in self.model.table.items()}
+        shown = {key: stored.shown() for key, stored in self.model.table.items()}
+        assert {key: tuple(cells) for key, *cells in rows} == shown
         self._compare_rejected()
+        ((number,),) = self.world.sql("SELECT ORDINAL FROM ETL_LOCK")
+        self._compare_past(*list(self.past)[-1:])
+        self.past[number] = shown
+
+    def _compare_past(self, *numbers: int) -> None:
+        """The table can still be asked for what it has shown."""
+        for number in numbers:
+            rows = self.world.sql(
+                "SELECT SALE_ID, REGION, TOTAL_AMOUNT, UPDATED_AT, ETL_BATCH_ID, IS_DELETED "
+                f"FROM ({sales_as_of(number)}) AS PAST"
+            )
+            assert len(rows) == len({key for key, *_ in rows})
+            assert {key: tuple(cells) for key, *cells in rows} == self.past[number]
 
     def _compare_rejected(self) -> None:
         """What has become of the rejected rows, since when their keys are known, and which keys are held back."""
@@ -324,6 +341,7 @@ class Histories(RuleBasedStateMachine):
             self._load_day(self.day(number), list(REGIONS), None)
         self.rejected_rows_are_replayed(None)
         self.sources_and_table_are_reconciled(True, None, None)
+        self._compare_past(*self.past)
         shown = {key: stored.sale for key, stored in self.model.table.items() if not stored.is_deleted}
         good = {key: sale for key, sale in self.model.source.items() if not sale.is_broken}
         # A source that has gone back in time does not take the newer version away.

@@ -422,7 +422,7 @@ IN_PUBLISH = (
     Bug(
         "MERGE writes in another batch's name",
         Guard.LAW,
-        "SALES_FACT of the run under another batch: rows 0 against 3",
+        "SALES_FACT of the run under another batch or publish: rows 0 against 3",
         statement(MERGE, (r"'\d{8}'", "'19990101'")),
     ),
     Bug(

@@ -108,7 +108,7 @@ def test_a_law_that_holds_says_nothing() -> None:
         (
             "publish/count_rows",
             [(103, 5, 5, 3, 13, 7)],
-            "SALES_FACT of the run under another batch: rows 0 against 5",
+            "SALES_FACT of the run under another batch or publish: rows 0 against 5",
         ),
         ("publish/count_rows", [(103, 5, 0, 3, 12, 7)], "SALES_REJECTIONS: rows 13 against 12"),
         (

@@ -96,5 +96,5 @@ def test_nothing_is_revoked_from_a_role_that_set_up_does_not_own(name: str) -> N
 def test_what_is_made_anew_keeps_its_grants() -> None:
     made = [text for name in SCRIPTS for text in statements_of(render(f"setup/{name}", **VALUES))]
     anew = [text for text in made if "OR REPLACE" in text]
-    assert len(anew) == 8
+    assert len(anew) == 9
     assert [text for text in anew if "COPY GRANTS" not in text] == []
