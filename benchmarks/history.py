@@ -35,7 +35,7 @@ from tasks.reconcile.compare import compare_region
 from tasks.reconcile.days import days_of_regions
 from tasks.rollback import roll_back
 from tasks.stage import Manifest, stage_files
-from tasks.statements import LOAD_TYPES
+from tasks.statements import LOAD_TYPES, render
 from tasks.transform import Transformed, transform_region
 from tasks.verify import compare, refuse_differences
 from tasks.warehouse import Session, open_session, say_nothing
@@ -46,6 +46,10 @@ DAYS_OF_HISTORY = 730
 COPIES_AT_ONCE = 50
 """Days of history that one statement writes."""
 OLD_SHARE, OLD_OF_ANY_DATE = 0.03, 0.1
+CLOSED = 1_000_000
+"""Rejected rows that are work no more."""
+OF_HISTORY = -1
+"""A run that the ledger does not know."""
 KEY = b"a key of benchmarks, long enough for all"
 STEPS = ("publish and verify", "key join", "reconcile", "watchdog", "rollback")
 OLD_TOO = "with old corrections"
@@ -63,7 +67,9 @@ def main() -> int:
     with prepared(asked.rows, for_peers=False) as work, tempfile.TemporaryDirectory() as scratch:
         bench = History(work, Path(scratch))
         seconds = {size: bench.measure(size, asked.repeats) for size in asked.millions}
-    print_table(seconds)
+        print_table(seconds)
+        if bench.size:
+            bench.measure_rejected(asked.repeats)
     return 0
 
 
@@ -112,6 +118,25 @@ class History:
         found[OLD_TOO] = median([self.one_round()["publish and verify"] for _ in range(repeats + 1)][1:])
         print(f"{millions} M: " + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in found.items()), flush=True)
         return found
+
+    def measure_rejected(self, repeats: int) -> None:
+        """Prints how long it takes to say which rejected rows are open, while a million are closed."""
+        rejected = f"SELECT REGION, SALE_ID, UPDATED_AT FROM ANALYTICS.SALES_FACT WHERE ETL_BATCH_ID = 'history' LIMIT {CLOSED}"
+        with self.session() as session:
+            session.query(
+                "INSERT INTO ANALYTICS.SALES_REJECTIONS (REGION_CODE, SALE_KEY, RULES, VERSION_AT, ETL_BATCH_ID, "
+                "ETL_RUN_NUMBER, ETL_SNAPSHOT_AT, FIRST_SEEN_AT) SELECT REGION, SALE_ID, 'quantity_not_positive', "
+                f"UPDATED_AT, 'history', {OF_HISTORY}, UPDATED_AT, UPDATED_AT FROM ({rejected}) AS REJECTED"
+            )
+            session.query(
+                "INSERT INTO ANALYTICS.SALES_REJECTION_CLOSINGS (REJECTED_BY_RUN_NUMBER, REGION_CODE, SALE_KEY, "
+                "VERSION_AT, STATUS, CLOSED_AT, CLOSED_BY_RUN_NUMBER, COVERED_BY_RUN_NUMBER) "
+                "SELECT ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, 'CLOSED', CURRENT_TIMESTAMP(), "
+                f"{OF_HISTORY}, {OF_HISTORY} FROM ANALYTICS.SALES_REJECTIONS WHERE ETL_RUN_NUMBER = {OF_HISTORY}"
+            )
+            question = render("rejected/open_rows")
+            seconds = [timed(lambda: session.query(question)) for _ in range(repeats + 1)][1:]
+        print(f"open rejected rows, over {CLOSED:,} closed ones: {median(seconds):.1f} s")
 
     def one_round(self) -> dict[str, float]:
         staged = self.stage()
