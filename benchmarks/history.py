@@ -121,7 +121,10 @@ class History:
 
     def measure_rejected(self, repeats: int) -> None:
         """Prints how long it takes to say which rejected rows are open, while a million are closed."""
-        rejected = f"SELECT REGION, SALE_ID, UPDATED_AT FROM ANALYTICS.SALES_FACT WHERE ETL_BATCH_ID = 'history' LIMIT {CLOSED}"
+        rejected = (
+            "SELECT REGION, SALE_ID, UPDATED_AT FROM ANALYTICS.SALES_FACT "
+            f"WHERE ETL_BATCH_ID = 'history' LIMIT {CLOSED:d}"
+        )
         with self.session() as session:
             session.query(
                 "INSERT INTO ANALYTICS.SALES_REJECTIONS (REGION_CODE, SALE_KEY, RULES, VERSION_AT, ETL_BATCH_ID, "
@@ -265,7 +268,7 @@ def numbers(of: Sequence[int]) -> str:
     return " UNION ALL ".join(f"SELECT {n} AS N" for n in of)
 
 
-def timed(step: Callable[[], None]) -> float:
+def timed(step: Callable[[], object]) -> float:
     """Seconds that it took."""
     start = time.perf_counter()
     step()
