@@ -658,6 +658,22 @@ def test_sums_of_numbers_are_exact(session: SnowflakeConnection, table: str) -> 
     ]
 
 
+def test_a_fingerprint_of_rows_knows_each_row_and_no_order(session: SnowflakeConnection) -> None:
+    def fingerprint(*rows: str) -> Any:
+        selected = " UNION ALL ".join(f"SELECT {row}" for row in ("1 AS ID, 'x' AS NAME WHERE FALSE", *rows))
+        ((found,),) = run(session, f"SELECT HASH_AGG(ID, NAME) FROM ({selected}) AS ROWS_OF")
+        return found
+
+    assert fingerprint("1, 'a'", "2, 'b'") == fingerprint("2, 'b'", "1, 'a'")
+    others = [("1, 'b'", "2, 'a'"), ("1, 'a'",), ("1, 'a'", "1, 'a'"), ("1, NULL",), ("1, ''",), ("NULL, 'a'",), ()]
+    assert len({fingerprint(*rows) for rows in others}) == len(others)
+    assert fingerprint() == 0
+    moments = "SELECT HASH_AGG('2024-01-01 12:00:00 {}'::TIMESTAMP_TZ)"
+    assert run(session, moments.format("+00:00")) == run(
+        session, moments.format("+02:00").replace("12:00:00", "14:00:00")
+    )
+
+
 def test_the_lower_64_bits_of_an_md5_are_an_unsigned_number(session: SnowflakeConnection) -> None:
     """RFC 1321's digest of abc ends with d6963f7d28e17f72."""
     number, expected = "MD5_NUMBER_LOWER64('abc')", 0xD6963F7D28E17F72
