@@ -110,6 +110,11 @@ def law_page() -> str:
             "both whole tables after the lock and before COMMIT: only what the batch brings may differ",
             "law",
         ),
+        (
+            "what stands",
+            "rows with the batch's keys before COMMIT against those that stood when the fates were decided, and the new",
+            "law",
+        ),
         ("each sale once", "no `sale_id` of the batch stands twice, whatever the region", "law"),
         ("ledger", "the run's entries, read back, against all the above", "law"),
         (

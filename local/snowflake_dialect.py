@@ -42,7 +42,7 @@ STATEMENTS_IT_LACKS = (
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?TAG\b",
     r"ALTER\s+(TABLE|VIEW)\s+\S+\s+((MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+)?(SET|UNSET)\s+TAG\b",
     # A function that answers a table, in SQL: `make sql AS_OF=...` asks what it holds.
-    r"CREATE\s+(OR\s+REPLACE\s+)?FUNCTION\b",
+    r"CREATE\s+(OR\s+REPLACE\s+)?FUNCTION\b.*\bAS\s+(\$\$.*\$\$|'.*')\s*;?\s*$",
     # DuckDB orders rows as they come, and there is no history to travel to.
     r"ALTER\s+TABLE\s+\S+\s+CLUSTER\s+BY\b",
     r"ALTER\s+(TABLE|SCHEMA|DATABASE)\s+\S+\s+SET\s+(DATA_RETENTION_TIME_IN_DAYS|CHANGE_TRACKING)\b",

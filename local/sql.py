@@ -47,9 +47,9 @@ class StagedFile:
 
 def main() -> int:
     """Run the query given as the argument; a failure is one line on stderr and exit code 1."""
-    query, as_of, *_ = (argument.strip().rstrip(";") for argument in [*sys.argv[1:], "", ""])
+    query, as_of, *more = (argument.strip().rstrip(";") for argument in [*sys.argv[1:], "", ""])
     try:
-        if not query and not as_of:
+        if (not query and not as_of) or any(more):
             raise StackError('usage: make sql Q="select ..." [AS_OF=20240115]')
         answer(query or TOTALS, as_of, read_stack_env())
     except (StackError, SalesEtlError, snowflake.connector.errors.Error) as error:

@@ -35,6 +35,10 @@ class Attempt:
         return StagingTables.of_run(self.run_number)
 
     @property
-    def standing_now(self) -> str:
-        """The subquery `publish/standing_now`: the sales of the attempt's keys as they stand after its MERGE."""
-        return render("publish/standing_now", **vars(self.staging_tables), run_number=f"{self.run_number:d}")
+    def subqueries(self) -> dict[str, str]:
+        """Which keys matter to the attempt, and which sales stand with them after its MERGE."""
+        tables, run_number = vars(self.staging_tables), f"{self.run_number:d}"
+        return {
+            "wanted_keys": render("publish/wanted_keys", **tables),
+            "standing_now": render("publish/standing_now", **tables, run_number=run_number),
+        }

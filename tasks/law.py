@@ -42,6 +42,8 @@ LOST = "lost"
 """Staged rejected rows that do not stand in the table cell by cell."""
 REPEATED = "repeated"
 """Rows of the fact table that repeat a key, whatever their region."""
+UNCOPIED = "uncopied"
+"""Rows of the fact table that stand beside those that stood when the fates were decided and those that are new."""
 
 Tallies = Mapping[tuple[str, ...], Tally]
 """By region and fate, or by region and broken rules."""
@@ -95,7 +97,7 @@ class Found:
 
 
 def count_standing(session: Session, manifest: Manifest) -> Standing:
-    """What the tables hold now. Asked before anything is written that readers will see, and again before COMMIT."""
+    """What the tables hold before anything is written that readers will see."""
     statement = render("publish/count_replaced", **vars(manifest.attempt.staging_tables))
     replaced = session.query(statement)
     return _standing(session, manifest.attempt, _by_side(replaced)["fact"], _fingerprints("fact", replaced))
@@ -171,7 +173,7 @@ def tallies_query(manifest: Manifest) -> str:
 def rows_query(manifest: Manifest) -> str:
     """The question for everything that is counted by rows alone, one round trip for four."""
     attempt = manifest.attempt
-    names = vars(attempt.staging_tables) | {"standing_now": attempt.standing_now}
+    names = vars(attempt.staging_tables) | attempt.subqueries
     attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
     return union_all(
         (
@@ -233,9 +235,8 @@ def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Tr
     _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
     _demand_rows("SALES_FACT of the run", written, found.after.of_run)
     _demand_rows("SALES_FACT of the run under another batch or publish", 0, found.after.misnamed)
-    _demand_rows(
-        "sale_ids that stand twice", 0, sum(rows for (_, what), rows in found.rows.items() if what == REPEATED)
-    )
+    _demand_rows("sale_ids that stand twice", 0, found.rows.get(("", REPEATED), 0))
+    _demand_rows("sales that the fates did not know", 0, found.rows.get(("", UNCOPIED), 0))
     _demand_rows("SALES_FACT first inserted by the run", inserted, found.after.inserted)
     _demand_rows("SALES_FACT_UNDO", _rows(regions, "updated"), add_up(found.undo.values()).rows)
     _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)

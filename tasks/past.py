@@ -14,7 +14,9 @@ def publish_number(session: Session, asked: str) -> int:
     Raises NeedsPersonError naming it when there is none, or when its past is not known any more.
     """
     ((of_batch, since, newest),) = session.query(render("as_of/known_past"), [asked])
-    is_number = asked.isdigit() and len(asked) != BATCH_DIGITS
+    if since is None:
+        raise NeedsPersonError("the warehouse is not set up: run `python -m flows.setup_warehouse`")
+    is_number = asked.isascii() and asked.isdigit() and len(asked) != BATCH_DIGITS
     if not is_number and of_batch is None:
         raise NeedsPersonError(f"no publish of batch {asked} is known: name a date (20240115) or a publish's number")
     number = int(asked) if is_number else int(of_batch)

@@ -202,7 +202,7 @@ def _names(manifest: Manifest) -> dict[str, str]:
     """What the statements that decide and write need to know of a batch."""
     snapshots = {"snapshots": snapshots_query(manifest.snapshots)}
     attempt = manifest.attempt
-    tables = vars(attempt.staging_tables) | {"standing_now": attempt.standing_now}
+    tables = vars(attempt.staging_tables) | attempt.subqueries
     return tables | snapshots | attribute_values(manifest.extra_columns)
 
 

@@ -23,6 +23,9 @@ STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(\d+)/")
 DELETED_AT_ONCE_MAX = 1000
 """Keys that S3 deletes by one request."""
 
+IS_PAST = "COALESCE(UNDO_PUBLISH_NUMBER, 0) <= (SELECT PAST_SINCE FROM ANALYTICS.ETL_LOCK)"
+"""What sql/retention/past_since.sql has given up; a clock that has gone on since then adds nothing to it."""
+
 DAY_S = 24 * 60 * 60
 
 
@@ -82,7 +85,8 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
     with lock_held(session, 0) as writing:
         if not dry_run:
             writing.query(render("retention/past_since", days=f"{days:d}"))
-        ((undo,),) = writing.query(render("retention/old_undo_rows", verb=verb, days=f"{days:d}"))
+        is_past = "TRUE" if dry_run else IS_PAST
+        ((undo,),) = writing.query(render("retention/old_undo_rows", verb=verb, days=f"{days:d}", is_past=is_past))
         ((rejected,),) = writing.query(render("retention/old_rejected_rows", verb=verb, days=f"{days:d}"))
         if not dry_run:
             writing.query(render("retention/delete_closings"))

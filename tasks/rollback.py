@@ -102,6 +102,8 @@ class Standing:
     inserted: int
     undo: int
     returning: int
+    taken_away: int
+    returned: int
 
 
 def roll_back(
@@ -198,6 +200,8 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, ho
     session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)
     _demand("SALES_FACT", before.fact - before.of_runs + before.returning, after.fact)
+    _demand("versions that go into the undo log", before.of_runs, after.taken_away)
+    _demand("versions that stand again", before.returning, after.returned)
     _demand_none(session, "rollback/count_left", LEFT, runs)
 
 

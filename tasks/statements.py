@@ -28,9 +28,9 @@ _DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
 
-KEY_LIST_BYTES_MAX = 4 * 2**20
-"""A list of keys is bound as one JSON text; Snowflake takes one of 16 MB
-(https://docs.snowflake.com/en/sql-reference/data-types-text)."""
+KEY_LIST_BYTES_MAX = 2**19
+"""A list of keys is bound as one JSON text, and its statement should stay below 1 MB, what is bound included
+(https://docs.snowflake.com/en/user-guide/query-size-limits)."""
 
 STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
 """How the names of an attempt's tables begin: its clean and its rejected rows, the sales that stood before it, and what
@@ -258,6 +258,8 @@ _VERSION_TYPES = {
     **{column.stored_name.upper(): column.snowflake_type for column in CLEAN_COLUMNS},
     **{name: kind for name, kind in LOAD_TYPES.items() if name != "ETL_PUBLISH_NUMBER"},
 }
+# Without the casts an adopted table's wider columns would be no match for those that the function declares.
+_COLUMN_LISTS["version_values"] = ", ".join(f"{name}::{kind} AS {name}" for name, kind in _VERSION_TYPES.items())
 _COLUMN_LISTS |= {
     "version_column_types": ",\n    ".join(f"{name} {kind}" for name, kind in _VERSION_TYPES.items()),
     "sales_as_of": render("as_of/sales", publish="PUBLISH").rstrip(),

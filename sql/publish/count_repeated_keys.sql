@@ -1,4 +1,14 @@
--- Answers how many rows of the fact table repeat a key of the batch, of all regions together: must be 0.
-SELECT '', 'repeated', COUNT(*) - COUNT(DISTINCT SALE_ID)
-FROM ANALYTICS.SALES_FACT
-WHERE SALE_ID IN (SELECT SALE_ID FROM ${clean_table})
+-- Answers of all keys that matter to the batch, whatever the region: how many rows of the fact table repeat one (repeated),
+-- and how many stand there beside those that stood before and those that are new (uncopied). Both must be 0.
+SELECT '', WHAT.COUNTED, CASE WHAT.COUNTED
+    WHEN 'repeated' THEN FOUND.SALES - FOUND.KEYS_FOUND
+    ELSE FOUND.SALES - STOOD.SALES - BROUGHT.SALES
+END
+FROM (
+    SELECT COUNT(*) AS SALES, COUNT(DISTINCT SALE_ID) AS KEYS_FOUND
+    FROM ANALYTICS.SALES_FACT
+    WHERE SALE_ID IN (${wanted_keys})
+) AS FOUND
+CROSS JOIN (SELECT COUNT(*) AS SALES FROM ${standing_table}) AS STOOD
+CROSS JOIN (SELECT COUNT(*) AS SALES FROM ${fates_table} WHERE FATE = 'inserted') AS BROUGHT
+CROSS JOIN (SELECT 'repeated' AS COUNTED UNION ALL SELECT 'uncopied') AS WHAT

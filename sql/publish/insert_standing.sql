@@ -5,20 +5,7 @@ INSERT INTO ${standing_table} (${fact_columns})
 WITH FOUND AS (
     SELECT HELD.SALE_ID, HELD.SALE_DATE
     FROM ANALYTICS.SALES_FACT AS HELD
-    INNER JOIN (
-        SELECT SALE_ID
-        FROM ${clean_table}
-        UNION
-        SELECT SALE_KEY
-        FROM ${rejected_table}
-        WHERE SALE_KEY IS NOT NULL
-        UNION
-        SELECT CASE
-            WHEN STARTSWITH(SALE_ID, REGION || ':') THEN SUBSTR(SALE_ID, LENGTH(REGION) + 2)
-            ELSE REGION || ':' || SALE_ID
-        END
-        FROM ${clean_table}
-    ) AS WANTED ON WANTED.SALE_ID = HELD.SALE_ID
+    INNER JOIN (${wanted_keys}) AS WANTED ON WANTED.SALE_ID = HELD.SALE_ID
 )
 SELECT ${all_fact_columns}
 FROM ANALYTICS.SALES_FACT AS FACT

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
     ETL_PUBLISH_NUMBER NUMBER(18,0) COMMENT 'Transaction since which the version had stood in SALES_FACT',
     UNDO_PUBLISH_NUMBER NUMBER(18,0) COMMENT 'Transaction that took it away, by ETL_BATCHES.ORDINAL; NULL: one before ETL_LOCK.PAST_SINCE'
 )
-COMMENT = 'The past of SALES_FACT: each version that stands there no more, and from when to when it did. Only inserted';
+COMMENT = 'The past of SALES_FACT: each version that stands there no more, and from when to when it did. Runs only insert';
 
 -- A warehouse that was set up by an earlier version lacks them.
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
@@ -195,14 +195,14 @@ WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT, ORDINAL) VALUES ('pub
 -- Numbers the attempts; ORDER makes a later one have a higher number.
 CREATE SEQUENCE IF NOT EXISTS ANALYTICS.ETL_RUN_NUMBER START = 1 INCREMENT = 1 ORDER;
 
--- What the fact table showed right after a publish, by its number in ETL_BATCHES.ORDINAL. It reads with its owner's rights,
--- past the policies of SALES_FACT: who may use it is for the administrator to say.
+-- What the fact table showed right after a publish, by its number in ETL_BATCHES.ORDINAL. It reads with its owner's rights, the
+-- undo log too, which no policy of SALES_FACT covers: who may use it is for the administrator to say.
 CREATE OR REPLACE FUNCTION ANALYTICS.SALES_AS_OF(PUBLISH NUMBER)
 COPY GRANTS
 RETURNS TABLE (
     ${version_column_types}
 )
 AS
-$$
+$$$$
 ${sales_as_of}
-$$;
+$$$$;

@@ -43,6 +43,8 @@ VIEWS = {
     "SALES_REJECTED": "SALES_REJECTIONS",
 }
 """Views and the tables whose columns they show."""
+RUNS_PUT_BACK = "ETL_RUNS_PUT_BACK"
+"""A view of runs and their regions alone."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
@@ -62,14 +64,17 @@ _COLUMN = re.compile(r"^ {4}(\w+) (\w+(?:\(\d+,\d+\))?)", re.MULTILINE)
 def warehouse_checks() -> list[Check]:
     """Connection first; everything else needs it."""
     tables = declared_tables(render("setup/02_tables"))
-    shown = tables | {view: tables[table] for view, table in VIEWS.items()}
+    of_runs = {name: kind for name, kind in tables["ETL_BATCHES"].items() if name in ("REGION", "RUN_NUMBER")}
+    shown = tables | {view: tables[table] for view, table in VIEWS.items()} | {RUNS_PUT_BACK: of_runs}
     after = (CONNECTION,)
     return [
         Check(CONNECTION, _connect, MEND_CONNECTION, needs=WAREHOUSE_VARIABLES, time_limit_s=120),
         Check("warehouse clock", _compare_clock, needs=after),
         Check("warehouse account", _look_at_account, "look at the parameters of the account", needs=after),
         *(
-            Check(f"{'view' if name in VIEWS else 'table'} {name}", partial(_look_at_table, name, columns), needs=after)
+            Check(
+                f"{'table' if name in tables else 'view'} {name}", partial(_look_at_table, name, columns), needs=after
+            )
             for name, columns in shown.items()
         ),
         Check("version of the tables", _look_at_version, SETUP, needs=("table ETL_LOCK",)),

@@ -1,13 +1,17 @@
 -- Answers how many versions gave way as the tables show, by region and fate: to a newer one in the fact table
 -- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated). How many new
--- sales stand there under the other form of their key, with the region's prefix or without it (renamed). And how many
+-- sales stood there under the other form of their key, with the region's prefix or without it (renamed). And how many
 -- attributes that the run has not read are not what they were (changed_unread), and of how many sales another run is told
 -- to have inserted them than before (first_run).
 SELECT REGION, FATE, COUNT(*)
 FROM (
     SELECT FATES.REGION, FATES.FATE
     FROM ANALYTICS.SALES_FACT AS FACT
-    INNER JOIN (SELECT DISTINCT SALE_DATE FROM STAGING.STANDING_000042) AS DATES ON DATES.SALE_DATE = FACT.SALE_DATE
+    INNER JOIN (
+        SELECT SALE_DATE FROM STAGING.STANDING_000042
+        UNION
+        SELECT SALE_DATE FROM STAGING.CLEAN_000042
+    ) AS DATES ON DATES.SALE_DATE = FACT.SALE_DATE
     INNER JOIN STAGING.FATES_000042 AS FATES ON FATES.SALE_ID = FACT.SALE_ID
     INNER JOIN STAGING.CLEAN_000042 AS STAGED ON STAGED.SALE_ID = FATES.SALE_ID AND STAGED.REGION = FATES.REGION
     INNER JOIN (SELECT 'US_EAST' AS REGION, '2024-01-16 06:00:00+00:00'::TIMESTAMP_TZ AS SNAPSHOT_AT UNION ALL SELECT 'EUROPE' AS REGION, '2024-01-16 06:00:00.123456+00:00'::TIMESTAMP_TZ AS SNAPSHOT_AT) AS SNAPSHOTS ON SNAPSHOTS.REGION = FATES.REGION

@@ -121,6 +121,21 @@ def test_a_key_of_another_region_is_rejected_and_the_stored_row_stays(world: Wor
     assert cells == (f"{day} 09:00:00.5+00", f"{day} 23:00:00+00", "4.00", REGIONS["US_WEST"].name)
 
 
+def test_a_key_of_another_region_is_rejected_on_the_day_on_which_its_sale_moves(
+    world: World, day: date, tmp_path: Path
+) -> None:
+    key, next_day = f"moving-{day}", day + timedelta(days=1)
+    world.insert("EUROPE", sale("EUROPE", key, at(day, 9)))
+    load(world, day, tmp_path, "EUROPE")
+    moved = "UPDATE sales_transactions SET sale_date = %s, updated_at = %s WHERE sale_id = %s"
+    world.change("EUROPE", moved, (at(next_day, 10), at(next_day, 10), key))
+    world.insert("US_WEST", sale("US_WEST", key, at(next_day, 11)))
+    assert fates(load(world, next_day, tmp_path, "EUROPE", "US_WEST")) == {
+        "EUROPE": {"updated": 1},
+        "US_WEST": {"cross_region": 1},
+    }
+
+
 def test_the_prefix_of_a_rejected_key_is_taken_off_where_its_region_asks_for_one(world: World) -> None:
     prefixed = source_key("STAGED.SALE_ID", [replace(REGIONS["EUROPE"], prefix_keys=True), REGIONS["US_WEST"]])
     staged = "SELECT 'EUROPE' AS REGION, 'EUROPE:EUROPE:1' AS SALE_ID UNION ALL SELECT 'US_WEST', 'EUROPE:1'"

@@ -51,7 +51,7 @@ HOLDS: Answers = {
     ],
     "publish/count_versions": [("EUROPE", "superseded", 1), ("EUROPE", "cross_region", 1), ("EUROPE", "updated", 2)],
     "publish/count_lost_rejected": [],
-    "publish/count_repeated_keys": [("", "repeated", 0)],
+    "publish/count_repeated_keys": [("", "repeated", 0), ("", "uncopied", 0)],
     "publish/count_closings": [],
     "ledger/published_entries": [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(SOURCE.to_json()))],
 }
@@ -150,6 +150,7 @@ def test_a_law_that_holds_says_nothing() -> None:
         ),
         ("publish/count_lost_rejected", [("EUROPE", "lost", 1)], "EUROPE rejected with other cells: rows 0 against 1"),
         ("publish/count_repeated_keys", [("", "repeated", 2)], "sale_ids that stand twice: rows 0 against 2"),
+        ("publish/count_repeated_keys", [("", "uncopied", 1)], "sales that the fates did not know: rows 0 against 1"),
         ("ledger/published_entries", [], "the ledger: rows 1 against 0"),
         ("ledger/published_entries", HOLDS["ledger/published_entries"] * 2, "the ledger: rows 1 against 2"),
         (
