@@ -5,15 +5,20 @@
 -- more. A closing counts while the run that says so and the one that wrote the covering version are in effect. REPLACED,
 -- where nothing has closed it: a newer run of its batch stands for it, or its key was rejected again, by its batch, by a
 -- replay or after one. What was closed and is open again (IS_REOPENED) no run of its batch has looked at as open: only
--- another rejection stands for it.
+-- another rejection stands for it. Replays go by when they have read, whatever their numbers: two that begin in one second
+-- have one name, and each would stand for the other's rows.
 CREATE OR REPLACE VIEW ANALYTICS.SALES_REJECTIONS_KNOWN COPY GRANTS AS
 SELECT
     REJECTION.*,
     CASE
         WHEN REJECTION.IS_PUT_BACK THEN 'PUT_BACK'
         WHEN CLOSING.COUNTED_STATUS IS NOT NULL THEN CLOSING.COUNTED_STATUS
-        WHEN COALESCE(CLOSING.VOID_CLOSINGS, 0) = 0 AND REJECTION.ETL_RUN_NUMBER < NEWEST.LAST_NUMBER THEN 'REPLACED'
-        WHEN REJECTION.ETL_RUN_NUMBER < REJECTION.LAST_OF_BATCH THEN 'REPLACED'
+        WHEN
+            NOT REJECTION.IS_REPLAYED
+            AND COALESCE(CLOSING.VOID_CLOSINGS, 0) = 0
+            AND REJECTION.ETL_RUN_NUMBER < NEWEST.LAST_NUMBER
+            THEN 'REPLACED'
+        WHEN NOT REJECTION.IS_REPLAYED AND REJECTION.ETL_RUN_NUMBER < REJECTION.LAST_OF_BATCH THEN 'REPLACED'
         WHEN REJECTION.ETL_SNAPSHOT_AT < REJECTION.LAST_REPLAYED_AT THEN 'REPLACED'
         WHEN REJECTION.IS_REPLAYED AND REJECTION.ETL_SNAPSHOT_AT < REJECTION.LAST_REJECTED_AT THEN 'REPLACED'
         WHEN REJECTION.SALE_KEY IS NULL THEN 'NO_KEY'

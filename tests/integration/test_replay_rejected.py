@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect.artifacts import Artifact
@@ -14,11 +15,13 @@ from prefect.states import State
 from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
 from flows.rollback import rollback
 from tasks import replay
+from tasks.batch import Keys, NamedKeys
 from tasks.errors import NeedsPersonError
+from tasks.ledger import start_attempt
 from tasks.replay import Replayed
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt, stage_wanted
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,22 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till
     assert till.tables() == before
     till.world.end_transactions()
     assert counts(run()) == ENDS
+
+
+def test_of_two_that_began_in_one_second_the_one_that_has_read_last_counts(till: Till, tmp_path: Path) -> None:
+    till.sell("broken", quantity=0)
+    load(till.world, till.day, tmp_path, "EUROPE")
+    wanted = {"EUROPE": Keys((till.key("broken"),))}
+    batch = NamedKeys(f"R{till.day:%Y%m%d}T120000Z", wanted)
+    with till.world.session() as session:
+        first, second = (start_attempt(session, batch, str(uuid4()), lease_minutes=15) for _ in range(2))
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    read_first = stage_wanted(till.world, second, wanted, tmp_path / "second")
+    read_last = stage_wanted(till.world, first, wanted, tmp_path / "first")
+    for staged in (read_last, read_first):
+        publish_staged(till.world, staged)
+    assert till.statuses() == {"broken": ["STILL_BAD"]}
 
 
 def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> None:
