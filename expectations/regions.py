@@ -32,6 +32,14 @@ class Region:
         """The spellings with code and name, as they are compared."""
         return frozenset(_compared(spelling) for spelling in (*self.spellings, self.code, self.name))
 
+    def key_of(self, sale_id: str) -> str:
+        """The business key of a `sale_id` of this region's source."""
+        return f"{self.code}:{sale_id}" if self.prefix_keys else sale_id
+
+    def sale_id_of(self, key: str) -> str:
+        """The `sale_id` of a business key, as the source writes it."""
+        return key.removeprefix(f"{self.code}:") if self.prefix_keys else key
+
 
 def _compared(spelling: str) -> str:
     return spelling.strip().casefold()

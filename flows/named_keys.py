@@ -1,11 +1,9 @@
 """A batch of named keys: sales that are read again by their keys and go the way of every batch, judged row by row."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
 
 from prefect.runtime import flow_run
 
@@ -21,24 +19,27 @@ from tasks.ledger import Entry, Status, lease_kept
 from tasks.plan import unread_regions
 from tasks.publish import Publication, publish
 from tasks.quality import check_rows
-from tasks.replay import gone_keys, held_back_keys
+from tasks.replay import gone_keys
+from tasks.rolled_back import read_rolled_back
 from tasks.stage import stage
 from tasks.transform import Transformed, transform
 from tasks.verify import verify
 
-NO_DAYS: Mapping[str, Set[date]] = MappingProxyType({})
-
 
 @dataclass(frozen=True)
 class ReadAgain:
-    """What the sources hold of the keys now: `gone` keys per region are not there any more, `held_back` ones belong to
-    days that were rolled back, `unread` are regions with the reason."""
+    """What the sources hold of the keys now: `gone` keys per region are not there any more, `unread` are regions with
+    the reason."""
 
     present: tuple[Extracted, ...]
     transformed: tuple[Transformed, ...]
     gone: Mapping[str, tuple[str, ...]]
-    held_back: Mapping[str, Set[str]]
     unread: Mapping[str, str]
+
+    @property
+    def held_back(self) -> dict[str, int]:
+        """How many of the keys stay out because they were rolled back, per region that has any."""
+        return {extracted.region: len(extracted.held_back) for extracted in self.present if extracted.held_back}
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,16 @@ class LoadedAgain:
     publication: Publication
 
 
-def read_again(batch: NamedKeys, settings: Settings, scratch: Path, rolled_back: Mapping[str, Set[date]]) -> ReadAgain:
-    """Reads the keys and applies the rules; a region that cannot be read is left out, and so are sales that were sold
-    or changed on a day that is `rolled_back` in their region."""
+def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: Mapping[str, str]) -> ReadAgain:
+    """Reads the keys and applies the rules; a region that cannot be read is left out, and so is what was rolled
+    back."""
+    batch = batch.held_by(read_rolled_back(batch.regions, **warehouse))
     outcomes = extract_regions(batch, settings, scratch)
-    held_back = {
-        region: held_back_keys(outcome, rolled_back.get(region, frozenset()))
-        for region, outcome in outcomes.items()
-        if isinstance(outcome, Extracted)
-    }
-    if any(held_back.values()):
-        # Once more without them: what the database counts has to be what is loaded.
-        batch = batch.without(held_back)
-        outcomes = extract_regions(batch, settings, scratch)
     unread = unread_regions(outcomes)
     present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]
     transformed = transform(present, scratch)
     gone = {extracted.region: gone_keys(batch.keys[extracted.region], extracted) for extracted in present}
-    return ReadAgain(tuple(present), tuple(transformed), gone, held_back, unread)
+    return ReadAgain(tuple(present), tuple(transformed), gone, unread)
 
 
 def load_again(
@@ -76,7 +69,6 @@ def load_again(
     scratch: Path,
     warehouse: Mapping[str, str],
     bucket: Mapping[str, str],
-    rolled_back: Mapping[str, Set[date]] = NO_DAYS,
 ) -> LoadedAgain:
     """Reads the keys and loads what is good, by the steps of every batch, without floor and percentages.
 
@@ -85,7 +77,7 @@ def load_again(
     ledger = {**warehouse, "warehouse": settings.snowflake_watch_warehouse}
     attempt = begin(batch, str(flow_run.id), names.TOKEN_KEY, **ledger, **bucket, lease_minutes=settings.lease_minutes)
     with lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
-        read = read_again(batch, settings, scratch, rolled_back)
+        read = read_again(batch, settings, scratch, warehouse)
         if not read.present:
             raise NeedsPersonError(f"no region could be read: {read.unread}")
         present, transformed = list(read.present), list(read.transformed)

@@ -14,15 +14,14 @@ from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
-from flows.named_keys import ReadAgain, load_again, read_again
+from flows.named_keys import load_again, read_again
 from flows.parameters import RegionCodes
 from flows.run_hooks import record_failed_run
 from flows.states import PARTIALLY_LOADED
 from tasks.artifacts import write_table
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
-from tasks.ledger import read_ledger
 from tasks.ready import check_ready
-from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome, rolled_back_days
+from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
 from tasks.scratch import scratch_directory
 
 ARTIFACT_KEY = "replay-rejected"
@@ -43,34 +42,27 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
         dry_run: Read and judge, and load nothing.
 
     A rejected row ends as RELEASED (loaded, or the table holds a newer version), STILL_BAD (with today's reasons), GONE
-    (no longer at the source) or NO_KEY (only a rerun of its date finds it). Sales of dates that were rolled back are
-    held back. Ends as Completed with the counts in its message and in the artifact `replay-rejected`, or as
+    (no longer at the source) or NO_KEY (only a rerun of its date finds it). Sales of dates or heals that were rolled
+    back are held back. Ends as Completed with the counts in its message and in the artifact `replay-rejected`, or as
     PartiallyLoaded when a region could not be read.
     """
     settings, asked = read_settings(), regions or list(REGIONS)
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
-    ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
     with ended_with_its_engine():
         waiting = read_open_keys(asked, **warehouse)
         batch = NamedKeys(name_batch_of_keys(REPLAY, datetime.now(UTC)), waiting.keys)
         if not batch.regions:
             return end(foreseen(waiting, (), {}, {}), dry_run)
-        rolled_back = rolled_back_days(read_ledger(None, datetime.now(UTC).date(), **ledger))
         with scratch_directory() as scratch:
             if dry_run:
                 check_ready(batch, names.TOKEN_KEY, **bucket)
-                read = read_again(batch, settings, scratch, rolled_back)
+                read = read_again(batch, settings, scratch, warehouse)
                 outcome = foreseen(waiting, read.transformed, read.gone, read.unread)
-                return end(with_held_back(outcome, read), dry_run)
-            loaded = load_again(batch, settings, scratch, warehouse, bucket, rolled_back)
+                return end(replace(outcome, held_back=read.held_back), dry_run)
+            loaded = load_again(batch, settings, scratch, warehouse, bucket)
         outcome = read_outcome(batch.batch_id, loaded.attempt.run_number, waiting, loaded.read.unread, **warehouse)
-        return end(with_held_back(outcome, loaded.read), dry_run)
-
-
-def with_held_back(outcome: Replayed, read: ReadAgain) -> Replayed:
-    """The outcome with the numbers of sales that were held back."""
-    return replace(outcome, held_back={region: len(keys) for region, keys in read.held_back.items() if keys})
+        return end(replace(outcome, held_back=loaded.read.held_back), dry_run)
 
 
 def end(replayed: Replayed, dry_run: bool) -> State:
@@ -86,7 +78,7 @@ def in_words(replayed: Replayed, dry_run: bool) -> str:
     begin = "would be" if dry_run else f"{replayed.batch_id}:" if replayed.batch_id else "nothing to read again:"
     unread = "".join(f"; {region} could not be read: {cause}" for region, cause in replayed.unread.items())
     held_back = sum(replayed.held_back.values())
-    held = f"; {held_back} held back, their dates were rolled back" if held_back else ""
+    held = f"; {held_back} held back, their dates or heals were rolled back" if held_back else ""
     more = f"; {KEYS_MAX} keys a region were read, run it again for the rest" if replayed.is_cut else ""
     return f"{begin} {counts}{held}{unread}{more}"
 

@@ -16,7 +16,7 @@ from tasks.errors import NeedsPersonError
 from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
-from tasks.upgrade import upgrade_rejected, upgrade_undo
+from tasks.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
 from tasks.warehouse import Say, Session, open_session
 from tasks.warehouse_roles import (
     ANALYST_COMMENT,
@@ -26,19 +26,20 @@ from tasks.warehouse_roles import (
     refuse_adoption,
 )
 
-TABLES, ROWS = "02_tables", "03_rows"
+TABLES, LEASES, ROWS = "02_tables", "03_leases", "04_rows"
 """ROWS changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
-REVOKE_ANALYSTS = "07_revoke_analysts"
+REVOKE_ANALYSTS = "08_revoke_analysts"
 SCRIPTS = (
     "01_account",
     TABLES,
+    LEASES,
     ROWS,
-    "04_rejected_rows",
-    "05_stage",
-    "06_revoke_load",
+    "05_rejected_rows",
+    "06_stage",
+    "07_revoke_load",
     REVOKE_ANALYSTS,
-    "08_grants",
-    "09_version",
+    "09_grants",
+    "10_version",
 )
 
 
@@ -64,6 +65,7 @@ def refuse_living_runs(session: Session) -> None:
     )
     if session.query(known) == [(0,)]:
         return
+    session.run_script(render(f"setup/{LEASES}"))  # an earlier version has none
     leases = session.query(render("ledger/open_leases"))
     living = sorted({str(flow_run_id) for flow_run_id, _, _, _, is_live, is_open in leases if is_live and is_open})
     if living:
@@ -88,6 +90,7 @@ def set_up(
         is_adopted = script == TABLES and needs_adoption(session)
         if script == TABLES:
             refuse_living_runs(session)
+            forget_lost_past(session)
         if is_adopted:
             refuse_unfit(session, adopt_fact_table)
             add_columns(session)

@@ -5,9 +5,9 @@ transactions in `snowflake_sessions.py`. The product knows nothing of any of it.
 """
 
 import asyncio
+import gc
 import gzip
 import importlib
-import io
 import json
 import logging
 import os
@@ -23,7 +23,6 @@ import pyarrow.fs
 import uvicorn
 from fakesnow import info_schema, instance
 from fakesnow.transforms import show
-from fsspec.implementations.arrow import ArrowFSWrapper
 from snowflake.connector.errors import OperationalError, ProgrammingError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -33,6 +32,7 @@ from starlette.routing import Route
 
 from local.environment import HOST, state_dir
 from local.snowflake_dialect import LOCK_TIMEOUT_S, as_snowflake, mend_fakesnow
+from local.snowflake_files import S3
 from local.snowflake_profiles import profiled
 from local.snowflake_sessions import IDLE_SESSION_S, Session, session_is_gone
 
@@ -84,55 +84,6 @@ class StandIn(instance.FakeSnow):
             nop_regexes=nop_regexes,
             **kwargs,
         )
-
-
-class WholeFile(io.RawIOBase):
-    """The bytes of a file, and a place in them for each thread: DuckDB reads the row groups of a file side by side, and
-    each of its threads seeks and reads in two steps."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = memoryview(content)
-        self._of_thread = threading.local()
-
-    @property
-    def size(self) -> int:
-        return len(self._content)
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return getattr(self._of_thread, "place", 0)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
-        self._of_thread.place = begin + offset
-        return self.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        begin = self.tell()
-        end = self.size if size < 0 else min(begin + size, self.size)
-        self._of_thread.place = end
-        return bytes(self._content[begin:end])
-
-
-class S3(ArrowFSWrapper):
-    """The S3 stand-in for DuckDB, whose own S3 extension has to be downloaded. Files are read whole, in one request."""
-
-    protocol = "s3"
-
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
-        if mode != "rb":
-            return super()._open(path, mode, **kwargs)
-        with self.fs.open_input_file(path) as stream:
-            return WholeFile(stream.read())
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return path.removeprefix("s3://")
 
 
 async def log_in(request: Request) -> Response:
@@ -246,6 +197,7 @@ def main() -> None:
     logging.getLogger("fakesnow.server").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
     mend_fakesnow(server)
+    gc.freeze()  # what was imported stays; to look through it again and again takes a twentieth of the time
     server.shared_fs = open_stand_in(state_dir() / "snowflake", os.environ["S3_ENDPOINT_URL"])
     provide(server.shared_fs, os.environ["SNOWFLAKE_DATABASE"], os.environ["SNOWFLAKE_SCHEMA"])
     mended = {

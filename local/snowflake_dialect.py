@@ -156,6 +156,8 @@ def parse(command: str) -> Expr:
         raise ProgrammingError(msg=f"SQL compilation error: {error}", errno=errno, sqlstate=sqlstate) from None
     if isinstance(statement, exp.Block):
         raise ProgrammingError(msg="More than one statement in a request.", errno=8, sqlstate="0A000")
+    if isinstance(statement, exp.Command) and statement.name.upper() == "EXPLAIN":
+        raise NotImplementedError("EXPLAIN: DuckDB's plan is not Snowflake's")
     refuse(command, statement)
     if isinstance(statement, exp.Alter) and any(isinstance(action, exp.AddConstraint) for action in statement.actions):
         return transforms.SUCCESS_NOP.copy()  # a key, which Snowflake records and does not enforce

@@ -37,6 +37,7 @@ from local.snowflake_dialect import (
     parse,
     target_of,
 )
+from local.snowflake_files import S3
 from local.snowflake_monitor import answer_to, keep_roles, read_consistency_in
 from local.snowflake_rewriting import Rewriting
 
@@ -215,6 +216,8 @@ class Session(conn.FakeSnowflakeConnection):
     def as_of_login(self, query: Expr) -> duckdb.DuckDBPyConnection | None:
         """Where to ask a query that shows nothing of what others have committed since the session was opened; None
         where that is not asked for, or the query reads what this transaction has changed."""
+        if self._as_of_login is None:
+            return None
         tables = {self.full_name(table) for table in query.find_all(exp.Table)}
         is_own = any(change.table in tables for change in self.changes)
         return self._as_of_login if is_repeatable(query) and not is_own else None
@@ -359,6 +362,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
     session: Session
     _arrow_table: Any
     _rowcount: Any
+    _columns: list[Any]
 
     def __init__(self, conn: Session, duck_conn: duckdb.DuckDBPyConnection) -> None:
         super().__init__(conn, duck_conn)
@@ -460,17 +464,25 @@ class Cursor(cursor.FakeSnowflakeCursor):
             self._drop_database(transformed)
         elif isinstance(transformed, exp.Query) and (as_of_login := self.session.as_of_login(transformed)):
             self._ask(as_of_login, transformed, params)
+        elif isinstance(transformed, exp.Copy):
+            with S3.of_copy():
+                self._send(transformed, params)
         else:
-            super()._execute(transformed, params)
+            self._send(transformed, params)
         if isinstance(transformed, CHANGES) and self.session.in_transaction:
             if isinstance(transformed, exp.TruncateTable):
                 self._forget_loads(target_of(transformed))
             table = self.session.shared_table(transformed)
             self.session.changes.append(Change(transformed, params, table, self._arrow_table))
 
+    def _send(self, statement: Expr, params: Any = None) -> None:
+        super()._execute(statement, params)
+        # Now, as another statement of the session may follow before somebody asks.
+        self._columns = [(name, str(kind), "YES", None, None, None) for name, kind, *_ in self._duck_conn.description]
+
     def _describe_last_sql(self) -> list[Any]:
-        """The columns of the answer. The statement is DuckDB's already: fakesnow would parse and write it once more."""
-        return self._duck_conn.execute(f"DESCRIBE {self._last_sql}", self._last_params).fetchall()
+        """The columns of the answer, as DESCRIBE tells them. fakesnow would have the statement planned once more."""
+        return self._columns
 
     def _forget_loads(self, table: exp.Table) -> None:
         self._duck_conn.execute(
@@ -483,11 +495,11 @@ class Cursor(cursor.FakeSnowflakeCursor):
         now = self._duck_conn
         self._duck_conn = as_of_login
         try:
-            super()._execute(query, params)
+            self._send(query, params)
         except (duckdb.CatalogException, duckdb.BinderException):
             # A table that was made since.
             self._duck_conn = now
-            super()._execute(query, params)
+            self._send(query, params)
         finally:
             self._duck_conn = now
 
@@ -526,18 +538,18 @@ class Cursor(cursor.FakeSnowflakeCursor):
             raise ProgrammingError(
                 msg=f"Database '{name}' does not exist or not authorized.", errno=2003, sqlstate="02000"
             )
-        super()._execute(sqlglot.parse_one(SUCCESS, read="duckdb"))
+        self._send(sqlglot.parse_one(SUCCESS, read="duckdb"))
 
     def _merge(self, merge: exp.Merge, params: Any) -> None:
         actions = actions_of(merge)
-        super()._execute(merge_in_duckdb(merge), params)
+        self._send(merge_in_duckdb(merge), params)
         counts = dict.fromkeys(actions, 0)
         done: pa.Table = self._arrow_table
         for row in done.column("merge_action").value_counts().to_pylist():
             counts[row["values"]] = row["counts"]
         names = {"INSERT": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
         sql = ", ".join(f'{counts[action]} AS "number of rows {names[action]}"' for action in names if action in counts)
-        super()._execute(sqlglot.parse_one(f"SELECT {sql}", read="duckdb"))
+        self._send(sqlglot.parse_one(f"SELECT {sql}", read="duckdb"))
         self._rowcount = sum(counts.values())
 
 

@@ -66,6 +66,21 @@ NONE_BAD = BadCells()
 STORED_NAMES = {column.name: column.stored_name for column in SOURCE_COLUMNS}
 
 
+def table_without(bad: BadCells, table: str) -> str:
+    """The table (its quoted name) with the contract's columns, NULL for bad cells, and `is_bad` for their rows."""
+    names = [quote_postgres(column.name) for column in SOURCE_COLUMNS]
+    if not bad.told:
+        return f"(SELECT {', '.join(names)}, false AS is_bad FROM {table}) AS source"
+    conditions = bad.conditions
+    cells = [
+        f"CASE WHEN {conditions[column.name]} THEN NULL ELSE {name} END AS {name}"
+        if column.name in conditions
+        else name
+        for column, name in zip(SOURCE_COLUMNS, names, strict=True)
+    ]
+    return f"(SELECT {', '.join(cells)}, {bad.any_condition} AS is_bad FROM {table}) AS source"
+
+
 def _is_one_of(row_id: str, rows: Collection[str]) -> str:
     return f"{row_id} = ANY (ARRAY[{', '.join(repr(row) for row in sorted(rows))}]::text[])"
 

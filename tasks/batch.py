@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 REPLAY, HEAL = "R", "H"
@@ -28,10 +28,25 @@ class Window:
 
 
 @dataclass(frozen=True)
+class RolledBack:
+    """What was rolled back of a region: days, and keys, as the fact table has them, that rolled-back heals had changed
+    or rejected."""
+
+    days: frozenset[date] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Keys:
-    """Rows by their `sale_id`, as the source writes it."""
+    """Rows by their `sale_id`, as the source writes it, but for those that stay out because of what was
+    `rolled_back`."""
 
     sale_ids: tuple[str, ...]
+    rolled_back: RolledBack = field(default_factory=RolledBack)
+
+    def without(self, sale_ids: Collection[str]) -> "Keys":
+        """The keys but for some."""
+        return Keys(tuple(sale_id for sale_id in self.sale_ids if sale_id not in sale_ids), self.rolled_back)
 
 
 @dataclass(frozen=True)
@@ -75,12 +90,9 @@ class NamedKeys:
         """What is read of each region."""
         return list(self.keys.values())
 
-    def without(self, left_out: Mapping[str, Collection[str]]) -> "NamedKeys":
-        """The batch without some `sale_id`s of some regions."""
-        keys = {
-            region: Keys(tuple(sale_id for sale_id in of_region.sale_ids if sale_id not in left_out.get(region, ())))
-            for region, of_region in self.keys.items()
-        }
+    def held_by(self, rolled_back: Mapping[str, RolledBack]) -> "NamedKeys":
+        """The batch but for what stays out because it was rolled back, which each source says when it is read."""
+        keys = {region: Keys(of_region.sale_ids, rolled_back[region]) for region, of_region in self.keys.items()}
         return NamedKeys(self.batch_id, keys)
 
 

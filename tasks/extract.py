@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from sqlalchemy import Engine
 
 from blocks.once import load_once
 from expectations.columns import SOURCE_COLUMNS
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, Region
 from tasks.arrow_files import open_writer
-from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
-from tasks.batch import Keys, Window
+from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
+from tasks.batch import Keys, RolledBack, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
+from tasks.held_back import held_back
 from tasks.retries import RETRIES
 from tasks.scratch import require_free_space
 from tasks.snapshot import PATIENT, Limits, open_snapshot
@@ -50,7 +51,8 @@ class Extracted:
     `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the moment up
     to which the database shows everything, by its clock (aware, UTC); `behind` says why that is not all of the window.
     `new_columns` are those that neither the contract nor the variable `extra_columns` names; of those that the variable
-    names, `extra_columns` were read, and `lacking_columns` are not in the source.
+    names, `extra_columns` were read, and `lacking_columns` are not in the source. Of a batch of keys, `held_back` are
+    those that were not read because of what was `rolled_back`.
     """
 
     region: str
@@ -63,6 +65,8 @@ class Extracted:
     extra_columns: tuple[str, ...] = ()
     lacking_columns: tuple[str, ...] = ()
     behind: str | None = None
+    rolled_back: RolledBack = field(default_factory=RolledBack)
+    held_back: frozenset[str] = frozenset()
 
 
 EXTRACTED_SCHEMA = pa.schema(
@@ -95,16 +99,17 @@ def read_region(
         new = check_declared(table.declared, table.name)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
 
-        def read_without(bad: BadCells) -> tuple[Tally, Tally]:
-            source = _count(cursor, table, wanted, bad)
+        def read_without(bad: BadCells) -> tuple[frozenset[str], Tally, Tally]:
+            held, asked = _without_held_back(cursor, table, REGIONS[region], wanted, bad)
+            source = _count(cursor, table, asked, bad)
             require_free_space(directory, source.rows)
             progress = _progress(say, region, source.rows)
-            statement = copy_statement(table.sql, wanted, table.declared, extra, bad.conditions, bad.row_id)
-            return source, copy_rows(cursor, statement, path, token_key, extra, progress, bad)
+            statement = copy_statement(table.sql, asked, table.declared, extra, bad.conditions, bad.row_id)
+            return held, source, copy_rows(cursor, statement, path, token_key, extra, progress, bad)
 
         try:
             with undone_on_error(cursor):
-                source, read = read_without(NONE_BAD)
+                held, source, read = read_without(NONE_BAD)
         except (psycopg2.Error, RegionUnfitError) as error:
             if isinstance(error, psycopg2.Error) and not may_be_of_a_cell(error):
                 raise
@@ -112,7 +117,7 @@ def read_region(
             if not bad.told:
                 raise
             say(f"step=extract region={region} cells that cannot be read: {bad.count}; their rows are rejected")
-            source, read = read_without(bad)
+            held, source, read = read_without(bad)
     if differences := source.differences(read):
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
@@ -128,7 +133,19 @@ def read_region(
         extra_columns=tuple(extra),
         lacking_columns=lacking_columns(table.declared, extra_columns),
         behind=snapshot.behind,
+        rolled_back=wanted.rolled_back if isinstance(wanted, Keys) else RolledBack(),
+        held_back=held,
     )
+
+
+def _without_held_back(
+    cursor: Any, table: SourceTable, region: Region, wanted: Window | Keys, bad: BadCells
+) -> tuple[frozenset[str], Window | Keys]:
+    """The keys that stay out, and what is left to be read."""
+    if isinstance(wanted, Window):
+        return frozenset(), wanted
+    held = held_back(cursor, table_without(bad, table.sql), region, wanted.sale_ids, wanted.rolled_back)
+    return held, wanted.without(held)
 
 
 def _count(cursor: Any, table: SourceTable, wanted: Window | Keys, bad: BadCells) -> Tally:

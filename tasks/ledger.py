@@ -31,17 +31,12 @@ class Status(StrEnum):
     """What the ledger says of a batch and region."""
 
     STARTED = "STARTED"
-    RENEWED = "RENEWED"
     PUBLISHED = "PUBLISHED"
     MISSING = "MISSING"
     EMPTY = "EMPTY"
     FAILED = "FAILED"
     OVERTAKEN = "OVERTAKEN"
     ROLLED_BACK = "ROLLED_BACK"
-
-
-UNDER_WAY = (Status.STARTED, Status.RENEWED)
-"""What a run records before its end, without the lock."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ def record(session: Session, attempt: Attempt, entries: Sequence[Entry]) -> None
 
 
 def _ordinal(status: Status) -> str:
-    return "NULL" if status in UNDER_WAY else "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)"
+    return "NULL" if status is Status.STARTED else "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)"
 
 
 def _values(attempt: Attempt, entry: Entry) -> list[Any]:
@@ -97,8 +92,7 @@ def is_committed(session: Session, run_number: int) -> bool:
     FAILED is no such entry: others write it for an attempt that they think dead.
     """
     entries = session.query(
-        "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES "
-        "WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'RENEWED', 'FAILED')",
+        "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'FAILED')",
         [run_number],
     )
     return bool(entries)
@@ -128,13 +122,12 @@ def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_min
     """
     connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
     done = threading.Event()
-    entries = [Entry(region, Status.RENEWED, lease_minutes=lease_minutes) for region in attempt.regions]
 
     def renew() -> None:
         while not done.wait(RENEWAL_INTERVAL.total_seconds()):
             try:
                 with open_session(connector, warehouse, f"retail-sales renew {attempt.batch_id}") as session:
-                    record(session, attempt, entries)
+                    session.query(render("ledger/renew_lease"), [attempt.run_number, lease_minutes])
                 logger.info("step=renew run=%d still working", attempt.run_number)
             except Exception as error:  # noqa: BLE001 (whatever it is, the load goes on)
                 logger.warning("step=renew run=%d failed: %s", attempt.run_number, error)
@@ -167,7 +160,7 @@ def _open_attempts(session: Session, flow_run_id: str) -> list[Attempt]:
     rows = session.query(
         "SELECT RUN_NUMBER, BATCH_ID, REGION FROM ANALYTICS.ETL_BATCHES WHERE FLOW_RUN_ID = ? "
         "GROUP BY RUN_NUMBER, BATCH_ID, REGION "
-        "HAVING COUNT_IF(STATUS NOT IN ('STARTED', 'RENEWED')) = 0 ORDER BY RUN_NUMBER, REGION",
+        "HAVING COUNT_IF(STATUS <> 'STARTED') = 0 ORDER BY RUN_NUMBER, REGION",
         [flow_run_id],
     )
     return [Attempt(int(run_number), flow_run_id, batch_id, (region,)) for run_number, batch_id, region in rows]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tasks.errors import NeedsPersonError
 from tasks.stage import FileKind, Manifest, StagedFile
 from tasks.statements import StagingTables, render, text_literals
-from tasks.warehouse import Session
+from tasks.warehouse import Row, Session
 
 COPY_FILES_MAX = 1000
 """Snowflake's limit of file names in one COPY."""
@@ -16,20 +16,27 @@ def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> N
 
     Raises NeedsPersonError when a file, or a table, got other rows than the manifest says.
     """
-    session.run_script(render("load/create_staging_tables", **vars(tables)))
+    session.run_together(render("load/create_staging_tables", **vars(tables)))
     targets: dict[FileKind, str] = {"clean": tables.clean_table, "rejected": tables.rejected_table}
-    for kind, table in targets.items():
-        files = manifest.files_of(kind)
-        for start in range(0, len(files), COPY_FILES_MAX):
-            _copy(session, manifest.attempt.staging_prefix, files[start : start + COPY_FILES_MAX], table)
+    path = manifest.attempt.staging_prefix
+    portions = [
+        (table, files[start : start + COPY_FILES_MAX])
+        for kind, table in targets.items()
+        for files in [manifest.files_of(kind)]
+        for start in range(0, len(files), COPY_FILES_MAX)
+    ]
+    copies = [
+        render("load/copy_files", table=table, path=path, files=text_literals(file.name for file in files))
+        for table, files in portions
+    ]
+    for (_, files), answer in zip(portions, session.query_together(copies), strict=True):
+        _require_loaded(path, files, answer)
     (counted,) = session.query(render("load/count_staged", **vars(tables)))
     for (kind, table), rows in zip(targets.items(), counted, strict=True):
         _require_rows(table, sum(file.rows for file in manifest.files_of(kind)), rows)
 
 
-def _copy(session: Session, path: str, files: Sequence[StagedFile], table: str) -> None:
-    names = text_literals(file.name for file in files)
-    answer = session.query(render("load/copy_files", table=table, path=path, files=names))
+def _require_loaded(path: str, files: Sequence[StagedFile], answer: Sequence[Row]) -> None:
     loaded = {row[0]: int(row[3]) for row in answer}
     for file in files:
         rows = sum(count for name, count in loaded.items() if name.endswith(file.name))
@@ -44,4 +51,4 @@ def _require_rows(table: str, expected: int, rows: int) -> None:
 
 def drop_staging_tables(session: Session, tables: StagingTables) -> None:
     """Drops the tables of one attempt."""
-    session.run_script(render("load/drop_staging_tables", **vars(tables)))
+    session.run_together(render("load/drop_staging_tables", **vars(tables)))

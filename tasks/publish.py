@@ -15,7 +15,6 @@ from tasks.attributes import attribute_values
 from tasks.errors import (
     NeedsPersonError,
     OutcomeUnknownError,
-    PublishRefusedError,
     SalesEtlError,
     TransientError,
 )
@@ -34,6 +33,7 @@ from tasks.ledger import Entry, Status, is_committed, record
 from tasks.load import drop_staging_tables, load_files
 from tasks.lock import lock_held
 from tasks.quality import Check
+from tasks.rolled_back import refuse_held_back
 from tasks.stage import Manifest
 from tasks.statements import StagingTables, key_lists, render, snapshots_query
 from tasks.stopwatch import Stopwatch
@@ -163,7 +163,7 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     """Everything between the lock and COMMIT."""
     watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
     if attempt.is_of_keys:
-        _refuse_rolled_back(session, tables)
+        refuse_held_back(session, tables, {of.region: of.rolled_back.days for of in staged.extracts})
     overtaken = _leave_out_overtaken(session, attempt, tables)
     alive = [region for region in staged.transformed if region.region not in overtaken]
     codes = [region.region for region in alive]
@@ -181,12 +181,6 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     record(session, attempt, [*entries, *_overtaken_entries(overtaken), *staged.left_out])
     check_ledger(session, attempt, regions, alive, staged.extracts)
     return Publication(regions, overtaken, None, seconds_load, watch.seconds())
-
-
-def _refuse_rolled_back(session: Session, tables: StagingTables) -> None:
-    if days := session.query(render("publish/rolled_back_days", **vars(tables))):
-        told = ", ".join(f"{batch_id} of {region}" for region, batch_id in days)
-        raise PublishRefusedError(f"sales of dates that were rolled back: {told}")
 
 
 def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTables) -> tuple[str, ...]:

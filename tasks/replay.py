@@ -1,8 +1,7 @@
 """Replay: which rejected rows are read again, and what has become of them."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 from prefect import get_run_logger, task
 
@@ -10,7 +9,6 @@ from blocks.snowflake import SnowflakeHostConnector
 from tasks.arrow_files import read_batches
 from tasks.batch import Keys
 from tasks.extract import Extracted
-from tasks.gaps import ROLLED_BACK, LedgerState
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literals
 from tasks.transform import Transformed
@@ -39,7 +37,7 @@ class Waiting:
 @dataclass(frozen=True)
 class Replayed:
     """How a replay ended: rows by region and status (STATUSES); `unread` regions with the reason. `held_back` are
-    numbers of keys of days that were rolled back, per region: nothing was done to their rows.
+    numbers of keys that stay out because they were rolled back, per region: nothing was done to their rows.
 
     `batch_id` is None when nothing was loaded.
     """
@@ -68,30 +66,9 @@ def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
 
 
 def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
-    """The keys that were asked for and not found at the source."""
+    """The keys that were asked for and not found at the source; those that stay out were not asked for."""
     found = {key for batch in read_batches(extracted.path) for key in batch["sale_id"].to_pylist()}
-    return tuple(key for key in asked.sale_ids if key not in found)
-
-
-def rolled_back_days(known: Iterable[LedgerState]) -> dict[str, set[date]]:
-    """The days that somebody has rolled back, per region."""
-    days: dict[str, set[date]] = {}
-    for state in known:
-        if state.in_production == ROLLED_BACK:
-            days.setdefault(state.region, set()).add(state.date)
-    return days
-
-
-def held_back_keys(extracted: Extracted, rolled_back: Set[date]) -> set[str]:
-    """The keys with a version that was sold or changed on a day that was rolled back."""
-    if not rolled_back:
-        return set()
-    return {
-        row["sale_id"]
-        for batch in read_batches(extracted.path)
-        for row in batch.select(["sale_id", "sale_date", "updated_at"]).to_pylist()
-        if any(row[name] and row[name].date() in rolled_back for name in ("sale_date", "updated_at"))
-    }
+    return tuple(key for key in asked.sale_ids if key not in found | extracted.held_back)
 
 
 def foreseen(

@@ -77,7 +77,8 @@ def staging_tables(session: Session, runs: set[int]) -> list[str]:
 
 
 def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
-    """Removes undo rows and closed rejected rows that are older than `days`, in one transaction, or counts them.
+    """Removes undo rows, closed rejected rows and renewals that are older than `days`, in one transaction, or counts
+    them.
 
     Under the publish lock: the law of a publish that goes on compares whole tables.
     """
@@ -90,7 +91,9 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
         ((rejected,),) = writing.query(render("retention/old_rejected_rows", verb=verb, days=f"{days:d}"))
         if not dry_run:
             writing.query(render("retention/delete_closings"))
-    return [Removal("undo rows", days, int(undo)), Removal("closed rejected rows", days, int(rejected))]
+        ((renewals,),) = writing.query(render("retention/old_renewals", verb=verb, days=f"{days:d}"))
+    found = {"undo rows": undo, "closed rejected rows": rejected, "renewals of leases": renewals}
+    return [Removal(what, days, int(count)) for what, count in found.items()]
 
 
 @task(name="remove-staged", **RETRIES)
@@ -116,7 +119,7 @@ def remove_staged(
 
 @task(name="remove-old-rows", **RETRIES)
 def remove_old_rows(days: int, dry_run: bool, connector_block: str, warehouse: str) -> list[Removal]:
-    """Removes undo rows and closed rejected rows that are older than `days`."""
+    """Removes undo rows, closed rejected rows and renewals that are older than `days`."""
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     with open_session(connector, warehouse, TAG, logger.warning) as session:
         removals = old_rows(session, days, dry_run)

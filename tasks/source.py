@@ -185,6 +185,16 @@ def is_one_of(column: str, texts: str) -> str:
     return f'{column}::text = ANY ({texts}) AND {column}::text COLLATE "C" = ANY ({texts})'
 
 
+def on_days_statement(table: str) -> str:
+    """The `sale_id`s among some, of a table (an SQL expression), with a version that was sold or changed on some UTC
+    days."""
+    on_days = " OR ".join(f"({name} AT TIME ZONE 'UTC')::date = ANY (%(days)s::date[])" for name in WINDOW_COLUMNS)
+    return (
+        f"SELECT DISTINCT sale_id::text\nFROM {table}\n"
+        f"WHERE {is_one_of('sale_id', '%(sale_ids)s::text[]')} AND ({on_days})"
+    )
+
+
 def _text_literal(text: str) -> str:
     quoted = QuotedString(text)
     quoted.encoding = "utf-8"

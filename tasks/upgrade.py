@@ -8,6 +8,13 @@ REJECTED, REJECTED_UNDO = "SALES_REJECTED", "SALES_REJECTED_UNDO"
 """Tables of version 2. The first is a view now."""
 
 
+def forget_lost_past(session: Session) -> None:
+    """Where somebody has dropped the undo log, the past begins anew. May end anywhere and be repeated."""
+    left = {name for (name,) in session.query(render("setup/tables_of_past"))}
+    if left == {"ETL_LOCK"}:
+        session.run_script(render("setup/forget_past"))
+
+
 def upgrade_undo(session: Session, say: Say) -> None:
     """The undo log of version 2 keeps replaced versions alone: what else it held stands where it belongs. May end
     anywhere and be repeated.

@@ -1,12 +1,15 @@
 """A Snowflake session with everything that this project relies on spelled out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from io import StringIO
 from typing import Any
 
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error as SnowflakeError
+from snowflake.connector.util_text import split_statements
 
 from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
@@ -83,6 +86,18 @@ class Session:
         with self._errors_named(script):
             for cursor in self._connection.execute_string(script, remove_comments=True):
                 cursor.close()
+
+    def query_together(self, statements: Sequence[str]) -> list[list[Row]]:
+        """Runs statements of which none needs another at the same time, outside of a transaction, and answers the rows
+        of each. All have ended when it raises for one."""
+        # A connection may be used by several threads: snowflake.connector.threadsafety is 2.
+        with ThreadPoolExecutor(max(len(statements), 1)) as pool:
+            return list(pool.map(self.query, statements))
+
+    def run_together(self, script: str) -> None:
+        """Runs the statements of a script, of which none needs another, at the same time."""
+        statements = [text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]
+        self.query_together(statements)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

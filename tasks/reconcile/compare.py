@@ -1,7 +1,7 @@
 """Compares source and table of one region: by sums per day first, and sale by sale where these differ."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ from tasks.batch import Window
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
-from tasks.reconcile.source_side import SourceSide, sale_id_of
+from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
 from tasks.snapshot import PATIENT, Limits, Snapshot, open_snapshot
@@ -98,12 +98,12 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     in_table = table.sums(days.due)
     held_back, _ = source.sums(days.held_back)
     found, findings = Counter[tuple[date, Discrepancy]](), list[Finding]()
-    named, held_keys, held_sales = Counter[Discrepancy](), table.held_keys(), 0
+    named, stays_out, held_sales = Counter[Discrepancy](), table.rolled_back(), 0
     for buckets, days_of_buckets in differing(at_source, in_table):
         differ = _look_at(source, table, days_of_buckets, buckets, days, snapshot_at)
-        held = held_keys | _held_by_days(source, differ, days.rolled_back)
-        held_sales += sum(finding.key in held for finding in differ)
-        for finding in (finding for finding in differ if finding.key not in held):
+        held = source.held_back([finding.sale_id for finding in differ], stays_out)
+        held_sales += sum(finding.sale_id in held for finding in differ)
+        for finding in (finding for finding in differ if finding.sale_id not in held):
             found[finding.day, finding.kind] += 1
             if named[finding.kind] < KEYS_MAX:
                 named[finding.kind] += 1
@@ -145,7 +145,7 @@ def _look_at(
         (key, judge(versions.get(key, ()), stored.get(key), all_days.due, snapshot_at))
         for key in sorted(versions.keys() | stored.keys())
     )
-    return [Finding(*verdict, sale_id_of(key, region), key) for key, verdict in judged if verdict]
+    return [Finding(*verdict, region.sale_id_of(key), key) for key, verdict in judged if verdict]
 
 
 def by_key(rows: Iterable[SourceRow]) -> dict[str, Sequence[SourceRow]]:
@@ -158,15 +158,6 @@ def by_key(rows: Iterable[SourceRow]) -> dict[str, Sequence[SourceRow]]:
 
 def _is_read(stored: TableRow, versions: Sequence[SourceRow]) -> bool:
     return any(row.version == stored.version for row in versions)
-
-
-def _held_by_days(source: SourceSide, findings: Sequence[Finding], rolled_back: Set[date]) -> set[str]:
-    """The keys of sales with a version that was sold or changed on a day that was rolled back: to read them again would
-    bring it back."""
-    if not rolled_back or not findings:
-        return set()
-    versions = source.rows_of_keys([finding.key for finding in findings])
-    return {row.key for row in versions if rolled_back & {row.day, row.other_day} and not row.is_accounted}
 
 
 def by_day(sums: CellSums) -> dict[date, DaySums]:

@@ -10,13 +10,11 @@ from tasks.gaps import ROLLED_BACK, DateRange, LedgerState
 @dataclass(frozen=True)
 class DaysOfRegion:
     """The days of one region: `due` are those of the range that the ledger calls PUBLISHED or EMPTY, `held_back` those
-    that were rolled back; all others are gaps, and the work of backfill. `rolled_back` are all such days before the end
-    of the range: a sale that was sold or changed on one of them is not loaded."""
+    that were rolled back; all others are gaps, and the work of backfill."""
 
     region: str
     due: tuple[date, ...]
     held_back: tuple[date, ...]
-    rolled_back: frozenset[date] = frozenset()
 
 
 def last_days(yesterday: date, days: int) -> DateRange:
@@ -32,8 +30,8 @@ def days_of_regions(known: Iterable[LedgerState], days: DateRange, regions: Sequ
     shown = sorted((state.date, state.region, state.in_production) for state in known if state.in_production)
     of_regions = []
     for region in regions:
-        rolled_back = [day for day, of, status in shown if of == region and status == ROLLED_BACK]
-        due = tuple(day for day, of, status in shown if of == region and status != ROLLED_BACK and day in days)
-        held_back = tuple(day for day in rolled_back if day in days)
-        of_regions.append(DaysOfRegion(region, due, held_back, frozenset(rolled_back)))
+        of_region = [(day, status) for day, of, status in shown if of == region and day in days]
+        due = tuple(day for day, status in of_region if status != ROLLED_BACK)
+        held_back = tuple(day for day, status in of_region if status == ROLLED_BACK)
+        of_regions.append(DaysOfRegion(region, due, held_back))
     return [of_region for of_region in of_regions if of_region.due or of_region.held_back]

@@ -37,14 +37,13 @@ CellSums = Mapping[Cell, Sums]
 class SourceRow(NamedTuple):
     """A version of a sale at the source.
 
-    `day` and `other_day` are those on which it was sold and changed, the later one first; 9999-12-31 for what lies in
-    no calendar. `version` is `updated_at` in microseconds since 1970, None without one. `is_accounted`: key and version
-    stand among the open rejected rows.
+    `day` is the later one of those on which it was sold and changed; 9999-12-31 for what lies in no calendar. `version`
+    is `updated_at` in microseconds since 1970, None without one. `is_accounted`: key and version stand among the open
+    rejected rows.
     """
 
     key: str
     day: date
-    other_day: date
     version: int | None
     fingerprint: int
     is_accounted: bool

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import Region
-from tasks.bad_cells import NONE_BAD, BadCells
+from tasks.bad_cells import NONE_BAD, BadCells, table_without
+from tasks.batch import RolledBack
+from tasks.held_back import held_back
 from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
 from tasks.source import FIRST_MOMENT, HAS_KEY, LAST_MOMENT, is_one_of, quote_postgres
@@ -17,11 +18,6 @@ from tasks.tally import MONEY_COLUMNS
 def business_key(region: Region) -> str:
     """The key of the fact table, as an SQL expression."""
     return f"{text_literal(region.code + ':')} || sale_id::text" if region.prefix_keys else "sale_id::text"
-
-
-def sale_id_of(key: str, region: Region) -> str:
-    """The key as the source writes it."""
-    return key.removeprefix(f"{region.code}:") if region.prefix_keys else key
 
 
 _VERSION = f"CASE WHEN updated_at BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN updated_at END"
@@ -54,7 +50,6 @@ def _versions(region: Region, table: str, which: str) -> str:
   SELECT
     ({key}) COLLATE "C" AS key,
     {_day("greatest(sale_date, updated_at)")} AS day,
-    {_day("least(sale_date, updated_at)")} AS other_day,
     {_VERSION} AS version,
     {source_fingerprint(key)} AS fingerprint,
     is_bad OR coalesce(
@@ -66,21 +61,6 @@ def _versions(region: Region, table: str, which: str) -> str:
   LEFT JOIN rejected ON rejected_id = sale_id::text COLLATE "C"
   WHERE ({which}) AND {HAS_KEY}
 )"""
-
-
-def _without(bad: BadCells, table: str) -> str:
-    """The table with NULL for bad cells, and `is_bad` for their rows."""
-    names = [quote_postgres(column.name) for column in SOURCE_COLUMNS]
-    if not bad.told:
-        return f"(SELECT {', '.join(names)}, false AS is_bad FROM {table}) AS source"
-    conditions = bad.conditions
-    cells = [
-        f"CASE WHEN {conditions[column.name]} THEN NULL ELSE {name} END AS {name}"
-        if column.name in conditions
-        else name
-        for column, name in zip(SOURCE_COLUMNS, names, strict=True)
-    ]
-    return f"(SELECT {', '.join(cells)}, {bad.any_condition} AS is_bad FROM {table}) AS source"
 
 
 def sums_statement(region: Region, table: str) -> str:
@@ -100,7 +80,7 @@ FROM (
 GROUP BY 1, 2, 3, 4"""
 
 
-_ROW = "key, day, other_day, (extract(epoch FROM version) * 1000000)::bigint, fingerprint, is_accounted"
+_ROW = "key, day, (extract(epoch FROM version) * 1000000)::bigint, fingerprint, is_accounted"
 
 
 def rows_statement(region: Region, table: str) -> str:
@@ -127,7 +107,7 @@ class SourceSide:
     ) -> None:
         self._cursor = cursor
         self._region = region
-        self._table = _without(bad, table)
+        self._table = table_without(bad, table)
         self._rejected = {"rejected_ids": list(rejected.sale_ids), "rejected_versions": list(rejected.versions)}
 
     def sums(self, days: Sequence[date]) -> tuple[dict[Cell, Sums], dict[Cell, Sums]]:
@@ -147,8 +127,12 @@ class SourceSide:
 
     def rows_of_keys(self, keys: Iterable[str]) -> list[SourceRow]:
         """The versions of some business keys."""
-        sale_ids = [sale_id_of(key, self._region) for key in keys]
+        sale_ids = [self._region.sale_id_of(key) for key in keys]
         return self._to_rows(self._ask(rows_of_keys_statement(self._region, self._table), sale_ids=sale_ids))
+
+    def held_back(self, sale_ids: Sequence[str], of: RolledBack) -> frozenset[str]:
+        """Those of some `sale_id`s that stay out."""
+        return held_back(self._cursor, self._table, self._region, sale_ids, of)
 
     def _ask(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
         since, until = (min(days), max(days) + timedelta(days=1)) if days else (None, None)
@@ -159,6 +143,6 @@ class SourceSide:
 
     def _to_rows(self, rows: Iterable[tuple[Any, ...]]) -> list[SourceRow]:
         return [
-            SourceRow(key, day, other_day, version, fingerprint % MODULUS, is_accounted)
-            for key, day, other_day, version, fingerprint, is_accounted in rows
+            SourceRow(key, day, version, fingerprint % MODULUS, is_accounted)
+            for key, day, version, fingerprint, is_accounted in rows
         ]

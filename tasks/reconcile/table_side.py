@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from tasks.batch import RolledBack
 from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.reconcile.sides import Cell, OpenRejected, Sums, TableRow
+from tasks.rolled_back import rolled_back
 from tasks.statements import key_lists, render, text_literal, text_literals
 from tasks.tally import MONEY_COLUMNS
 from tasks.warehouse import Row, Session
@@ -26,9 +28,9 @@ class TableSide:
         rows = self._session.query(render("reconcile/open_rejected"), [self._region])
         return OpenRejected([sale_id for sale_id, _ in rows], [version for _, version in rows])
 
-    def held_keys(self) -> set[str]:
-        """The keys of sales that a heal had changed before it was rolled back, and that no load has written since."""
-        return {key for (key,) in self._session.query(render("reconcile/held_keys"), [self._region])}
+    def rolled_back(self) -> RolledBack:
+        """What somebody has rolled back of the region."""
+        return rolled_back(self._session, [self._region])[self._region]
 
     def sums(self, days: Sequence[date]) -> dict[Cell, Sums]:
         """The sums of the sales that arrived on some days, without those that are marked as deleted."""

@@ -43,8 +43,12 @@ VIEWS = {
     "SALES_REJECTED": "SALES_REJECTIONS",
 }
 """Views and the tables whose columns they show."""
-RUNS_PUT_BACK = "ETL_RUNS_PUT_BACK"
-"""A view of runs and their regions alone."""
+VIEWS_OF_SOME = {
+    "ETL_LEASES": ("ETL_RENEWALS", ("RUN_NUMBER", "LEASE_UNTIL")),
+    "ETL_RUNS_PUT_BACK": ("ETL_BATCHES", ("REGION", "RUN_NUMBER")),
+    "SALES_ROLLED_BACK": ("SALES_HELD_BACK", ("REGION", "BATCH_ID", "SALE_ID")),
+}
+"""Views of some columns, which are those of a table."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
@@ -53,9 +57,10 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_REJECTIONS": ("INSERT", "DELETE"),
     "SALES_REJECTION_CLOSINGS": ("INSERT", "DELETE"),
     "ETL_BATCHES": ("INSERT",),
+    "ETL_RENEWALS": ("INSERT", "DELETE"),
     "ETL_LOCK": ("UPDATE",),
 }
-"""What publish, rollback and clean-staging do with each table."""
+"""What loads, rollbacks and clean-staging do with each table."""
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ANALYTICS\.(\w+) \(\n(.*?)\n\)", re.DOTALL)
 _COLUMN = re.compile(r"^ {4}(\w+) (\w+(?:\(\d+,\d+\))?)", re.MULTILINE)
@@ -63,9 +68,9 @@ _COLUMN = re.compile(r"^ {4}(\w+) (\w+(?:\(\d+,\d+\))?)", re.MULTILINE)
 
 def warehouse_checks() -> list[Check]:
     """Connection first; everything else needs it."""
-    tables = declared_tables(render("setup/02_tables"))
-    of_runs = {name: kind for name, kind in tables["ETL_BATCHES"].items() if name in ("REGION", "RUN_NUMBER")}
-    shown = tables | {view: tables[table] for view, table in VIEWS.items()} | {RUNS_PUT_BACK: of_runs}
+    tables = declared_tables(render("setup/02_tables") + render("setup/03_leases"))
+    of_some = {view: {name: tables[table][name] for name in names} for view, (table, names) in VIEWS_OF_SOME.items()}
+    shown = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some
     after = (CONNECTION,)
     return [
         Check(CONNECTION, _connect, MEND_CONNECTION, needs=WAREHOUSE_VARIABLES, time_limit_s=120),

@@ -1,19 +1,24 @@
 """Clean-staging removes what is old and over, and nothing that a living run, a reader or a person may still need."""
 
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from prefect.artifacts import Artifact
+from prefect.logging import disable_run_logger
 from prefect.states import State
 
+from blocks import names
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
+from tasks import ledger
 from tasks.attempt import Attempt
-from tests.integration.conftest import World, good_sale
+from tasks.ledger import lease_kept
+from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 
@@ -171,6 +176,28 @@ def test_a_running_attempt_is_left_alone_and_publishes(left: Leftovers, tmp_path
     assert left.files(attempt) == files
     publication, _ = publish_staged(world, rows)
     assert [region.inserted.rows for region in publication.regions] == [1]
+
+
+def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(
+    left: Leftovers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, day = left.world, date(2016, 9, 7)
+    sell(world, day, "1")
+    attempt = begin(world, day, "EUROPE")
+    stage_attempt(world, attempt, day, tmp_path)
+    renewals = f"SELECT LEASE_UNTIL > CURRENT_TIMESTAMP() FROM ETL_RENEWALS WHERE RUN_NUMBER = {attempt.run_number}"
+    monkeypatch.setattr(ledger, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
+    with disable_run_logger(), lease_kept(attempt, names.WAREHOUSE, "ETL_WATCH_WH", lease_minutes=15):
+        wait_for(lambda: world.sql(renewals), "a renewal")
+    assert set(world.sql(renewals)) == {(True,)}
+    age(world, attempt, 20)
+    run_to_end()
+    assert left.files(attempt), "its first lease alone is over"
+    assert world.sql(renewals)
+
+    world.sql("UPDATE ETL_RENEWALS SET LEASE_UNTIL = DATEADD('day', -36, LEASE_UNTIL)")
+    assert re.search(r"\d+ renewals of leases", str(run_to_end().message))
+    assert (left.files(attempt), world.sql(renewals)) == ([], [])
 
 
 def test_the_artifact_shows_what_was_removed(left: Leftovers, tmp_path: Path) -> None:

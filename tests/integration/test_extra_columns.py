@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tasks.batch import Keys
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
 from tasks.rollback import roll_back
@@ -18,7 +17,7 @@ from tasks.setup_checks.check import Finding, Outcome, run_checks
 from tasks.setup_checks.sources import source_checks
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.bugs import MERGE, Put, statement
-from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt, stage_wanted
+from tests.integration.publish.harness import begin, fates, keys_of, load, publish_staged, stage_attempt, stage_wanted
 from tests.integration.server import events_enabled
 from tests.integration.test_anomalies import anomalies_of
 from tests.integration.test_dirt import artifacts_of
@@ -227,7 +226,7 @@ def test_a_batch_of_named_keys_keeps_what_it_has_not_read(world: World, day: dat
     correct(world, day, key, total_amount="2.00")
     attempt = replace(begin(world, day, "EUROPE"), batch_id=f"H{day:%Y%m%d}T000000Z")
     publication, _ = publish_staged(
-        world, stage_wanted(world, attempt, {"EUROPE": Keys((key,))}, tmp_path, extra_columns=TYPO)
+        world, stage_wanted(world, attempt, {"EUROPE": keys_of(world, "EUROPE", key)}, tmp_path, extra_columns=TYPO)
     )
     assert fates(publication) == {"EUROPE": {"updated": 1}}
     assert attributes(world, key) == {"loyalty_tier": "gold"}

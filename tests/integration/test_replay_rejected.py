@@ -12,16 +12,17 @@ import pytest
 from prefect.artifacts import Artifact
 from prefect.states import State
 
+from flows.reconcile import reconcile
 from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
 from flows.rollback import rollback
 from tasks import replay
-from tasks.batch import Keys, NamedKeys
+from tasks.batch import NamedKeys
 from tasks.errors import NeedsPersonError
 from tasks.ledger import start_attempt
 from tasks.replay import Replayed
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt, stage_wanted
+from tests.integration.publish.harness import begin, keys_of, load, publish_staged, stage_attempt, stage_wanted
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def test_a_sale_of_a_date_that_was_rolled_back_stays_out_until_the_date_is_named
     for state in (run(dry_run=True), run()):
         assert (state.name, counts(state)) == ("Completed", {})
         assert str(state.message).endswith(
-            "0 RELEASED, 0 STILL_BAD, 0 GONE, 0 NO_KEY; 2 held back, their dates were rolled back"
+            "0 RELEASED, 0 STILL_BAD, 0 GONE, 0 NO_KEY; 2 held back, their dates or heals were rolled back"
         )
     found: Any = Artifact.get(ARTIFACT_KEY)
     assert '"held back": 2' in found.data
@@ -261,6 +262,24 @@ def test_what_a_rolled_back_date_had_mended_waits_and_the_others_are_replayed(ti
     assert till.statuses() == {"corrected": ["OPEN"], "silent": ["RELEASED"]}
 
 
+def test_what_a_heal_had_loaded_that_was_rolled_back_stays_out_too(till: Till, tmp_path: Path) -> None:
+    following = till.day + timedelta(days=1)
+    till.sell("corrected", quantity=0)
+    for day in (till.day, following):
+        load(till.world, day, tmp_path, "EUROPE")
+    till.mend("corrected", f"quantity = 2, updated_at = '{good_sale('EUROPE', following)['updated_at']}'")
+    days = {"start_date": till.day, "end_date": following}
+    heal = reconcile(**days, regions=["EUROPE"], return_state=True).result().heal
+    assert (till.sales(), till.statuses()) == ([(till.key("corrected"), "3.00", "H")], {"corrected": ["CLOSED"]})
+    assert rollback(date=heal, reason="a test", return_state=True).name == "Completed"
+
+    state = run()
+    assert (counts(state), state.result().held_back) == ({}, {"EUROPE": 1})
+    assert (till.sales(), till.statuses()) == ([], {"corrected": ["OPEN"]})
+    load(till.world, following, tmp_path, "EUROPE")
+    assert till.sales() == [(till.key("corrected"), "3.00", "2")]
+
+
 def test_a_replay_that_meets_a_rollback_loads_nothing(till: Till, tmp_path: Path) -> None:
     till.sell("mended", quantity=0)
     load(till.world, till.day, tmp_path, "EUROPE")
@@ -268,7 +287,7 @@ def test_a_replay_that_meets_a_rollback_loads_nothing(till: Till, tmp_path: Path
     attempt = begin(till.world, till.day, "EUROPE")
     staged = stage_attempt(till.world, replace(attempt, batch_id="R20240116T091500Z"), till.day, tmp_path)
     assert rollback(date=str(till.day), reason="a test", return_state=True).name == "Completed"
-    with pytest.raises(NeedsPersonError, match=f"dates that were rolled back: {till.day:%Y%m%d} of EUROPE"):
+    with pytest.raises(NeedsPersonError, match=f"what was rolled back stays out, .*{till.day:%Y%m%d} of EUROPE"):
         publish_staged(till.world, staged)
     assert till.sales() == []
 
@@ -300,7 +319,7 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till
 def test_of_two_that_began_in_one_second_the_one_that_has_read_last_counts(till: Till, tmp_path: Path) -> None:
     till.sell("broken", quantity=0)
     load(till.world, till.day, tmp_path, "EUROPE")
-    wanted = {"EUROPE": Keys((till.key("broken"),))}
+    wanted = {"EUROPE": keys_of(till.world, "EUROPE", till.key("broken"))}
     batch = NamedKeys(f"R{till.day:%Y%m%d}T120000Z", wanted)
     with till.world.session() as session:
         first, second = (start_attempt(session, batch, str(uuid4()), lease_minutes=15) for _ in range(2))

@@ -69,6 +69,21 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
     assert quiet.sql("SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(0,)]
 
 
+def test_where_the_undo_log_was_dropped_the_past_begins_anew(quiet: World) -> None:
+    ((before,),) = quiet.sql("SELECT PAST_SINCE FROM ETL_LOCK")
+    quiet.sql("ALTER TABLE SALES_FACT_UNDO RENAME TO KEPT")
+    try:
+        assert quiet.set_up().is_completed()
+        ((since, ordinal),) = quiet.sql("SELECT PAST_SINCE, ORDINAL FROM ETL_LOCK")
+        assert before < since == ordinal
+        assert quiet.set_up().is_completed()
+        assert quiet.sql("SELECT PAST_SINCE FROM ETL_LOCK") == [(since,)]
+    finally:
+        quiet.sql("DROP TABLE IF EXISTS SALES_FACT_UNDO")
+        quiet.sql("ALTER TABLE KEPT RENAME TO SALES_FACT_UNDO")
+        quiet.sql("UPDATE ETL_LOCK SET PAST_SINCE = ?", (before,))
+
+
 @pytest.mark.account
 def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Path) -> None:
     key = sell(quiet, day, "3.00")
@@ -134,11 +149,18 @@ SELECT RUN_NUMBER, BATCH_ID, 'held_back', HELD_AT, SALE_ID, REGION, SALE_DATE, U
 FROM ANALYTICS.SALES_HELD_BACK;
 ALTER TABLE ANALYTICS.SALES_FACT DROP COLUMN ETL_FIRST_RUN_NUMBER;
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO DROP COLUMN ETL_FIRST_RUN_NUMBER;
+DROP VIEW ANALYTICS.SALES_ROLLED_BACK;
 DROP TABLE ANALYTICS.SALES_HELD_BACK;
+DROP VIEW ANALYTICS.ETL_LEASES;
+DROP TABLE ANALYTICS.ETL_RENEWALS;
+INSERT INTO ANALYTICS.ETL_BATCHES (BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, CONTRACT_VERSION)
+SELECT BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, 'RENEWED', RECORDED_AT, CONTRACT_VERSION
+FROM ANALYTICS.ETL_BATCHES
+WHERE STATUS = 'STARTED';
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
 """
 """Makes of the tables those of version 2: rejected rows that wait or are done in one, those that were replaced in
-another; new sales and held-back keys in the undo log."""
+another; new sales and held-back keys in the undo log; renewals in the ledger."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +231,7 @@ def test_what_version_2_has_loaded_is_what_it_was_and_can_be_put_back(loaded: Lo
     loaded.become_version_2()
     assert loaded.world.set_up().is_completed()
     assert loaded.rows() == before
+    assert loaded.world.sql("SELECT COUNT(*) FROM ETL_BATCHES WHERE STATUS = 'RENEWED'") == [(0,)]
     with loaded.world.session() as session:
         roll_back(session, loaded.replay, "a trial", False, 35, "by hand")
         assert loaded.statuses() == {"open": "OPEN", "closed": "CLOSED", "released": "OPEN", "gone": "OPEN"}

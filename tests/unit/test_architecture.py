@@ -32,6 +32,7 @@ PURE_TASKS = {
     "batch.py",
     "errors.py",
     "gaps.py",
+    "held_back.py",
     "keys.py",
     "lines.py",
     "reconcile/days.py",

@@ -289,8 +289,12 @@ class Model:
         days = (sale.sold.date(), sale.changed.date())
         return any(self.status_of(day, sale.region) == ROLLED_BACK for day in days)
 
+    def stays_out(self) -> set[str]:
+        """The keys that no replay and no heal reads."""
+        return self.held_keys() | {sale.key for sale in self.source.values() if self.is_held_back(sale)}
+
     def held_keys(self) -> set[str]:
-        """The keys that no heal may bring back."""
+        """The keys of heals that were rolled back, that no run has followed."""
         return {held.key for held in self.held if self._is_held(held.key)}
 
     def _is_held(self, key: str) -> bool:

@@ -34,7 +34,7 @@ from tasks.reconcile.days import days_of_regions
 from tasks.reconcile.deleted import mark
 from tasks.replay import gone_keys, open_keys
 from tasks.rollback import look_at_rollback, roll_back
-from tasks.statements import render
+from tasks.rolled_back import rolled_back
 from tests.integration.conftest import World, good_sale
 from tests.integration.histories.killing import killed_at
 from tests.integration.histories.model import Model, Sale
@@ -193,7 +193,9 @@ class Histories(RuleBasedStateMachine):
         if self._killed(kill, load_wanted, *arguments):
             self.model.begin(batch.batch_id, batch.regions)
         else:
-            looked_for = [key for keys in wanted.values() if isinstance(keys, Keys) for key in keys.sale_ids]
+            stays_out = self.model.stays_out()
+            named = [key for keys in wanted.values() if isinstance(keys, Keys) for key in keys.sale_ids]
+            looked_for = [key for key in named if key not in stays_out]
             self.model.publish(attempt.run_number, batch.batch_id, batch.regions, sales, looked_for)
         self._compare()
 
@@ -240,19 +242,20 @@ class Histories(RuleBasedStateMachine):
     @rule(kill=sometimes(PUBLISH_KILLS))
     def rejected_rows_are_replayed(self, kill: str | None) -> None:
         with self.world.session() as session:
-            found = open_keys(session, REGIONS).keys
-        # Every key is its sale's: what belongs to a day that was rolled back is left out.
-        rolled_back = {key for key, sale in self.model.source.items() if self.model.is_of_rolled_back_day(sale)}
-        keys = NamedKeys("", found).without(dict.fromkeys(REGIONS, rolled_back)).keys
+            keys = open_keys(session, REGIONS).keys
         if keys:
-            self._publish(NamedKeys(self._name("R"), keys), keys, self._sales_of(keys), kill)
+            self._publish_keys(self._name("R"), keys, kill)
+
+    def _publish_keys(self, batch_id: str, keys: Mapping[str, Keys], kill: str | None) -> None:
+        """Loads sales by their keys, but for what was rolled back."""
+        with self.world.session() as session:
+            batch = NamedKeys(batch_id, keys).held_by(rolled_back(session, REGIONS))
+        wanted = {sale_id for of_region in keys.values() for sale_id in of_region.sale_ids} - self.model.stays_out()
+        sales = [sale for sale in self.model.source.values() if sale.key in wanted]
+        self._publish(batch, batch.keys, sales, kill)
 
     def _name(self, letter: str) -> str:
         return f"{letter}{self.first_day:%Y%m%d}T{next(self.batches):06d}Z"
-
-    def _sales_of(self, keys: Mapping[str, Keys]) -> list[Sale]:
-        wanted = [sale_id for of_region in keys.values() for sale_id in of_region.sale_ids]
-        return [self.model.source[sale_id] for sale_id in wanted if sale_id in self.model.source]
 
     @rule(heal_deleted=st.booleans(), kill=sometimes(PUBLISH_KILLS), kill_mark=sometimes(MARK_KILLS))
     def sources_and_table_are_reconciled(self, heal_deleted: bool, kill: str | None, kill_mark: str | None) -> None:
@@ -268,7 +271,7 @@ class Histories(RuleBasedStateMachine):
         healed = {of.region: of.of(Discrepancy.MISSING, Discrepancy.DIFFERS) for of in compared}
         keys = {region: Keys(tuple(finding.sale_id for finding in of)) for region, of in healed.items() if of}
         if keys:
-            self._publish(NamedKeys(batch_id, keys), keys, self._sales_of(keys), kill)
+            self._publish_keys(batch_id, keys, kill)
         if heal_deleted and gone:
             if not self._killed(kill_mark, mark_gone, self.world, batch_id, compared):
                 ((run_number,),) = self.world.sql("SELECT MAX(RUN_NUMBER) FROM ETL_BATCHES")
@@ -332,8 +335,8 @@ class Histories(RuleBasedStateMachine):
         moments = [moment for _, moment in sorted(self.first_seen.items())]
         assert moments == sorted(moments)
         with self.world.session() as session:
-            held = [key for region in REGIONS for (key,) in session.query(render("reconcile/held_keys"), [region])]
-        assert set(held) == self.model.held_keys()
+            held = [key for of in rolled_back(session, REGIONS).values() for key in of.keys]
+        assert sorted(held) == sorted(self.model.held_keys())
 
     def in_the_end_the_table_is_what_the_sources_say(self) -> None:
         """When every day is loaded again, whatever has happened, and what is gone is marked."""

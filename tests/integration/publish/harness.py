@@ -16,6 +16,7 @@ from tasks.batch import Batch, Keys, Window
 from tasks.extract import read_region
 from tasks.ledger import start_attempt
 from tasks.publish import Publication, Staged, publish_manifest
+from tasks.rolled_back import rolled_back
 from tasks.stage import FileKind, Manifest, stage_files
 from tasks.transform import transform_region
 from tasks.verify import Verification, compare, refuse_differences
@@ -63,6 +64,12 @@ def stage_wanted(
     read = {e.region: e.extra_columns for e in extracts}
     manifest = Manifest(attempt, {e.region: e.snapshot_at for e in extracts}, tuple(files), read)
     return Staged(manifest, extracts, transformed, (), TOLERANT)
+
+
+def keys_of(world: World, region: str, *sale_ids: str) -> Keys:
+    """Keys of a region, without those that stay out because they were rolled back."""
+    with world.session() as session:
+        return Keys(sale_ids, rolled_back(session, [region])[region])
 
 
 def publish_staged(world: World, staged: Staged) -> tuple[Publication, Verification | None]:

@@ -83,6 +83,10 @@ class Stepping(Session):
         self._before(self.sent[-1])
         return super().query(statement, values)
 
+    def query_together(self, statements: Sequence[str]) -> list[list[Row]]:
+        """One after the other: each is a step."""
+        return [self.query(statement) for statement in statements]
+
     def run_script(self, script: str) -> None:
         for statement, _ in split_statements(StringIO(script), remove_comments=True):
             if statement:

@@ -11,21 +11,42 @@ import pytest
 
 from blocks import names
 from tasks.attempt import Attempt
+from tasks.batch import Keys
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
+from tasks.rollback import roll_back
 from tasks.stage import Manifest, StagedFile, load_bucket, stage_files
 from tasks.warehouse import Row, Session
 from tests.integration.conftest import World, good_sale
-from tests.integration.publish.bugs import AFTER_COMMIT, IN_PUBLISH, IN_READING, IN_STAGING, Bug, Guard
-from tests.integration.publish.harness import KINDS, begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.bugs import (
+    AFTER_COMMIT,
+    HEAL,
+    IN_PUBLISH,
+    IN_READING,
+    IN_READING_KEYS,
+    IN_STAGING,
+    Bug,
+    Guard,
+)
+from tests.integration.publish.harness import (
+    KINDS,
+    begin,
+    fates,
+    keys_of,
+    load,
+    publish_staged,
+    stage_attempt,
+    stage_wanted,
+)
 
 REGIONS = ("EUROPE", "US_WEST")
-DAY, CONTROL_DAY = date(2016, 5, 4), date(2016, 6, 8)
+DAY, CONTROL_DAY, HELD_DAY = date(2016, 5, 4), date(2016, 6, 8), date(2016, 7, 6)
 LARGE: dict[str, Any] = {"quantity": 70_000, "unit_price": "17.636684", "total_amount": "1234567.89", "currency": "EUR"}
 GUARDS = {
     Guard.EXTRACT: "the rows read are not those that the database counted",
     Guard.TRANSFORM: "EUROPE: ",
     Guard.LOAD: "the manifest says",
+    Guard.HELD_BACK: "what was rolled back stays out",
     Guard.LAW: "the law does not hold for",
     Guard.SECOND_LOOK: "the fact table does not show the published batch",
 }
@@ -170,7 +191,7 @@ def watched(batch: Batch, looking: Session) -> Watched:
 
 
 def kind_of_error(guard: Guard) -> type[NeedsPersonError]:
-    return PublishRefusedError if guard is Guard.LAW else NeedsPersonError
+    return PublishRefusedError if guard in (Guard.LAW, Guard.HELD_BACK) else NeedsPersonError
 
 
 def assert_says(bug: Bug, caught: pytest.ExceptionInfo[NeedsPersonError]) -> None:
@@ -231,6 +252,46 @@ def test_a_bug_in_publish_is_caught_and_nothing_changes(
         publish_staged(watched.batch.world, staged)
     assert_says(bug, caught)
     watched.assert_nothing_changed(staged.attempt.run_number)
+
+
+@pytest.fixture(scope="module")
+def rolled_back_keys(world: World, tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """A sale of a date that was rolled back, and one that a heal had changed that was."""
+    batch, scratch = Batch(world, HELD_DAY), tmp_path_factory.mktemp("rolled-back")
+    following = HELD_DAY + timedelta(days=1)
+    batch.sell("EUROPE", "dated", at(HELD_DAY, 9))
+    batch.sell("EUROPE", "healed", at(following, 9))
+    for day in (HELD_DAY, following):
+        load(world, day, scratch, "EUROPE")
+    batch.change("healed", "total_amount = 2.50")
+    heal = replace(begin(world, following, "EUROPE"), batch_id=HEAL)
+    publish_staged(world, stage_wanted(world, heal, {"EUROPE": keys_of(world, "EUROPE", batch.key("healed"))}, scratch))
+    with world.session() as session:
+        for rolled in (f"{HELD_DAY:%Y%m%d}", HEAL):
+            roll_back(session, rolled, "a test", False, 35, "by hand")
+    return keys_of(world, "EUROPE", batch.key("dated"), batch.key("healed"))
+
+
+@pytest.mark.parametrize("bug", IN_READING_KEYS, ids=as_ids)
+def test_a_bug_that_brings_back_what_was_rolled_back_is_caught(
+    bug: Bug, world: World, rolled_back_keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sales = f"SELECT SALE_ID, TOTAL_AMOUNT, ETL_RUN_NUMBER FROM SALES_FACT WHERE SALE_ID LIKE 'law-%{HELD_DAY}'"
+    stood = world.sql(sales)
+    attempt = replace(begin(world, HELD_DAY, "EUROPE"), batch_id="R20160708T000000Z")
+    bug.put(monkeypatch)
+    with pytest.raises(kind_of_error(bug.guard)) as caught:
+        publish_staged(world, stage_wanted(world, attempt, {"EUROPE": rolled_back_keys}, tmp_path))
+    assert_says(bug, caught)
+    assert world.sql(sales) == stood
+
+
+def test_without_a_bug_what_was_rolled_back_is_not_read(world: World, rolled_back_keys: Keys, tmp_path: Path) -> None:
+    attempt = replace(begin(world, HELD_DAY, "EUROPE"), batch_id="R20160709T000000Z")
+    staged = stage_wanted(world, attempt, {"EUROPE": rolled_back_keys}, tmp_path)
+    ((held_back, rows),) = [(of.held_back, of.read.rows) for of in staged.extracts]
+    assert (held_back, rows) == (frozenset(rolled_back_keys.sale_ids), 0)
+    assert not publish_staged(world, staged)[0].refused
 
 
 @pytest.mark.parametrize("bug", AFTER_COMMIT, ids=as_ids)

@@ -34,11 +34,16 @@ RENDERED_ELSEWHERE = {
     "tasks.verify.compare: shown_query(manifest)",
     "tasks.law.ask_tables: rows_query(manifest)",
     "tasks.law.ask_tables: tallies_query(manifest)",
+    "tasks.load.load_files: "
+    "[render('load/copy_files', table=table, path=path, files=text_literals((file.name for file in files))) "
+    "for table, files in portions]",
     "tasks.lock._rows_changed: statement",
     "tasks.setup_checks.warehouse._say_how_to_mend: statement",
+    "tasks.warehouse.run_together: "
+    "[text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]",
 }
 """Where a statement is sent that another function has made, or that is one of several."""
-SENDERS = {"query": 0, "run_script": 0, "_say_how_to_mend": 1}
+SENDERS = {"query": 0, "query_together": 0, "run_script": 0, "run_together": 0, "_say_how_to_mend": 1}
 """What sends a statement, with the place of the statement among its arguments."""
 
 

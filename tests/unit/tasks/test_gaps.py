@@ -50,7 +50,6 @@ def plan(
         pytest.param("MISSING", None, False, {"missing", "failed", "all"}, id="missing"),
         pytest.param("FAILED", None, False, {"missing", "failed", "all"}, id="failed"),
         pytest.param("STARTED", None, False, {"missing", "failed", "all"}, id="died"),
-        pytest.param("RENEWED", None, False, {"missing", "failed", "all"}, id="died-later"),
         pytest.param("FAILED", "PUBLISHED", False, {"all"}, id="failed-over-published"),
         pytest.param("MISSING", "PUBLISHED", False, {"all"}, id="missing-over-published"),
         pytest.param("STARTED", None, True, set(), id="under-way"),

@@ -68,11 +68,11 @@ def test_an_entry_without_figures_holds_nulls() -> None:
 def test_all_entries_are_one_statement_and_what_ends_a_run_has_an_ordinal() -> None:
     fake = FakeSession()
     record(
-        session_of(fake), ATTEMPT, [Entry("EUROPE", Status.RENEWED, lease_minutes=15), Entry("US_EAST", Status.EMPTY)]
+        session_of(fake), ATTEMPT, [Entry("EUROPE", Status.STARTED, lease_minutes=15), Entry("US_EAST", Status.EMPTY)]
     )
     ((statement, values),) = fake.asked
-    renewed, ended = statement.split("UNION ALL")
-    assert "ORDINAL FROM ANALYTICS.ETL_LOCK" not in renewed
+    started, ended = statement.split("UNION ALL")
+    assert "ORDINAL FROM ANALYTICS.ETL_LOCK" not in started
     assert "(SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)" in ended
     assert [(values[1], values[5]), (values[19], values[23])] == [("EUROPE", 15), ("US_EAST", None)]
 

@@ -19,7 +19,7 @@ SNAPSHOT = READ_AT + timedelta(hours=2)
 
 
 def version(version: int | None = 1, day: date = FIRST, fingerprint: int = 7, accounted: bool = False) -> SourceRow:
-    return SourceRow("k", day, day, version, fingerprint, accounted)
+    return SourceRow("k", day, version, fingerprint, accounted)
 
 
 def stored(version: int = 1, day: date = FIRST, **cells: Any) -> TableRow:

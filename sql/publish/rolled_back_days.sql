@@ -1,9 +1,0 @@
--- Answers region and batch id of the days that somebody has rolled back and of which sales are staged: neither a heal nor a
--- replay may bring them back.
-SELECT DISTINCT STAGED.REGION, SHOWN.BATCH_ID
-FROM ${clean_table} AS STAGED
-INNER JOIN ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
-    ON SHOWN.REGION = STAGED.REGION
-    AND SHOWN.BATCH_ID IN (TO_VARCHAR(STAGED.SALE_DATE, 'YYYYMMDD'), TO_VARCHAR(STAGED.UPDATED_AT, 'YYYYMMDD'))
-WHERE SHOWN.STATUS = 'ROLLED_BACK'
-ORDER BY STAGED.REGION, SHOWN.BATCH_ID
