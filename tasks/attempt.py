@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.batch import HEAL, REPLAY
-from tasks.statements import StagingTables, render
+from tasks.statements import StagingTables, render_part
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,6 @@ class Attempt:
         """Which keys matter to the attempt, and which sales stand with them after its MERGE."""
         tables, run_number = vars(self.staging_tables), f"{self.run_number:d}"
         return {
-            "wanted_keys": render("publish/wanted_keys", **tables),
-            "standing_now": render("publish/standing_now", **tables, run_number=run_number),
+            "wanted_keys": render_part("publish/wanted_keys", **tables),
+            "standing_now": render_part("publish/standing_now", **tables, run_number=run_number),
         }

@@ -15,7 +15,7 @@ from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedEr
 from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.lock import lock_held
 from tasks.retries import RETRIES
-from tasks.statements import render, text_literals
+from tasks.statements import render, render_part, text_literals
 from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
@@ -211,7 +211,7 @@ def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
 
     Raises PublishRefusedError when something is left of the runs.
     """
-    standing_now = render("rollback/standing_now")
+    standing_now = render_part("rollback/standing_now")
     session.query(render("publish/close_rejected", standing_now=standing_now), [None, "", 0])
     _demand_none(session, "rollback/count_left_rejected", LEFT_REJECTED, runs)
 

@@ -82,6 +82,12 @@ def render(name: str, **values: str) -> str:
     return Template((SQL_DIRECTORY / f"{name}.sql").read_text(encoding="utf-8")).substitute(_COLUMN_LISTS, **values)
 
 
+def render_part(name: str, **values: str) -> str:
+    """A query or a condition that stands inside another statement: the file without its head."""
+    lines = render(name, **values).splitlines()
+    return "\n".join(line for line in lines if not line.startswith("--"))
+
+
 def union_all(queries: Iterable[str]) -> str:
     """One query that answers the rows of all."""
     return "\nUNION ALL\n".join(query.rstrip() for query in queries)

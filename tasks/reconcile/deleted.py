@@ -14,7 +14,7 @@ from tasks.reconcile.compare import RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.reconcile.table_side import days_as_literals
 from tasks.retries import RETRIES
-from tasks.statements import key_lists, render, text_literal
+from tasks.statements import key_lists, render, render_part, text_literal
 from tasks.warehouse import Session, open_session
 
 
@@ -57,7 +57,9 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, 
         over = [finding for finding in gone if Window.of_day(finding.day).end <= region.snapshot_at]
         for listed in key_lists(finding.key for finding in over):
             days = days_as_literals([finding.day for finding in over])
-            is_gone = render("reconcile/is_gone", region=text_literal(region.region), snapshot_at=snapshot_at, **days)
+            is_gone = render_part(
+                "reconcile/is_gone", region=text_literal(region.region), snapshot_at=snapshot_at, **days
+            )
             yield snapshot_at, is_gone, listed
 
 

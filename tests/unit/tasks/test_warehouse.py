@@ -1,6 +1,7 @@
 """A session's transaction: committed, rolled back, or unknown; and a login that fails says what to look at."""
 
 import itertools
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -124,6 +125,29 @@ def test_a_script_names_its_errors_too() -> None:
     connection = FakeConnection(**{"DROP TABLE X": snowflake_errors.ProgrammingError(msg="no", errno=2003)})
     with pytest.raises(NeedsPersonError, match="warehouse host at `DROP TABLE X`"):
         session_of(connection).run_script("DROP TABLE X")
+
+
+class MeetingConnection(FakeConnection):
+    """Executes nothing before three statements are under way."""
+
+    meeting = Barrier(3, timeout=60)
+
+    def execute(self, statement: str, values: tuple[Any, ...] | None) -> None:
+        self.meeting.wait()
+        super().execute(statement, values)
+
+
+def test_statements_of_a_script_run_together_and_all_have_ended_when_one_fails() -> None:
+    connection = MeetingConnection(**{"DROP TABLE B;": snowflake_errors.ProgrammingError(msg="no", errno=2003)})
+    with pytest.raises(NeedsPersonError, match="warehouse host at `DROP TABLE B;`"):
+        session_of(connection).run_together("-- Of three.\nDROP TABLE A;\n\nDROP TABLE B;\n\nDROP TABLE C;\n")
+    assert {statement.removesuffix(";") for statement in connection.statements} == {
+        f"DROP TABLE {name}" for name in "ABC"
+    }
+
+
+def test_of_no_statements_there_are_no_answers() -> None:
+    assert session_of(FakeConnection()).query_together([]) == []
 
 
 def test_a_warehouse_that_does_not_answer_is_asked_again_a_bounded_number_of_times() -> None:
