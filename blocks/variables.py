@@ -179,7 +179,10 @@ DEFINITIONS = (
         "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count
     ),
     VariableDefinition(
-        "undo_retention_days", "35", "Days that clean-staging keeps the undo log and closed rejected rows.", _count
+        "undo_retention_days",
+        "35",
+        "Days that clean-staging keeps the undo log, closed rejected rows and renewals of leases.",
+        _count,
     ),
     VariableDefinition(
         "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns

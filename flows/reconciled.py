@@ -23,7 +23,8 @@ HEALED = (Discrepancy.MISSING, Discrepancy.DIFFERS)
 @dataclass(frozen=True)
 class Reconciled:
     """How a reconcile ended. `loaded` are numbers of sales of the batch `heal` by what became of them, `marked` of
-    those that the batch `deletion` has marked; all None when that was not asked for or not needed."""
+    those that the batch `deletion` has marked; all None when that was not asked for or not needed. `held_since` were
+    rolled back between the comparison and the reading of what was to be loaded."""
 
     days: DateRange
     compared: tuple[RegionCompared, ...]
@@ -32,6 +33,7 @@ class Reconciled:
     loaded: Mapping[str, int] | None = None
     deletion: str | None = None
     marked: int | None = None
+    held_since: int = 0
 
     @property
     def is_cut(self) -> bool:
@@ -71,7 +73,8 @@ def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bo
     if reconciled.is_cut:
         taken = "a run takes" if dry_run else "this run has taken"
         parts.append(f"{taken} {KEYS_MAX} sales of a region, run it again for the rest")
-    if held_back := sum(sum(region.held_back.values()) + region.held_sales for region in reconciled.compared):
+    held_back = sum(sum(region.held_back.values()) + region.held_sales for region in reconciled.compared)
+    if held_back := held_back + reconciled.held_since:
         parts.append(f"{held_back} held back, their dates or heals were rolled back")
     parts += [f"{region} could not be read: {cause}" for region, cause in reconciled.unread.items()]
     return "; ".join(parts)

@@ -63,16 +63,16 @@ class S3(ArrowFSWrapper):
     @classmethod
     @contextmanager
     def of_copy(cls) -> Iterator[None]:
-        """A COPY, which sees each file as it was when it first looked at it."""
+        """A COPY, which sees each file as it was when a COPY under way first looked at it."""
         with cls._changing:
             cls._copies += 1
-            cls._kept.clear()
         try:
             yield
         finally:
             with cls._changing:
                 cls._copies -= 1
-                cls._kept.clear()
+                if not cls._copies:
+                    cls._kept.clear()
 
     def info(self, path: str, **kwargs: Any) -> Any:
         if not (kept := self._keep(path)):

@@ -29,11 +29,15 @@ class Window:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """What was rolled back of a region: days, and keys, as the fact table has them, that rolled-back heals had changed
-    or rejected."""
+    """What was rolled back of a region and stays out: `batches` of dates and of heals, and the keys, as the fact table
+    has them, that these heals had changed or rejected."""
 
-    days: frozenset[date] = frozenset()
+    batches: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
+
+    @property
+    def days(self) -> frozenset[date]:
+        return frozenset(parse_business_date(batch_id) for batch_id in self.batches if batch_id.isdigit())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from expectations.columns import CONTRACT_VERSION
 from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
 from tasks.gaps import LedgerState
-from tasks.lock import lock_held, require_known_version, version_readable
+from tasks.lock import lock_held, require_known_version, version_readable, version_told
 from tasks.retries import RETRIES
 from tasks.statements import render, union_all
 from tasks.tally import Tally
@@ -92,7 +92,8 @@ def is_committed(session: Session, run_number: int) -> bool:
     FAILED is no such entry: others write it for an attempt that they think dead.
     """
     entries = session.query(
-        "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES WHERE RUN_NUMBER = ? AND STATUS NOT IN ('STARTED', 'FAILED')",
+        "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES WHERE RUN_NUMBER = ? "
+        "AND STATUS NOT IN ('STARTED', 'RENEWED', 'FAILED')",
         [run_number],
     )
     return bool(entries)
@@ -160,7 +161,7 @@ def _open_attempts(session: Session, flow_run_id: str) -> list[Attempt]:
     rows = session.query(
         "SELECT RUN_NUMBER, BATCH_ID, REGION FROM ANALYTICS.ETL_BATCHES WHERE FLOW_RUN_ID = ? "
         "GROUP BY RUN_NUMBER, BATCH_ID, REGION "
-        "HAVING COUNT_IF(STATUS <> 'STARTED') = 0 ORDER BY RUN_NUMBER, REGION",
+        "HAVING COUNT_IF(STATUS NOT IN ('STARTED', 'RENEWED')) = 0 ORDER BY RUN_NUMBER, REGION",
         [flow_run_id],
     )
     return [Attempt(int(run_number), flow_run_id, batch_id, (region,)) for run_number, batch_id, region in rows]
@@ -169,7 +170,8 @@ def _open_attempts(session: Session, flow_run_id: str) -> list[Attempt]:
 def known_states(session: Session, first: date | None, last: date) -> list[LedgerState]:
     """What the ledger says of each date and region up to `last`, from `first` or the beginning; nothing of others."""
     ends = [f"{first:%Y%m%d}" if first else "", f"{last:%Y%m%d}"]
-    return [LedgerState.of_row(*row) for row in session.query(render("ledger/states_for_gaps"), ends)]
+    with version_told(session):
+        return [LedgerState.of_row(*row) for row in session.query(render("ledger/states_for_gaps"), ends)]
 
 
 @task(name="read-ledger", **RETRIES)

@@ -98,6 +98,16 @@ def version_readable() -> Iterator[None]:
         raise NeedsPersonError(f"the version of the warehouse's tables cannot be read: {SET_UP} ({error})") from error
 
 
+@contextmanager
+def version_told(session: Session) -> Iterator[None]:
+    """What fails inside may fail because the tables are of another version: that is told then."""
+    try:
+        yield
+    except NeedsPersonError:
+        require_known_tables(session)
+        raise
+
+
 def require_known_version(version: int) -> None:
     """Raises NeedsPersonError for tables of another version than this code."""
     if int(version) < TABLES_VERSION:

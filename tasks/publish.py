@@ -163,7 +163,7 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
     """Everything between the lock and COMMIT."""
     watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
     if attempt.is_of_keys:
-        refuse_held_back(session, tables, {of.region: of.rolled_back.days for of in staged.extracts})
+        refuse_held_back(session, tables, {of.region: of.rolled_back for of in staged.extracts})
     overtaken = _leave_out_overtaken(session, attempt, tables)
     alive = [region for region in staged.transformed if region.region not in overtaken]
     codes = [region.region for region in alive]

@@ -68,7 +68,8 @@ def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
 def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
     """The keys that were asked for and not found at the source; those that stay out were not asked for."""
     found = {key for batch in read_batches(extracted.path) for key in batch["sale_id"].to_pylist()}
-    return tuple(key for key in asked.sale_ids if key not in found | extracted.held_back)
+    found |= extracted.held_back
+    return tuple(key for key in asked.sale_ids if key not in found)
 
 
 def foreseen(

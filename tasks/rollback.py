@@ -183,8 +183,8 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
 
 def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
     """Every sale is what it was before these runs; inside the caller's transaction, under the lock. The undo log names
-    `run_number` for the versions that leave. With `hold_back` no heal may bring back what heals among the runs had
-    changed or rejected.
+    `run_number` for the versions that leave. With `hold_back` no heal and no replay may bring back what heals among the
+    runs had changed or rejected.
 
     Raises PublishRefusedError when sales are lost, or were changed besides.
     """

@@ -1,13 +1,12 @@
 """What somebody has rolled back stays out of the warehouse: no replay and no heal loads it, until its date is named."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence, Set
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
 
 from prefect import get_run_logger, task
 
 from blocks.snowflake import SnowflakeHostConnector
-from tasks.batch import RolledBack, parse_business_date
+from tasks.batch import RolledBack
 from tasks.errors import PublishRefusedError
 from tasks.retries import RETRIES
 from tasks.statements import StagingTables, render, text_literals
@@ -16,20 +15,20 @@ from tasks.warehouse import Session, open_session
 
 def rolled_back(session: Session, regions: Collection[str]) -> dict[str, RolledBack]:
     """What somebody has rolled back of each region, and nobody has loaded since."""
-    days: dict[str, set[date]] = {region: set() for region in regions}
-    keys: dict[str, set[str]] = {region: set() for region in regions}
-    for region, batch_id, key in session.query(render("held_back/rolled_back", regions=text_literals(regions))):
-        if key is None:
-            days[region].add(parse_business_date(batch_id))
-        else:
-            keys[region].add(key)
-    return {region: RolledBack(frozenset(days[region]), frozenset(keys[region])) for region in regions}
+    found = session.query(render("rollback/stays_out", regions=text_literals(regions)))
+    return {
+        region: RolledBack(
+            frozenset(batch_id for of, batch_id, _ in found if of == region),
+            frozenset(key for of, _, key in found if of == region and key is not None),
+        )
+        for region in regions
+    }
 
 
-def refuse_held_back(session: Session, tables: StagingTables, known: Mapping[str, Set[date]]) -> None:
-    """Under the lock: raises PublishRefusedError when something is staged that stays out, or a day was rolled back that
-    was not `known` when its region was read."""
-    told = json.dumps([f"{region} {day:%Y%m%d}" for region, days in known.items() for day in sorted(days)])
+def refuse_held_back(session: Session, tables: StagingTables, known: Mapping[str, RolledBack]) -> None:
+    """Under the lock: raises PublishRefusedError when something is staged that stays out, or a batch was rolled back
+    that was not `known` when its region was read."""
+    told = json.dumps([f"{region} {batch_id}" for region, of in known.items() for batch_id in sorted(of.batches)])
     statement = render("publish/held_back", regions=text_literals(known), **vars(tables))
     if found := session.query(statement, [told]):
         batches = ", ".join(f"{batch_id} of {region}" for region, batch_id in found)
@@ -42,6 +41,6 @@ def read_rolled_back(regions: Sequence[str], connector_block: str, warehouse: st
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     with open_session(connector, warehouse, "retail-sales read-rolled-back", logger.warning) as session:
         found = rolled_back(session, regions)
-    days, keys = (sum(len(getattr(of, what)) for of in found.values()) for what in ("days", "keys"))
-    logger.info("step=read-rolled-back days=%d keys=%d", days, keys)
+    batches, keys = (sum(len(getattr(of, what)) for of in found.values()) for what in ("batches", "keys"))
+    logger.info("step=read-rolled-back batches=%d keys=%d", batches, keys)
     return found

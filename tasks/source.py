@@ -190,7 +190,7 @@ def on_days_statement(table: str) -> str:
     days."""
     on_days = " OR ".join(f"({name} AT TIME ZONE 'UTC')::date = ANY (%(days)s::date[])" for name in WINDOW_COLUMNS)
     return (
-        f"SELECT DISTINCT sale_id::text\nFROM {table}\n"
+        f'SELECT DISTINCT sale_id::text COLLATE "C"\nFROM {table}\n'
         f"WHERE {is_one_of('sale_id', '%(sale_ids)s::text[]')} AND ({on_days})"
     )
 

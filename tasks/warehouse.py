@@ -90,7 +90,10 @@ class Session:
     def query_together(self, statements: Sequence[str]) -> list[list[Row]]:
         """Runs statements of which none needs another at the same time, outside of a transaction, and answers the rows
         of each. All have ended when it raises for one."""
-        # A connection may be used by several threads: snowflake.connector.threadsafety is 2.
+        # Threads may share a connection of this connector: its threadsafety is 2
+        # (https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api). What is warned of at
+        # https://docs.snowflake.com/en/developer-guide/driver-connections is state that threads would change for each
+        # other: transaction, schema and parameters, which nothing does here.
         with ThreadPoolExecutor(max(len(statements), 1)) as pool:
             return list(pool.map(self.query, statements))
 
@@ -127,7 +130,7 @@ class Session:
             self._lost = True
             raise
         except SnowflakeError as error:
-            self._lost = error.errno in LOST_CODES
+            self._lost = self._lost or error.errno in LOST_CODES
             kind = TransientError if may_pass(error) else NeedsPersonError
             message = " ".join(str(error).split())
             raise kind(f"warehouse {self._where} at `{_head(statement)}`: {message}") from error

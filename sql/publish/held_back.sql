@@ -1,5 +1,5 @@
--- Answers region and batch of what is staged and was rolled back, by key or by date, and of dates that were rolled back
--- since the sources were read: neither a heal nor a replay may load what stays out.
+-- Answers region and batch of what is staged though it was rolled back, by key or by date, and of dates and heals that were
+-- rolled back since the sources were read: neither a heal nor a replay may load what stays out.
 SELECT DISTINCT HELD.REGION, HELD.BATCH_ID
 FROM ANALYTICS.SALES_ROLLED_BACK AS HELD
 LEFT JOIN (
@@ -15,9 +15,9 @@ LEFT JOIN (
     ON STAGED.REGION = HELD.REGION
     AND STAGED.NAME = COALESCE(HELD.SALE_ID, HELD.BATCH_ID)
     AND STAGED.IS_DATE = (HELD.SALE_ID IS NULL)
-WHERE HELD.REGION IN (${regions})
-    AND (
-        STAGED.NAME IS NOT NULL
-        OR (HELD.SALE_ID IS NULL AND HELD.REGION || ' ' || HELD.BATCH_ID NOT IN (${listed_keys}))
-    )
+LEFT JOIN (
+    SELECT LISTED.VALUE::VARCHAR AS BATCH
+    FROM TABLE(FLATTEN(INPUT => PARSE_JSON(?))) AS LISTED
+) AS KNOWN ON KNOWN.BATCH = HELD.REGION || ' ' || HELD.BATCH_ID
+WHERE HELD.REGION IN (${regions}) AND (STAGED.NAME IS NOT NULL OR KNOWN.BATCH IS NULL)
 ORDER BY HELD.REGION, HELD.BATCH_ID

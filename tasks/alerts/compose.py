@@ -65,7 +65,7 @@ ALERTS: Mapping[AlertKind, Alert] = {
     "sla": Alert("NOT PUBLISHED IN TIME", "{what} is not published, and its time (variable sla_minutes) is over."),
     "never-started": Alert("NEVER STARTED", "{what} was due and has not started."),
     "anomaly": Alert("ANOMALY", "{what} shows something unusual. The run goes on; a person should look."),
-    "lease-expired": Alert("RUN DIED", "{what} stopped without a word: its lease in the ledger ran out."),
+    "lease-expired": Alert("RUN DIED", "{what} stopped without a word: its lease ran out."),
     "server-down": Alert("PREFECT SERVER DOWN", "The Prefect server does not answer. No run starts until it does."),
     "drill": Alert("DRILL", "This is a drill: a run failed on purpose to prove that alerts arrive. Nothing to mend."),
 }

@@ -130,9 +130,9 @@ class SourceSide:
         sale_ids = [self._region.sale_id_of(key) for key in keys]
         return self._to_rows(self._ask(rows_of_keys_statement(self._region, self._table), sale_ids=sale_ids))
 
-    def held_back(self, sale_ids: Sequence[str], of: RolledBack) -> frozenset[str]:
+    def held_back(self, sale_ids: Sequence[str], stays_out: RolledBack) -> frozenset[str]:
         """Those of some `sale_id`s that stay out."""
-        return held_back(self._cursor, self._table, self._region, sale_ids, of)
+        return held_back(self._cursor, self._table, self._region, sale_ids, stays_out)
 
     def _ask(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
         since, until = (min(days), max(days) + timedelta(days=1)) if days else (None, None)

@@ -12,6 +12,7 @@ from expectations.regions import REGIONS
 from tasks.alerts.compose import ALL_REGIONS, AlertRequest, join_regions
 from tasks.batch import Batch, parse_business_date
 from tasks.ledger import record_failure
+from tasks.lock import version_told
 from tasks.statements import render, text_literal
 from tasks.warehouse import Session
 from tasks.watch.processes import Process
@@ -126,7 +127,9 @@ def sla_alerts(unpublished: Mapping[date, Sequence[str]], told_slots: Iterable[s
 def read_leases(session: Session) -> dict[str, Lease]:
     """What the ledger says of runs without an end, and of those whose lease is not over; by flow run."""
     leases: dict[str, Lease] = {}
-    for flow_run_id, batch_id, region, until, is_live, is_open in session.query(render("ledger/open_leases")):
+    with version_told(session):
+        known = session.query(render("ledger/open_leases"))
+    for flow_run_id, batch_id, region, until, is_live, is_open in known:
         lease = Lease(flow_run_id, batch_id, _utc(until), bool(is_live), (region,) if is_open else ())
         held = leases.get(flow_run_id)
         leases[flow_run_id] = lease if held is None else _joined(held, lease)
@@ -218,7 +221,7 @@ def _ended(members: Sequence[WatchedRun], leases: Mapping[str, Lease]) -> Death 
 
 
 def _cause(lease: Lease) -> str:
-    return f"its lease in the ledger expired at {lease.until:%Y-%m-%d %H:%M} UTC"
+    return f"its lease expired at {lease.until:%Y-%m-%d %H:%M} UTC"
 
 
 def record_death(session: Session, death: Death) -> list[str]:

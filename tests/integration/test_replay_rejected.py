@@ -280,6 +280,36 @@ def test_what_a_heal_had_loaded_that_was_rolled_back_stays_out_too(till: Till, t
     assert till.sales() == [(till.key("corrected"), "3.00", "2")]
 
 
+def test_a_key_of_a_rolled_back_heal_is_free_when_its_date_has_rejected_it_again(till: Till, tmp_path: Path) -> None:
+    till.sell("filler")
+    load(till.world, till.day, tmp_path, "EUROPE")
+    till.sell("late", quantity=0)
+    heal = reconcile(start_date=till.day, end_date=till.day, regions=["EUROPE"], return_state=True).result().heal
+    assert rollback(date=heal, reason="a test", return_state=True).name == "Completed"
+    load(till.world, till.day, tmp_path, "EUROPE")
+    till.mend("late", "quantity = 2")
+    assert counts(run()) == {("EUROPE", "RELEASED"): 1}
+    assert till.statuses() == {"late": ["RELEASED"]}
+
+
+def test_a_replay_that_meets_the_rollback_of_a_heal_says_nothing_of_its_keys(till: Till, tmp_path: Path) -> None:
+    following = till.day + timedelta(days=1)
+    till.sell("corrected", quantity=0)
+    for day in (till.day, following):
+        load(till.world, day, tmp_path, "EUROPE")
+    attempt = replace(begin(till.world, till.day, "EUROPE"), batch_id="R20160116T091500Z")
+    wanted = {"EUROPE": keys_of(till.world, "EUROPE", till.key("corrected"))}
+    till.world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (till.key("corrected"),))
+    staged = replace(stage_wanted(till.world, attempt, wanted, tmp_path), gone={"EUROPE": [till.key("corrected")]})
+    noon = good_sale("EUROPE", following)["sale_date"]
+    till.sell("corrected", sale_date=noon, updated_at=noon)
+    heal = reconcile(start_date=till.day, end_date=following, regions=["EUROPE"], return_state=True).result().heal
+    assert rollback(date=heal, reason="a test", return_state=True).name == "Completed"
+    with pytest.raises(NeedsPersonError, match=f"what was rolled back stays out, .*{heal} of EUROPE"):
+        publish_staged(till.world, staged)
+    assert till.statuses() == {"corrected": ["OPEN"]}
+
+
 def test_a_replay_that_meets_a_rollback_loads_nothing(till: Till, tmp_path: Path) -> None:
     till.sell("mended", quantity=0)
     load(till.world, till.day, tmp_path, "EUROPE")

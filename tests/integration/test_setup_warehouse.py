@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from expectations.tables import TABLES_VERSION
 from flows.replay_rejected import replay_rejected
 from flows.setup_warehouse import SCRIPTS, set_up
 from tasks.errors import NeedsPersonError, OutcomeUnknownError
-from tasks.ledger import record_failure
+from tasks.ledger import known_states, record_failure
 from tasks.rollback import roll_back
+from tasks.watch.late_and_dead import read_leases
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load
 from tests.integration.publish.statements import stepping_session
@@ -231,7 +233,6 @@ def test_what_version_2_has_loaded_is_what_it_was_and_can_be_put_back(loaded: Lo
     loaded.become_version_2()
     assert loaded.world.set_up().is_completed()
     assert loaded.rows() == before
-    assert loaded.world.sql("SELECT COUNT(*) FROM ETL_BATCHES WHERE STATUS = 'RENEWED'") == [(0,)]
     with loaded.world.session() as session:
         roll_back(session, loaded.replay, "a trial", False, 35, "by hand")
         assert loaded.statuses() == {"open": "OPEN", "closed": "CLOSED", "released": "OPEN", "gone": "OPEN"}
@@ -239,6 +240,38 @@ def test_what_version_2_has_loaded_is_what_it_was_and_can_be_put_back(loaded: Lo
         assert loaded.statuses() == {"open": "OPEN", "closed": "OPEN", "released": "OPEN", "gone": "OPEN"}
     left = "SELECT SALE_ID FROM SALES_FACT WHERE SALE_ID LIKE ?"
     assert loaded.world.sql(left, (f"%-{loaded.day}",)) == [(f"good-{loaded.day}",)]
+
+
+def test_of_tables_of_an_earlier_version_it_is_said_what_to_do(quiet: World) -> None:
+    for statement in ("DROP VIEW ETL_LEASES", f"UPDATE ETL_LOCK SET TABLES_VERSION = {TABLES_VERSION - 1}"):
+        quiet.sql(statement)
+    try:
+        with quiet.session() as session:
+            for ask in (partial(known_states, session, None, date(2019, 1, 1)), partial(read_leases, session)):
+                with pytest.raises(NeedsPersonError, match="run `python -m flows.setup_warehouse`"):
+                    ask()
+    finally:
+        assert quiet.set_up().is_completed()
+
+
+def test_a_run_of_an_earlier_version_that_has_renewed_its_lease_is_waited_for(quiet: World, day: date) -> None:
+    attempt = begin(quiet, day, "EUROPE")
+    quiet.sql("UPDATE ETL_BATCHES SET LEASE_UNTIL = RECORDED_AT WHERE RUN_NUMBER = ?", (attempt.run_number,))
+    quiet.sql(
+        "INSERT INTO ETL_BATCHES (BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, LEASE_UNTIL, "
+        "CONTRACT_VERSION) SELECT BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, 'RENEWED', CURRENT_TIMESTAMP(), "
+        "DATEADD('minute', 15, CURRENT_TIMESTAMP()), CONTRACT_VERSION FROM ETL_BATCHES WHERE RUN_NUMBER = ?",
+        (attempt.run_number,),
+    )
+    for statement in ("DROP VIEW ETL_LEASES", "DROP TABLE ETL_RENEWALS"):
+        quiet.sql(statement)
+    try:
+        state = quiet.set_up()
+        assert state.is_failed()
+        assert f"runs go on: {attempt.flow_run_id}" in str(state.message)
+    finally:
+        quiet.sql("DELETE FROM ETL_BATCHES WHERE RUN_NUMBER = ?", (attempt.run_number,))
+    assert quiet.set_up().is_completed()
 
 
 @pytest.mark.more

@@ -147,8 +147,11 @@ class Model:
             self._replay(batch, sales, looked_for)
         self._close_covered(batch)
         self.named -= {(batch, region) for region in regions}
+        again = {sale.key for sale in sales if sale.is_broken and batch.isdigit()}
         self.held = [
-            held for held in self.held if held.region not in regions or batch not in {f"{d:%Y%m%d}" for d in held.days}
+            held
+            for held in self.held
+            if held.key not in again and (held.region not in regions or batch not in {f"{d:%Y%m%d}" for d in held.days})
         ]
         self.shown |= {(batch, region): PUBLISHED for region in regions}
 

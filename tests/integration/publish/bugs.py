@@ -610,7 +610,7 @@ HEAL = "H20160707T000000Z"
 
 
 def forgetting(what: str) -> Put:
-    """Reading that knows nothing of the days, or of the keys, that were rolled back."""
+    """Reading that knows nothing of the batches, or of the keys, that were rolled back."""
 
     def put(patch: pytest.MonkeyPatch) -> None:
         ask = extract.held_back
@@ -626,7 +626,7 @@ def forgetting(what: str) -> Put:
 
 
 IN_READING_KEYS = (
-    Bug("a sale of a date that was rolled back is read", Guard.HELD_BACK, "20160706 of EUROPE", forgetting("days")),
+    Bug("a sale of a date that was rolled back is read", Guard.HELD_BACK, "20160706 of EUROPE", forgetting("batches")),
     Bug("a sale of a heal that was rolled back is read", Guard.HELD_BACK, f"{HEAL} of EUROPE", forgetting("keys")),
 )
 """What goes wrong when a replay or a heal reads sales by their keys."""

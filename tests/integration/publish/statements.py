@@ -54,7 +54,7 @@ TRANSACTION = (
 AFTER_COMMIT = ("SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES",)
 BEFORE_COMMIT = LOAD + LOCK + TRANSACTION
 STATEMENTS = BEFORE_COMMIT + AFTER_COMMIT
-"""What a publish of two regions sends, in order."""
+"""What a publish of two regions sends, in order; the tables are made, and the files copied, at the same time."""
 
 
 def name_of(statement: str, before: Sequence[str]) -> str:

@@ -181,7 +181,7 @@ def test_the_ledger_knows_the_dead(scene: Scene) -> None:
         CHILD: all_regions("FAILED"),
     }
     ((cause,),) = scene.causes
-    assert cause.startswith("its lease in the ledger expired at 20")
+    assert cause.startswith("its lease expired at 20")
     assert cause.endswith("; no process of it is left")
 
 
