@@ -57,8 +57,7 @@ class StandIn(instance.FakeSnow):
         # The rest of the machine is for the sources and the flow; what does not fit goes to disk.
         self.duck_conn.execute("SET GLOBAL memory_limit = '50%'")
         self.duck_conn.execute(f"SET GLOBAL temp_directory = '{directory / 'spilled'}'")
-        # After so much, a COMMIT writes the log into the file, which takes longer the larger the file is. Snowflake's costs
-        # nothing of the kind.
+        # After so much log a COMMIT rewrites parts of the file, the longer the larger it is. In Snowflake none does.
         self.duck_conn.execute("SET GLOBAL checkpoint_threshold = '1GB'")
         shared = directory / f"{instance.GLOBAL_DATABASE_NAME}.db"
         self.duck_conn.execute(f"DETACH {instance.GLOBAL_DATABASE_NAME}")
