@@ -88,8 +88,10 @@ def reconcile(
             with scratch_directory() as scratch:
                 loaded = load_again(batch, settings, scratch, warehouse, bucket)
             unread |= loaded.read.unread
-            found = replace(found, unread=unread, heal=batch.batch_id, loaded=count_fates(loaded))
-            found = replace(found, held_since=sum(loaded.read.held_back.values()))
+            held_since = sum(loaded.read.held_back.values())
+            found = replace(
+                found, unread=unread, heal=batch.batch_id, loaded=count_fates(loaded), held_since=held_since
+            )
         if heal_deleted and found.count(Discrepancy.GONE):
             batch_id = name_batch_of_keys(HEAL, datetime.now(UTC))
             marked = mark_deleted(
