@@ -35,6 +35,7 @@ from tasks.artifacts import write_table
 from tasks.batch import choose_regions, day_before
 from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
 from tasks.ledger import read_ledger
+from tasks.stopping import signals_in_order
 from tasks.stopwatch import Stopwatch
 
 SUBFLOWS_MAX = 10_000
@@ -97,7 +98,8 @@ def backfill(
         return planned_state(plan, mode)
 
     before = carried_over(not_loaded_before)
-    loaded, waiting = load_dates(plan.gaps, max_active)
+    with signals_in_order():
+        loaded, waiting = load_dates(plan.gaps, max_active)
     outcomes = [*before, *loaded]
     show_table(outcomes, plan)
     if waiting is None:

@@ -8,10 +8,13 @@ from prefect import Flow
 
 from blocks.register import NoPrefectServerError, speaking_to_prefect
 from tasks.lines import in_one_line
+from tasks.stopping import ToldToEnd
+
+TOLD_TO_END = 130
 
 
 def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **parameters: Any) -> int:
-    """0 when the run ended as Completed, under any name; 1 when it failed or could not begin.
+    """0 when the run ended as Completed, under any name; 1 when it failed or could not begin; 130 after Ctrl-C.
 
     `show` prints the result of a run that has one, before the line.
     """
@@ -21,6 +24,9 @@ def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **pa
     except NoPrefectServerError as error:
         print(f"{flow.name}: {error}", file=sys.stderr)
         return 1
+    except ToldToEnd as end:
+        print(f"{flow.name}: {end}", file=sys.stderr)
+        return TOLD_TO_END
     if show and state.is_completed():
         show(state.result())
     end = in_one_line(f"{state.name}: {state.message or 'done'}")

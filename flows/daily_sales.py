@@ -27,6 +27,7 @@ from tasks.report import Findings, report
 from tasks.scratch import scratch_directory
 from tasks.snapshot import limits_of
 from tasks.stage import stage
+from tasks.stopping import second_look_first, signals_in_order
 from tasks.transform import transform
 from tasks.verify import verify
 
@@ -52,7 +53,7 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
-    with ended_with_its_engine():
+    with ended_with_its_engine(), signals_in_order():
         attempt = begin(
             batch, str(flow_run.id), names.TOKEN_KEY, **ledger, **bucket, lease_minutes=settings.lease_minutes
         )
@@ -74,12 +75,13 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
             if not verdict.passed:
                 return final_state(report(findings))
 
-            publication = publish(
-                manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
-            )
-            if publication.refused:
-                return final_state(report(findings.with_(publication=publication)))
-            verification = verify(manifest, publication, **warehouse)
+            with second_look_first(attempt.run_number):
+                publication = publish(
+                    manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
+                )
+                if publication.refused:
+                    return final_state(report(findings.with_(publication=publication)))
+                verification = verify(manifest, publication, **warehouse)
             anomalies = announce_anomalies(batch, present, publication, **ledger)
             findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
             return final_state(report(findings))

@@ -30,6 +30,7 @@ from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.scratch import scratch_directory
 from tasks.snapshot import limits_of
+from tasks.stopping import signals_in_order
 
 
 @flow(
@@ -71,7 +72,7 @@ def reconcile(
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
-    with ended_with_its_engine():
+    with ended_with_its_engine(), signals_in_order():
         known = read_ledger(None, days.last, **ledger)
         wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
         futures = compare.map(wanted, unmapped(limits_of(settings)), **warehouse)

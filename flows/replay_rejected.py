@@ -23,6 +23,7 @@ from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
 from tasks.ready import check_ready
 from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
 from tasks.scratch import scratch_directory
+from tasks.stopping import signals_in_order
 
 ARTIFACT_KEY = "replay-rejected"
 
@@ -49,7 +50,7 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
     settings, asked = read_settings(), regions or list(REGIONS)
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
-    with ended_with_its_engine():
+    with ended_with_its_engine(), signals_in_order():
         waiting = read_open_keys(asked, **warehouse)
         batch = NamedKeys(name_batch_of_keys(REPLAY, datetime.now(UTC)), waiting.keys)
         if not batch.regions:

@@ -14,6 +14,7 @@ from blocks.variables import read_settings
 from tasks.batch import day_before, parse_business_date
 from tasks.errors import one_line
 from tasks.ledger import record_failure
+from tasks.stopping import CANCELLED_IN_PREFECT, ToldToEnd
 from tasks.warehouse import open_session
 
 
@@ -36,10 +37,18 @@ def name_of_waiting(run: FlowRun) -> str:
 def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
     """Records FAILED for every region of the run that the ledger does not know the end of."""
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
-    cause = one_line(ValueError(f"{state.name}: {state.message}"))
+    cause = one_line(ValueError(how_it_ended(state)))
     with open_session(
         connector, read_settings().snowflake_watch_warehouse, f"retail-sales failed {flow_run.name}"
     ) as session:
         regions = record_failure(session, str(flow_run.id), cause)
     if regions:
         flow_run_logger(flow_run, flow).info("step=record-failure regions=%s", ",".join(regions))
+
+
+def how_it_ended(state: State) -> str:
+    """The cause of a run's end in words: what Prefect says of it, without what Prefect puts before."""
+    if state.is_cancelling() or state.is_cancelled():
+        return f"{CANCELLED_IN_PREFECT}: nothing was published"
+    _, is_told, words = (state.message or "").partition(f"{ToldToEnd.__name__}: ")
+    return words.strip() if is_told else f"{state.name}: {state.message}"

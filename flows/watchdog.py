@@ -26,11 +26,14 @@ from tasks.alerts.book import AlertBook, AlertEntry, FileBook, forget_old, is_fr
 from tasks.alerts.compose import AlertRequest, Subject, hide_values
 from tasks.alerts.published import is_mended, published_at
 from tasks.alerts.variable_book import VariableBook
+from tasks.attempt import Attempt
+from tasks.stage import load_bucket
 from tasks.warehouse import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.one_pass import Means, Report, watch
 from tasks.watch.postman import OUTAGE_SLOT, Postman, sync_books
 from tasks.watch.runs import forget_missed_passes, server_answers
+from tasks.watch.second_looks import take
 
 TAG = "retail-sales watchdog"
 SERVER_TRIES, SERVER_WAIT_S = 3, 5
@@ -49,13 +52,20 @@ def watchdog() -> State:
     if missed := forget_missed_passes(str(flow_run.id)):
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
-    means = Means(tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True)
+    means = Means(
+        tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True, look=look_with_staging_bucket
+    )
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
         report = watch(session, settings, means)
     for line in report.done:
         logger.warning("step=watch %s", line)
     keep_house()
     return final_state(report)
+
+
+def look_with_staging_bucket(session: Session, attempt: Attempt) -> str:
+    """Takes the second look at an attempt that was left without one; its manifest is on S3."""
+    return take(session, attempt, load_bucket(names.STAGING_BUCKET, read_variable("s3_staging_bucket")))
 
 
 def final_state(report: Report) -> State:

@@ -1,6 +1,6 @@
 """Publish: shows a staged batch in the fact table in ONE transaction, or not at all, and knows which of the two."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,14 +36,21 @@ from tasks.quality import Check
 from tasks.rolled_back import refuse_held_back
 from tasks.stage import Manifest
 from tasks.statements import StagingTables, key_lists, render, snapshots_query
+from tasks.stopping import refuse_stopped
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
 from tasks.warehouse import OpenSession, Say, Session, open_session
 
+MayCommit = Callable[[], None]
+"""Asked under the lock just before COMMIT; raises when the transaction must not be committed."""
 PUBLISH_TRIES_MAX = 3
 """Transactions that one publish begins, when a lock, a conflict or a lost answer ends one."""
 PUBLISH_RETRY_S_MAX = 1800
 """Seconds after the first transaction's begin in which another may begin."""
+
+
+def always() -> None:
+    """Lets every transaction be committed."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +82,20 @@ class Staged:
         return self.manifest.attempt
 
 
-def publish_manifest(session: Session, staged: Staged, open_again: OpenSession, say: Say) -> Publication:
+def publish_manifest(
+    session: Session, staged: Staged, open_again: OpenSession, say: Say, may_commit: MayCommit = always
+) -> Publication:
     """Loads the files, then publishes them in one transaction together with the ledger's entries.
 
-    What cannot be settled in `session` is settled in another one from `open_again`; `say` hears of waits and tries.
-    Raises PublishRefusedError when the law does not hold, TransientError or NeedsPersonError for what else stands
-    against it: nothing was published then, and the staging tables are dropped. Raises OutcomeUnknownError when nobody
-    can tell.
+    What cannot be settled in `session` is settled in another one from `open_again`; `say` hears of waits and tries,
+    and `may_commit` raises when the run was cancelled meanwhile. Raises PublishRefusedError when the law does not hold,
+    TransientError or NeedsPersonError for what else stands against it: nothing was published then, and the staging
+    tables are dropped. Raises OutcomeUnknownError when nobody can tell.
     """
     watch, tables = Stopwatch(), staged.attempt.staging_tables
     with _dropped_on_failure(session, staged.attempt):
         load_files(session, staged.manifest, tables)
-        publication = publish_until_known(session, staged, watch.seconds(), open_again, say)
+        publication = publish_until_known(session, staged, watch.seconds(), open_again, say, may_commit)
         if publication.refused:
             drop_staging_tables(session, tables)
         return publication
@@ -112,7 +121,12 @@ class _TooManyRejectedError(Exception):
 
 
 def publish_until_known(
-    session: Session, staged: Staged, seconds_load: float, open_again: OpenSession, say: Say
+    session: Session,
+    staged: Staged,
+    seconds_load: float,
+    open_again: OpenSession,
+    say: Say,
+    may_commit: MayCommit = always,
 ) -> Publication:
     """Begins transactions until it is known how one ended: never twice without the ledger's word on the one before.
 
@@ -128,6 +142,7 @@ def publish_until_known(
                         return unsure
                     unsure = None
                     publication = _publish_locked(writing, staged, seconds_load)
+                    may_commit()
                 _find_in_ledger(waiting, staged.attempt.run_number)
             return publication
         except _TooManyRejectedError as error:
@@ -282,8 +297,11 @@ def publish(
     logger = get_run_logger()
     open_again = partial(open_session, connector, warehouse, tag, logger.warning)
     staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {})
+    may_commit = partial(
+        refuse_stopped, manifest.attempt.flow_run_id, logger.warning, run_number=manifest.attempt.run_number
+    )
     with open_again() as session:
-        publication = publish_manifest(session, staged, open_again, logger.info)
+        publication = publish_manifest(session, staged, open_again, logger.info, may_commit)
     logger.info(
         "step=publish regions=%d load_seconds=%.1f publish_seconds=%.1f",
         len(publication.regions),

@@ -16,7 +16,8 @@ from tasks.ledger import Entry, Status, next_run_number, record
 from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.statements import render, render_part, text_literals
-from tasks.warehouse import Row, Session, open_session
+from tasks.stopping import refuse_stopped
+from tasks.warehouse import Row, Say, Session, open_session, say_nothing
 
 SAMPLE_ROWS_MAX = 100
 """Sales that the table of differences shows."""
@@ -107,11 +108,18 @@ class Standing:
 
 
 def roll_back(
-    session: Session, batch_id: str, reason: str, cascade: bool, undo_days: int, flow_run_id: str
+    session: Session,
+    batch_id: str,
+    reason: str,
+    cascade: bool,
+    undo_days: int,
+    flow_run_id: str,
+    say: Say = say_nothing,
 ) -> Rollback:
     """Puts the batch back, and with `cascade` those that have changed its sales since; the ledger says ROLLED_BACK.
 
-    Raises NeedsPersonError when the batch is not in production, is older than the undo log, or was changed by others.
+    Raises NeedsPersonError when the batch is not in production, is older than the undo log, was changed by others, or
+    the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
         # Only now: a run with a lower number that publishes later is overtaken, one with a higher number would not be.
@@ -124,6 +132,7 @@ def roll_back(
             attempt = Attempt(run_number, flow_run_id, batch, _regions_of(writing, batch))
             record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
         settle_rejected(writing, difference.runs)
+        refuse_stopped(flow_run_id, say)
     return Rollback(batch_id, run_number, difference)
 
 
@@ -318,7 +327,7 @@ def roll_back_batch(
         if dry_run:
             return look_at_rollback(session, batch_id, cascade, undo_days)
         try:
-            rollback = roll_back(session, batch_id, reason, cascade, undo_days, flow_run_id)
+            rollback = roll_back(session, batch_id, reason, cascade, undo_days, flow_run_id, logger.warning)
         except OutcomeUnknownError as error:
             raise TransientError(str(error)) from error
     logger.info("step=roll-back batch=%s run=%s already=%s", batch_id, rollback.run_number, rollback.done_before)

@@ -170,6 +170,14 @@ def load_bucket(block: str, bucket_name: str) -> S3Bucket:
     return load_once(S3Bucket, block).copy(update={"bucket_name": bucket_name})
 
 
+def read_extra_columns(attempt: Attempt, bucket: S3Bucket) -> dict[str, list[str]]:
+    """The columns beyond the contract that the attempt has read of each region, from its manifest on S3."""
+    key = f"{attempt.staging_prefix}/{MANIFEST_NAME}"
+    body = bucket.credentials.get_s3_client().get_object(Bucket=bucket.bucket_name, Key=key)["Body"].read()
+    extra_columns: dict[str, list[str]] = json.loads(body)["extra_columns"]
+    return extra_columns
+
+
 @task(name="stage", **RETRIES)
 def stage(
     attempt: Attempt,

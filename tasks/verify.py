@@ -21,6 +21,9 @@ from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.warehouse import Row, Session, open_session
 
+ExtraColumns = Mapping[str, Sequence[str]]
+"""The columns beyond the contract that were read of each region."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -60,22 +63,36 @@ def compare(session: Session, manifest: Manifest, publication: Publication) -> V
     Where they differ, the rows are looked for one by one: those that another run has changed since the COMMIT count as
     found.
     """
-    watch, expected = Stopwatch(), expected_in_table(manifest, publication)
-    shown = session.query(shown_query(manifest))
+    return _compare(session, manifest.attempt, manifest.extra_columns, expected_in_table(manifest, publication))
+
+
+def compare_staged(session: Session, attempt: Attempt, extra_columns: ExtraColumns) -> Verification:
+    """The same where the publish's answer is lost: expected are the staged rows that should stand."""
+    return _compare(session, attempt, extra_columns, None)
+
+
+def _compare(
+    session: Session, attempt: Attempt, extra_columns: ExtraColumns, expected: Mapping[str, Tally] | None
+) -> Verification:
+    watch = Stopwatch()
+    shown = session.query(shown_query(attempt, extra_columns))
     ((repeated_keys, *_),) = _of_side("repeated", shown).values()
     staged, found = _of_side("staged", shown), _of_side("fact", shown)
     tallies = _tallies(found)
+    if expected is None:
+        of_staged = _tallies(staged)
+        expected = {region: of_staged.get((region,), Tally()) for region in attempt.regions}
     if staged != found or any(tally != tallies.get((region,), Tally()) for region, tally in expected.items()):
-        tallies = _found_one_by_one(session, manifest)
+        tallies = _found_one_by_one(session, attempt, extra_columns)
     comparisons = tuple(
         Comparison(region, tally, tallies.get((region,), Tally())) for region, tally in expected.items()
     )
     return Verification(comparisons, int(repeated_keys), watch.seconds())
 
 
-def shown_query(manifest: Manifest) -> str:
+def shown_query(attempt: Attempt, extra_columns: ExtraColumns) -> str:
     """The question for both sides' fingerprints and for keys that repeat, one round trip for two."""
-    names = _names(manifest)
+    names = _names(attempt, extra_columns)
     return union_all((render("verify/shown_sales", **names), render("verify/repeated_keys", **names)))
 
 
@@ -88,16 +105,16 @@ def _tallies(side: Mapping[tuple[str, str], Row]) -> dict[tuple[str, ...], Tally
     return tallies_of_rows(((*key, *figures[:-1]) for key, figures in side.items()), keys=1)
 
 
-def _found_one_by_one(session: Session, manifest: Manifest) -> dict[tuple[str, ...], Tally]:
-    names = _names(manifest)
+def _found_one_by_one(session: Session, attempt: Attempt, extra_columns: ExtraColumns) -> dict[tuple[str, ...], Tally]:
+    names = _names(attempt, extra_columns)
     matching = tallies_of_rows(session.query(render("verify/matching_rows", **names)), keys=1)
     changed_since = render("verify/changed_since", **names)
-    changed = tallies_of_rows(session.query(changed_since, [manifest.attempt.run_number]), keys=1)
+    changed = tallies_of_rows(session.query(changed_since, [attempt.run_number]), keys=1)
     return {key: matching.get(key, Tally()) + changed.get(key, Tally()) for key in {*matching, *changed}}
 
 
-def _names(manifest: Manifest) -> dict[str, str]:
-    return vars(manifest.attempt.staging_tables) | attribute_values(manifest.extra_columns)
+def _names(attempt: Attempt, extra_columns: ExtraColumns) -> dict[str, str]:
+    return vars(attempt.staging_tables) | attribute_values(extra_columns)
 
 
 def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) -> None:

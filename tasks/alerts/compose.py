@@ -21,6 +21,7 @@ AlertKind = Literal[
     "never-started",
     "anomaly",
     "lease-expired",
+    "second-look",
     "server-down",
     "drill",
 ]
@@ -66,6 +67,9 @@ ALERTS: Mapping[AlertKind, Alert] = {
     "never-started": Alert("NEVER STARTED", "{what} was due and has not started."),
     "anomaly": Alert("ANOMALY", "{what} shows something unusual. The run goes on; a person should look."),
     "lease-expired": Alert("RUN DIED", "{what} stopped without a word: its lease ran out."),
+    "second-look": Alert(
+        "SECOND LOOK", "{what} ended after its batch was published, before it looked whether the table shows it."
+    ),
     "server-down": Alert("PREFECT SERVER DOWN", "The Prefect server does not answer. No run starts until it does."),
     "drill": Alert("DRILL", "This is a drill: a run failed on purpose to prove that alerts arrive. Nothing to mend."),
 }

@@ -76,16 +76,20 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
 
 
 async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:
-    """The run at the top: the one that started it, or that one's, and so on, as far as the server knows them."""
-    for _ in range(GENERATIONS_MAX):
-        if run.parent_task_run_id is None:
-            break
+    """The run at the top of those that `run` is part of."""
+    return (await read_ancestors(client, run))[-1]
+
+
+async def read_ancestors(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
+    """The run, the one that started it, that one's, and so on, as far as the server knows them."""
+    runs = [run]
+    while (task_run_id := runs[-1].parent_task_run_id) and len(runs) <= GENERATIONS_MAX:
         try:
-            parent = await client.read_task_run(run.parent_task_run_id)
-            run = await client.read_flow_run(parent.flow_run_id)
+            parent = await client.read_task_run(task_run_id)
+            runs.append(await client.read_flow_run(parent.flow_run_id))
         except ObjectNotFound:
             break
-    return run
+    return runs
 
 
 async def read_children(client: PrefectClient, run: FlowRun) -> list[FlowRun]:

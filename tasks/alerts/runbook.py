@@ -66,6 +66,7 @@ BY_KIND: Mapping[str, str] = {
     "never-started": "Never started",
     "anomaly": "Anomaly",
     "lease-expired": "Lease expired",
+    "second-look": "Second look left",
     "server-down": "Prefect server does not answer",
     "drill": "Drill",
 }
@@ -73,7 +74,7 @@ BY_KIND: Mapping[str, str] = {
 BY_SORT: Mapping[str, str] = {"lacking-column": "Extra column lacking"}
 """Anomalies that have an entry of their own, by the word before the first colon."""
 
-FROM_ERROR = frozenset({"failed", "quality-failed", "partially-loaded"})
+FROM_ERROR = frozenset({"failed", "quality-failed", "partially-loaded", "second-look"})
 """Alerts whose cause says more than their kind."""
 
 

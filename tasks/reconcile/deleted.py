@@ -15,13 +15,17 @@ from tasks.reconcile.discrepancies import Discrepancy
 from tasks.reconcile.table_side import days_as_literals
 from tasks.retries import RETRIES
 from tasks.statements import key_lists, render, render_part, text_literal
-from tasks.warehouse import Session, open_session
+from tasks.stopping import refuse_stopped
+from tasks.warehouse import Say, Session, open_session, say_nothing
 
 
-def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared]) -> None:
+def mark(
+    session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared], say: Say = say_nothing
+) -> None:
     """Marks what is gone and not marked yet. The undo log keeps the sales as they were.
 
-    Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides.
+    Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides, and
+    StoppedError when the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
         # Only now, like a rollback: no run with a higher number may have changed these sales before.
@@ -46,6 +50,7 @@ def mark(session: Session, batch_id: str, flow_run_id: str, compared: Sequence[R
             for region, rows in marked.items()
         ]
         record(writing, attempt, entries)
+        refuse_stopped(flow_run_id, say)
 
 
 def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, str]]:
@@ -98,7 +103,7 @@ def mark_deleted(
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     with open_session(connector, warehouse, f"retail-sales mark-deleted {batch_id}", logger.warning) as session:
         try:
-            mark(session, batch_id, flow_run_id, whole)
+            mark(session, batch_id, flow_run_id, whole, logger.warning)
         except OutcomeUnknownError as error:
             raise TransientError(str(error)) from error
         with session.again() as asking:

@@ -168,14 +168,15 @@ def left_alone(leases: Mapping[str, Lease], families: Sequence[Family], deaths: 
 
 def _death_in_ledger(lease: Lease) -> Death:
     """Of a run that Prefect does not know, or cannot be asked about."""
-    day, region = _date_of(lease), join_regions(lease.open_regions)
+    day, region = date_of_batch(lease.batch_id), join_regions(lease.open_regions)
     alert = AlertRequest("lease-expired", flow_run_id=lease.flow_run_id, date=day, region=region, message=_cause(lease))
     return Death(_cause(lease), record=(lease.flow_run_id,), alert=alert)
 
 
-def _date_of(lease: Lease) -> str | None:
+def date_of_batch(batch_id: str) -> str | None:
+    """The business date of a batch in ISO form; None for a batch of named keys."""
     try:
-        return parse_business_date(lease.batch_id).isoformat()
+        return parse_business_date(batch_id).isoformat()
     except ValueError:
         return None
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from tasks.alerts.compose import AlertRequest
-from tasks.errors import one_line
+from tasks.alerts.compose import AlertRequest, join_regions
+from tasks.attempt import Attempt
+from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse import Session
+from tasks.watch.cancelled import explain_cancelled
 from tasks.watch.late_and_dead import (
     Death,
     WatchSettings,
+    date_of_batch,
     due_dates,
     find_deaths,
     left_alone,
@@ -20,6 +23,7 @@ from tasks.watch.late_and_dead import (
     sla_alerts,
 )
 from tasks.watch.runs import crash_run, read_families
+from tasks.watch.second_looks import find_second_looks
 
 
 @dataclass
@@ -44,15 +48,17 @@ class Report:
 
 @dataclass(frozen=True)
 class Means:
-    """How a pass tells people, the slots of what was told, and whether Prefect can be asked."""
+    """How a pass tells people, the slots of what was told, whether Prefect can be asked, and how a second look is taken
+    that a run did not come to."""
 
     tell: Callable[[AlertRequest], str]
     told_slots: Callable[[], list[str]]
     asks_prefect: bool
+    look: Callable[[Session, Attempt], str] | None = None
 
 
 def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
-    """Ends dead runs and tells of them, then of late dates."""
+    """Ends dead runs and tells of them, takes the second looks that they have left, then tells of late dates."""
     report, leases = Report(), read_leases(session)
     expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
     families = read_families(expired) if means.asks_prefect else []
@@ -61,6 +67,11 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
         _end(session, death, means, report)
     for run in left_alone(leases, families, deaths):
         report.done.append(f"{run.name}: its lease is over and its process runs, left alone")
+    if look := means.look:
+        for attempt in find_second_looks(session, means.asks_prefect):
+            report.attempt(f"second look at {attempt.batch_id}", partial(_look, session, attempt, look, means))
+    if means.asks_prefect:
+        report.attempt("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     unpublished = read_unpublished(session, due_dates(now, settings))
     for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
@@ -76,6 +87,18 @@ def _end(session: Session, death: Death, means: Means, report: Report) -> None:
         report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.tell, alert))
     if death.record:
         report.attempt("ledger", lambda: f"FAILED for {', '.join(record_death(session, death)) or 'none'}")
+
+
+def _look(session: Session, attempt: Attempt, look: Callable[[Session, Attempt], str], means: Means) -> str:
+    """Mails what the look has found; one that could not be taken is taken by the next pass."""
+    try:
+        found = look(session, attempt)
+    except NeedsPersonError as error:
+        found = str(error)
+    request = AlertRequest(
+        "second-look", attempt.flow_run_id, date_of_batch(attempt.batch_id), join_regions(attempt.regions), found
+    )
+    return f"{found}; {means.tell(request)}"
 
 
 def _crash(flow_run_id: str, cause: str) -> str:

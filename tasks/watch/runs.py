@@ -12,7 +12,7 @@ from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter, WorkQu
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
 from tasks.alerts.run_facts import find_root, read_children
@@ -83,6 +83,39 @@ def _watched(run: FlowRun) -> WatchedRun:
         since=datetime.fromtimestamp(since.timestamp(), UTC),
         process=find_process(run.infrastructure_pid, str(run.id)),
     )
+
+
+@sync_compatible
+async def read_ended(flow_run_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the runs that have ended together with the run that started them, whose process is theirs."""
+    async with get_client() as client:
+        roots = {flow_run_id: await _read_root(client, flow_run_id) for flow_run_id in flow_run_ids}
+    return frozenset(
+        flow_run_id for flow_run_id, root in roots.items() if root and root.state and root.state.is_final()
+    )
+
+
+@sync_compatible
+async def read_unexplained(since: datetime) -> list[tuple[FlowRun, list[str]]]:
+    """The runs that were cancelled since then and whose state says nothing, each with the ids of its own and of the
+    runs that it started."""
+    cancelled = {"state": {"type": {"any_": [StateType.CANCELLED]}}, "end_time": {"after_": since}}
+    async with get_client() as client:
+        runs = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.parse_obj(cancelled),
+            work_pool_filter=WorkPoolFilter.parse_obj({"name": {"any_": [POOL]}}),
+            work_queue_filter=WorkQueueFilter.parse_obj({"name": {"any_": [LOAD]}}),
+            limit=RUNS_READ_MAX,
+        )
+        silent = [run for run in runs if run.state and not run.state.message]
+        return [(run, [str(run.id), *(str(child.id) for child in await read_children(client, run))]) for run in silent]
+
+
+@sync_compatible
+async def say_of_cancelled(flow_run_id: UUID, message: str) -> None:
+    """Gives the state of a cancelled run a message; whoever cancels a run in Prefect leaves it empty."""
+    async with get_client() as client:
+        await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
 
 
 @sync_compatible

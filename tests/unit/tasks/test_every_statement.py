@@ -31,7 +31,7 @@ OTHER_VALUES = {
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
     "tasks.begin.find_leftovers: leftovers_query()",
-    "tasks.verify.compare: shown_query(manifest)",
+    "tasks.verify._compare: shown_query(attempt, extra_columns)",
     "tasks.law.ask_tables: rows_query(manifest)",
     "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.load.load_files: "
@@ -132,7 +132,15 @@ def test_a_statement_that_is_written_in_python_is_taken(where: str) -> None:
     parse(text)
 
 
-@pytest.mark.parametrize("query", [tallies_query, rows_query, shown_query, lambda _: leftovers_query()])
+@pytest.mark.parametrize(
+    "query",
+    [
+        tallies_query,
+        rows_query,
+        lambda manifest: shown_query(manifest.attempt, manifest.extra_columns),
+        lambda _: leftovers_query(),
+    ],
+)
 def test_questions_that_are_asked_together_are_taken(query: Callable[[Manifest], str]) -> None:
     parse(query(Manifest(Attempt(42, "flow-run", "20240115", ("EUROPE",)), AT, (), {"EUROPE": ("loyalty_tier",)})))
 

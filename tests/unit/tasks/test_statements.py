@@ -48,6 +48,7 @@ VALUES = {
     "table": "STAGING.CLEAN_000042",
     "region_column": "REGION",
     "path": "sales/batch=20240115/run=000042",
+    "flow_run_ids": "'0a', '0b'",
     "files": "'clean/EUROPE-000.parquet', 'clean/US_EAST-000.parquet'",
     "ordinal": "NULL",
     "entries": render("ledger/entry", ordinal="NULL"),

@@ -1,0 +1,228 @@
+"""A load that is cancelled: what Prefect, the ledger and the table say of it agree."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+import pytest
+
+from tasks.stopping import CANCELLED_IN_PREFECT, SIGNALS
+from tests.integration.conftest import World, wait_for
+from tests.integration.deployments.conftest import Operator
+from tests.integration.deployments.test_kills import assert_next_load_completes, end_lease, told, worker_process
+from tests.integration.processes import run_python
+
+DAILY, BACKFILL, WATCHDOG = "daily-sales/production", "backfill/production", "watchdog/production"
+NOTHING = f"{CANCELLED_IN_PREFECT}: nothing was published"
+TOLD = f"{SIGNALS[signal.SIGTERM]}: nothing was published"
+STAYS_BUSY_S = 2
+"""Shorter than the stand-in lets a transaction idle that blocks another."""
+
+
+@contextmanager
+def fact_table_held(world: World) -> Iterator[threading.Event]:
+    """Another transaction has locked the fact table until the event is set: a publish waits in its MERGE."""
+    released, locked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with world.session() as session:
+            session.query("BEGIN TRANSACTION")
+            session.query("UPDATE SALES_FACT SET STORE_ID = STORE_ID WHERE 1 = 0")
+            locked.set()
+            while not released.wait(STAYS_BUSY_S):
+                session.query("SELECT 1")
+            session.query("ROLLBACK")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    try:
+        locked.wait()
+        yield released
+    finally:
+        released.set()
+        holder.join()
+
+
+def publishing(world: World) -> str | None:
+    """The transaction that publishes, if a run is within one: another look shows the same."""
+    with world.session() as session:
+        found = {str(row[2]) for row in session.query("SHOW LOCKS IN ACCOUNT") if str(row[0]).endswith("ETL_LOCK")}
+    return next(iter(found), None)
+
+
+def wait_until_publishing(world: World) -> None:
+    """Returns when a run waits for the fact table, within its transaction."""
+    seen: list[str | None] = [None]
+
+    def is_within() -> bool:
+        seen.append(publishing(world))
+        return seen[-1] is not None and seen[-1] == seen[-2]
+
+    wait_for(is_within, "the publish")
+
+
+@pytest.fixture
+def filled(world: World, operator: Operator, day: date) -> date:
+    """A business date with sales, and no other run in the way."""
+    operator.clear_the_way()
+    world.fill(day)
+    return day
+
+
+def in_ledger(world: World, day: date) -> set[tuple[str, str]]:
+    """Status and cause of the date's regions."""
+    return set(world.sql("SELECT STATUS, CAUSE FROM ETL_BATCHES_LATEST WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",)))
+
+
+def sales_of(world: World, day: date) -> int:
+    ((rows,),) = world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
+    return int(rows)
+
+
+def cancel(operator: Operator, flow_run_id: str) -> None:
+    assert operator.prefect("flow-run", "cancel", flow_run_id).returncode == 0
+    wait_for(lambda: operator.flow_run(flow_run_id)["state_type"] in ("CANCELLING", "CANCELLED"), "cancelling")
+
+
+def message_after_watchdog(operator: Operator, flow_run_id: str) -> str:
+    """What the state says when the watchdog has looked."""
+    operator.finished(operator.start(WATCHDOG))
+    return str(operator.flow_run(flow_run_id)["state"]["message"])
+
+
+def test_cancelled_while_it_publishes_a_run_publishes_nothing(world: World, operator: Operator, filled: date) -> None:
+    with worker_process(operator):
+        with fact_table_held(world) as released:
+            flow_run_id = operator.start(DAILY, "-p", f"date={filled}")
+            wait_until_publishing(world)
+            cancel(operator, flow_run_id)
+            released.set()
+        assert operator.finished(flow_run_id)["state_name"] == "Cancelled"
+        wait_for(lambda: in_ledger(world, filled) == {("FAILED", NOTHING)}, "the end in the ledger")
+        assert sales_of(world, filled) == 0
+        assert message_after_watchdog(operator, flow_run_id) == NOTHING
+        assert_next_load_completes(operator, filled)
+    assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
+
+
+def test_cancelled_and_killed_because_it_does_not_end_a_run_publishes_nothing(
+    world: World, operator: Operator, filled: date
+) -> None:
+    """Prefect kills the process 30 seconds after it was told to end."""
+    with worker_process(operator):
+        with fact_table_held(world):
+            flow_run_id = operator.start(DAILY, "-p", f"date={filled}")
+            wait_until_publishing(world)
+            cancel(operator, flow_run_id)
+            assert operator.finished(flow_run_id)["state_name"] == "Cancelled"
+        assert sales_of(world, filled) == 0
+        world.end_transactions()
+        assert message_after_watchdog(operator, flow_run_id) == NOTHING
+        assert_next_load_completes(operator, filled)
+    assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
+
+
+def test_a_run_whose_process_is_told_to_end_says_so_and_what_became_of_its_batch(
+    world: World, operator: Operator, filled: date
+) -> None:
+    with worker_process(operator):
+        with fact_table_held(world) as released:
+            flow_run_id = operator.start(DAILY, "-p", f"date={filled}")
+            wait_until_publishing(world)
+            _, _, pid = operator.flow_run(flow_run_id)["infrastructure_pid"].rpartition(":")
+            os.kill(int(pid), signal.SIGTERM)
+            released.set()
+        ended = operator.finished(flow_run_id)
+        assert (ended["state_name"], TOLD in ended["state"]["message"]) == ("Crashed", True), ended["state"]
+        wait_for(lambda: in_ledger(world, filled) == {("FAILED", TOLD)}, "the end in the ledger")
+    assert sales_of(world, filled) == 0
+
+
+@pytest.mark.parametrize("max_active", [1, 2])
+def test_cancelled_a_backfill_keeps_what_it_has_published_and_publishes_no_more(
+    world: World, operator: Operator, filled: date, max_active: int
+) -> None:
+    days = [filled + timedelta(days=number) for number in range(4)]
+    for day in days[1:]:
+        world.fill(day)
+    period = ("-p", f"start_date={days[0]}", "-p", f"end_date={days[-1]}", "-p", f"max_active={max_active}")
+    with worker_process(operator):
+        flow_run_id = operator.start(BACKFILL, *period)
+        wait_for(lambda: sales_of(world, days[0]) > 0, "the first date")
+        with fact_table_held(world) as released:
+            wait_until_publishing(world)
+            cancel(operator, flow_run_id)
+            released.set()
+        assert operator.finished(flow_run_id)["state_name"] == "Cancelled"
+        published = [day for day in days if sales_of(world, day)]
+        rest = [day for day in days if day not in published]
+        assert days[0] in published
+        assert days[-1] in rest
+        for day in published:
+            assert set(world.ledger(f"{day:%Y%m%d}").values()) == {"PUBLISHED"}
+        # The children's hooks end after the process was told to.
+        wait_for(lambda: not any(("STARTED", None) in in_ledger(world, day) for day in rest), "the end in the ledger")
+        for day in rest:
+            assert in_ledger(world, day) <= {("FAILED", NOTHING), ("FAILED", TOLD)}
+        message = message_after_watchdog(operator, flow_run_id)
+        assert f"{', '.join(f'{day:%Y%m%d}' for day in published)} published before" in message
+    assert [day for day in days if sales_of(world, day)] == published
+
+
+ENDED_IN_SECOND_LOOK = """
+import os, signal, sys
+from flows.daily_sales import daily_sales
+from tasks import verify
+real = verify.compare
+def told(*arguments):
+    os.kill(os.getpid(), signal.{signal})
+    return real(*arguments)
+verify.compare = told
+daily_sales(date=sys.argv[1])
+"""
+
+
+def run_ended_in_second_look(operator: Operator, day: date, by: str) -> str:
+    """A daily run whose process gets the signal when it begins its second look; answers the id of its flow run."""
+    run_python("-c", ENDED_IN_SECOND_LOOK.format(signal=by), str(day), environment=operator.environment)
+    (run,) = operator.filter("flow_runs", flow_runs={"name": {"any_": [f"daily-sales-{day}"]}})
+    return str(run["id"])
+
+
+def staging_tables(world: World) -> list[str]:
+    found = world.sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING' ORDER BY 1")
+    return [str(name) for (name,) in found]
+
+
+def test_told_to_end_in_its_second_look_a_run_takes_it_first(world: World, operator: Operator, filled: date) -> None:
+    before = staging_tables(world)
+    flow_run_id = run_ended_in_second_look(operator, filled, "SIGTERM")
+    state = operator.flow_run(flow_run_id)["state"]
+    assert state["name"] == "Crashed"
+    assert "what it had published stays, the second look found it as it should be" in state["message"]
+    assert staging_tables(world) == before, "dropped when it was taken"
+    assert {status for status, _ in in_ledger(world, filled)} == {"PUBLISHED"}
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_a_second_look_that_was_left_is_taken_by_the_watchdog_and_mailed(
+    world: World, operator: Operator, filled: date, spoilt: bool
+) -> None:
+    before = staging_tables(world)
+    flow_run_id = run_ended_in_second_look(operator, filled, "SIGKILL")
+    assert len(staging_tables(world)) == len(before) + 4
+    if spoilt:
+        world.sql("UPDATE SALES_FACT SET STORE_ID = 'spoilt' WHERE ETL_BATCH_ID = ?", (f"{filled:%Y%m%d}",))
+    with worker_process(operator):
+        operator.finished(operator.start(WATCHDOG))
+        assert len(staging_tables(world)) == len(before) + 4, "its lease is not over, and nobody said that it is dead"
+        end_lease(world, flow_run_id)
+        operator.finished(operator.start(WATCHDOG))
+    assert staging_tables(world) == before
+    status = "FAILED" if spoilt else "PUBLISHED"
+    assert {status for status, _ in in_ledger(world, filled)} == {status}
+    assert (sales_of(world, filled) == 0) is spoilt
+    wait_for(lambda: told(filled, "SECOND LOOK") == 1, "the mail")
