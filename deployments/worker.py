@@ -10,22 +10,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")
 START = ("worker", "start", "--pool", "retail-sales", "--type", "process", "--limit", "10")
 WAIT_S = 5
 
 
-def keep_worker(prefect: Path, wait_s: float, options: Sequence[str]) -> None:
-    """Starts workers one after the other until SIGTERM or SIGINT arrives; the last one has ended then.
+def keep_worker(prefect: Path, wait_s: float, options: Sequence[str], answers: Callable[[], bool]) -> None:
+    """Starts workers one after the other, each when the server `answers`, until SIGTERM or SIGINT arrives; the last one
+    has ended then.
 
     Raises SystemExit with code 0.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker inherits that it is ignored, but no handler
     while True:
+        _wait_for_server(wait_s, answers)
         with subprocess.Popen([prefect, *START, *options]) as worker:
             try:
                 worker.wait()
@@ -39,5 +43,23 @@ def keep_worker(prefect: Path, wait_s: float, options: Sequence[str]) -> None:
                 sys.exit(0)
 
 
+def _wait_for_server(wait_s: float, answers: Callable[[], bool]) -> None:
+    """A worker that is started without a server prints a stack trace every few seconds."""
+    try:
+        if not answers():
+            url = os.environ.get("PREFECT_API_URL")
+            where = (
+                f"at PREFECT_API_URL={url}"
+                if url
+                else "because PREFECT_API_URL is not set (the local stack: `make up`)"
+            )
+            print(f"no Prefect server answers {where}: the worker starts when one does", file=sys.stderr)
+            while not answers():
+                time.sleep(wait_s)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
 if __name__ == "__main__":
-    keep_worker(Path(os.environ.get("PREFECT", PREFECT)), float(os.environ.get("WORKER_WAIT_S", WAIT_S)), sys.argv[1:])
+    program, wait_s = Path(os.environ.get("PREFECT", PREFECT)), float(os.environ.get("WORKER_WAIT_S", WAIT_S))
+    keep_worker(program, wait_s, sys.argv[1:], server_answers)

@@ -12,6 +12,7 @@ from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from blocks.once import load_once
+from blocks.shell import ignored
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.attempt import Attempt
 from tasks.batch import Batch, NamedKeys
@@ -107,6 +108,8 @@ def begin(
     require_ready(batch, token_key_block, bucket_block, bucket_name)
     connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
     bucket = load_bucket(bucket_block, bucket_name)
+    if from_shell := ignored():
+        logger.warning("step=begin %s", from_shell)
     with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
         swept = sweep(session, batch, bucket, logger.warning)

@@ -15,6 +15,7 @@ from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from blocks.once import load_once
+from blocks.shell import ignore_beside
 from expectations.columns import CONTRACT_VERSION
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
@@ -166,8 +167,11 @@ def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
 
 
 def load_bucket(block: str, bucket_name: str) -> S3Bucket:
-    """The staging bucket: credentials from the block, the name from the variable `s3_staging_bucket`."""
-    return load_once(S3Bucket, block).copy(update={"bucket_name": bucket_name})
+    """The staging bucket: credentials from the block, whatever the shell says, the name from the variable
+    `s3_staging_bucket`."""
+    bucket: S3Bucket = load_once(S3Bucket, block).copy(update={"bucket_name": bucket_name})
+    ignore_beside(bucket.credentials)
+    return bucket
 
 
 def read_extra_columns(attempt: Attempt, bucket: S3Bucket) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 from prefect_aws import S3Bucket
 
 from blocks import names
+from blocks.shell import ignore_beside, ignored
 from blocks.variables import read_variable
 from tasks.setup_checks.check import Check, SetupFaultError
 
@@ -23,6 +24,7 @@ def bucket_checks() -> list[Check]:
     rights = f"give the key of {CREDENTIALS} s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket"
     return [
         Check("bucket", _head, mend, needs=(BUCKET_VARIABLE,)),
+        Check("shell", lambda: ignored() or "nothing in it overrules a block", needs=("bucket",)),
         Check(
             "bucket name",
             _compare_names,
@@ -41,6 +43,7 @@ def load_staging_bucket() -> tuple[Any, str]:
         raise SetupFaultError(
             f"{BLOCK} is missing or unreadable: set S3_STAGING_BUCKET and run `python -m blocks.register`"
         ) from error
+    ignore_beside(bucket.credentials)
     return bucket.credentials.get_s3_client(), read_variable("s3_staging_bucket")
 
 
