@@ -1,8 +1,9 @@
 """The Prefect variables of the pipeline: names, defaults, how each is read and refused.
 
-`python -m blocks.variables NAME VALUE` checks a value and sets it.
+`python -m blocks.variables NAME VALUE` checks a value and sets it; `--help` lists what else it does.
 """
 
+import argparse
 import json
 import re
 import sys
@@ -17,6 +18,9 @@ from prefect.variables import Variable
 
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
+
+BEFORE = "before: "
+"""How the tag of a variable begins that holds the value to be put back."""
 
 
 @dataclass(frozen=True)
@@ -257,27 +261,107 @@ def read_variables() -> dict[str, str | None]:
     return {name: found.get(name) for name in names}
 
 
-def set_variable(name: str, text: str) -> None:
+def set_variable(name: str, text: str, tags: Sequence[str] = ()) -> None:
     """Sets a variable that the pipeline reads. Raises BadVariableError for an unknown name or an unusable value."""
     known = {definition.name: definition for definition in DEFINITIONS}
     if name not in known:
         raise BadVariableError(f"variable {name} is unknown: choose from {', '.join(known)}")
     _parsed(known[name], text)
-    Variable.set(name, text, overwrite=True)
+    Variable.set(name, text, tags=list(tags), overwrite=True)
+
+
+def add_to_variable(name: str, text: str) -> str:
+    """Adds the entries of a JSON object to those of a variable that holds one, and answers the whole. Lists are joined.
+
+    Raises BadVariableError for another variable, or an unusable value.
+    """
+    held = _held_object(name)
+    for key, value in _as_object(name, text).items():
+        before = held.get(key)
+        if isinstance(before, list) and isinstance(value, list):
+            value = [*before, *(item for item in value if item not in before)]
+        held[key] = value
+    whole = json.dumps(held)
+    set_variable(name, whole)
+    return whole
+
+
+def remove_from_variable(name: str, key: str) -> str:
+    """Takes an entry out of a variable that holds a JSON object, and answers the rest. Raises BadVariableError when it
+    is not there."""
+    held = _held_object(name)
+    if key not in held:
+        raise BadVariableError(f"variable {name} does not name {key!r}: it names {', '.join(held) or 'nothing'}")
+    del held[key]
+    rest = json.dumps(held)
+    set_variable(name, rest)
+    return rest
+
+
+def _held_object(name: str) -> dict[str, Any]:
+    found = Variable.get(name)
+    return _as_object(name, str(found.value) if found else "{}")
+
+
+def _as_object(name: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadVariableError(f"{text!r} cannot be added to variable {name}: expected a JSON object")
+    return value
+
+
+def set_for_now(name: str, text: str) -> None:
+    """Sets a variable, which remembers what `put_back` gives it again: the value before the first of several such
+    settings. Raises BadVariableError as `set_variable`."""
+    found = Variable.get(name)
+    remembered = [tag for tag in (found.tags if found else ()) if tag.startswith(BEFORE)]
+    before = remembered or ([f"{BEFORE}{found.value}"] if found else [])
+    set_variable(name, text, before)
+
+
+def put_back(name: str) -> str:
+    """Gives a variable the value that it had before `set_for_now`, and answers it. Raises BadVariableError when it was
+    not set so."""
+    found = Variable.get(name)
+    remembered = [tag.removeprefix(BEFORE) for tag in (found.tags if found else ()) if tag.startswith(BEFORE)]
+    if not remembered:
+        raise BadVariableError(f"variable {name} was not set with --for-now: there is nothing to put back")
+    set_variable(name, remembered[0])
+    return remembered[0]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Sets one variable; a mistake is one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m blocks.variables", description="Sets a variable.")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--add", action="store_true", help="add the entries of a JSON object, and keep the others")
+    how.add_argument("--remove", action="store_true", help="take the entry of this name out of a JSON object")
+    how.add_argument("--for-now", action="store_true", help="remember the value that --back puts back")
+    how.add_argument("--back", action="store_true", help="put back what was there before --for-now")
+    parser.add_argument("name")
+    parser.add_argument("value", nargs="?")
+    given = parser.parse_args(arguments)
+    if (given.value is None) is not given.back:
+        parser.error("--back takes a name alone" if given.back else "give a name and a value")
     try:
-        name, text = arguments
-        set_variable(name, text)
+        text = given.value
+        if given.back:
+            text = put_back(given.name)
+        elif given.add:
+            text = add_to_variable(given.name, text)
+        elif given.remove:
+            text = remove_from_variable(given.name, text)
+        elif given.for_now:
+            set_for_now(given.name, text)
+        else:
+            set_variable(given.name, text)
     except BadVariableError as error:
         print(error, file=sys.stderr)
         return 1
-    except ValueError:
-        print("usage: python -m blocks.variables NAME VALUE", file=sys.stderr)
-        return 1
-    print(f"variable {name} = {text!r}")
+    print(f"variable {given.name} = {text!r}")
     return 0
 
 

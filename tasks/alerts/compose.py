@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from expectations.regions import REGIONS
+from tasks.alerts.commands import fill_in, limit_in
 from tasks.alerts.runbook import Advice
 from tasks.batch import Batch, day_before, parse_business_date
 from tasks.lines import in_one_line
@@ -47,6 +48,8 @@ TRACE_LINES_MAX = 15
 LOG_LINES_MAX = 20
 CHILDREN_MAX = 40
 DATES_MAX = 20
+DATES_IN_COMMANDS_MAX = 5
+"""Dates of a backfill for which a command is repeated; the others are named."""
 SLOT_COLUMNS_LENGTH_MAX = 120
 """Columns that a slot names; the others it holds as a hash."""
 
@@ -353,7 +356,7 @@ def compose_mail(
         *notes,
         SAID_ONCE if request.kind == "anomaly" and run and run.is_child else "",
         _table(_about(request, subject, run)),
-        _what_to_do(advice, subject, run),
+        _what_to_do(advice, request, subject, run, error),
         _children(run.children if run else ()),
         _lines("End of the stack trace", last_lines(["\n".join(run.trace if run else ())], TRACE_LINES_MAX)),
         _lines("Last log lines", last_lines(_without_chatter(run.log if run else ()), LOG_LINES_MAX)),
@@ -396,15 +399,25 @@ def _moment(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
 
 
-def _what_to_do(advice: Advice, subject: Subject, run: RunFacts | None) -> str:
+def _what_to_do(advice: Advice, request: AlertRequest, subject: Subject, run: RunFacts | None, error: str) -> str:
     dates = [str(subject.date)] if subject.date else _dates_within(run)
-    here = [f"DATE={day}" for day in dates[:1]] + ([f"RUN={run.id}"] if run else [])
-    commands = f"\nIn its commands: {' '.join(here)}" if here else ""
-    if others := dates[1:]:
+    columns = _column_names(error.partition(":")[2].strip()).split(", ") if is_lasting(request) else []
+    variable, value = limit_in(error) or ("", "")
+    values = {
+        "DATE": dates[:DATES_IN_COMMANDS_MAX],
+        "REGION": subject.regions,
+        "RUN": [flow_run_id] if (flow_run_id := run.id if run else request.flow_run_id) else [],
+        "VARIABLE": [variable] if variable else [],
+        "VALUE": [value] if variable else [],
+        "COLUMN": columns,
+    }
+    is_whole = len(subject.regions) == len(REGIONS)
+    mend = fill_in(advice.mend, values, () if is_whole else subject.regions)
+    if others := dates[DATES_IN_COMMANDS_MAX:]:
         more = f" and {len(others) - DATES_MAX} more" if len(others) > DATES_MAX else ""
-        commands += f"\nThe same for the other dates: {' '.join(others[:DATES_MAX])}{more}"
-    text = f"\n\n{advice.mend}" if advice.mend else ""
-    return f"What to do next: {advice.title} (docs/runbook.md#{advice.anchor}){commands}{text}"
+        mend += f"\n\nThe same for the other dates: {' '.join(others[:DATES_MAX])}{more}"
+    head = f"What to do next: {advice.title} (docs/runbook.md#{advice.anchor})"
+    return f"{head}\n\n{mend}" if mend else head
 
 
 def _dates_within(run: RunFacts | None) -> list[str]:

@@ -109,8 +109,8 @@ def test_the_mail_of_a_failed_run_holds_what_a_person_needs(world: World, day: d
         f"Date         {day}\n",
         f"Batch        {day:%Y%m%d}\n",
         "What to do next: Bad variable (docs/runbook.md#bad-variable)\n",
-        f"In its commands: DATE={day} RUN={run}\n",
-        "    python -m blocks.variables max_null_percentage 5.0\n",
+        "    python -m blocks.variables min_record_count 100\n",
+        f"    prefect deployment run 'daily-sales/production' -p date={day}\n",
         "End of the stack trace:\n",
         "\n  blocks.variables.BadVariableError: variable min_record_count is 'many'",
         "Last log lines:\n",
@@ -249,7 +249,8 @@ def test_bad_dates_of_a_backfill_are_told_in_its_mail(world: World, day: date) -
     (mail,) = mails()
     assert str(mail["Subject"]).startswith("FAILED backfill")
     body = body_of(mail)
-    assert f"In its commands: DATE={day:%Y-%m}-01 RUN={parent}\nThe same for the other dates: {day:%Y-%m}-02\n" in body
+    for number in (1, 2):
+        assert f"    prefect deployment run 'daily-sales/production' -p date={day:%Y-%m}-{number:02}\n" in body
     assert "Runs in it that did not end well (2):" in body
     assert all(f"\n  {day:%Y-%m}-{number:02}  Failed: " in body for number in (1, 2))
 

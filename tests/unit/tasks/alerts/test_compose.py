@@ -1,5 +1,6 @@
 """The mail of an alert: what it says for each kind, what it is about, and what never leaves."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 
@@ -9,6 +10,7 @@ from tasks.alerts.book import plain_name
 from tasks.alerts.compose import (
     ALERTS,
     CHILDREN_MAX,
+    DATES_IN_COMMANDS_MAX,
     LINE_LENGTH_MAX,
     SUBJECT_LENGTH_MAX,
     AlertKind,
@@ -90,8 +92,7 @@ def test_the_shape_of_every_alert(kind: AlertKind) -> None:
         "Regions": "all",
     }
     assert sections[4:7] == [
-        "What to do next: Run failed or crashed (docs/runbook.md#run-failed-or-crashed)\n"
-        f"In its commands: DATE=2024-01-15 RUN={RUN_ID}",
+        "What to do next: Run failed or crashed (docs/runbook.md#run-failed-or-crashed)",
         "Do this.",
         "    prefect version",
     ]
@@ -124,12 +125,12 @@ def test_thirty_bad_dates_of_a_backfill_are_one_mail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "commands"),
+    ("run", "dates"),
     [
-        pytest.param(run_of("backfill"), f"RUN={RUN_ID}", id="no-date-known"),
+        pytest.param(run_of("backfill"), [], id="no-date-known"),
         pytest.param(
             run_of("backfill", children=(ChildRun("daily-sales-2017-12-25", "2017-12-25", "QualityFailed", "few"),)),
-            f"DATE=2017-12-25 RUN={RUN_ID}",
+            ["2017-12-25"],
             id="date-of-the-child",
         ),
         pytest.param(
@@ -138,13 +139,23 @@ def test_thirty_bad_dates_of_a_backfill_are_one_mail() -> None:
                 parameters={"not_loaded_before": {"2017-12-24": "Failed"}},
                 children=tuple(ChildRun("child", day, "Failed", "few") for day in ("20171226", "2017-12-25", None)),
             ),
-            f"DATE=2017-12-24 RUN={RUN_ID}\nThe same for the other dates: 2017-12-25 2017-12-26",
+            ["2017-12-24", "2017-12-25", "2017-12-26"],
             id="dates-of-the-runs-before-too",
         ),
     ],
 )
-def test_a_backfills_mail_gives_the_dates_for_the_commands(run: RunFacts, commands: str) -> None:
-    assert f"In its commands: {commands}\n\nDo this." in mail_of(AlertRequest("failed", RUN_ID), run).body
+def test_a_backfills_mail_has_a_command_for_each_of_its_dates(run: RunFacts, dates: list[str]) -> None:
+    advice = Advice("Run failed or crashed", "run-failed-or-crashed", "Do this.\n\n    load $DATE")
+    request = AlertRequest("failed", RUN_ID)
+    body = compose_mail(request, find_subject(request, run), run, advice).body
+    assert re.findall(r"^    load (\S+)$", body, re.MULTILINE) == dates
+
+
+def test_the_dates_beyond_the_first_five_are_named() -> None:
+    days = [f"2024-01-{number:02}" for number in range(1, 8)]
+    children = tuple(ChildRun(f"daily-sales-{day}", day, "Failed", "few") for day in days)
+    body = mail_of(AlertRequest("failed", RUN_ID), run_of("backfill", children=children)).body
+    assert f"The same for the other dates: {' '.join(days[DATES_IN_COMMANDS_MAX:])}\n" in body
 
 
 def test_an_anomaly_of_a_backfill_says_that_it_stands_for_others() -> None:

@@ -1,0 +1,75 @@
+"""The commands of a mail: the runbook's, with the values of the case in the place of the shell's variables. Pure."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal
+from functools import partial
+from itertools import product
+from shlex import quote
+
+from blocks.variables import DEFINITIONS
+
+INDENT = "    "
+"""Before each command in the text of an entry."""
+LOAD = "prefect deployment run 'daily-sales/production' -p date="
+ONLY = ' -p "regions=[\\"$REGION\\"]"'
+"""How the runbook names the region of a load."""
+NAMES = ("DATE", "REGION", "RUN", "VARIABLE", "VALUE", "COLUMN")
+_VARIABLE = re.compile(rf"\"?\$({'|'.join(NAMES)})\b\"?")
+_PLAIN = re.compile(r"[\w.:-]+")
+
+Values = Mapping[str, Sequence[str]]
+"""What stands for each of NAMES; nothing for one that the case does not have."""
+
+
+def fill_in(text: str, values: Values, only: Sequence[str]) -> str:
+    """The text with its commands complete: one line for each of several values, none where there is no value.
+
+    Loads name the regions of `only`, all of them at once; none are named when it is empty.
+    """
+    lines = [filled for line in text.splitlines() for filled in _filled(line, values, only)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _filled(line: str, values: Values, only: Sequence[str]) -> Iterator[str]:
+    if not line.startswith(INDENT):
+        yield line
+        return
+    if LOAD in line:
+        regions = f" -p {quote(f'regions={json.dumps(list(only))}')}" if only else ""
+        line = line.replace(ONLY, "").replace(f"{LOAD}$DATE", f"{LOAD}$DATE{regions}")
+    names = list(dict.fromkeys(match[1] for match in _VARIABLE.finditer(line)))
+    for chosen in product(*(values.get(name, ()) for name in names)):
+        of_name = dict(zip(names, chosen, strict=True))
+        quoted = all(f'"${name}"' in line for name, value in of_name.items() if not _PLAIN.fullmatch(value))
+        if quoted:
+            yield _VARIABLE.sub(partial(_put_in, of_name), line)
+
+
+def _put_in(of_name: Mapping[str, str], match: "re.Match[str]") -> str:
+    """The value; quoted where the whole word is the variable in quotes."""
+    text, value = match[0], of_name[match[1]]
+    if text.startswith('"') and text.endswith('"'):
+        return quote(value)
+    return text.replace(f"${match[1]}", value)
+
+
+_LIMITS = (
+    (re.compile(r"record count (\d+) is below threshold"), "min_record_count"),
+    (re.compile(r"rejected \d+ of \d+ rows \((\d+(?:\.\d+)?) %\)"), "max_rejected_percentage"),
+    (re.compile(r"NULL share of .{1,80}? is (\d+(?:\.\d+)?) %"), "max_null_percentage"),
+)
+_BAD_VARIABLE = re.compile(r"variable (\w+) is (?:missing|')")
+
+
+def limit_in(error: str) -> tuple[str, str] | None:
+    """The variable that an error's text is about, and the value that it needs: the limit with which the batch would
+    have passed, or the default of an unusable variable."""
+    for pattern, name in _LIMITS:
+        if found := pattern.search(error):
+            return name, str(Decimal(found[1]).to_integral_value(ROUND_CEILING))
+    if found := _BAD_VARIABLE.search(error):
+        defaults = {definition.name: definition.default for definition in DEFINITIONS}
+        return (found[1], defaults[found[1]]) if found[1] in defaults else None
+    return None

@@ -1,0 +1,135 @@
+"""The commands of a mail: complete for its case, and about nothing else."""
+
+import json
+import re
+import shlex
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+
+from expectations.regions import REGIONS
+from tasks.alerts.commands import fill_in, limit_in
+from tasks.alerts.compose import AlertKind, AlertRequest, RunFacts, compose_mail, find_subject
+from tasks.alerts.runbook import Advice, anchor_of, find_advice, read_entries, read_runbook
+
+RUN_ID = "5a1f5a36-2f5c-4c5a-8a55-0d8f0c2d8a11"
+DAY = "2017-12-23"
+OTHERS = [code for code in REGIONS if code != "US_WEST"]
+RUNBOOK = read_runbook()
+ERRORS = {
+    "Record count 45 is below threshold 100": "QualityFailedError: record count 45 is below threshold 100",
+    "Quality gate failed": "batch: rejected 12 of 120 rows (10.00 %) is above threshold 5.0 %",
+    "Bad variable": "BadVariableError: variable closed_days is '{': expected JSON",
+}
+
+
+def run_of(**changes: object) -> RunFacts:
+    known = {
+        "id": RUN_ID,
+        "flow": "daily-sales",
+        "name": f"daily-sales-{DAY}",
+        "state": "Failed",
+        "message": "",
+        "link": "http://127.0.0.1:4200/flow-runs",
+        "scheduled_at": datetime(2017, 12, 24, 6, tzinfo=UTC),
+        "parameters": {"date": DAY, "regions": ["US_WEST"]},
+    }
+    return RunFacts(**{**known, **changes})  # type: ignore[arg-type]
+
+
+def commands_of(body: str) -> list[str]:
+    """The indented lines between the words on what to do and the details."""
+    _, _, what_to_do = body.partition("What to do next: ")
+    return [line.strip() for line in what_to_do.splitlines() if line.startswith("    ")]
+
+
+def mail_of(kind: AlertKind, advice: Advice, error: str = "", region: str | None = "US_WEST") -> str:
+    request = AlertRequest(kind, RUN_ID, DAY, region, error or None)
+    run = run_of() if region else run_of(parameters={"date": DAY})
+    return compose_mail(request, find_subject(request, run), run, advice).body
+
+
+def advice_of(title: str) -> Advice:
+    """The entry as an alert shows it, whichever alert points at it."""
+    entry = read_entries(RUNBOOK)[title]
+    (mend,) = re.findall(r"^\*\*Mend\*\*[.:]?\s*(.*?)(?=^\*\*|\Z)", entry, re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"^```\w*\n(.*?)^```\n",
+        lambda m: "".join(f"    {line}\n" for line in m[1].splitlines()),
+        mend,
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    return Advice(title, anchor_of(title), text)
+
+
+ENTRIES = [title for title, entry in read_entries(RUNBOOK).items() if "**Mend**" in entry]
+
+
+@pytest.mark.parametrize("title", ENTRIES)
+def test_a_mail_about_a_region_has_commands_for_no_other_and_leaves_nothing_to_fill_in(title: str) -> None:
+    everyday = RUNBOOK.index(f"### {title}\n") < RUNBOOK.index("### Run failed or crashed\n")
+    commands = commands_of(mail_of("failed", advice_of(title), ERRORS.get(title, "")))
+    for command in commands:
+        assert shlex.split(command), "a shell takes it"
+        if command.startswith("SELECT ") or ("$SCHEDULE" in command and everyday):
+            continue
+        assert "$" not in command
+        assert not [code for code in OTHERS if code in command], "another region"
+        if "daily-sales/production' -p" in command:
+            assert f"-p date={DAY} -p 'regions=[\"US_WEST\"]'" in command
+        assert not re.search(r"2024-01-15|00000000-0000", command), "the page's example"
+
+
+@pytest.mark.parametrize("kind", get_args(AlertKind))
+def test_every_kind_of_mail_has_complete_commands(kind: AlertKind) -> None:
+    error = "new columns in the source: tier (text), weight (numeric(12,2))" if kind == "anomaly" else ""
+    commands = commands_of(mail_of(kind, find_advice(kind, error, RUNBOOK), error))
+    assert not [command for command in commands if "$" in command or "EUROPE" in command]
+
+
+def test_a_whole_date_is_loaded_whole() -> None:
+    commands = commands_of(mail_of("failed", find_advice("failed", "", RUNBOOK), region=None))
+    assert commands == [f"prefect deployment run 'daily-sales/production' -p date={DAY}"]
+
+
+def test_a_day_without_sales_is_closed_for_its_region_alone_and_a_limit_is_put_back() -> None:
+    title = "Record count 45 is below threshold 100"
+    run = f"prefect deployment run 'daily-sales/production' -p date={DAY} -p 'regions=[\"US_WEST\"]'"
+    assert commands_of(mail_of("failed", advice_of(title), ERRORS[title])) == [
+        run,
+        f'python -m blocks.variables --add closed_days "{{\\"US_WEST\\": [\\"{DAY}\\"]}}"',
+        f"{run} --watch",
+        "python -m blocks.variables --for-now min_record_count 45",
+        f"{run} --watch",
+        "python -m blocks.variables --back min_record_count",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("record count 0 is below threshold 100", ("min_record_count", "0")),
+        ("batch: rejected 12 of 119 rows (10.08 %) is above threshold 5.0 %", ("max_rejected_percentage", "11")),
+        ("EUROPE: NULL share of customer_id is 7.20 % (9 of 125 rows), threshold 5.0 %", ("max_null_percentage", "8")),
+        ("BadVariableError: variable closed_days is '{': expected JSON", ("closed_days", "{}")),
+        ("BadVariableError: variable sla_minutes is missing: run", ("sla_minutes", "120")),
+        ("variable mine is 'x': expected y", None),
+        ("connection refused", None),
+    ],
+)
+def test_the_limit_that_an_error_is_about(error: str, expected: tuple[str, str] | None) -> None:
+    assert limit_in(error) == expected
+
+
+def test_one_line_for_each_of_several_values_and_none_without_a_value() -> None:
+    text = 'Do this.\n\n    say $DATE $RUN\n\n    say $COLUMN\n    say "$VALUE"\n\nThen that.'
+    values = {"DATE": ["2024-01-15", "2024-01-16"], "RUN": [RUN_ID], "COLUMN": [], "VALUE": ["it's; rm"]}
+    assert fill_in(text, values, ()) == (
+        f"Do this.\n\n    say 2024-01-15 {RUN_ID}\n    say 2024-01-16 {RUN_ID}\n\n"
+        f"    say {shlex.quote(values['VALUE'][0])}\n\nThen that."
+    )
+    assert fill_in("    say $COLUMN", {"COLUMN": ["$(rm)"]}, ()) == "", "what a shell would run is left out"
+    assert json.loads(shlex.split(fill_in('    x "{\\"$REGION\\": 1}"', {"REGION": ["EUROPE"]}, ()))[1]) == {
+        "EUROPE": 1
+    }
