@@ -34,10 +34,11 @@ from tasks.publish import Staged, publish_manifest
 from tasks.reconcile.compare import compare_region
 from tasks.reconcile.days import days_of_regions
 from tasks.rollback import roll_back
+from tasks.second_look import refuse_differences
 from tasks.stage import Manifest, stage_files
 from tasks.statements import LOAD_TYPES, render
 from tasks.transform import Transformed, transform_region
-from tasks.verify import compare, refuse_differences
+from tasks.verify import compare
 from tasks.warehouse import Session, open_session, say_nothing
 from tasks.watch.late_and_dead import read_leases, read_unpublished
 

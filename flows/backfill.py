@@ -35,7 +35,7 @@ from tasks.artifacts import write_table
 from tasks.batch import choose_regions, day_before
 from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
 from tasks.ledger import read_ledger
-from tasks.stopping import signals_in_order
+from tasks.stopping import CANCELLED_IN_PREFECT, StoppedError, is_cancelled, signals_in_order
 from tasks.stopwatch import Stopwatch
 
 SUBFLOWS_MAX = 10_000
@@ -133,13 +133,18 @@ def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], Flo
 
 
 def load_date(gap: Gap) -> Outcome:
-    """Runs the daily flow for one date; a run that fails is an outcome like any other."""
+    """Runs the daily flow for one date; a run that fails is an outcome like any other.
+
+    Raises StoppedError when it failed because the backfill was cancelled.
+    """
     watch, regions = Stopwatch(), None if gap.whole else list(gap.regions)
     state = daily_sales(date=gap.date.isoformat(), regions=regions, return_state=True)
-    outcome = outcome_of(gap, state, watch.seconds())
-    get_run_logger().info(
+    outcome, logger = outcome_of(gap, state, watch.seconds()), get_run_logger()
+    logger.info(
         "step=backfill date=%s regions=%s state=%s seconds=%.1f", gap.date, outcome.regions, state.name, outcome.seconds
     )
+    if state.is_failed() and is_cancelled(str(flow_run.id), logger.warning):
+        raise StoppedError(CANCELLED_IN_PREFECT)
     return outcome
 
 

@@ -24,8 +24,8 @@ def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **pa
     except NoPrefectServerError as error:
         print(f"{flow.name}: {error}", file=sys.stderr)
         return 1
-    except ToldToEnd as end:
-        print(f"{flow.name}: {end}", file=sys.stderr)
+    except ToldToEnd as told:
+        print(f"{flow.name}: {told}", file=sys.stderr)
         return TOLD_TO_END
     if show and state.is_completed():
         show(state.result())

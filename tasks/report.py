@@ -18,10 +18,10 @@ from tasks.lines import in_markdown, markdown_table
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Verdict
+from tasks.second_look import Verification
 from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
-from tasks.verify import Verification
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Stop:
         self._guard = threading.RLock()
         self._asked: signal.Signals | None = None
         self._published: set[int] = set()
-        self._looked_at = 0
+        self._has_looked = self._waited = False
         self._flows = 0
 
     def ask(self, number: signal.Signals) -> bool:
@@ -58,6 +58,7 @@ class Stop:
         with self._guard:
             may_end = self._asked is not None or not self._published
             self._asked = number
+            self._waited = self._waited or not may_end
             return may_end
 
     def in_words(self) -> str:
@@ -66,10 +67,10 @@ class Stop:
             assert self._asked is not None
             if self._published:
                 became = "its batch is published, without the second look"
-            elif self._looked_at:
+            elif self._waited:
                 became = "what it had published stays, the second look found it as it should be"
             else:
-                became = "nothing was published"
+                became = f"nothing{' more' if self._has_looked else ''} was published"
             return f"{SIGNALS[self._asked]}: {became}"
 
     def enter_commit(self, run_number: int | None) -> None:
@@ -86,7 +87,7 @@ class Stop:
         with self._guard:
             was_published = run_number in self._published
             self._published.discard(run_number)
-            self._looked_at += was_published
+            self._has_looked = self._has_looked or was_published
             return self._asked if was_published and not self._published else None
 
     @contextmanager
@@ -95,7 +96,7 @@ class Stop:
         meant for it. Nothing is forgotten at the end, as a publish in another thread may still be on its way."""
         with self._guard:
             if not self._flows:
-                self._asked, self._looked_at = None, 0
+                self._asked, self._has_looked, self._waited = None, False, False
                 self._published.clear()
             self._flows += 1
         try:

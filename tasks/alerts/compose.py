@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
+from textwrap import fill
 from typing import Any, Literal
 
 from expectations.regions import REGIONS
@@ -42,6 +43,7 @@ LASTING_GAP_MAX = timedelta(days=7)
 """One that was not seen for longer had gone, and is mailed anew."""
 
 LINE_LENGTH_MAX = 300
+LINE_WIDTH = 160
 ERROR_LENGTH_MAX = 1000
 SUBJECT_LENGTH_MAX = 180
 TRACE_LINES_MAX = 15
@@ -352,7 +354,7 @@ def compose_mail(
     error = find_error(request, run)
     sections = [
         _capitalized(alert.sentence.format(what=subject.what)),
-        _table({"Error": shorten(error, ERROR_LENGTH_MAX)} if error else {}),
+        _wrapped("Error", shorten(error, ERROR_LENGTH_MAX)) if error else "",
         *notes,
         SAID_ONCE if request.kind == "anomaly" and run and run.is_child else "",
         _table(_about(request, subject, run)),
@@ -441,6 +443,12 @@ def _children(children: Sequence[ChildRun]) -> str:
 def _table(rows: Mapping[str, str]) -> str:
     width = max(map(len, rows), default=0)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _wrapped(name: str, text: str) -> str:
+    """A text of any length below its name's column: mail servers refuse lines of 1,000 characters (RFC 5321)."""
+    head = f"{name}  "
+    return fill(head + text, LINE_WIDTH, subsequent_indent=" " * len(head), break_on_hyphens=False)
 
 
 def _lines(title: str, lines: Sequence[str]) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from prefect_aws import S3Bucket
 
 from tasks.attempt import Attempt
-from tasks.errors import SalesEtlError
+from tasks.errors import NeedsPersonError, SalesEtlError
 from tasks.load import drop_staging_tables
+from tasks.second_look import look, put_back_unless_shown
 from tasks.stage import read_extra_columns
 from tasks.statements import render
-from tasks.verify import compare_staged, put_back_unless_shown
 from tasks.warehouse import Session
 from tasks.watch.runs import read_ended
 
@@ -48,12 +48,20 @@ def take(session: Session, attempt: Attempt, bucket: S3Bucket) -> str:
 
     Raises NeedsPersonError when the table does not show the batch: it was put back then.
     """
-    verification = compare_staged(session, attempt, read_extra_columns(attempt, bucket))
-    put_back_unless_shown(session, attempt, verification)
-    with suppress(SalesEtlError):  # the next pass looks again
-        drop_staging_tables(session, attempt.staging_tables)
+    verification = look(session, attempt, read_extra_columns(attempt, bucket))
+    try:
+        put_back_unless_shown(session, attempt, verification)
+    except NeedsPersonError:
+        _forget_staged(session, attempt)
+        raise
+    _forget_staged(session, attempt)
     rows = sum(comparison.found.rows for comparison in verification.comparisons)
     return (
         f"batch {attempt.batch_id} is published: its run {attempt.run_number} ended before the second look, which the "
         f"watchdog has taken now; the table shows all {rows:,} rows"
     )
+
+
+def _forget_staged(session: Session, attempt: Attempt) -> None:
+    with suppress(SalesEtlError):  # the next pass looks again
+        drop_staging_tables(session, attempt.staging_tables)

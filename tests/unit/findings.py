@@ -15,11 +15,11 @@ from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Check, Verdict
 from tasks.report import Findings
+from tasks.second_look import Verification
 from tasks.source import NewColumn
 from tasks.stage import Manifest
 from tasks.tally import Amount, Tally
 from tasks.transform import BrokenRule, Transformed
-from tasks.verify import Verification
 from tests.unit.sales import SNAPSHOT
 
 DAY = date(2024, 1, 15)

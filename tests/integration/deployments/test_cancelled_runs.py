@@ -163,12 +163,12 @@ def test_cancelled_a_backfill_keeps_what_it_has_published_and_publishes_no_more(
         assert days[-1] in rest
         for day in published:
             assert set(world.ledger(f"{day:%Y%m%d}").values()) == {"PUBLISHED"}
-        # The children's hooks end after the process was told to.
-        wait_for(lambda: not any(("STARTED", None) in in_ledger(world, day) for day in rest), "the end in the ledger")
-        for day in rest:
-            assert in_ledger(world, day) <= {("FAILED", NOTHING), ("FAILED", TOLD)}
+        # A date that was loaded in another thread than the one that receives the signal dies with the process.
+        world.sql("UPDATE ETL_BATCHES SET LEASE_UNTIL = CURRENT_TIMESTAMP() WHERE LEASE_UNTIL > CURRENT_TIMESTAMP()")
         message = message_after_watchdog(operator, flow_run_id)
         assert f"{', '.join(f'{day:%Y%m%d}' for day in published)} published before" in message
+        for day in rest:
+            assert {status for status, _ in in_ledger(world, day)} <= {"FAILED"}
     assert [day for day in days if sales_of(world, day)] == published
 
 

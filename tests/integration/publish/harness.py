@@ -17,9 +17,10 @@ from tasks.extract import read_region
 from tasks.ledger import start_attempt
 from tasks.publish import Publication, Staged, publish_manifest
 from tasks.rolled_back import rolled_back
+from tasks.second_look import Verification, refuse_differences
 from tasks.stage import FileKind, Manifest, stage_files
 from tasks.transform import transform_region
-from tasks.verify import Verification, compare, refuse_differences
+from tasks.verify import compare
 from tests.integration.conftest import World
 
 KINDS: tuple[FileKind, ...] = ("clean", "rejected")

@@ -12,8 +12,9 @@ import pytest
 
 from tasks import stopping
 from tasks.publish import Staged, publish_manifest
+from tasks.second_look import refuse_differences
 from tasks.stopping import STOP, StoppedError, ToldToEnd, refuse_stopped, second_look_first, signals_in_order
-from tasks.verify import compare, refuse_differences
+from tasks.verify import compare
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import AFTER_COMMIT, LOAD, LOCK, STATEMENTS, TRANSACTION, stepping_session

@@ -15,9 +15,9 @@ from tasks.attributes import attribute_values
 from tasks.begin import leftovers_query
 from tasks.law import rows_query, tallies_query
 from tasks.ledger import Status, _ordinal
+from tasks.second_look import shown_query
 from tasks.stage import Manifest
 from tasks.statements import SQL_DIRECTORY, render, union_all
-from tasks.verify import shown_query
 from tests.unit.tasks.test_statements import STATEMENTS, VALUES
 
 PROJECT = SQL_DIRECTORY.parent
@@ -31,7 +31,7 @@ OTHER_VALUES = {
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
     "tasks.begin.find_leftovers: leftovers_query()",
-    "tasks.verify._compare: shown_query(attempt, extra_columns)",
+    "tasks.second_look.look: shown_query(attempt, extra_columns)",
     "tasks.law.ask_tables: rows_query(manifest)",
     "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.load.load_files: "

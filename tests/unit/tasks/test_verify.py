@@ -4,9 +4,10 @@ import pytest
 
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError
+from tasks.second_look import Comparison, refuse_differences
 from tasks.stage import Manifest, StagedFile
 from tasks.tally import Tally
-from tasks.verify import Comparison, expected_in_table, refuse_differences
+from tasks.verify import expected_in_table
 from tests.unit.findings import euros, publication, published
 
 
