@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from shlex import quote
 from typing import Any
 
 from prefect import get_client
@@ -226,13 +227,18 @@ def _parsed(definition: VariableDefinition, text: str | None) -> Any:
     name = definition.name
     if text is None:
         raise BadVariableError(
-            f"variable {name} is missing: run `python -m blocks.register`, or `python -m blocks.variables {name} "
-            f"{definition.default!r}`"
+            f"variable {name} is missing: run `python -m blocks.register`; {_default_set_by(definition)}"
         )
     try:
         return definition.parse(str(text))
     except ValueError as error:
-        raise BadVariableError(f"variable {name} is {text!r}: expected {error}") from None
+        raise BadVariableError(
+            f"variable {name} is {text!r}: expected {error}; {_default_set_by(definition)}"
+        ) from None
+
+
+def _default_set_by(definition: VariableDefinition) -> str:
+    return f"`python -m blocks.variables {definition.name} {quote(definition.default)}` sets the default"
 
 
 def read_variable(name: str) -> Any:

@@ -17,6 +17,7 @@ STACK = "stack"
 """Run by tests/integration/alerts/test_runbook_commands.py."""
 
 _DAY = "prefect deployment run 'daily-sales/production' -p date=$DATE"
+_ONLY = r'''-p "regions=[\"$REGION\"]"'''
 _REPLAY = "prefect deployment run 'replay-rejected/production'"
 _ROLLBACK = "prefect deployment run 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
 _RECONCILE = "prefect deployment run 'reconcile/production'"
@@ -24,7 +25,11 @@ _DAYS = "prefect deployment run 'backfill/production' -p start_date=2024-01-10 -
 
 COVERED = {
     "export DATE=2024-01-15": STACK,
+    "export REGION=EUROPE": STACK,
     "export RUN=00000000-0000-0000-0000-000000000000": STACK,
+    "export VARIABLE=min_record_count": STACK,
+    "export VALUE=40": STACK,
+    "export COLUMN=loyalty_tier": STACK,
     "prefect flow-run logs $RUN": STACK,
     "prefect flow-run inspect $RUN": STACK,
     "prefect flow-run ls --limit 20": STACK,
@@ -37,16 +42,16 @@ COVERED = {
     "prefect block ls": STACK,
     "prefect config view": STACK,
     "python -m blocks.register": STACK,
-    "python -m blocks.variables max_rejected_percentage 8.0": STACK,
-    "python -m blocks.variables max_rejected_percentage 5.0": STACK,
-    "python -m blocks.variables max_null_percentage 5.0": STACK,
-    "python -m blocks.variables min_record_count 40": STACK,
-    "python -m blocks.variables min_record_count 100": STACK,
-    """python -m blocks.variables closed_days '{"EUROPE": ["2024-12-25"]}'""": STACK,
-    """python -m blocks.variables extra_columns '{"loyalty_tier": "plain"}'""": STACK,
+    'python -m blocks.variables $VARIABLE "$VALUE"': STACK,
+    'python -m blocks.variables --for-now $VARIABLE "$VALUE"': STACK,
+    "python -m blocks.variables --back $VARIABLE": STACK,
+    r'''python -m blocks.variables --add closed_days "{\"$REGION\": [\"$DATE\"]}"''': STACK,
+    r'''python -m blocks.variables --add extra_columns "{\"$COLUMN\": \"plain\"}"''': STACK,
+    "python -m blocks.variables --remove extra_columns $COLUMN": STACK,
     'df -h "${TMPDIR:-/tmp}"': STACK,
     _DAY: DEPLOYED,
-    f"{_DAY} -p 'regions=[\"EUROPE\"]'": DEPLOYED,
+    f"{_DAY} {_ONLY}": DEPLOYED,
+    f"{_DAY} --watch": DEPLOYED,
     f"{_DAYS} -p dry_run=true": DEPLOYED,
     _DAYS: DEPLOYED,
     "prefect deployment run 'backfill/production'": DEPLOYED,
@@ -74,7 +79,7 @@ COVERED = {
     "prefect work-queue resume load --pool retail-sales": DEPLOYED,
     "prefect work-queue ls --pool retail-sales": DEPLOYED,
     "prefect work-pool inspect retail-sales": DEPLOYED,
-    "prefect worker start --pool retail-sales": DEPLOYED,
+    "make worker": DEPLOYED,
     "SELECT REGION, STATUS, RUN_NUMBER, RECORDED_AT, CAUSE FROM ANALYTICS.ETL_BATCHES "
     "WHERE BATCH_ID = '20240115' ORDER BY RECORDED_AT": STACK,
     "SELECT ORDINAL, RUN_NUMBER, RECORDED_AT FROM ANALYTICS.ETL_BATCHES "

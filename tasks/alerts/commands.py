@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from itertools import product
-from shlex import quote
-
-from blocks.variables import DEFINITIONS
+from shlex import quote, split
 
 INDENT = "    "
 """Before each command in the text of an entry."""
@@ -60,7 +58,7 @@ _LIMITS = (
     (re.compile(r"rejected \d+ of \d+ rows \((\d+(?:\.\d+)?) %\)"), "max_rejected_percentage"),
     (re.compile(r"NULL share of .{1,80}? is (\d+(?:\.\d+)?) %"), "max_null_percentage"),
 )
-_BAD_VARIABLE = re.compile(r"variable (\w+) is (?:missing|')")
+_BAD_VARIABLE = re.compile(r"`python -m blocks\.variables (\w+) ([^`]+)` sets the default")
 
 
 def limit_in(error: str) -> tuple[str, str] | None:
@@ -69,7 +67,5 @@ def limit_in(error: str) -> tuple[str, str] | None:
     for pattern, name in _LIMITS:
         if found := pattern.search(error):
             return name, str(Decimal(found[1]).to_integral_value(ROUND_CEILING))
-    if found := _BAD_VARIABLE.search(error):
-        defaults = {definition.name: definition.default for definition in DEFINITIONS}
-        return (found[1], defaults[found[1]]) if found[1] in defaults else None
-    return None
+    found = _BAD_VARIABLE.search(error)
+    return (found[1], "".join(split(found[2]))) if found else None

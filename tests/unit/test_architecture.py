@@ -22,6 +22,7 @@ PREFECT = ("prefect", "prefect_aws", "prefect_snowflake", "prefect_sqlalchemy", 
 
 PURE_TASKS = {
     "alerts/book.py",
+    "alerts/commands.py",
     "alerts/compose.py",
     "alerts/runbook.py",
     "alerts/smtp.py",

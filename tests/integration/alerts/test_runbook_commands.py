@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from prefect.variables import Variable
 
+from blocks.variables import set_for_now
 from flows.setup_warehouse import setup_warehouse
 from tasks.alerts.book import new_entry
 from tasks.alerts.compose import AlertRequest
@@ -17,6 +18,23 @@ from tests.integration.conftest import World
 from tests.runbook import ABORT, COVERED, LOCK, STACK, read_commands
 
 COMMANDS = [command for command in read_commands() if COVERED.get(command.text) == STACK]
+
+
+CHANGED = {
+    "min_record_count": "100",
+    "closed_days": '{"US_WEST": ["2023-12-25"], "EUROPE": ["2023-12-25"]}',
+    "extra_columns": '{"weight": "plain", "loyalty_tier": "plain"}',
+    "undo_retention_days": "35",
+}
+"""The variables that commands change, as they are before each."""
+SHELL = {
+    "DATE": "2024-01-15",
+    "REGION": "EUROPE",
+    "VARIABLE": "min_record_count",
+    "VALUE": "40",
+    "COLUMN": "loyalty_tier",
+}
+"""As the page exports them."""
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +50,40 @@ def _as_found(world: World) -> Iterator[None]:
     request = AlertRequest("failed", None, "2024-01-15")
     book = VariableBook()
     book.claim(new_entry("20240115 all failed", request, datetime.now(UTC)))
-    changed = ("max_rejected_percentage", "max_null_percentage", "min_record_count", "closed_days", "extra_columns")
     with ExitStack() as stack:
-        for name in changed:
-            stack.enter_context(world.variable(name, Variable.get(name).value))
+        for name, value in CHANGED.items():
+            stack.enter_context(world.variable(name, value))
         yield
     if entry := book.find("20240115 all failed"):
         book.remove(entry)
 
 
+EXPECTED = {
+    '$VARIABLE "$VALUE"': "40",
+    '--for-now $VARIABLE "$VALUE"': "40",
+    "--back $VARIABLE": "100",
+    r'''--add closed_days "{\"$REGION\": [\"$DATE\"]}"''': (
+        '{"US_WEST": ["2023-12-25"], "EUROPE": ["2023-12-25", "2024-01-15"]}'
+    ),
+    r'''--add extra_columns "{\"$COLUMN\": \"plain\"}"''': CHANGED["extra_columns"],
+    "--remove extra_columns $COLUMN": '{"weight": "plain"}',
+    "undo_retention_days 35": "35",
+}
+"""What the variable holds after each command of `python -m blocks.variables`."""
+
+
 @pytest.mark.usefixtures("_as_found")
 @pytest.mark.parametrize("command", [c.text for c in COMMANDS if c.language == "sh"])
 def test_a_command_of_the_shell(world: World, run_id: str, command: str) -> None:
-    done = run_command(command, here(**world.environment, RUN=run_id, DATE="2024-01-15"))
+    if "--back" in command:
+        set_for_now("min_record_count", "60")
+        set_for_now("min_record_count", "40")
+    done = run_command(command, here(**world.environment, **SHELL, RUN=run_id))
     assert done.returncode == 0, done.stdout + done.stderr
     if command.startswith("python -m blocks.variables"):
         name, value = done.stdout.removeprefix("variable ").strip().split(" = ", 1)
         assert repr(Variable.get(name).value) == value
+        assert value == repr(EXPECTED[command.removeprefix("python -m blocks.variables ")])
     if command.startswith("prefect variable delete"):
         assert VariableBook().find("20240115 all failed") is None
 

@@ -25,10 +25,11 @@ from tests.integration.deployments.conftest import Operator
 from tests.runbook import COVERED, DEPLOYED, read_commands
 
 COMMANDS = [command.text for command in read_commands() if COVERED.get(command.text) == DEPLOYED]
-WORKER = "prefect worker start --pool retail-sales"
+WORKER = "make worker"
 QUEUE = "/work_pools/retail-sales/queues/load"
-STARTS = [command for command in COMMANDS if command.startswith("prefect deployment run ")]
-OTHERS = [command for command in COMMANDS if command not in STARTS and command != WORKER]
+WATCHED = [command for command in COMMANDS if command.endswith(" --watch")]
+STARTS = [command for command in COMMANDS if command.startswith("prefect deployment run ") and command not in WATCHED]
+OTHERS = [command for command in COMMANDS if command not in (*STARTS, *WATCHED, WORKER)]
 DAY = date(2024, 1, 16)
 RANGE = tuple(date(2024, 1, number) for number in range(10, 15))
 """The dates that the page names."""
@@ -38,6 +39,7 @@ ROWS = 30
 
 _RUN = "prefect deployment run"
 _DAILY = f"{_RUN} 'daily-sales/production' -p date=$DATE"
+_ONLY = r'''-p "regions=[\"$REGION\"]"'''
 _BACKFILL = f"{_RUN} 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
 _RECONCILE = f"{_RUN} 'reconcile/production'"
 _ROLLBACK = f"{_RUN} 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
@@ -47,7 +49,7 @@ DRILL = f"{_RUN} 'alert-drill/production'"
 
 ENDS = {
     _DAILY: f"{DAY}: {4 * ROWS} clean rows of 4 regions",
-    f"{_DAILY} -p 'regions=[\"EUROPE\"]'": f"{DAY}: {ROWS} clean rows of 1 regions",
+    f"{_DAILY} {_ONLY}": f"{DAY}: {ROWS} clean rows of 1 regions",
     f"{_BACKFILL} -p dry_run=true": rf"dry run: would load 1 date: {LACKING} \(all\)",
     _BACKFILL: "1 date loaded",
     f"{_RUN} 'backfill/production'": "1 date loaded",
@@ -93,7 +95,7 @@ def shell(operator: Operator) -> Iterator[Shell]:
     # Due later: a backfill makes room for a daily run that is due.
     waiting = operator.start("daily-sales/production", "-p", f"date={DAY}", "--start-in", "2 hours")
     (schedule,) = operator.deployment("daily-sales/production")["schedules"]
-    yield Shell(operator, {"RUN": waiting, "SCHEDULE": schedule["id"], "DATE": str(DAY)})
+    yield Shell(operator, {"RUN": waiting, "SCHEDULE": schedule["id"], "DATE": str(DAY), "REGION": "EUROPE"})
     for run in operator.filter("flow_runs"):
         if run["id"] not in before:
             operator.api.delete(f"/flow_runs/{run['id']}")
@@ -138,7 +140,7 @@ def test_a_run_is_queued_with_the_parameters_of_the_page(
     assert (run["state_type"], run["work_pool_name"]) == ("SCHEDULED", "retail-sales")
     assert f"'{flow_name(shell.operator, run)}/production'" in command
     for key in given:
-        assert f" {key}=" in command or f"'{key}=" in command or key in DEFAULTS, given
+        assert re.search(rf"[ '\"]{key}=", command) or key in DEFAULTS, given
 
 
 @pytest.mark.parametrize("command", [command for command in STARTS if command != DRILL])
@@ -146,6 +148,21 @@ def test_a_run_does_what_the_page_says(ended: dict[str, dict[str, Any]], command
     state = ended[command]["state"]
     assert state["name"] == "Completed", state["message"]
     assert re.fullmatch(ENDS[command], state["message"])
+
+
+@pytest.mark.parametrize("command", WATCHED)
+def test_a_command_that_watches_ends_with_its_run(shell: Shell, ended: dict[str, dict[str, Any]], command: str) -> None:
+    """What stands below it on the page is done after the run."""
+    assert ended, "the date has sales"
+    watching = subprocess.Popen(
+        ["bash", "-euc", command], cwd=CHECKOUT, env=shell.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert watching.stdout is not None
+    line = next(line for line in watching.stdout if "UUID:" in line)
+    assert watching.poll() is None
+    shell.operator.execute_all([line.split()[-1]])
+    assert watching.wait(COMMAND_S_MAX) == 0
+    assert shell.operator.flow_run(line.split()[-1])["state_name"] == "Completed"
 
 
 @pytest.mark.usefixtures("ended")

@@ -1,8 +1,11 @@
 """Variables are text in Prefect: each is read into its type, or refused in words that name it."""
 
+import json
 from dataclasses import fields
 from datetime import date
 from decimal import Decimal
+from shlex import quote
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,19 +171,67 @@ def test_a_missing_variable_is_named_with_the_command_that_sets_it(definition: A
     with pytest.raises(BadVariableError) as caught:
         parsed(definition.name, None)
     assert f"variable {definition.name} is missing" in str(caught.value)
-    assert f"python -m blocks.variables {definition.name} {definition.default!r}" in str(caught.value)
+    assert f"`python -m blocks.variables {definition.name} {quote(definition.default)}` sets the default" in str(
+        caught.value
+    )
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, SimpleNamespace]:
+    """Variables as a server would keep them; the commands on a real one: tests/integration/alerts."""
+    store: dict[str, SimpleNamespace] = {}
+
+    def keep(name: str, value: str, tags: list[str], overwrite: bool) -> None:
+        assert overwrite
+        store[name] = SimpleNamespace(value=value, tags=tags)
+
+    monkeypatch.setattr(Variable, "set", keep)
+    monkeypatch.setattr(Variable, "get", store.get)
+    return store
 
 
 def test_a_variable_is_checked_before_it_is_set(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    kept: dict[str, SimpleNamespace], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept: dict[str, str] = {}
-    monkeypatch.setattr(Variable, "set", lambda name, value, overwrite: kept.__setitem__(name, value))
     assert main(["min_record_count", "40"]) == 0
-    for wrong in (["min_record_count", "many"], ["min_rows", "40"], ["min_record_count"]):
+    for wrong in (["min_record_count", "many"], ["min_rows", "40"]):
         assert main(wrong) == 1
-    assert kept == {"min_record_count": "40"}
+    assert {name: variable.value for name, variable in kept.items()} == {"min_record_count": "40"}
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith("variable min_record_count is 'many': expected a whole number")
     assert told[1].startswith("variable min_rows is unknown: choose from alert_email_list")
-    assert told[2] == "usage: python -m blocks.variables NAME VALUE"
+
+
+@pytest.mark.parametrize("wrong", [["min_record_count"], ["--back", "min_record_count", "40"], []])
+def test_a_command_that_is_not_whole_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(wrong)
+    assert refused.value.code == 2
+
+
+def test_what_was_there_before_is_put_back(kept: dict[str, SimpleNamespace]) -> None:
+    main(["min_record_count", "100"])
+    main(["--for-now", "min_record_count", "60"])
+    main(["--for-now", "min_record_count", "40"])
+    assert kept["min_record_count"].value == "40"
+    assert main(["--back", "min_record_count"]) == 0
+    assert kept["min_record_count"].value == "100"
+    assert main(["--back", "min_record_count"]) == 1, "nothing is remembered any more"
+
+
+def test_entries_are_added_and_taken_out_and_the_others_stay(
+    kept: dict[str, SimpleNamespace], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["closed_days", '{"US_WEST": ["2024-12-25"]}'])
+    assert main(["--add", "closed_days", '{"EUROPE": ["2024-12-26"], "US_WEST": ["2024-12-26"]}']) == 0
+    assert json.loads(kept["closed_days"].value) == {"US_WEST": ["2024-12-25", "2024-12-26"], "EUROPE": ["2024-12-26"]}
+    main(["extra_columns", '{"tier": "plain", "phone": "personal"}'])
+    assert main(["--remove", "extra_columns", "tier"]) == 0
+    assert json.loads(kept["extra_columns"].value) == {"phone": "personal"}
+    assert main(["--remove", "extra_columns", "tier"]) == 1
+    assert main(["--add", "closed_days", "[1]"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "variable extra_columns does not name 'tier': it names phone",
+        "'[1]' cannot be added to variable closed_days: expected a JSON object",
+    ]

@@ -20,7 +20,8 @@ RUNBOOK = read_runbook()
 ERRORS = {
     "Record count 45 is below threshold 100": "QualityFailedError: record count 45 is below threshold 100",
     "Quality gate failed": "batch: rejected 12 of 120 rows (10.00 %) is above threshold 5.0 %",
-    "Bad variable": "BadVariableError: variable closed_days is '{': expected JSON",
+    "Bad variable": "BadVariableError: variable closed_days is '{': expected JSON; "
+    "`python -m blocks.variables closed_days '{}'` sets the default",
 }
 
 
@@ -112,9 +113,8 @@ def test_a_day_without_sales_is_closed_for_its_region_alone_and_a_limit_is_put_b
         ("record count 0 is below threshold 100", ("min_record_count", "0")),
         ("batch: rejected 12 of 119 rows (10.08 %) is above threshold 5.0 %", ("max_rejected_percentage", "11")),
         ("EUROPE: NULL share of customer_id is 7.20 % (9 of 125 rows), threshold 5.0 %", ("max_null_percentage", "8")),
-        ("BadVariableError: variable closed_days is '{': expected JSON", ("closed_days", "{}")),
-        ("BadVariableError: variable sla_minutes is missing: run", ("sla_minutes", "120")),
-        ("variable mine is 'x': expected y", None),
+        (ERRORS["Bad variable"], ("closed_days", "{}")),
+        ("x is missing; `python -m blocks.variables sla_minutes 120` sets the default", ("sla_minutes", "120")),
         ("connection refused", None),
     ],
 )

@@ -217,7 +217,7 @@ def test_advice_holds_how_to_mend_with_its_commands() -> None:
     advice = find_advice("never-started", "", read_runbook())
     assert (advice.title, advice.anchor) == ("Never started", "never-started")
     assert advice.mend.startswith("start a worker, or resume the queue.")
-    assert "\n    prefect worker start --pool retail-sales\n" in advice.mend
+    assert "\n    make worker\n" in advice.mend
     assert "```" not in advice.mend
 
 
