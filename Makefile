@@ -15,7 +15,8 @@ override REGIONS := $(value REGIONS)
 override Q := $(value Q)
 override AS_OF := $(value AS_OF)
 override FILE := $(value FILE)
-export DATE REGIONS Q AS_OF FILE ROWS
+override FORMAT := $(value FORMAT)
+export DATE REGIONS Q AS_OF FILE FORMAT ROWS
 
 # Three stacks on two cores: while a test waits, others work. -v: which test runs.
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
@@ -30,7 +31,7 @@ help: ## show this list
 run: install ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"]
 	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS"
 
-sql: install ## ask the warehouse: make sql Q="select count(*) from sales_fact", or its past: make sql AS_OF=20240115
+sql: install ## ask the warehouse: make sql Q="select ..." [FORMAT=csv|json], or its past: make sql AS_OF=20240115
 	@$(BIN)/python -m local.sql "$$Q" $${AS_OF:+"$$AS_OF"}
 
 ##@ Local stack

@@ -30,7 +30,7 @@ HOUSEKEEPING = ("list-rejected/production", "clean-staging/production")
 TOLD_EACH_TIME = (*LOADS, "check-setup/production", *REPAIRS, *HOUSEKEEPING, "alert-drill/production")
 
 FAILED = frozenset({"Failed", "Crashed", "TimedOut"})
-OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, "Yielded"})
+OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, states.REFUSED, "Yielded"})
 TERMINAL = FAILED | OWN_STATES | {"Completed", "Cached", "RolledBack", "Cancelled"}
 """Every name under which a run may end: an event carries the name of a state, not its type."""
 

@@ -25,11 +25,12 @@ from flows.outcomes import (
     outcome_of,
     outcome_table,
     planned_state,
+    refused_state,
     to_carry_over,
     yielded_state,
 )
-from flows.parameters import BusinessDate, MaxActive, RegionCodes, choose_range
-from flows.queue import find_waiting, queue_behind
+from flows.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
+from flows.queue import find_waiting, queue_behind, usual_seconds
 from flows.run_hooks import name_of_waiting
 from tasks.artifacts import write_table
 from tasks.batch import choose_regions, day_before
@@ -61,6 +62,7 @@ def backfill(
     regions: RegionCodes = None,
     mode: Mode = "missing",
     max_active: MaxActive = 1,
+    max_dates: MaxDates = 31,
     order: Order = "oldest",
     dry_run: bool = False,
     not_loaded_before: dict[str, str] | None = None,
@@ -75,13 +77,15 @@ def backfill(
         mode: missing: what was never loaded, was left out or failed. failed: of these only what was tried before.
             all: every date and region of the range, again. A date that was empty or rolled back lacks nothing.
         max_active: Dates that are loaded side by side, 1 to 8; they publish one after the other.
+        max_dates: Refuse to load more dates than so many, 1 to 10000: a slip in a date would keep the queue for days.
         order: Which date comes first, the oldest or the newest.
         dry_run: Lists what would be loaded, and changes nothing.
         not_loaded_before: Leave it empty. A backfill that makes room for a daily run tells the run that goes on with
             the rest which dates it could not load, and how they ended.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Yielded (it made room for a daily run, a new run goes on
-    with the rest) or Failed, with the dates in the message and all of them in the artifact `backfill`.
+    with the rest), Refused (more dates than max_dates, nothing was loaded) or Failed, with the dates in the message and
+    all of them in the artifact `backfill`.
     """
     logger, settings = get_run_logger(), read_settings()
     asked, yesterday = choose_range(start_date, end_date)
@@ -96,6 +100,10 @@ def backfill(
     if dry_run:
         show_table([], plan)
         return planned_state(plan, mode)
+
+    if len(plan.gaps) > max_dates:
+        show_table([], plan)
+        return refused_state(plan, max_dates, usual_seconds(daily_sales.name))
 
     before = carried_over(not_loaded_before)
     with signals_in_order():

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.states import Completed, Failed, State
 
-from flows.states import PARTIALLY_LOADED, YIELDED
+from flows.states import PARTIALLY_LOADED, REFUSED, YIELDED
 from tasks.batch import parse_business_date
 from tasks.errors import one_line
 from tasks.gaps import BackfillPlan, DateRange, Gap
@@ -80,6 +80,23 @@ def planned_state(plan: BackfillPlan, mode: str) -> State:
         return Completed(message=_nothing(plan, mode) + _left_alone(plan))
     dates = _named([f"{gap.date} ({regions_of(gap)})" for gap in plan.gaps], separator=", ")
     return Completed(message=f"dry run: would load {_count(len(plan.gaps))}: {dates}{_left_alone(plan)}")
+
+
+def refused_state(plan: BackfillPlan, max_dates: int, seconds_per_date: float | None) -> State:
+    """The state of a run that was asked for more dates than `max_dates`. `seconds_per_date` is what one has taken
+    lately, None when none was loaded lately."""
+    count, first, last = len(plan.gaps), min(gap.date for gap in plan.gaps), max(gap.date for gap in plan.gaps)
+    taking = f" ({_duration(count * seconds_per_date)} or so, one after the other)" if seconds_per_date else ""
+    message = (
+        f"nothing was loaded: {count:,} dates from {first} to {last}{taking} are more than max_dates={max_dates} "
+        f"allows: name start_date and end_date, or give max_dates={count}"
+    )
+    return Failed(name=REFUSED, message=message)
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def yielded_state(outcomes: Sequence[Outcome], waiting: str, rest: DateRange, queued: str) -> State:

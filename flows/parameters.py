@@ -13,6 +13,7 @@ from tasks.gaps import DateRange, check_range
 
 REASON_LENGTH_MAX = 500
 
+DATES_MAX = 10_000
 ACTIVE_MAX = 8
 """Dates side by side: each has all its regions in memory and on the scratch disk."""
 
@@ -59,6 +60,13 @@ def _active(value: Any) -> int:
     return value
 
 
+def _dates(value: Any) -> int:
+    """A number of dates to load."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= DATES_MAX:
+        raise ValueError(f"max_dates {value!r} is not understood: write a whole number from 1 to {DATES_MAX}")
+    return value
+
+
 def _schema(expected: str, *kinds: dict[str, Any], strict: tuple[dict[str, Any], ...]) -> WithJsonSchema:
     """The JSON schema by which the server shows a form and refuses a value before there is a run.
 
@@ -69,7 +77,16 @@ def _schema(expected: str, *kinds: dict[str, Any], strict: tuple[dict[str, Any],
 
 
 _NOTHING = {"type": "null"}
-_DATE_TEXT = {"type": "string", "pattern": r"^\d{4}(-(0[1-9]|1[0-2])-|(0[1-9]|1[0-2]))(0[1-9]|[12]\d|3[01])$"}
+_DAY_OF_MONTH = "|".join(
+    rf"({months}){dash}({days})"
+    for dash in ("-", "")
+    for months, days in (
+        ("0[13578]|1[02]", r"0[1-9]|[12]\d|3[01]"),
+        ("0[469]|11", r"0[1-9]|[12]\d|30"),
+        ("02", r"0[1-9]|[12]\d"),
+    )
+)
+_DATE_TEXT = {"type": "string", "pattern": rf"^\d{{4}}(-(?=..-)|(?=....$))({_DAY_OF_MONTH})$"}
 _DATE_NUMBER = {"type": "integer", "minimum": 1900_01_01, "maximum": 2999_12_31}
 _WITHOUT_DATE = r"[RHA]\d{8}T\d{6}Z"
 _BATCH_ID = {"type": "string", "pattern": f"^{_WITHOUT_DATE}$"}
@@ -113,6 +130,10 @@ RegionCodes = Annotated[
 
 MaxActive = Annotated[
     int, BeforeValidator(_active), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": ACTIVE_MAX})
+]
+
+MaxDates = Annotated[
+    int, BeforeValidator(_dates), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": DATES_MAX})
 ]
 
 

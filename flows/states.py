@@ -9,6 +9,8 @@ PARTIALLY_LOADED = "PartiallyLoaded"
 OVERTAKEN = "Overtaken"
 YIELDED = "Yielded"
 QUALITY_FAILED = "QualityFailed"
+REFUSED = "Refused"
+"""Failed at once, because of what somebody asked for: told to who asked, and mailed to nobody."""
 
 
 class QualityFailedError(NeedsPersonError):

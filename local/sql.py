@@ -2,17 +2,23 @@
 
 A query may also read `staged_clean` and `staged_rejected`: the Parquet files of the last attempt, as they lie on S3.
 With a batch or the number of a publish behind it, it may read `sales_as_of`: the fact table as it was right after that.
+`FORMAT=csv` or `FORMAT=json` in the environment prints for programs.
 """
 
+import csv
+import json
+import os
 import re
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import snowflake.connector
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
@@ -28,6 +34,9 @@ STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|reje
 STAGED_TABLE = re.compile(r"\bstaged_(clean|rejected)\b", re.IGNORECASE)
 CONNECT_S_MAX = 10
 AS_OF_TABLE = re.compile(r"\bsales_as_of\b", re.IGNORECASE)
+Row = tuple[object, ...]
+TABLE, CSV, JSON = "table", "csv", "json"
+NULL = "NULL"
 TOTALS = (
     "SELECT REGION, CURRENCY, COUNT(*) AS SALES, SUM(TOTAL_AMOUNT) AS TOTAL "
     "FROM sales_as_of GROUP BY REGION, CURRENCY ORDER BY REGION, CURRENCY"
@@ -50,8 +59,11 @@ def main() -> int:
     query, as_of, *more = (argument.strip().rstrip(";") for argument in [*sys.argv[1:], "", ""])
     try:
         if (not query and not as_of) or any(more):
-            raise StackError('usage: make sql Q="select ..." [AS_OF=20240115]')
-        answer(query or TOTALS, as_of, read_stack_env())
+            raise StackError('usage: make sql Q="select ..." [AS_OF=20240115] [FORMAT=csv|json]')
+        form = os.environ.get("FORMAT") or TABLE
+        if form not in (TABLE, CSV, JSON):
+            raise StackError(f"FORMAT is {form!r}: choose csv, json or table")
+        answer(query or TOTALS, as_of, read_stack_env(), form)
     except (StackError, SalesEtlError, snowflake.connector.errors.Error) as error:
         message = error.msg if isinstance(error, snowflake.connector.errors.Error) else str(error)
         print(" ".join(str(message).split()), file=sys.stderr)
@@ -59,19 +71,19 @@ def main() -> int:
     return 0
 
 
-def answer(query: str, as_of: str, env: dict[str, str]) -> None:
+def answer(query: str, as_of: str, env: dict[str, str], form: str = TABLE) -> None:
     """Print the rows of the query. Raises StackError when it asks for a past without saying which."""
     if AS_OF_TABLE.search(query) and not as_of:
         raise StackError(f'which past? make sql Q="{query}" AS_OF=20240115, or the number of a publish')
     with connect(env) as connection, connection.cursor() as cursor:
         if as_of:
             number = publish_number(Session(connection, env["SNOWFLAKE_HOST"]), as_of)
-            print(f"sales_as_of: the fact table right after publish {number}")
+            print(f"sales_as_of: the fact table right after publish {number}", file=sys.stderr)
             query = AS_OF_TABLE.sub(f"({sales_as_of(number)})".replace("\\", r"\\"), query)
         for sort in sorted({name.lower() for name in STAGED_TABLE.findall(query)}):
             load_staged(cursor, sort, staging(env), env["S3_STAGING_BUCKET"])
         cursor.execute(query)
-        show([column.name for column in cursor.description], [tuple(row) for row in cursor.fetchall()])
+        show([column.name for column in cursor.description], [tuple(row) for row in cursor.fetchall()], form)
 
 
 def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
@@ -95,14 +107,38 @@ def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
     )
 
 
-def show(names: list[str], rows: list[tuple[object, ...]]) -> None:
-    """A table with every value in full, in one line or folded where the terminal ends."""
-    table = Table(*(Column(Text(in_one_line(name)), overflow="fold") for name in names))
-    for row in rows:
-        table.add_row(*(Text("NULL", "dim") if value is None else Text(in_one_line(value)) for value in row))
+def show(names: Sequence[str], rows: Sequence[Row], form: str = TABLE) -> None:
+    """The rows as CSV, JSON or a table; one that is wider than the terminal with a line for each column."""
+    if form == CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+    elif form == JSON:
+        print(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str, ensure_ascii=False))
+    else:
+        _print_table(names, rows)
+
+
+def _print_table(names: Sequence[str], rows: Sequence[Row]) -> None:
     console = Console()
-    console.print(table)
-    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+    shown = [[None if value is None else in_one_line(value) for value in row] for row in rows]
+    widths = [max(cell_len(value or NULL) for value in column) for column in zip(names, *shown, strict=True)]
+    if sum(widths) + 3 * len(widths) + 1 <= console.width:
+        table = Table(*(Column(Text(in_one_line(name)), overflow="fold") for name in names))
+        for row in shown:
+            table.add_row(*map(_cell, row))
+        console.print(table)
+    else:
+        for number, row in enumerate(shown, start=1):
+            console.print(Text(f"row {number}", "bold"))
+            for name, value in zip(names, row, strict=True):
+                line = Text.assemble(f"  {in_one_line(name):<{max(map(len, names))}}  ", _cell(value))
+                console.print(line, soft_wrap=True)
+    console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
+
+
+def _cell(value: str | None) -> Text:
+    return Text(NULL, "dim") if value is None else Text(value)
 
 
 # The staged files as tables

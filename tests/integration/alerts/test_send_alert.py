@@ -99,7 +99,7 @@ def test_the_mail_of_a_failed_run_holds_what_a_person_needs(world: World, day: d
     assert (mail["From"], mail["To"]) == ("retail-sales@example.com", "a@example.com, b@example.com")
     assert subjects() == [
         f"FAILED daily-sales {day}: BadVariableError: variable min_record_count is 'many': expected a whole number, 0 "
-        "or more, like 100; `python -m blocks.variables min_record_..."
+        "or more, like 100; `python -m blocks.variables min_record_count ..."
     ]
     body = body_of(mail)
     for line in (

@@ -64,6 +64,17 @@ def test_after_an_outage_of_five_days_one_call_without_dates_loads_all_five(worl
     assert again.message == f"nothing to load in mode missing from {days[0]} to {days[-1]}"
 
 
+def test_a_slip_in_a_date_does_not_load_for_days(world: World) -> None:
+    first = date(2013, 3, 1)
+    period: dict[str, Any] = {"start_date": str(first), "end_date": str(first + timedelta(days=31)), "mode": "missing"}
+    state = backfill(**period, return_state=True)
+    assert (state.type, state.name) == (StateType.FAILED, "Refused")
+    assert "nothing was loaded: 32 dates from 2013-03-01 to 2013-04-01" in str(state.message)
+    assert "or give max_dates=32" in str(state.message)
+    assert world.sql("SELECT COUNT(*) FROM ETL_BATCHES WHERE BATCH_ID BETWEEN '20130301' AND '20130401'") == [(0,)]
+    assert "dry run: would load 32 dates" in str(backfill(**period, dry_run=True, return_state=True).message)
+
+
 def enter(
     world: World, day: date, *statuses: str, regions: tuple[str, ...] = tuple(REGIONS), lease: int = 15
 ) -> Attempt:

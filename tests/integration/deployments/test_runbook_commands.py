@@ -150,6 +150,16 @@ def test_a_run_does_what_the_page_says(ended: dict[str, dict[str, Any]], command
     assert re.fullmatch(ENDS[command], state["message"])
 
 
+@pytest.mark.usefixtures("ended")
+def test_the_dates_are_loaded_and_rolled_back_and_the_mail_has_arrived(world: World) -> None:
+    lacking, rolled_back = (f"{day:%Y%m%d}" for day in (LACKING, DAY))
+    rows = "SELECT ETL_BATCH_ID, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID IN (?, ?) GROUP BY 1"
+    assert world.sql(rows, (lacking, rolled_back)) == [(lacking, 4 * ROWS)]
+    assert world.ledger(rolled_back) == dict.fromkeys(REGIONS, "ROLLED_BACK")
+    (mail,) = mailbox.Maildir(state_dir() / "mail")
+    assert str(mail["Subject"]).startswith(f"FAILED daily-sales {DAY}")
+
+
 @pytest.mark.parametrize("command", WATCHED)
 def test_a_command_that_watches_ends_with_its_run(shell: Shell, ended: dict[str, dict[str, Any]], command: str) -> None:
     """What stands below it on the page is done after the run."""
@@ -163,16 +173,6 @@ def test_a_command_that_watches_ends_with_its_run(shell: Shell, ended: dict[str,
     shell.operator.execute_all([line.split()[-1]])
     assert watching.wait(COMMAND_S_MAX) == 0
     assert shell.operator.flow_run(line.split()[-1])["state_name"] == "Completed"
-
-
-@pytest.mark.usefixtures("ended")
-def test_the_dates_are_loaded_and_rolled_back_and_the_mail_has_arrived(world: World) -> None:
-    lacking, rolled_back = (f"{day:%Y%m%d}" for day in (LACKING, DAY))
-    rows = "SELECT ETL_BATCH_ID, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID IN (?, ?) GROUP BY 1"
-    assert world.sql(rows, (lacking, rolled_back)) == [(lacking, 4 * ROWS)]
-    assert world.ledger(rolled_back) == dict.fromkeys(REGIONS, "ROLLED_BACK")
-    (mail,) = mailbox.Maildir(state_dir() / "mail")
-    assert str(mail["Subject"]).startswith(f"FAILED daily-sales {DAY}")
 
 
 DEFAULTS = {"cascade", "heal", "heal_deleted", "mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}

@@ -14,6 +14,7 @@ from flows.outcomes import (
     outcome_of,
     outcome_table,
     planned_state,
+    refused_state,
     to_carry_over,
     yielded_state,
 )
@@ -122,3 +123,18 @@ def test_the_table_shows_every_date() -> None:
         ("2024-01-11", "EUROPE", "not started", 0.0),
     ]
     assert all(list(row) == ["date", "regions", "state", "message", "seconds"] for row in table)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taking"),
+    [(None, ""), (10.0, " (1 min or so, one after the other)"), (4000.0, " (3 h 20 min or so, one after the other)")],
+)
+def test_too_many_dates_are_refused_with_their_number_and_the_time_that_they_would_take(
+    seconds: float | None, taking: str
+) -> None:
+    state = refused_state(PLAN, 2, seconds)
+    assert (state.type, state.name) == (StateType.FAILED, "Refused"), "no automation mails it"
+    assert state.message == (
+        f"nothing was loaded: 3 dates from 2024-01-10 to 2024-01-12{taking} are more than max_dates=2 allows: "
+        "name start_date and end_date, or give max_dates=3"
+    )
