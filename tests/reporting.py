@@ -3,6 +3,7 @@ logs lie."""
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ LOGS = CHECKOUT / ".test-logs"
 """Logs of the stacks on which a test has failed, a directory per worker; those of the run before are removed."""
 ALONE = "main"
 """The name of the only process, where there are no workers."""
+ROWS_COMPARED_MAX, ROWS_SHOWN_MAX = 200, 5
 LINES_MAX = 12
 """Of each failure."""
 
@@ -26,6 +28,21 @@ def keep_logs(stack: Path) -> None:
 def forget_logs() -> None:
     """Removes what the run before has kept."""
     shutil.rmtree(LOGS, ignore_errors=True)
+
+
+def lines_of_difference(left: object, right: object) -> list[str] | None:
+    """What two long tables, or tuples of tables, do not have in common, as pytest prints a comparison; None for what is
+    short. Pytest's own comparison of some thousand rows takes minutes."""
+    if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
+        parts = [lines_of_difference(*pair) for pair in zip(left, right, strict=True)]
+        return [line for part in parts for line in part or ()] or None
+    if not (isinstance(left, list) and isinstance(right, list) and max(len(left), len(right)) > ROWS_COMPARED_MAX):
+        return None
+    of_left, of_right = (Counter(map(repr, rows)) for rows in (left, right))
+    lines = [f"{len(left)} rows == {len(right)} rows"]
+    for name, rows in (("only left", of_left - of_right), ("only right", of_right - of_left)):
+        lines += [f"{name} ({rows.total()}): {row}" for row in list(rows)[:ROWS_SHOWN_MAX]]
+    return lines if len(lines) > 1 or left == right else [*lines, "the same rows in another order"]
 
 
 def failure_lines(report: pytest.TestReport | pytest.CollectReport) -> list[str]:

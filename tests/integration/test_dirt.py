@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from prefect import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
 from expectations.regions import REGIONS
 from local.generator import Dirt
@@ -137,9 +137,12 @@ async def artifacts_of(run: Run) -> dict[str, object]:
     assert run.report is not None
     async with get_client() as client:
         found = await client.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(like_="daily-sales-%")), limit=200
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(like_="daily-sales-%"),
+                flow_run_id=ArtifactFilterFlowRunId(any_=[run.report.flow_run_id]),
+            )
         )
-    return {str(a.key): a.data for a in found if str(a.flow_run_id) == run.report.flow_run_id}
+    return {str(artifact.key): artifact.data for artifact in found}
 
 
 def test_a_new_column_is_reported_and_kept_only_when_it_is_named(world: World, day: date) -> None:

@@ -70,8 +70,8 @@ class Shop:
 
     def tables(self) -> tuple[list[Any], list[Any]]:
         return (
-            self.world.sql("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT ORDER BY SALE_ID, REGION"),
-            self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID"),
+            self.world.rows("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT"),
+            self.world.rows("SELECT * FROM SALES_REJECTED"),
         )
 
     def reconcile(self, *days: date, **parameters: Any) -> State:

@@ -63,8 +63,8 @@ class Till:
 
     def tables(self) -> tuple[list[Any], list[Any]]:
         return (
-            self.world.sql("SELECT * FROM SALES_FACT ORDER BY SALE_ID, REGION"),
-            self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID"),
+            self.world.rows("SELECT * FROM SALES_FACT"),
+            self.world.rows("SELECT * FROM SALES_REJECTED"),
         )
 
 

@@ -33,10 +33,10 @@ class Tables:
 
     def fact(self) -> list[Any]:
         """Without since when each version stands, which is new for one that returns."""
-        return self.world.sql("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT ORDER BY SALE_ID, REGION")
+        return self.world.rows("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT")
 
     def rejected(self) -> list[Any]:
-        return self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, SALE_ID")
+        return self.world.rows("SELECT * FROM SALES_REJECTED")
 
     def undo(self) -> list[Any]:
         """What can be put back."""

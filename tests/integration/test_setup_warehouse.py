@@ -183,7 +183,7 @@ class Loaded:
         """What version 2 kept otherwise."""
         of_day = f"%-{self.day}"
         return [
-            self.world.sql("SELECT * FROM SALES_REJECTED ORDER BY ETL_RUN_NUMBER, REGION_CODE, SALE_KEY"),
+            self.world.rows("SELECT * FROM SALES_REJECTED"),
             self.world.sql(
                 "SELECT SALE_ID, ETL_FIRST_RUN_NUMBER FROM SALES_FACT WHERE SALE_ID LIKE ? ORDER BY 1", (of_day,)
             ),

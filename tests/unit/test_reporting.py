@@ -38,3 +38,14 @@ def test_logs_of_a_stack_are_kept_until_the_next_run(tmp_path: Path, monkeypatch
     assert reporting.failure_lines(a_failure())[-1] == f"    logs: {tmp_path / 'kept' / 'main'}"
     reporting.forget_logs()
     assert not (tmp_path / "kept").exists()
+
+
+def test_long_tables_are_compared_by_the_rows_that_differ() -> None:
+    rows = [(number, "sale") for number in range(300)]
+    assert reporting.lines_of_difference((rows, [1]), ([*rows[1:], (7, "other")], [1])) == [
+        "300 rows == 300 rows",
+        "only left (1): (0, 'sale')",
+        "only right (1): (7, 'other')",
+    ]
+    assert reporting.lines_of_difference(rows, rows[::-1]) == ["300 rows == 300 rows", "the same rows in another order"]
+    assert reporting.lines_of_difference(rows[:3], rows[1:3]) is None, "pytest shows what is short"

@@ -17,7 +17,7 @@ from tasks.publish import Staged
 from tasks.rollback import roll_back
 from tasks.stage import Manifest, StagedFile, load_bucket, stage_files
 from tasks.warehouse import Row, Session
-from tests.integration.conftest import World, good_sale
+from tests.integration.conftest import World, good_sale, in_order
 from tests.integration.publish.bugs import (
     AFTER_COMMIT,
     HEAL,
@@ -156,14 +156,9 @@ def standing(looking: Session, batch: Batch) -> list[list[Row]]:
     """Every cell of the batch's rows, and how many rows the tables have in all."""
     batches = f"IN ('{batch.day:%Y%m%d}', '{batch.day - timedelta(days=1):%Y%m%d}')"
     return [
-        looking.query(f"SELECT * FROM SALES_FACT WHERE SALE_ID LIKE 'law-%{batch.day}' ORDER BY SALE_ID, REGION"),
-        looking.query(
-            f"SELECT * FROM SALES_REJECTED WHERE ETL_BATCH_ID {batches} "
-            "ORDER BY ETL_BATCH_ID, ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, TOTAL_AMOUNT"
-        ),
-        looking.query(
-            f"SELECT * FROM SALES_FACT_UNDO WHERE UNDO_BATCH_ID {batches} ORDER BY UNDO_RUN_NUMBER, SALE_ID, REGION"
-        ),
+        in_order(looking.query(f"SELECT * FROM SALES_FACT WHERE SALE_ID LIKE 'law-%{batch.day}'")),
+        in_order(looking.query(f"SELECT * FROM SALES_REJECTED WHERE ETL_BATCH_ID {batches}")),
+        in_order(looking.query(f"SELECT * FROM SALES_FACT_UNDO WHERE UNDO_BATCH_ID {batches}")),
         looking.query(
             "SELECT (SELECT COUNT(*) FROM SALES_FACT), (SELECT COUNT(*) FROM SALES_REJECTIONS), "
             "(SELECT COUNT(*) FROM SALES_FACT_UNDO), (SELECT COUNT(*) FROM SALES_REJECTION_CLOSINGS)"
