@@ -27,7 +27,7 @@ from tasks.report import Findings, report
 from tasks.scratch import scratch_directory
 from tasks.snapshot import limits_of
 from tasks.stage import stage
-from tasks.stopping import second_look_first, signals_in_order
+from tasks.stopping import finished_first, signals_in_order
 from tasks.transform import transform
 from tasks.verify import verify
 
@@ -75,7 +75,7 @@ def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State
             if not verdict.passed:
                 return final_state(report(findings))
 
-            with second_look_first(attempt.run_number):
+            with finished_first(attempt.run_number):
                 publication = publish(
                     manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
                 )

@@ -22,7 +22,7 @@ from tasks.quality import check_rows
 from tasks.replay import gone_keys
 from tasks.rolled_back import read_rolled_back
 from tasks.stage import stage
-from tasks.stopping import second_look_first
+from tasks.stopping import finished_first
 from tasks.transform import Transformed, transform
 from tasks.verify import verify
 
@@ -88,7 +88,7 @@ def load_again(
         manifest = stage(attempt, present, transformed, ("clean", "rejected"), scratch, **bucket)
         left_out = [Entry(region, Status.MISSING, cause=cause) for region, cause in read.unread.items()]
         tolerant = replace(settings.thresholds, max_rejected_percentage=Decimal(100))
-        with second_look_first(attempt.run_number):
+        with finished_first(attempt.run_number):
             publication = publish(manifest, present, transformed, left_out, tolerant, **warehouse, gone=read.gone)
             verify(manifest, publication, **warehouse)
     return LoadedAgain(attempt, read, publication)

@@ -30,7 +30,7 @@ from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.scratch import scratch_directory
 from tasks.snapshot import limits_of
-from tasks.stopping import signals_in_order
+from tasks.stopping import finished_first, signals_in_order
 
 
 @flow(
@@ -95,9 +95,10 @@ def reconcile(
             )
         if heal_deleted and found.count(Discrepancy.GONE):
             batch_id = name_batch_of_keys(HEAL, datetime.now(UTC))
-            marked = mark_deleted(
-                batch_id, str(flow_run.id), compared, settings.thresholds.min_region_record_count, **warehouse
-            )
+            with finished_first(str(flow_run.id)):
+                marked = mark_deleted(
+                    batch_id, str(flow_run.id), compared, settings.thresholds.min_region_record_count, **warehouse
+                )
             found = replace(found, deletion=batch_id, marked=marked)
         return end(found, heal, heal_deleted, dry_run)
 

@@ -15,7 +15,7 @@ from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BatchName, Reason
 from tasks.artifacts import write_table
 from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
-from tasks.stopping import signals_in_order
+from tasks.stopping import finished_first, signals_in_order
 
 TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 """Artifacts: what changes per region and currency, and the first sales that change."""
@@ -37,7 +37,7 @@ def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bo
     in production, was published longer ago than undo_retention_days, or a later batch has changed its sales.
     """
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
-    with ended_with_its_engine(), signals_in_order():
+    with ended_with_its_engine(), signals_in_order(), finished_first(str(flow_run.id)):
         rolled_back = roll_back_batch(
             date, reason, cascade, dry_run, read_variable("undo_retention_days"), str(flow_run.id), **warehouse
         )

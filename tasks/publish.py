@@ -297,9 +297,7 @@ def publish(
     logger = get_run_logger()
     open_again = partial(open_session, connector, warehouse, tag, logger.warning)
     staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {})
-    may_commit = partial(
-        refuse_stopped, manifest.attempt.flow_run_id, logger.warning, run_number=manifest.attempt.run_number
-    )
+    may_commit = partial(refuse_stopped, manifest.attempt.flow_run_id, manifest.attempt.run_number, logger.warning)
     with open_again() as session:
         publication = publish_manifest(session, staged, open_again, logger.info, may_commit)
     logger.info(

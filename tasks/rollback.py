@@ -132,7 +132,7 @@ def roll_back(
             attempt = Attempt(run_number, flow_run_id, batch, _regions_of(writing, batch))
             record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
         settle_rejected(writing, difference.runs)
-        refuse_stopped(flow_run_id, say)
+        refuse_stopped(flow_run_id, flow_run_id, say)
     return Rollback(batch_id, run_number, difference)
 
 

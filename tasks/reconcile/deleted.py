@@ -50,7 +50,7 @@ def mark(
             for region, rows in marked.items()
         ]
         record(writing, attempt, entries)
-        refuse_stopped(flow_run_id, say)
+        refuse_stopped(flow_run_id, flow_run_id, say)
 
 
 def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, str]]:

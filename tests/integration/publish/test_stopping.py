@@ -13,11 +13,12 @@ import pytest
 from tasks import stopping
 from tasks.publish import Staged, publish_manifest
 from tasks.second_look import refuse_differences
-from tasks.stopping import STOP, StoppedError, ToldToEnd, refuse_stopped, second_look_first, signals_in_order
+from tasks.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
 from tasks.verify import compare
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import AFTER_COMMIT, LOAD, LOCK, STATEMENTS, TRANSACTION, stepping_session
+from tests.unit.tasks.test_stopping import forget_what_was_told
 
 REGIONS = ("EUROPE", "US_WEST")
 LAST_BEFORE_COMMIT = "SELECT CURRENT_TRANSACTION() #2"
@@ -31,8 +32,7 @@ def _told_anew() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
-    with STOP.flow():
-        pass
+    forget_what_was_told()
 
 
 def sell(world: World, day: date) -> None:
@@ -71,12 +71,12 @@ def published(world: World, day: date) -> int:
 def publish_and_look(world: World, staged: Staged, before: Callable[[str], None], looked: list[bool]) -> None:
     """Publishes in a thread, as Prefect runs tasks, then looks; `before` is called before each statement."""
     attempt = staged.attempt
-    may_commit = partial(refuse_stopped, attempt.flow_run_id, print, run_number=attempt.run_number)
+    may_commit = partial(refuse_stopped, attempt.flow_run_id, attempt.run_number, print)
     with (
         stepping_session(dict(world.environment), before) as session,
         ThreadPoolExecutor(1) as thread,
         signals_in_order(),
-        second_look_first(attempt.run_number),
+        finished_first(attempt.run_number),
     ):
         publish = partial(publish_manifest, session, staged, world.session, print, may_commit)
         publication = thread.submit(publish).result()
@@ -113,7 +113,7 @@ def test_told_to_end_before_commit_nothing_is_published(
 ) -> None:
     attempt = begin(world, never_published, *REGIONS)
     staged, looked = stage_attempt(world, attempt, never_published, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="nothing was published$"):
+    with pytest.raises(ToldToEnd, match="nothing was changed$"):
         publish_and_look(world, staged, told_at(statement, number), looked)
     assert (published(world, never_published), looked) == (0, [])
 
@@ -123,7 +123,7 @@ def test_told_to_end_from_commit_on_the_second_look_comes_first(
     world: World, sold: date, tmp_path: Path, statement: str
 ) -> None:
     staged, looked = stage_attempt(world, begin(world, sold, *REGIONS), sold, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="what it had published stays, the second look found it as it should be$"):
+    with pytest.raises(ToldToEnd, match="what it had changed stays$"):
         publish_and_look(world, staged, told_at(statement, signal.SIGTERM), looked)
     assert (published(world, sold), looked) == (len(REGIONS), [True])
 
@@ -133,7 +133,7 @@ def test_a_second_look_that_takes_too_long_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(stopping, "SECOND_LOOK_S_MAX", 0.0)
     staged, looked = stage_attempt(world, begin(world, sold, *REGIONS), sold, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="its batch is published, without the second look$"):
+    with pytest.raises(ToldToEnd, match="what it had changed stays, without the second look$"):
         publish_and_look(world, staged, told_at("COMMIT", signal.SIGTERM), looked)
     assert (published(world, sold), looked) == (len(REGIONS), [])
 
