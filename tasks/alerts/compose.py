@@ -394,11 +394,11 @@ def _about(request: AlertRequest, subject: Subject, run: RunFacts | None) -> dic
         about["Run"] = f"{request.flow_run_id} (the Prefect server did not tell more)"
     if subject.date:
         about |= {"Date": str(subject.date), "Batch": str(subject.batch_id), "Regions": subject.region}
-    return {name: shorten(value, LINE_LENGTH_MAX) for name, value in about.items()}
+    return {name: shorten(value, LINE_LENGTH_MAX) for name, value in about.items() if value}
 
 
 def _moment(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else "never"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def _what_to_do(advice: Advice, request: AlertRequest, subject: Subject, run: RunFacts | None, error: str) -> str:
@@ -414,7 +414,7 @@ def _what_to_do(advice: Advice, request: AlertRequest, subject: Subject, run: Ru
         "COLUMN": columns,
     }
     is_whole = len(subject.regions) == len(REGIONS)
-    mend = fill_in(advice.mend, values, () if is_whole else subject.regions)
+    mend = fill_in(_capitalized(advice.mend), values, () if is_whole else subject.regions)
     if others := dates[DATES_IN_COMMANDS_MAX:]:
         more = f" and {len(others) - DATES_MAX} more" if len(others) > DATES_MAX else ""
         mend += f"\n\nThe same for the other dates: {' '.join(others[:DATES_MAX])}{more}"

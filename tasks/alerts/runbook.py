@@ -11,7 +11,7 @@ RUNBOOK_FILE = Path(__file__).parents[2] / "docs" / "runbook.md"
 MEND_LINES_MAX = 60
 
 BY_ERROR: tuple[tuple[str, str], ...] = (
-    (r"record count \d+ is below", "Record count 45 is below threshold 100"),
+    (r"record count \d+ is below", "Too few rows"),
     (r"SetupNotReadyError|\d+ of \d+ checks are BAD", "SetupNotReadyError"),
     (r"NoPrefectServerError", "NoPrefectServerError"),
     (r"DeployError", "DeployError"),

@@ -49,5 +49,6 @@ def test_a_mistake_in_a_variable_that_the_caller_names_is_one_line(world: World)
     refused = register_local(world, MIN_RECORD_COUNT="many")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
-        "register: variable min_record_count is 'many': expected a whole number, 0 or more, like 100\n"
+        "register: variable min_record_count is 'many': expected a whole number, 0 or more, like 100; "
+        "`python -m blocks.variables min_record_count 100` sets the default\n"
     )

@@ -202,7 +202,7 @@ def test_told_to_end_in_its_second_look_a_run_takes_it_first(world: World, opera
     flow_run_id = run_ended_in_second_look(operator, filled, "SIGTERM")
     state = operator.flow_run(flow_run_id)["state"]
     assert state["name"] == "Crashed"
-    assert state["message"].endswith(": what it had changed stays")
+    assert state["message"].strip().endswith(": what it had changed stays")
     assert staging_tables(world) == before, "dropped when it was taken"
     assert {status for status, _ in in_ledger(world, filled)} == {"PUBLISHED"}
 

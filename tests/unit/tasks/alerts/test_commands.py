@@ -18,7 +18,7 @@ DAY = "2017-12-23"
 OTHERS = [code for code in REGIONS if code != "US_WEST"]
 RUNBOOK = read_runbook()
 ERRORS = {
-    "Record count 45 is below threshold 100": "QualityFailedError: record count 45 is below threshold 100",
+    "Too few rows": "QualityFailedError: record count 45 is below threshold 100",
     "Quality gate failed": "batch: rejected 12 of 120 rows (10.00 %) is above threshold 5.0 %",
     "Bad variable": "BadVariableError: variable closed_days is '{': expected JSON; "
     "`python -m blocks.variables closed_days '{}'` sets the default",
@@ -95,7 +95,7 @@ def test_a_whole_date_is_loaded_whole() -> None:
 
 
 def test_a_day_without_sales_is_closed_for_its_region_alone_and_a_limit_is_put_back() -> None:
-    title = "Record count 45 is below threshold 100"
+    title = "Too few rows"
     run = f"prefect deployment run 'daily-sales/production' -p date={DAY} -p 'regions=[\"US_WEST\"]'"
     assert commands_of(mail_of("failed", advice_of(title), ERRORS[title])) == [
         run,
