@@ -108,6 +108,7 @@ def test_cancelled_while_it_publishes_a_run_publishes_nothing(world: World, oper
     assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
 
 
+@pytest.mark.more
 def test_cancelled_and_killed_because_it_does_not_end_a_run_publishes_nothing(
     world: World, operator: Operator, filled: date
 ) -> None:
@@ -141,7 +142,7 @@ def test_a_run_whose_process_is_told_to_end_says_so_and_what_became_of_its_batch
     assert sales_of(world, filled) == 0
 
 
-@pytest.mark.parametrize("max_active", [1, 2])
+@pytest.mark.parametrize("max_active", [1, pytest.param(2, marks=pytest.mark.more)])
 def test_cancelled_a_backfill_keeps_what_it_has_published_and_publishes_no_more(
     world: World, operator: Operator, filled: date, max_active: int
 ) -> None:
