@@ -1,6 +1,6 @@
 """What Prefect's blocks and variables hold, and how they are registered and read.
 
-The shell has no part in it: see `shell.py`. It is asked here once, before a driver reads it.
+The variables of the shell do not overrule them: `shell.py` removes those before a driver reads them.
 """
 
 from blocks import shell

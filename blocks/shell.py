@@ -37,35 +37,42 @@ NO_PROXY = ("NO_PROXY", "no_proxy")
 Environment = MutableMapping[str, str]
 
 
-IGNORED: list[str] = []
-"""What was taken out of this process's environment, for those who tell people."""
+_REMOVED: dict[str, str] = {}
+"""What was taken out of this process's environment. Only the names are ever shown."""
 
 
 def ignore(names: Iterable[str], environment: Environment = os.environ) -> None:
-    """Takes the variables out of the environment; IGNORED names those that were set."""
-    IGNORED.extend(name for name in names if environment.pop(name, None) is not None)
+    """Takes the variables out of the environment; `ignored` names those that were set."""
+    for name in names:
+        if (value := environment.pop(name, None)) is not None:
+            _REMOVED[name] = value
 
 
 def ignore_beside(credentials: "AwsCredentials", environment: Environment = os.environ) -> None:
-    """Ignores what the shell says of AWS where the block has keys and says otherwise; without, the machine's own role
-    is wanted."""
-    key, secret = credentials.aws_access_key_id, credentials.aws_secret_access_key
+    """Ignores the `AWS_*` variables that differ from a block with keys. A block without keys stands for the role of the
+    machine: nothing is ignored beside it."""
+    key, secret, region = credentials.aws_access_key_id, credentials.aws_secret_access_key, credentials.region_name
     if key and secret:
-        own = {
-            "AWS_ACCESS_KEY_ID": key,
-            "AWS_SECRET_ACCESS_KEY": secret.get_secret_value(),
-            "AWS_DEFAULT_REGION": credentials.region_name,
-        }
+        own = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret.get_secret_value()}
+        own["AWS_DEFAULT_REGION"] = region or environment.get("AWS_DEFAULT_REGION", "")
         ignore((name for name in AWS if name not in own or environment.get(name) != own[name]), environment)
 
 
 def ignored() -> str:
-    """What was ignored, in words; nothing when there is nothing."""
-    return f"ignored from the shell, the blocks decide: {', '.join(sorted(set(IGNORED)))}" if IGNORED else ""
+    """The names of what was ignored, in a sentence; empty when nothing was."""
+    return f"ignored from the shell, the blocks decide: {', '.join(sorted(_REMOVED))}" if _REMOVED else ""
+
+
+def as_given(environment: Environment = os.environ) -> dict[str, str]:
+    """The environment with what was taken out, for a process that looks at it itself."""
+    return {**environment, **_REMOVED}
 
 
 def keep_off_proxies(environment: Environment = os.environ) -> None:
-    """Lets no proxy that the shell names come between this process and servers on this machine."""
+    """Lets no proxy that the shell names come between this process and servers on this machine. Both spellings of
+    NO_PROXY get the hosts of both, because programs read the one or the other."""
+    named = [host.strip() for name in NO_PROXY for host in environment.get(name, "").split(",") if host.strip()]
+    if "*" not in named:
+        named += HERE
     for name in NO_PROXY:
-        named = [host for host in environment.get(name, "").split(",") if host.strip()]
-        environment[name] = ",".join([*named, *(host for host in HERE if host not in named)])
+        environment[name] = ",".join(dict.fromkeys(named)) if "*" not in named else "*"

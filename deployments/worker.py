@@ -13,6 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from prefect.settings import PREFECT_API_URL
+
+from blocks.shell import as_given
+from tasks.alerts.compose import hide_values
 from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")
@@ -30,7 +34,7 @@ def keep_worker(prefect: Path, wait_s: float, options: Sequence[str], answers: C
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker inherits that it is ignored, but no handler
     while True:
         _wait_for_server(wait_s, answers)
-        with subprocess.Popen([prefect, *START, *options]) as worker:
+        with subprocess.Popen([prefect, *START, *options], env=as_given()) as worker:
             try:
                 worker.wait()
                 print(f"the worker has ended: another one starts in {wait_s:g} s", file=sys.stderr)
@@ -47,9 +51,9 @@ def _wait_for_server(wait_s: float, answers: Callable[[], bool]) -> None:
     """A worker that is started without a server prints a stack trace every few seconds."""
     try:
         if not answers():
-            url = os.environ.get("PREFECT_API_URL")
+            url = PREFECT_API_URL.value()
             where = (
-                f"at PREFECT_API_URL={url}"
+                f"at PREFECT_API_URL={hide_values(url)}"
                 if url
                 else "because PREFECT_API_URL is not set (the local stack: `make up`)"
             )

@@ -1,5 +1,6 @@
 """Backfill: loads the dates that the ledger lacks, lists as failed, or all of a range; each by the daily run."""
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
@@ -129,7 +130,7 @@ def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], Flo
     running: set[Future[Outcome]] = set()
     begun: list[Future[Outcome]] = []
     waiting = None
-    with InTurn() if max_active == 1 else ThreadPoolExecutor(max_active, "backfill") as executor:
+    with InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor:
         for gap in gaps:
             if len(running) == max_active:
                 running = wait(running, return_when=FIRST_COMPLETED).not_done
@@ -154,6 +155,13 @@ def load_date(gap: Gap) -> Outcome:
     if state.is_failed() and is_cancelled(str(flow_run.id), logger.warning):
         raise StoppedError(CANCELLED_IN_PREFECT)
     return outcome
+
+
+class LeftAtOnce(ThreadPoolExecutor):
+    """Threads that a signal does not wait for: what they have not committed yet is refused."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
 
 class InTurn(Executor):
@@ -181,5 +189,10 @@ def show_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> None:
 
 
 if __name__ == "__main__":
-    start_date, end_date = [*sys.argv[1:3], None, None][:2]
-    sys.exit(run(backfill, start_date=start_date, end_date=end_date, regions=sys.argv[3:] or None))
+    parser = argparse.ArgumentParser(prog="python -m flows.backfill", allow_abbrev=False)
+    parser.add_argument("start_date", nargs="?")
+    parser.add_argument("end_date", nargs="?")
+    parser.add_argument("regions", nargs="*", help="region codes; none: all")
+    parser.add_argument("--max-dates", type=int, default=31)
+    given = vars(parser.parse_args())
+    sys.exit(run(backfill, **{**given, "regions": given["regions"] or None}))

@@ -75,8 +75,8 @@ def send_alert(
     Args:
         kind: What was noticed. failed: a run failed or crashed; quality-failed: the quality gate refused a batch;
             partially-loaded: a region was left out; sla: not published in time; never-started: a scheduled run did
-            not start; anomaly: unusual data; lease-expired: a run died without a word; server-down: the Prefect server
-            did not answer; drill: a trial.
+            not start; anomaly: unusual data; lease-expired: a run died without a word; second-look: the watchdog took
+            the look that a run had left; server-down: the Prefect server did not answer; drill: a trial.
         flow_run_id: The flow run that it is about; empty when there is none.
         date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the flow run's own.
         region: Region code, or several with commas. Empty: the flow run's own, else all.

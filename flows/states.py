@@ -10,7 +10,7 @@ OVERTAKEN = "Overtaken"
 YIELDED = "Yielded"
 QUALITY_FAILED = "QualityFailed"
 REFUSED = "Refused"
-"""Failed at once, because of what somebody asked for: told to who asked, and mailed to nobody."""
+"""Failed at once, because of what somebody asked for: its message answers them, and nobody is mailed."""
 
 
 class QualityFailedError(NeedsPersonError):

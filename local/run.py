@@ -42,6 +42,12 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except BaseException as end:
+        # Prefect, and with it the class, is imported later.
+        if type(end).__name__ != "ToldToEnd":
+            raise
+        print(end, file=sys.stderr)
+        return 130
 
 
 def parse_regions(words: Sequence[str]) -> list[str] | None:

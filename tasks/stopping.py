@@ -28,8 +28,8 @@ SECOND_LOOK_S_MAX = 20.0
 """So long a process that was told to end goes on with what it has committed; SIGKILL follows after 30 seconds."""
 CANCELLED_IN_PREFECT = "the run was cancelled in Prefect"
 SIGNALS = {
-    signal.SIGTERM: "its process was told to end (SIGTERM), as a worker does that is stopped",
-    signal.SIGINT: "it was interrupted (Ctrl-C)",
+    signal.SIGTERM: "a signal ended its process (SIGTERM), for example because its worker was stopped",
+    signal.SIGINT: "Ctrl-C ended its process",
 }
 
 
@@ -68,6 +68,7 @@ class Stop:
         with self._guard:
             if self._timer:
                 self._timer.cancel()
+            self._timer = None
             return self._in_words()
 
     def ask(self, number: signal.Signals) -> bool:
@@ -81,7 +82,7 @@ class Stop:
     def _in_words(self) -> str:
         assert self._asked is not None
         if self._unfinished:
-            changed = "what it had changed stays, without the second look"
+            changed = "whether its batch was published stands in the ledger"
         elif self._has_waited:
             changed = "what it had changed stays"
         elif self._has_finished:

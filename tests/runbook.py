@@ -46,7 +46,7 @@ COVERED = {
     'python -m blocks.variables --for-now $VARIABLE "$VALUE"': STACK,
     "python -m blocks.variables --back $VARIABLE": STACK,
     r'''python -m blocks.variables --add closed_days "{\"$REGION\": [\"$DATE\"]}"''': STACK,
-    r'''python -m blocks.variables --add extra_columns "{\"$COLUMN\": \"plain\"}"''': STACK,
+    r'''python -m blocks.variables --add extra_columns "{\"$COLUMN\": \"personal\"}"''': STACK,
     "python -m blocks.variables --remove extra_columns $COLUMN": STACK,
     'df -h "${TMPDIR:-/tmp}"': STACK,
     _DAY: DEPLOYED,

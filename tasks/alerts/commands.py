@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 from functools import partial
 from itertools import product
-from shlex import quote, split
+from shlex import quote
 
 INDENT = "    "
 """Before each command in the text of an entry."""
@@ -15,6 +15,7 @@ ONLY = ' -p "regions=[\\"$REGION\\"]"'
 """How the runbook names the region of a load."""
 NAMES = ("DATE", "REGION", "RUN", "VARIABLE", "VALUE", "COLUMN")
 _VARIABLE = re.compile(rf"\"?\$({'|'.join(NAMES)})\b\"?")
+PERCENT = 100
 _PLAIN = re.compile(r"[\w.:-]+")
 
 Values = Mapping[str, Sequence[str]]
@@ -54,18 +55,22 @@ def _put_in(of_name: Mapping[str, str], match: "re.Match[str]") -> str:
 
 
 _LIMITS = (
-    (re.compile(r"record count (\d+) is below threshold"), "min_record_count"),
-    (re.compile(r"rejected \d+ of \d+ rows \((\d+(?:\.\d+)?) %\)"), "max_rejected_percentage"),
-    (re.compile(r"NULL share of .{1,80}? is (\d+(?:\.\d+)?) %"), "max_null_percentage"),
+    (re.compile(r"record count (\d+) is below threshold"), "min_record_count", Decimal(0)),
+    (re.compile(r"rejected \d+ of \d+ rows \((\d+(?:\.\d+)?) %\)"), "max_rejected_percentage", Decimal("0.01")),
+    (re.compile(r"NULL share of .{1,80}? is (\d+(?:\.\d+)?) %"), "max_null_percentage", Decimal("0.01")),
 )
-_BAD_VARIABLE = re.compile(r"`python -m blocks\.variables (\w+) ([^`]+)` sets the default")
+"""How an error names what missed a limit, the limit's variable, and what the text may have lost by rounding: a share
+of NULL that reaches its limit is refused, too."""
+_BAD_VARIABLE = re.compile(r"`python -m blocks\.variables (\w+) (\d+(?:\.\d+)?)` sets the default")
 
 
 def limit_in(error: str) -> tuple[str, str] | None:
     """The variable that an error's text is about, and the value that it needs: the limit with which the batch would
-    have passed, or the default of an unusable variable."""
-    for pattern, name in _LIMITS:
-        if found := pattern.search(error):
-            return name, str(Decimal(found[1]).to_integral_value(ROUND_CEILING))
-    found = _BAD_VARIABLE.search(error)
-    return (found[1], "".join(split(found[2]))) if found else None
+    have passed, or the default of an unusable number. None for names, addresses and lists: their defaults are
+    examples."""
+    for pattern, name, lost in _LIMITS:
+        if found := pattern.findall(error):
+            needed = (max(map(Decimal, found)) + lost).to_integral_value(ROUND_CEILING)
+            return (name, str(needed)) if name == "min_record_count" or needed <= PERCENT else None
+    bad = _BAD_VARIABLE.search(error)
+    return (bad[1], bad[2]) if bad else None

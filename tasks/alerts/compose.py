@@ -405,16 +405,18 @@ def _what_to_do(advice: Advice, request: AlertRequest, subject: Subject, run: Ru
     dates = [str(subject.date)] if subject.date else _dates_within(run)
     columns = _column_names(error.partition(":")[2].strip()).split(", ") if is_lasting(request) else []
     variable, value = limit_in(error) or ("", "")
+    # A backfill has its regions in its parameters.
+    named = subject.regions if subject.date else tuple(_region_codes(request, run))
+    only = tuple(code for code in REGIONS if code in named) if 0 < len(named) < len(REGIONS) else ()
     values = {
         "DATE": dates[:DATES_IN_COMMANDS_MAX],
-        "REGION": subject.regions,
+        "REGION": only,
         "RUN": [flow_run_id] if (flow_run_id := run.id if run else request.flow_run_id) else [],
         "VARIABLE": [variable] if variable else [],
         "VALUE": [value] if variable else [],
         "COLUMN": columns,
     }
-    is_whole = len(subject.regions) == len(REGIONS)
-    mend = fill_in(_capitalized(advice.mend), values, () if is_whole else subject.regions)
+    mend = fill_in(_capitalized(advice.mend), values, only)
     if others := dates[DATES_IN_COMMANDS_MAX:]:
         more = f" and {len(others) - DATES_MAX} more" if len(others) > DATES_MAX else ""
         mend += f"\n\nThe same for the other dates: {' '.join(others[:DATES_MAX])}{more}"

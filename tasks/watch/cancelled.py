@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from tasks.statements import render, text_literals
 from tasks.stopping import CANCELLED_IN_PREFECT
 from tasks.warehouse import Row, Session
-from tasks.watch.runs import read_unexplained, say_of_cancelled
+from tasks.watch.runs import read_unexplained, set_message_of_cancelled
 
 LOOKED_BACK = timedelta(days=1)
 """Runs that were cancelled before are left as they are."""
@@ -18,7 +18,7 @@ def explain_cancelled(session: Session) -> str:
     explained = 0
     for run, flow_run_ids in read_unexplained(datetime.now(UTC) - LOOKED_BACK):
         begun = session.query(render("ledger/batches_of_flow_runs", flow_run_ids=text_literals(flow_run_ids)))
-        say_of_cancelled(run.id, f"{CANCELLED_IN_PREFECT}: {what_became(begun)}")
+        set_message_of_cancelled(run.id, f"{CANCELLED_IN_PREFECT}: {what_became(begun)}")
         explained += 1
     return f"{explained} explained" if explained else ""
 

@@ -23,7 +23,7 @@ from tasks.watch.late_and_dead import (
     sla_alerts,
 )
 from tasks.watch.runs import crash_run, read_families
-from tasks.watch.second_looks import find_second_looks
+from tasks.watch.second_looks import SecondLook, find_second_looks, forget_staged
 
 
 @dataclass
@@ -68,8 +68,8 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
     for run in left_alone(leases, families, deaths):
         report.done.append(f"{run.name}: its lease is over and its process runs, left alone")
     if look := means.look:
-        for attempt in find_second_looks(session, means.asks_prefect):
-            report.attempt(f"second look at {attempt.batch_id}", partial(_look, session, attempt, look, means))
+        for left in find_second_looks(session, means.asks_prefect):
+            report.attempt(f"second look at {left.attempt.batch_id}", partial(_look, session, left, look, means))
     if means.asks_prefect:
         report.attempt("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
@@ -89,16 +89,19 @@ def _end(session: Session, death: Death, means: Means, report: Report) -> None:
         report.attempt("ledger", lambda: f"FAILED for {', '.join(record_death(session, death)) or 'none'}")
 
 
-def _look(session: Session, attempt: Attempt, look: Callable[[Session, Attempt], str], means: Means) -> str:
-    """Mails what the look has found; one that could not be taken is taken by the next pass."""
+def _look(session: Session, left: SecondLook, look: Callable[[Session, Attempt], str], means: Means) -> str:
+    """Mails what the look has found, then drops its tables. A look that fails is taken again by the next pass."""
+    attempt, is_news = left.attempt, not left.was_taken
     try:
         found = look(session, attempt)
     except NeedsPersonError as error:
-        found = str(error)
+        found, is_news = str(error), True
     request = AlertRequest(
         "second-look", attempt.flow_run_id, date_of_batch(attempt.batch_id), join_regions(attempt.regions), found
     )
-    return f"{found}; {means.tell(request)}"
+    answer = f"{found}; {means.tell(request)}" if is_news else ""
+    forget_staged(session, attempt)
+    return answer
 
 
 def _crash(flow_run_id: str, cause: str) -> str:

@@ -1,6 +1,7 @@
 """What the Prefect server knows of runs that may be dead, and setting them to Crashed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import FlowRun
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter, WorkQueueFilter
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed
@@ -18,12 +20,21 @@ from prefect.utilities.asyncutils import sync_compatible
 from tasks.alerts.run_facts import find_root, read_children
 from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
-from tasks.watch.processes import find_process
+from tasks.watch.processes import Process, find_process
 
 ANSWER_S_MAX = 10
 RUNS_READ_MAX = 200
 ACTIVE = (StateType.PENDING, StateType.RUNNING)
 """The states of a queue's runs that count against its limit."""
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """Whether a run has ended, as Completed or otherwise, and whether its process runs on this machine."""
+
+    has_ended: bool
+    is_completed: bool
+    has_process: bool
 
 
 @sync_compatible
@@ -86,34 +97,40 @@ def _watched(run: FlowRun) -> WatchedRun:
 
 
 @sync_compatible
-async def read_ended(flow_run_ids: Iterable[str]) -> frozenset[str]:
-    """Those of the runs that have ended together with the run that started them, whose process is theirs."""
+async def read_ends(flow_run_ids: Iterable[str]) -> dict[str, RunEnd]:
+    """What became of each run that the server knows: of the run that started it, whose process is theirs."""
     async with get_client() as client:
         roots = {flow_run_id: await _read_root(client, flow_run_id) for flow_run_id in flow_run_ids}
-    return frozenset(
-        flow_run_id for flow_run_id, root in roots.items() if root and root.state and root.state.is_final()
-    )
+    return {
+        flow_run_id: RunEnd(
+            has_ended=bool(root.state and root.state.is_final()),
+            is_completed=bool(root.state and root.state.is_completed()),
+            has_process=find_process(root.infrastructure_pid, str(root.id)) is Process.RUNS,
+        )
+        for flow_run_id, root in roots.items()
+        if root
+    }
 
 
 @sync_compatible
 async def read_unexplained(since: datetime) -> list[tuple[FlowRun, list[str]]]:
-    """The runs that were cancelled since then and whose state says nothing, each with the ids of its own and of the
+    """The loads that were cancelled since then and whose state has no message, each with its own id and those of the
     runs that it started."""
-    cancelled = {"state": {"type": {"any_": [StateType.CANCELLED]}}, "end_time": {"after_": since}}
     async with get_client() as client:
         runs = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter.parse_obj(cancelled),
+            flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": [StateType.CANCELLED]}}}),
             work_pool_filter=WorkPoolFilter.parse_obj({"name": {"any_": [POOL]}}),
             work_queue_filter=WorkQueueFilter.parse_obj({"name": {"any_": [LOAD]}}),
+            sort=FlowRunSort.END_TIME_DESC,
             limit=RUNS_READ_MAX,
         )
-        silent = [run for run in runs if run.state and not run.state.message]
+        silent = [run for run in runs if run.state and not run.state.message and run.end_time and run.end_time >= since]
         return [(run, [str(run.id), *(str(child.id) for child in await read_children(client, run))]) for run in silent]
 
 
 @sync_compatible
-async def say_of_cancelled(flow_run_id: UUID, message: str) -> None:
-    """Gives the state of a cancelled run a message; whoever cancels a run in Prefect leaves it empty."""
+async def set_message_of_cancelled(flow_run_id: UUID, message: str) -> None:
+    """Sets the message of a cancelled run's state, which Prefect leaves empty."""
     async with get_client() as client:
         await client.set_flow_run_state(flow_run_id, Cancelled(message=message), force=True)
 

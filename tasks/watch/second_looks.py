@@ -6,21 +6,24 @@ from dataclasses import dataclass, replace
 from prefect_aws import S3Bucket
 
 from tasks.attempt import Attempt
-from tasks.errors import NeedsPersonError, SalesEtlError
+from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
-from tasks.second_look import look, put_back_unless_shown
+from tasks.second_look import look as look_at
+from tasks.second_look import put_back_unless_shown
 from tasks.stage import read_extra_columns
 from tasks.statements import render
 from tasks.warehouse import Session
-from tasks.watch.runs import read_ended
+from tasks.watch.runs import read_ends
 
 
 @dataclass(frozen=True)
 class SecondLook:
-    """A published attempt that nobody has looked at. `is_over`: whether its lease is."""
+    """A published attempt whose staging tables are still there. `is_over`: whether its lease is; `was_taken`: whether
+    its run has looked, and could not drop them."""
 
     attempt: Attempt
     is_over: bool
+    was_taken: bool = False
 
 
 def read_left(session: Session) -> list[SecondLook]:
@@ -35,26 +38,26 @@ def read_left(session: Session) -> list[SecondLook]:
     return list(left.values())
 
 
-def find_second_looks(session: Session, asks_prefect: bool) -> list[Attempt]:
-    """The attempts to look at whose runs do not go on: their lease is over, or Prefect knows how they have ended."""
+def find_second_looks(session: Session, asks_prefect: bool) -> list[SecondLook]:
+    """The looks to take: of runs that have ended in Prefect, and of those whose lease is over and that have no process
+    here. A run that ended as Completed has taken its look: only its tables were left."""
     left = read_left(session)
-    waiting = [look.attempt.flow_run_id for look in left if not look.is_over]
-    ended = read_ended(waiting) if asks_prefect and waiting else frozenset[str]()
-    return [look.attempt for look in left if look.is_over or look.attempt.flow_run_id in ended]
+    ends = read_ends([look.attempt.flow_run_id for look in left]) if asks_prefect and left else {}
+    known = [(look, ends.get(look.attempt.flow_run_id)) for look in left]
+    return [
+        replace(look, was_taken=bool(end and end.is_completed))
+        for look, end in known
+        if (end and end.has_ended) or (look.is_over and not (end and end.has_process))
+    ]
 
 
 def take(session: Session, attempt: Attempt, bucket: S3Bucket) -> str:
-    """Looks whether the table shows the batch, and answers that it does. The staging tables are dropped afterwards.
+    """Looks whether the table shows the batch, and answers that it does.
 
     Raises NeedsPersonError when the table does not show the batch: it was put back then.
     """
-    verification = look(session, attempt, read_extra_columns(attempt, bucket))
-    try:
-        put_back_unless_shown(session, attempt, verification)
-    except NeedsPersonError:
-        _forget_staged(session, attempt)
-        raise
-    _forget_staged(session, attempt)
+    verification = look_at(session, attempt, read_extra_columns(attempt, bucket))
+    put_back_unless_shown(session, attempt, verification)
     rows = sum(comparison.found.rows for comparison in verification.comparisons)
     return (
         f"batch {attempt.batch_id} is published: its run {attempt.run_number} ended before the second look, which the "
@@ -62,6 +65,7 @@ def take(session: Session, attempt: Attempt, bucket: S3Bucket) -> str:
     )
 
 
-def _forget_staged(session: Session, attempt: Attempt) -> None:
+def forget_staged(session: Session, attempt: Attempt) -> None:
+    """Drops the staging tables, so that the look is not taken again."""
     with suppress(SalesEtlError):  # the next pass looks again
         drop_staging_tables(session, attempt.staging_tables)

@@ -65,7 +65,7 @@ EXPECTED = {
     r'''--add closed_days "{\"$REGION\": [\"$DATE\"]}"''': (
         '{"US_WEST": ["2023-12-25"], "EUROPE": ["2023-12-25", "2024-01-15"]}'
     ),
-    r'''--add extra_columns "{\"$COLUMN\": \"plain\"}"''': CHANGED["extra_columns"],
+    r'''--add extra_columns "{\"$COLUMN\": \"personal\"}"''': '{"weight": "plain", "loyalty_tier": "personal"}',
     "--remove extra_columns $COLUMN": '{"weight": "plain"}',
     "undo_retention_days 35": "35",
 }

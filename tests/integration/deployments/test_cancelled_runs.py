@@ -208,6 +208,33 @@ def test_told_to_end_in_its_second_look_a_run_takes_it_first(world: World, opera
     assert {status for status, _ in in_ledger(world, filled)} == {"PUBLISHED"}
 
 
+CANCELLED_AFTER_COMMIT = """
+import sys
+from prefect import get_client
+from prefect.runtime import flow_run
+from prefect.states import Cancelling
+from flows.daily_sales import daily_sales
+from tasks import publish
+real = publish._find_in_ledger
+def cancelled(*arguments):
+    real(*arguments)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(flow_run.id, Cancelling(), force=True)
+publish._find_in_ledger = cancelled
+daily_sales(date=sys.argv[1])
+"""
+
+
+def test_cancelled_after_its_commit_a_run_takes_its_second_look(world: World, operator: Operator, filled: date) -> None:
+    """Prefect starts no task any more in a run that is cancelled."""
+    before = staging_tables(world)
+    run_python("-c", CANCELLED_AFTER_COMMIT, str(filled), environment=operator.environment)
+    (run,) = operator.filter("flow_runs", flow_runs={"name": {"any_": [f"daily-sales-{filled}"]}})
+    assert run["state_type"] in ("CANCELLING", "CANCELLED")
+    assert staging_tables(world) == before, "dropped when it was taken"
+    assert {status for status, _ in in_ledger(world, filled)} == {"PUBLISHED"}
+
+
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_a_second_look_that_was_left_is_taken_by_the_watchdog_and_mailed(
     world: World, operator: Operator, filled: date, spoilt: bool

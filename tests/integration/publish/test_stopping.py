@@ -133,7 +133,7 @@ def test_a_second_look_that_takes_too_long_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(stopping, "SECOND_LOOK_S_MAX", 0.0)
     staged, looked = stage_attempt(world, begin(world, sold, *REGIONS), sold, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="what it had changed stays, without the second look$"):
+    with pytest.raises(ToldToEnd, match="whether its batch was published stands in the ledger$"):
         publish_and_look(world, staged, told_at("COMMIT", signal.SIGTERM), looked)
     assert (published(world, sold), looked) == (len(REGIONS), [])
 

@@ -35,7 +35,7 @@ def tell(number: signal.Signals = signal.SIGTERM) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "by"), [(signal.SIGTERM, "told to end"), (signal.SIGINT, "interrupted")], ids=lambda value: str(value)
+    ("number", "by"), [(signal.SIGTERM, "a signal"), (signal.SIGINT, "Ctrl-C")], ids=lambda value: str(value)
 )
 def test_a_flow_that_has_changed_nothing_ends_at_once(number: signal.Signals, by: str) -> None:
     with pytest.raises(ToldToEnd, match=f"{by}.*: nothing was changed$"), signals_in_order():
@@ -63,7 +63,7 @@ def test_a_second_signal_does_not_wait() -> None:
             tell()
             tell()
 
-    with pytest.raises(ToldToEnd, match="stays, without the second look$"):
+    with pytest.raises(ToldToEnd, match="whether its batch was published stands in the ledger$"):
         publish_and_look()
 
 

@@ -20,8 +20,8 @@ RUNBOOK = read_runbook()
 ERRORS = {
     "Too few rows": "QualityFailedError: record count 45 is below threshold 100",
     "Quality gate failed": "batch: rejected 12 of 120 rows (10.00 %) is above threshold 5.0 %",
-    "Bad variable": "BadVariableError: variable closed_days is '{': expected JSON; "
-    "`python -m blocks.variables closed_days '{}'` sets the default",
+    "Bad variable": "BadVariableError: variable sla_minutes is 'two': expected a whole number; "
+    "`python -m blocks.variables sla_minutes 120` sets the default",
 }
 
 
@@ -89,6 +89,21 @@ def test_every_kind_of_mail_has_complete_commands(kind: AlertKind) -> None:
     assert not [command for command in commands if "$" in command or "EUROPE" in command]
 
 
+def test_a_whole_date_closes_no_region() -> None:
+    """Nobody can tell which region had no sales."""
+    commands = commands_of(mail_of("failed", advice_of("Too few rows"), ERRORS["Too few rows"], region=None))
+    assert not [command for command in commands if "closed_days" in command]
+
+
+def test_a_backfill_of_a_region_has_commands_for_that_region() -> None:
+    run = run_of(flow="backfill", parameters={"regions": ["EUROPE"], "not_loaded_before": {DAY: "Failed"}})
+    request = AlertRequest("failed", RUN_ID)
+    body = compose_mail(request, find_subject(request, run), run, find_advice("failed", "", RUNBOOK)).body
+    assert commands_of(body) == [
+        f"prefect deployment run 'daily-sales/production' -p date={DAY} -p 'regions=[\"EUROPE\"]'"
+    ]
+
+
 def test_a_whole_date_is_loaded_whole() -> None:
     commands = commands_of(mail_of("failed", find_advice("failed", "", RUNBOOK), region=None))
     assert commands == [f"prefect deployment run 'daily-sales/production' -p date={DAY}"]
@@ -113,8 +128,15 @@ def test_a_day_without_sales_is_closed_for_its_region_alone_and_a_limit_is_put_b
         ("record count 0 is below threshold 100", ("min_record_count", "0")),
         ("batch: rejected 12 of 119 rows (10.08 %) is above threshold 5.0 %", ("max_rejected_percentage", "11")),
         ("EUROPE: NULL share of customer_id is 7.20 % (9 of 125 rows), threshold 5.0 %", ("max_null_percentage", "8")),
-        (ERRORS["Bad variable"], ("closed_days", "{}")),
-        ("x is missing; `python -m blocks.variables sla_minutes 120` sets the default", ("sla_minutes", "120")),
+        ("record count 12 is below threshold 100; rejected 1 of 9 rows (11.11 %)", ("min_record_count", "12")),
+        ("rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %", None),
+        (
+            "a: NULL share of x is 7.20 % (9 of 125 rows); b: NULL share of y is 22.00 % (x",
+            ("max_null_percentage", "23"),
+        ),
+        (ERRORS["Bad variable"], ("sla_minutes", "120")),
+        ("variable closed_days is '{'; `python -m blocks.variables closed_days '{}'` sets the default", None),
+        ("`python -m blocks.variables s3_staging_bucket retail-sales-staging` sets the default", None),
         ("connection refused", None),
     ],
 )
