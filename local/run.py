@@ -42,12 +42,6 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BaseException as end:
-        # Prefect, and with it the class, is imported later.
-        if type(end).__name__ != "ToldToEnd":
-            raise
-        print(end, file=sys.stderr)
-        return 130
 
 
 def parse_regions(words: Sequence[str]) -> list[str] | None:
@@ -67,10 +61,15 @@ def run(date: str, regions: list[str] | None = None) -> int:
     from flows.daily_sales import daily_sales
     from flows.setup_warehouse import setup_warehouse
     from flows.states import report_of
+    from tasks.stopping import ToldToEnd
 
     register(stack_settings(environment, os.environ))
     setup_warehouse(only_if_needed=True)
-    state = daily_sales(date=date, regions=regions, return_state=True)
+    try:
+        state = daily_sales(date=date, regions=regions, return_state=True)
+    except ToldToEnd as told:
+        print(told, file=sys.stderr)
+        return 130
     report = report_of(state)
     outcome = {
         "date": parse_business_date(date).isoformat(),
