@@ -175,9 +175,13 @@ def load_bucket(block: str, bucket_name: str) -> S3Bucket:
 
 
 def read_extra_columns(attempt: Attempt, bucket: S3Bucket) -> dict[str, list[str]]:
-    """The columns beyond the contract that the attempt has read of each region, from its manifest on S3."""
-    key = f"{attempt.staging_prefix}/{MANIFEST_NAME}"
-    body = bucket.credentials.get_s3_client().get_object(Bucket=bucket.bucket_name, Key=key)["Body"].read()
+    """The columns beyond the contract that the attempt has read of each region, from its manifest on S3; none when the
+    manifest was removed meanwhile."""
+    client, key = bucket.credentials.get_s3_client(), f"{attempt.staging_prefix}/{MANIFEST_NAME}"
+    try:
+        body = client.get_object(Bucket=bucket.bucket_name, Key=key)["Body"].read()
+    except client.exceptions.NoSuchKey:
+        return {}
     extra_columns: dict[str, list[str]] = json.loads(body)["extra_columns"]
     return extra_columns
 

@@ -171,6 +171,11 @@ class World:
         self.sql("DELETE FROM SALES_REJECTIONS WHERE RULES LIKE '%cross_region_sale_id%'")
         self.sql("DELETE FROM ETL_BATCHES WHERE STATUS = 'STARTED'")
 
+    def forget_staged(self) -> None:
+        """No attempt has left tables in STAGING: other tests publish without the look that drops them."""
+        for (name,) in self.sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING'"):
+            self.sql(f"DROP TABLE STAGING.{name}")
+
     def forget_rejected(self) -> None:
         """No row was ever rejected: other tests leave some on purpose."""
         for table in ("SALES_REJECTIONS", "SALES_REJECTION_CLOSINGS"):

@@ -149,6 +149,7 @@ def test_cancelled_a_backfill_keeps_what_it_has_published_and_publishes_no_more(
     days = [filled + timedelta(days=number) for number in range(4)]
     for day in days[1:]:
         world.fill(day)
+    batches = ", ".join(f"'{day:%Y%m%d}'" for day in days)
     period = ("-p", f"start_date={days[0]}", "-p", f"end_date={days[-1]}", "-p", f"max_active={max_active}")
     with worker_process(operator):
         flow_run_id = operator.start(BACKFILL, *period)
@@ -165,7 +166,8 @@ def test_cancelled_a_backfill_keeps_what_it_has_published_and_publishes_no_more(
         for day in published:
             assert set(world.ledger(f"{day:%Y%m%d}").values()) == {"PUBLISHED"}
         # A date that was loaded in another thread than the one that receives the signal dies with the process.
-        world.sql("UPDATE ETL_BATCHES SET LEASE_UNTIL = CURRENT_TIMESTAMP() WHERE LEASE_UNTIL > CURRENT_TIMESTAMP()")
+        for (left,) in world.sql(f"SELECT DISTINCT FLOW_RUN_ID FROM ETL_BATCHES WHERE BATCH_ID IN ({batches})"):
+            end_lease(world, left)
         message = message_after_watchdog(operator, flow_run_id)
         assert f"{', '.join(f'{day:%Y%m%d}' for day in published)} published before" in message
         for day in rest:
@@ -194,17 +196,22 @@ def run_ended_in_second_look(operator: Operator, day: date, by: str) -> str:
 
 
 def staging_tables(world: World) -> list[str]:
-    found = world.sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING' ORDER BY 1")
+    found = world.sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING'")
     return [str(name) for (name,) in found]
 
 
+@pytest.fixture
+def _nothing_staged(world: World) -> None:
+    world.forget_staged()
+
+
+@pytest.mark.usefixtures("_nothing_staged")
 def test_told_to_end_in_its_second_look_a_run_takes_it_first(world: World, operator: Operator, filled: date) -> None:
-    before = staging_tables(world)
     flow_run_id = run_ended_in_second_look(operator, filled, "SIGTERM")
     state = operator.flow_run(flow_run_id)["state"]
     assert state["name"] == "Crashed"
     assert state["message"].strip().endswith(": what it had changed stays")
-    assert staging_tables(world) == before, "dropped when it was taken"
+    assert staging_tables(world) == [], "dropped when it was taken"
     assert {status for status, _ in in_ledger(world, filled)} == {"PUBLISHED"}
 
 
@@ -225,31 +232,31 @@ daily_sales(date=sys.argv[1])
 """
 
 
+@pytest.mark.usefixtures("_nothing_staged")
 def test_cancelled_after_its_commit_a_run_takes_its_second_look(world: World, operator: Operator, filled: date) -> None:
     """Prefect starts no task any more in a run that is cancelled."""
-    before = staging_tables(world)
     run_python("-c", CANCELLED_AFTER_COMMIT, str(filled), environment=operator.environment)
     (run,) = operator.filter("flow_runs", flow_runs={"name": {"any_": [f"daily-sales-{filled}"]}})
     assert run["state_type"] in ("CANCELLING", "CANCELLED")
-    assert staging_tables(world) == before, "dropped when it was taken"
+    assert staging_tables(world) == [], "dropped when it was taken"
     assert {status for status, _ in in_ledger(world, filled)} == {"PUBLISHED"}
 
 
+@pytest.mark.usefixtures("_nothing_staged")
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_a_second_look_that_was_left_is_taken_by_the_watchdog_and_mailed(
     world: World, operator: Operator, filled: date, spoilt: bool
 ) -> None:
-    before = staging_tables(world)
     flow_run_id = run_ended_in_second_look(operator, filled, "SIGKILL")
-    assert len(staging_tables(world)) == len(before) + 4
+    assert len(staging_tables(world)) == 4
     if spoilt:
         world.sql("UPDATE SALES_FACT SET STORE_ID = 'spoilt' WHERE ETL_BATCH_ID = ?", (f"{filled:%Y%m%d}",))
     with worker_process(operator):
         operator.finished(operator.start(WATCHDOG))
-        assert len(staging_tables(world)) == len(before) + 4, "its lease is not over, and nobody said that it is dead"
+        assert len(staging_tables(world)) == 4, "its lease is not over, and nobody said that it is dead"
         end_lease(world, flow_run_id)
         operator.finished(operator.start(WATCHDOG))
-    assert staging_tables(world) == before
+    assert staging_tables(world) == []
     status = "FAILED" if spoilt else "PUBLISHED"
     assert {status for status, _ in in_ledger(world, filled)} == {status}
     assert (sales_of(world, filled) == 0) is spoilt

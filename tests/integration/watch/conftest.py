@@ -31,6 +31,7 @@ def _automations_enabled() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_told_before(world: World) -> None:
+    world.forget_staged()
     forget_what_was_told()
 
 
