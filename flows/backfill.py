@@ -31,8 +31,9 @@ from flows.outcomes import (
     yielded_state,
 )
 from flows.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
-from flows.queue import find_waiting, queue_behind, usual_seconds
+from flows.queue import find_waiting, queue_behind
 from flows.run_hooks import name_of_waiting
+from flows.usual_time import usual_seconds
 from tasks.artifacts import write_table
 from tasks.batch import choose_regions, day_before
 from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of

@@ -1,7 +1,6 @@
 """A long run makes room: it looks for daily runs that wait in its queue, and queues its own rest behind them."""
 
 from datetime import UTC, datetime
-from statistics import median
 from typing import Any
 from uuid import UUID
 
@@ -14,15 +13,12 @@ from prefect.client.schemas.filters import (
     FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateName,
-    FlowRunFilterStateType,
     WorkQueueFilter,
     WorkQueueFilterId,
 )
-from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 
-USUAL_RUNS = 9
 WAITING_STATES = ["Scheduled", "Late", "Pending"]
 """Not AwaitingRetry and the like: such a run is in its slot already."""
 
@@ -65,16 +61,3 @@ def queue_behind(run_id: str, name: str, parameters: dict[str, Any]) -> FlowRun:
         as_subflow=False,
         idempotency_key=f"rest of {run_id}, try {own.run_count}",
     )
-
-
-def usual_seconds(flow_name: str) -> float | None:
-    """How long the last completed runs of the flow have taken, in the middle; None when there is none."""
-    with get_client(sync_client=True) as client:
-        completed = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED]))
-        runs = client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])),
-            flow_run_filter=FlowRunFilter(state=completed),
-            sort=FlowRunSort.END_TIME_DESC,
-            limit=USUAL_RUNS,
-        )
-    return median(run.total_run_time.total_seconds() for run in runs) if runs else None
