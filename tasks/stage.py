@@ -167,7 +167,7 @@ def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
 
 
 def load_bucket(block: str, bucket_name: str) -> S3Bucket:
-    """The staging bucket: credentials from the block, whatever the shell says, the name from the variable
+    """The staging bucket: credentials from the block and not from the shell, the name from the variable
     `s3_staging_bucket`."""
     bucket: S3Bucket = load_once(S3Bucket, block).copy(update={"bucket_name": bucket_name})
     ignore_beside(bucket.credentials)

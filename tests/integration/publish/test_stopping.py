@@ -18,7 +18,7 @@ from tasks.verify import compare
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import AFTER_COMMIT, LOAD, LOCK, STATEMENTS, TRANSACTION, stepping_session
-from tests.unit.tasks.test_stopping import forget_what_was_told
+from tests.signals import signals_forgotten
 
 REGIONS = ("EUROPE", "US_WEST")
 LAST_BEFORE_COMMIT = "SELECT CURRENT_TRANSACTION() #2"
@@ -29,10 +29,8 @@ FROM_COMMIT = (LAST_BEFORE_COMMIT, "COMMIT", *AFTER_COMMIT)
 
 @pytest.fixture(autouse=True)
 def _told_anew() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-    forget_what_was_told()
+    with signals_forgotten():
+        yield
 
 
 def sell(world: World, day: date) -> None:

@@ -12,22 +12,13 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tasks import stopping
 from tasks.stopping import STOP, StoppedError, ToldToEnd, finished_first, is_cancelled, refuse_stopped, signals_in_order
+from tests.signals import signals_forgotten
 
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-    forget_what_was_told()
-
-
-def forget_what_was_told() -> None:
-    """The signal that would come again would end the tests."""
-    if timer := STOP._timer:
-        timer.cancel()
-    with STOP.flow():
-        pass
+    with signals_forgotten():
+        yield
 
 
 def tell(number: signal.Signals = signal.SIGTERM) -> None:

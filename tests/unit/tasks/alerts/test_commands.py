@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -25,8 +25,8 @@ ERRORS = {
 }
 
 
-def run_of(**changes: object) -> RunFacts:
-    known = {
+def run_of(**changes: Any) -> RunFacts:
+    known: dict[str, Any] = {
         "id": RUN_ID,
         "flow": "daily-sales",
         "name": f"daily-sales-{DAY}",
@@ -36,7 +36,7 @@ def run_of(**changes: object) -> RunFacts:
         "scheduled_at": datetime(2017, 12, 24, 6, tzinfo=UTC),
         "parameters": {"date": DAY, "regions": ["US_WEST"]},
     }
-    return RunFacts(**{**known, **changes})  # type: ignore[arg-type]
+    return RunFacts(**{**known, **changes})
 
 
 def commands_of(body: str) -> list[str]:

@@ -1,0 +1,21 @@
+"""Signals that a test sends to its own process, and what is left of them afterwards: nothing."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tasks.stopping import STOP
+
+
+@contextmanager
+def signals_forgotten() -> Iterator[None]:
+    """Restores the handler of SIGTERM after the body; a signal that would come again would end the tests."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if timer := STOP._timer:
+            timer.cancel()
+        with STOP.flow():
+            pass
