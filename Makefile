@@ -4,9 +4,10 @@ DATE ?= 2017-12-23
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-STACK_ENV := $(or $(RETAIL_SALES_LOCAL_DIR),.local)/stack.env
-# The server that PREFECT_API_URL names, else the local stack's.
-WITH_SERVER = if [ -z "$$PREFECT_API_URL" ] && [ -f $(STACK_ENV) ]; then set -a; . $(abspath $(STACK_ENV)); fi; \
+# The server that PREFECT_API_URL names, else the local stack's. The shell finds its file: make splits paths at blanks.
+WITH_SERVER = STACK_DIR="$${RETAIL_SALES_LOCAL_DIR:-.local}"; case "$$STACK_DIR" in /*) ;; *) STACK_DIR="$$PWD/$$STACK_DIR";; esac; \
+	STACK_ENV="$$STACK_DIR/stack.env"; \
+	if [ -z "$$PREFECT_API_URL" ] && [ -f "$$STACK_ENV" ]; then set -a; . "$$STACK_ENV"; set +a; fi; \
 	export PREFECT_EXPERIMENTAL_EVENTS=true PREFECT_EXPERIMENTAL_WARN=false
 export PYTHONUNBUFFERED = 1
 # What people write reaches Python through the environment as it is: neither make nor the shell reads a $ or a quote in it.
@@ -64,7 +65,7 @@ rejected: install ## list the rejected rows that are open, by rule, region and a
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.list_rejected
 
 watchdog: install ## look for late days and dead runs, without a Prefect server if need be; mails by itself
-	@$(WITH_SERVER); [ ! -f $(STACK_ENV) ] || export WATCHDOG_DIR=$${WATCHDOG_DIR:-$(abspath $(dir $(STACK_ENV)))/watchdog}; \
+	@$(WITH_SERVER); [ ! -f "$$STACK_ENV" ] || export WATCHDOG_DIR="$${WATCHDOG_DIR:-$$STACK_DIR/watchdog}"; \
 		$(BIN)/python -m flows.watchdog
 
 ##@ Develop

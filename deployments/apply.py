@@ -34,8 +34,9 @@ from deployments.automations import Limits, apply_automations, planned_automatio
 from deployments.change import Change, DeployError
 from deployments.deployed import apply_deployments
 from deployments.notification import Choice, find_block, notification_choice, save_choice
-from deployments.planned import PROJECT, Deployment, planned_deployments, version
+from deployments.planned import Deployment, planned_deployments
 from deployments.pool import apply_pool
+from tasks.project import version
 
 ANSWER_S_MAX = 10
 
@@ -57,7 +58,7 @@ def apply(environment: Environment, say: Say) -> None:
     if change:
         say(str(change))
     limits = Limits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
-    asyncio.run(_apply_on_server(planned_deployments(version(), str(PROJECT)), choice, limits, say))
+    asyncio.run(_apply_on_server(planned_deployments(version()), choice, limits, say))
 
 
 async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: Limits, say: Say) -> None:

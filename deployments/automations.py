@@ -17,6 +17,8 @@ from prefect.events.schemas.events import ResourceSpecification
 
 from deployments.change import Change
 from flows import states
+from tasks.setup_checks.through_worker import NOT_READY
+from tasks.watch.lost_alerts import MAILED_LATER
 
 PREFIX = "retail-sales: "
 """What our automations' names begin with: one that is no longer in this file is removed."""
@@ -31,7 +33,7 @@ TOLD_EACH_TIME = (*LOADS, "check-setup/production", *REPAIRS, *HOUSEKEEPING, "al
 
 FAILED = frozenset({"Failed", "Crashed", "TimedOut"})
 OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, states.REFUSED, "Yielded"})
-TERMINAL = FAILED | OWN_STATES | {"Completed", "Cached", "RolledBack", "Cancelled"}
+TERMINAL = FAILED | OWN_STATES | {"Completed", "Cached", "RolledBack", "Cancelled", NOT_READY, MAILED_LATER}
 """Every name under which a run may end: an event carries the name of a state, not its type."""
 
 NEVER_STARTED = timedelta(minutes=30)
@@ -132,6 +134,16 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
             deployments=(SEND_ALERT,),
             expect=FAILED,
             within=ONCE_AN_HOUR,
+            each="related:deployment:prefect.resource.id",
+        ),
+        Watch(
+            name="alert not begun",
+            description="No worker has begun a run of send-alert, so a mail is missing; told by the server alone.",
+            headline="{run} did not start: a mail is missing, is a worker up?",
+            deployments=(SEND_ALERT,),
+            after=frozenset({"Late", "Pending"}),
+            expect=TERMINAL | {"Running"},
+            within=limits.never_started,
             each="related:deployment:prefect.resource.id",
         ),
     )

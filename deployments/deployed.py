@@ -22,7 +22,8 @@ from prefect.states import Scheduled
 
 from deployments.automations import DAILY
 from deployments.change import Change, DeployError
-from deployments.planned import PROJECT, Deployment, stored_deployment
+from deployments.planned import Deployment, stored_deployment
+from tasks.project import HOME
 
 DEPLOY_S_MAX = 300
 
@@ -69,7 +70,7 @@ def _prefect_deploy() -> None:
     key = {"PREFECT_API_KEY": PREFECT_API_KEY.value()} if PREFECT_API_KEY.value() else {}
     command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
     result = subprocess.run(
-        command, cwd=PROJECT, env=os.environ | server | key, capture_output=True, text=True, timeout=DEPLOY_S_MAX
+        command, cwd=HOME, env=os.environ | server | key, capture_output=True, text=True, timeout=DEPLOY_S_MAX
     )
     if result.returncode:
         last = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()][-1:]

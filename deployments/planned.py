@@ -1,7 +1,5 @@
 """The deployments as prefect.yaml asks for them, in the form in which a Prefect server answers them."""
 
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,24 +9,16 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
 
-PROJECT = Path(__file__).resolve().parent.parent
+from tasks.project import HOME
 
 Deployment = dict[str, Any]
 """What people chose about a deployment, as JSON: no ids, no times of change, not whether its schedule is paused."""
 
 
-def version() -> str:
-    """What `prefect deploy` will call this version of the project."""
-    script = subprocess.run(
-        ["/bin/sh", "deployments/version.sh"], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    return script.stdout.strip()
-
-
-def planned_deployments(version: str, directory: str) -> dict[str, Deployment]:
-    """Every deployment of prefect.yaml by `<flow>/<name>`, with the given outputs of its build steps."""
-    outputs = {"version": {"stdout": version}, "project": {"stdout": directory}}
-    file = apply_values(yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8")), outputs)
+def planned_deployments(version: str) -> dict[str, Deployment]:
+    """Every deployment of prefect.yaml by `<flow>/<name>`, as `version`. What only a worker knows stays a template."""
+    content = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))
+    file = apply_values(content, {"version": {"stdout": version}}, remove_notset=False)
     return dict(_planned(entry, file["pull"]) for entry in file["deployments"])
 
 

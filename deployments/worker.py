@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
 
 from blocks.shell import as_given
 from tasks.alerts.compose import hide_values
+from tasks.project import HOME
 from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")
@@ -34,7 +35,7 @@ def keep_worker(prefect: Path, wait_s: float, options: Sequence[str], answers: C
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker inherits that it is ignored, but no handler
     while True:
         _wait_for_server(wait_s, answers)
-        with subprocess.Popen([prefect, *START, *options], env=as_given()) as worker:
+        with subprocess.Popen([prefect, *START, *options], env=as_given() | own_place(os.environ)) as worker:
             try:
                 worker.wait()
                 print(f"the worker has ended: another one starts in {wait_s:g} s", file=sys.stderr)
@@ -45,6 +46,14 @@ def keep_worker(prefect: Path, wait_s: float, options: Sequence[str], answers: C
             except KeyboardInterrupt:  # the terminal has sent it to the worker, too
                 worker.wait()
                 sys.exit(0)
+
+
+def own_place(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables by which the runs of a worker find this checkout and its interpreter."""
+    return {
+        "RETAIL_SALES_HOME": str(HOME),
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath))),
+    }
 
 
 def _wait_for_server(wait_s: float, answers: Callable[[], bool]) -> None:

@@ -1,6 +1,13 @@
-"""Tries everything that a run needs and prints one line each: `python -m flows.check_setup`. Changes nothing."""
+"""Tries everything that a run needs and prints one line each. Changes nothing.
+
+    python -m flows.check_setup [--here] [--wait SECONDS]
+
+A worker does it, for it is the worker's machine that has to reach everything; this one does where no worker starts it
+in time, or with `--here`.
+"""
 
 import sys
+from argparse import ArgumentParser
 
 from prefect import flow, get_run_logger
 from prefect.states import Completed, Failed, State
@@ -12,9 +19,8 @@ from tasks.setup_checks.check import Check, Finding, Outcome, run_checks
 from tasks.setup_checks.mail_server import mail_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
 from tasks.setup_checks.sources import source_checks
+from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
-
-ARTIFACT_KEY = "check-setup"
 
 
 class SetupNotReadyError(NeedsPersonError):
@@ -34,43 +40,68 @@ def all_checks() -> list[Check]:
 
 
 @flow(name="check-setup")
-def check_setup() -> State:
+def check_setup(mail: bool = True) -> State:
     """Tries every connection, permission, bucket, stage, table, variable, deployment, automation and clock, and looks
     for sale ids that two regions both use. One line for each says ok, or what is wrong and how to mend it.
 
     Ends as Failed when something is wrong.
+
+    Args:
+        mail: Mail that something is wrong. `make check` shows it instead: the run then ends as NotReady.
     """
     findings, logger = run_checks(all_checks()), get_run_logger()
     for finding in findings:
         (logger.error if finding.outcome is Outcome.BAD else logger.info)(str(finding))
     rows = [{"check": f.name, "outcome": str(f.outcome), "what": f.message} for f in findings]
     write_table(rows, key=ARTIFACT_KEY, description="What check-setup tried, and what it found.")
-    return final_state(findings)
+    return final_state(findings, "Failed" if mail else NOT_READY)
 
 
-def final_state(findings: list[Finding]) -> State:
-    """Failed, naming what is wrong, or Completed."""
+def final_state(findings: list[Finding], not_ready: str) -> State:
+    """Failed under the name `not_ready`, saying what is wrong, or Completed."""
     bad = [finding.name for finding in findings if finding.outcome is Outcome.BAD]
     if bad:
         message = f"{len(bad)} of {len(findings)} checks are BAD: {', '.join(bad)}"
-        return Failed(message=message, data=SetupNotReadyError(message, findings))
+        return Failed(name=not_ready, message=message, data=SetupNotReadyError(message, findings))
     return Completed(message=f"{len(findings)} checks are ok", data=findings)
 
 
-def main() -> int:
+def check(here: bool, wait_s: float) -> list[Finding]:
+    """What a worker found, else what this process finds, and why no worker did."""
+    if here:
+        return check_here()
+    answer = check_through_worker(lambda line: print(line, file=sys.stderr, flush=True), wait_s)
+    return [answer.worker, *(answer.findings if answer.worker.ok else check_here())]
+
+
+def check_here() -> list[Finding]:
+    """What this process finds, as a run that no deployment has started."""
+    state = check_setup(mail=False, return_state=True)
+    found = state.result(raise_on_failure=False)
+    if isinstance(found, SetupNotReadyError):
+        return found.findings
+    if not isinstance(found, list):
+        return [Finding("checks", Outcome.BAD, f"{state.name}: {state.message}")]
+    return found
+
+
+def main(arguments: list[str]) -> int:
     """Prints the findings; 1 when something is wrong. Without a server there is no run, and one line says so."""
+    parser = ArgumentParser("python -m flows.check_setup", description="Tries everything that a run needs.")
+    parser.add_argument("--here", action="store_true", help="in this process, through no worker")
+    parser.add_argument("--wait", type=float, default=START_S_MAX, metavar="SECONDS", help="for a worker to start it")
+    given = parser.parse_args(arguments)
     (server,) = run_checks([check for check in all_checks() if check.name == SERVER])
     if not server.ok:
         print(server)
         return 1
-    state = check_setup(return_state=True)
-    answer = state.result(raise_on_failure=False)
-    findings = answer.findings if isinstance(answer, SetupNotReadyError) else answer
-    for finding in findings if isinstance(findings, list) else ():
+    findings = check(given.here, given.wait)
+    for finding in findings:
         print(finding)
+    state = final_state(findings, NOT_READY)
     print(f"{state.name}: {state.message}", file=sys.stdout if state.is_completed() else sys.stderr)
     return 0 if state.is_completed() else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

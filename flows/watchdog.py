@@ -30,6 +30,7 @@ from tasks.attempt import Attempt
 from tasks.stage import load_bucket
 from tasks.warehouse import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
+from tasks.watch.lost_alerts import mail_lost
 from tasks.watch.one_pass import Means, Report, watch
 from tasks.watch.postman import OUTAGE_SLOT, Postman, sync_books
 from tasks.watch.runs import forget_missed_passes, server_answers
@@ -51,12 +52,15 @@ def watchdog() -> State:
     settings, logger = WatchSettings(**fields), get_run_logger()
     if missed := forget_missed_passes(str(flow_run.id)):
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
+    report = Report()
+    # What waits is not lost: this run shows that a worker is at work.
+    mail_lost(alert, waiting_too=False, report=report)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     means = Means(
         tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True, look=look_with_staging_bucket
     )
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
-        report = watch(session, settings, means)
+        report.add(watch(session, settings, means))
     for line in report.done:
         logger.warning("step=watch %s", line)
     keep_house()
@@ -103,6 +107,8 @@ def watch_outside(outside: Outside) -> Report:
         request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation tells of it.")
         report.attempt("Prefect server", lambda: postman.tell(request, OUTAGE_SLOT))
     report.attempt("warehouse", lambda: _watch_ledger(outside, postman, report))
+    if answers:
+        mail_lost(postman.tell, waiting_too=True, report=report)
     report.attempt("mails not sent before", lambda: "; ".join(postman.send_unsent()))
     forget_old(files, utc_now())
     return report

@@ -18,6 +18,7 @@ from blocks import names
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
+from tasks.project import HOME, version
 from tasks.setup_checks.check import Check, SetupFaultError
 
 POOL, POOL_TYPE = "retail-sales", "process"
@@ -80,6 +81,7 @@ def prefect_checks() -> list[Check]:
             for queue, limit in QUEUES.items()
         ),
         *(Check(f"deployment {d.name}", partial(_look_at_deployment, d), DEPLOY, needs=after) for d in DEPLOYMENTS),
+        Check("version", _look_at_version, needs=("deployment check-setup/production",)),
         Check("automations", _look_for_automations, DEPLOY, needs=after),
         *(
             Check(f"automation {name}", partial(_look_at_automation, name), DEPLOY, needs=("automations",))
@@ -184,6 +186,18 @@ def describe_schedules(deployment: Any) -> str:
         for one in deployment.schedules
     ]
     return ", ".join(told) or "no schedule"
+
+
+@sync_compatible
+async def _look_at_version() -> str:
+    async with get_client() as client:
+        deployed = (await client.read_deployment_by_name("check-setup/production")).version
+    own = version()
+    if own != deployed:
+        raise SetupFaultError(
+            f"{deployed} is deployed, and the checkout here, {HOME}, is {own}: bring it to that, or {DEPLOY} from it"
+        )
+    return f"{own}, at {HOME}"
 
 
 async def _read_automations(client: PrefectClient) -> dict[str, Any]:

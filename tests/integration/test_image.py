@@ -94,6 +94,8 @@ def image(world: World, tmp_path_factory: pytest.TempPathFactory) -> Image:
                 health_check = json.loads(step.arguments.split("CMD ", 1)[1])
             case "ENTRYPOINT":
                 entry_point = json.loads(step.arguments)
+    assert environment["RETAIL_SALES_HOME"] == "/app"
+    environment["RETAIL_SALES_HOME"] = str(application)
     environment["PREFECT_WORKER_WEBSERVER_PORT"] = str(free_port())
     return Image(application, environment | dict(world.environment), health_check, entry_point)
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from deployments.apply import apply
-from local.environment import HOST
+from local.environment import CHECKOUT, HOST
 from tests.integration.commands import run_prefect
 from tests.integration.conftest import World, stop, wait_for
 from tests.integration.processes import run_python
@@ -176,14 +176,13 @@ def operator(world: World, sink: Sink, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="module")
 def worker(operator: Operator) -> Iterator[None]:
     """A real worker process, started as `make worker` starts it."""
-    command = [str(Path(sys.executable).with_name("prefect")), "worker", "start", "--pool", "retail-sales"]
-    queues = ["--type", "process", "--work-queue", "load", "--work-queue", "ops"]
+    command = [sys.executable, "-m", "deployments.worker", "--work-queue", "load", "--work-queue", "ops"]
     log = operator.directory / "worker.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [*command, *queues],
+            command,
             env=operator.environment,
-            cwd=operator.directory,
+            cwd=CHECKOUT,
             stdout=stream,
             stderr=stream,
             start_new_session=True,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.worker import own_place
 from flows.watchdog import main as watch_outside
 from local import stack
 from local.environment import CHECKOUT, state_dir
@@ -36,7 +37,12 @@ def worker_process(operator: Operator, command: tuple[str, ...] = WORKER) -> Ite
     """A worker in a process group of its own, so that it and its flows can be killed together."""
     with (operator.directory / "killed-worker.log").open("a") as log:
         process = subprocess.Popen(
-            command, env=operator.environment, cwd=CHECKOUT, stdout=log, stderr=log, start_new_session=True
+            command,
+            env=operator.environment | own_place(os.environ),
+            cwd=CHECKOUT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             yield process

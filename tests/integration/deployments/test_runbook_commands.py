@@ -175,7 +175,7 @@ def test_a_command_that_watches_ends_with_its_run(shell: Shell, ended: dict[str,
     assert shell.operator.flow_run(line.split()[-1])["state_name"] == "Completed"
 
 
-DEFAULTS = {"cascade", "heal", "heal_deleted", "mode", "max_active", "order", "dry_run", "wait_s_max", "fail"}
+DEFAULTS = {"cascade", "heal", "heal_deleted", "mode", "max_active", "order", "dry_run", "wait_s_max", "fail", "mail"}
 
 
 def flow_name(operator: Operator, run: dict[str, Any]) -> str:

@@ -10,14 +10,15 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from deployments.planned import PROJECT, Deployment, planned_deployments, version
+from deployments.planned import Deployment, planned_deployments
 from deployments.pool import POOL, QUEUES
+from tasks.project import HOME, version
 from tests.unit.golden import assert_golden
 
 
 @pytest.fixture(scope="module")
 def planned() -> dict[str, Deployment]:
-    return planned_deployments(version="0b61c78", directory="/opt/retail-sales")
+    return planned_deployments(version="0b61c78")
 
 
 def test_the_deployments_are_those_of_the_golden_file(planned: dict[str, Deployment]) -> None:
@@ -56,13 +57,13 @@ def test_an_alert_is_never_refused_for_its_parameters(planned: dict[str, Deploym
     assert lenient == ["send-alert/production"]
 
 
-@pytest.mark.parametrize("entry", yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"], ids=str)
+@pytest.mark.parametrize("entry", yaml.safe_load((HOME / "prefect.yaml").read_text())["deployments"], ids=str)
 def test_an_entry_names_a_flow_that_exists(entry: dict[str, Any]) -> None:
     assert load_flow_from_entrypoint(entry["entrypoint"]).name
 
 
 def test_the_version_is_gits() -> None:
-    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True)
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HOME, capture_output=True, text=True)
     assert version() == described.stdout.strip()
 
 
@@ -74,7 +75,7 @@ def test_the_version_is_gits() -> None:
 def test_without_git_the_version_is_what_the_image_was_built_as(
     tmp_path: Path, environment: dict[str, str], said: str
 ) -> None:
-    shutil.copy(PROJECT / "deployments/version.sh", tmp_path)
+    shutil.copy(HOME / "deployments/version.sh", tmp_path)
     (tmp_path / "prefect.yaml").touch()
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "RETAIL_"))}
     ran = subprocess.run(

@@ -5,13 +5,13 @@ from datetime import time, timedelta
 import yaml
 
 from deployments.automations import PREFIX, Limits, watches
-from deployments.planned import PROJECT
 from deployments.pool import POOL, POOL_TYPE, QUEUES
+from tasks.project import HOME
 from tasks.setup_checks import prefect_server
 from tasks.setup_checks.prefect_server import AUTOMATION_PREFIX, AUTOMATIONS, DEPLOYMENTS, LOAD
 from tasks.watch.late_and_dead import SCHEDULED_AT
 
-ENTRIES = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+ENTRIES = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
 
 
 def test_the_pool_and_its_queues_are_those_that_are_made() -> None:
