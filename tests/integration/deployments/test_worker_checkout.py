@@ -41,7 +41,7 @@ def worker_at(place: Path, operator: Operator, command: list[str], environment: 
         process = subprocess.Popen(
             command,
             cwd=place,
-            env=operator.environment | environment,
+            env={**operator.environment, **environment},
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -50,35 +50,6 @@ def worker_at(place: Path, operator: Operator, command: list[str], environment: 
             yield
         finally:
             stop(process)
-
-
-@pytest.fixture(scope="module")
-def worker_elsewhere(operator: Operator, checkout: Path) -> Iterator[None]:
-    command = [str(checkout / ".venv/bin/python"), "-m", "deployments.worker"]
-    with worker_at(checkout, operator, command, {"TMPDIR": str(checkout / "scratch of ours")}):
-        yield
-
-
-@pytest.mark.usefixtures("worker_elsewhere")
-def test_a_run_takes_the_code_of_a_checkout_whose_path_has_blanks(operator: Operator) -> None:
-    run = operator.finished(operator.start(LIST))
-    assert run["state_name"] == "Completed", run["state"]["message"]
-
-
-@pytest.mark.usefixtures("worker_elsewhere")
-def test_check_setup_says_what_the_worker_found_and_that_its_version_is_another(
-    operator: Operator, checkout: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    before = len(operator.alert_runs())
-    assert check_setup(["--wait", "120"]) == 1
-    said = capfd.readouterr()
-    lines = said.out.splitlines()
-    assert lines[0].startswith("ok  worker: ")
-    (bad,) = [line for line in lines if line.startswith("BAD ")]
-    assert bad.startswith("BAD version: ")
-    assert f"the checkout here, {checkout}, is not-from-git" in bad
-    assert said.err.splitlines()[-1] == f"NotReady: 1 of {len(lines)} checks are BAD: version"
-    assert len(operator.alert_runs()) == before, "whoever asks is answered, and nobody is mailed"
 
 
 def test_without_a_worker_that_is_bad_and_the_rest_is_tried_from_here(
@@ -119,6 +90,35 @@ def test_a_worker_without_its_checkout_is_told_by_the_server_and_its_mails_come_
     watch_outside(os.environ)
     assert len(mails_about(lost["name"])) == 1
     operator.forget_alert_runs()
+
+
+@pytest.fixture(scope="module")
+def worker_elsewhere(operator: Operator, checkout: Path) -> Iterator[None]:
+    command = [str(checkout / ".venv/bin/python"), "-m", "deployments.worker"]
+    with worker_at(checkout, operator, command, {"TMPDIR": str(checkout / "scratch of ours")}):
+        yield
+
+
+@pytest.mark.usefixtures("worker_elsewhere")
+def test_a_run_takes_the_code_of_a_checkout_whose_path_has_blanks(operator: Operator) -> None:
+    run = operator.finished(operator.start(LIST))
+    assert run["state_name"] == "Completed", run["state"]["message"]
+
+
+@pytest.mark.usefixtures("worker_elsewhere")
+def test_check_setup_says_what_the_worker_found_and_that_its_version_is_another(
+    operator: Operator, checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = len(operator.alert_runs())
+    assert check_setup(["--wait", "120"]) == 1
+    said = capfd.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].startswith("ok  worker: ")
+    (bad,) = [line for line in lines if line.startswith("BAD ")]
+    assert bad.startswith("BAD version: ")
+    assert f"the checkout here, {checkout}, is not-from-git" in bad
+    assert said.err.splitlines()[-1] == f"NotReady: 1 of {len(lines)} checks are BAD: version"
+    assert len(operator.alert_runs()) == before, "whoever asks is answered, and nobody is mailed"
 
 
 def states_of_alerts(operator: Operator) -> set[str]:
