@@ -18,6 +18,8 @@ override AS_OF := $(value AS_OF)
 override FILE := $(value FILE)
 override FORMAT := $(value FORMAT)
 export DATE REGIONS Q AS_OF FILE FORMAT ROWS
+# Which environment a command is for: production, unless it or the shell says otherwise.
+$(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMENT)))
 
 # Three stacks on two cores: while a test waits, others work. -v: which test runs.
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20

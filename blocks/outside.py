@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blocks import names
 from blocks.environment import Environment, required
 from blocks.register import warehouse_blocks
 from blocks.smtp import SmtpSettings, read_smtp_settings
@@ -31,6 +32,6 @@ def read_outside(environment: Environment) -> Outside:
     texts = {definition.name: definition.default for definition in DEFINITIONS}
     given = {name: environment[name.upper()] for name in texts if name.upper() in environment}
     warehouse = required(environment, "SNOWFLAKE_WAREHOUSE", "the warehouse's name")
-    directory = environment.get("WATCHDOG_DIR", "").strip() or "~/.local/state/retail-sales"
+    directory = environment.get("WATCHDOG_DIR", "").strip() or f"~/.local/state/{names.of(names.PROJECT)}"
     variables = parse_variables({**texts, "snowflake_warehouse": warehouse, **given})
     return Outside(connector, smtp, variables, Path(directory).expanduser())

@@ -37,6 +37,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from blocks import names
+from blocks.apart import check_apart
 from blocks.environment import Environment, MissingSettingError, required, whole_number
 from blocks.smtp import read_smtp_settings
 from blocks.snowflake import SnowflakeHostConnector
@@ -167,7 +168,7 @@ def blocks_from(environment: Environment) -> dict[str, list[Block]]:
     aws, bucket = storage_blocks(environment)
     snowflake, connector = warehouse_blocks(environment)
     return {
-        **{region.block: [database_block(environment, code)] for code, region in REGIONS.items()},
+        **{names.database(code): [database_block(environment, code)] for code in REGIONS},
         names.STAGING_BUCKET: [aws, bucket],
         names.WAREHOUSE: [snowflake, connector],
         **admin_blocks(environment),
@@ -210,7 +211,7 @@ def save_variable(definition: VariableDefinition, given: str | None, stored: str
     value = definition.default if given is None else given
     if stored is not None and (given is None or stored == value):
         return f"unchanged ({stored!r})"
-    Variable.set(definition.name, value, overwrite=True)
+    Variable.set(names.variable(definition.name), value, overwrite=True)
     return f"{'created' if stored is None else 'updated'} ({value!r})"
 
 
@@ -218,6 +219,7 @@ def register(environment: Environment) -> list[str]:
     """Saves blocks and variables; answers a line for each. Checks everything before it saves anything."""
     blocks, given = blocks_from(environment), variables_from(environment)
     with speaking_to_prefect():
+        check_apart(blocks[names.WAREHOUSE][-1], blocks[names.STAGING_BUCKET][-1])
         existing = read_variables()
         return [
             *(

@@ -17,6 +17,7 @@ from typing import Any
 from prefect import get_client
 from prefect.variables import Variable
 
+from blocks import names
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
 
@@ -244,7 +245,7 @@ def _default_set_by(definition: VariableDefinition) -> str:
 def read_variable(name: str) -> Any:
     """The typed value of one variable, whatever the others hold. Raises BadVariableError."""
     (definition,) = (definition for definition in DEFINITIONS if definition.name == name)
-    found = Variable.get(name)
+    found = Variable.get(names.variable(name))
     return _parsed(definition, found and found.value)
 
 
@@ -258,13 +259,13 @@ def read_settings() -> Settings:
 
 def read_variables() -> dict[str, str | None]:
     """The texts of this pipeline's variables, read in one request; None for one that does not exist."""
-    names = [definition.name for definition in DEFINITIONS]
+    name_on_server = {definition.name: names.variable(definition.name) for definition in DEFINITIONS}
     with get_client(sync_client=True) as client:
         # The client's own method reads any variables up to the server's limit, which those of alerts would fill.
-        which = {"variables": {"name": {"any_": names}}, "limit": len(names)}
+        which = {"variables": {"name": {"any_": list(name_on_server.values())}}, "limit": len(name_on_server)}
         answer = client._client.post("/variables/filter", json=which).json()
     found = {variable["name"]: variable["value"] for variable in answer}
-    return {name: found.get(name) for name in names}
+    return {name: found.get(on_server) for name, on_server in name_on_server.items()}
 
 
 def set_variable(name: str, text: str, tags: Sequence[str] = ()) -> None:
@@ -273,7 +274,7 @@ def set_variable(name: str, text: str, tags: Sequence[str] = ()) -> None:
     if name not in known:
         raise BadVariableError(f"variable {name} is unknown: choose from {', '.join(known)}")
     _parsed(known[name], text)
-    Variable.set(name, text, tags=list(tags), overwrite=True)
+    Variable.set(names.variable(name), text, tags=list(tags), overwrite=True)
 
 
 def add_to_variable(name: str, text: str) -> str:
@@ -305,7 +306,7 @@ def remove_from_variable(name: str, key: str) -> str:
 
 
 def _held_object(name: str) -> dict[str, Any]:
-    found = Variable.get(name)
+    found = Variable.get(names.variable(name))
     return _as_object(name, str(found.value) if found else "{}")
 
 
@@ -322,7 +323,7 @@ def _as_object(name: str, text: str) -> dict[str, Any]:
 def set_for_now(name: str, text: str) -> None:
     """Sets a variable, which remembers what `put_back` gives it again: the value before the first of several such
     settings. Raises BadVariableError as `set_variable`."""
-    found = Variable.get(name)
+    found = Variable.get(names.variable(name))
     remembered = [tag for tag in (found.tags if found else ()) if tag.startswith(BEFORE)]
     before = remembered or ([f"{BEFORE}{found.value}"] if found else [])
     set_variable(name, text, before)
@@ -331,7 +332,7 @@ def set_for_now(name: str, text: str) -> None:
 def put_back(name: str) -> str:
     """Gives a variable the value that it had before `set_for_now`, and answers it. Raises BadVariableError when it was
     not set so."""
-    found = Variable.get(name)
+    found = Variable.get(names.variable(name))
     remembered = [tag.removeprefix(BEFORE) for tag in (found.tags if found else ()) if tag.startswith(BEFORE)]
     if not remembered:
         raise BadVariableError(f"variable {name} was not set with --for-now: there is nothing to put back")

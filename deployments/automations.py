@@ -15,21 +15,24 @@ from prefect.events.actions import RunDeployment, SendNotification
 from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from blocks import names
 from deployments.change import Change
 from flows import states
 from tasks.setup_checks.through_worker import NOT_READY
 from tasks.watch.lost_alerts import MAILED_LATER
 
-PREFIX = "retail-sales: "
+PREFIX = f"{names.TITLE}: "
 """What our automations' names begin with: one that is no longer in this file is removed."""
 
-DAILY = "daily-sales/production"
-WATCHDOG = "watchdog/production"
-SEND_ALERT = "send-alert/production"
-LOADS = (DAILY, "backfill/production")
-REPAIRS = ("rollback/production", "replay-rejected/production", "reconcile/production")
-HOUSEKEEPING = ("list-rejected/production", "clean-staging/production")
-TOLD_EACH_TIME = (*LOADS, "check-setup/production", *REPAIRS, *HOUSEKEEPING, "alert-drill/production")
+DAILY = names.deployment("daily-sales")
+WATCHDOG = names.deployment("watchdog")
+SEND_ALERT = names.deployment("send-alert")
+LOADS = (DAILY, names.deployment("backfill"))
+REPLAY, RECONCILE = names.deployment("replay-rejected"), names.deployment("reconcile")
+REPAIRS = (names.deployment("rollback"), REPLAY, RECONCILE)
+HOUSEKEEPING = (names.deployment("list-rejected"), names.deployment("clean-staging"))
+OTHERS = (names.deployment("check-setup"), names.deployment("alert-drill"))
+TOLD_EACH_TIME = (*LOADS, *REPAIRS, *HOUSEKEEPING, *OTHERS)
 
 FAILED = frozenset({"Failed", "Crashed", "TimedOut"})
 OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, states.REFUSED, "Yielded"})
@@ -93,7 +96,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
             name="partially loaded",
             description="A region was left out; the others are published.",
             headline="{run}: a region was left out",
-            deployments=(*LOADS, "replay-rejected/production", "reconcile/production"),
+            deployments=(*LOADS, REPLAY, RECONCILE),
             expect=frozenset({states.PARTIALLY_LOADED}),
             kind="partially-loaded",
         ),
@@ -195,8 +198,8 @@ def _of_watch(watch: Watch, ids: Mapping[str, UUID], block_id: UUID | None, ui_u
 def _anomaly(ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None) -> AutomationCore:
     trigger = EventTrigger(
         posture=Posture.Reactive,
-        expect={"retail-sales.anomaly"},
-        match=ResourceSpecification.parse_obj({"prefect.resource.id": "retail-sales.region.*"}),
+        expect={names.EVENT},
+        match=ResourceSpecification.parse_obj({"prefect.resource.id": f"{names.REGION_RESOURCE}.*"}),
         for_each={"prefect.resource.id"},
         within=timedelta(0),
         threshold=1,
@@ -229,7 +232,7 @@ def _actions(
 ) -> list[SendNotification | RunDeployment]:
     actions: list[SendNotification | RunDeployment] = []
     if block_id is not None:
-        subject = f"retail-sales: {headline}"
+        subject = f"{PREFIX}{headline}"
         actions.append(SendNotification(block_document_id=block_id, subject=subject, body="\n".join([*body, *link])))
     if parameters is not None:
         actions.append(RunDeployment(source="selected", deployment_id=ids[SEND_ALERT], parameters=dict(parameters)))

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from uuid import UUID
 
+import yaml
 from prefect import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
@@ -20,9 +22,10 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
 from prefect.states import Scheduled
 
+from blocks import names
 from deployments.automations import DAILY
 from deployments.change import Change, DeployError
-from deployments.planned import Deployment, stored_deployment
+from deployments.planned import Deployment, project_file, stored_deployment
 from tasks.project import HOME
 
 DEPLOY_S_MAX = 300
@@ -69,9 +72,14 @@ def _prefect_deploy() -> None:
     server = {"PREFECT_API_URL": PREFECT_API_URL.value()}
     key = {"PREFECT_API_KEY": PREFECT_API_KEY.value()} if PREFECT_API_KEY.value() else {}
     command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
-    result = subprocess.run(
-        command, cwd=HOME, env=os.environ | server | key, capture_output=True, text=True, timeout=DEPLOY_S_MAX
-    )
+    with NamedTemporaryFile("w", prefix="retail-sales-", suffix=".yaml") as file:
+        if names.ENVIRONMENT != names.PRODUCTION:
+            yaml.safe_dump(project_file(), file)
+            file.flush()
+            command += ["--prefect-file", file.name]
+        result = subprocess.run(
+            command, cwd=HOME, env=os.environ | server | key, capture_output=True, text=True, timeout=DEPLOY_S_MAX
+        )
     if result.returncode:
         last = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()][-1:]
         raise DeployError(f"`prefect deploy --all` failed: {' '.join(last)}; run it by itself to see more")

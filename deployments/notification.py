@@ -20,10 +20,11 @@ from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import Automation
 from prefect.exceptions import ObjectNotFound
 
+from blocks import names
 from blocks.register import Environment, MissingSettingError, save_block
 from deployments.change import Change, DeployError
 
-BLOCK_NAME = "retail-sales-alerts"
+BLOCK_NAME = names.NOTIFICATION
 VARIABLES = ("ALERT_SLACK_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "ALERT_NOTIFICATION_BLOCK")
 NONE = "none"
 

@@ -9,16 +9,33 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
 
+from blocks import names
 from tasks.project import HOME
 
 Deployment = dict[str, Any]
 """What people chose about a deployment, as JSON: no ids, no times of change, not whether its schedule is paused."""
 
 
+def project_file() -> dict[str, Any]:
+    """prefect.yaml as this process's environment carries it: deployments, pool, tags, and what runs are told."""
+    content: dict[str, Any] = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))
+    return content | {"deployments": [_carried(entry) for entry in content["deployments"]]}
+
+
+def _carried(entry: dict[str, Any]) -> dict[str, Any]:
+    pool = entry["work_pool"]
+    told = pool["job_variables"]["env"] | {names.VARIABLE_OF_SHELL: names.ENVIRONMENT}
+    job_variables = pool["job_variables"] | {"env": told}
+    return entry | {
+        "name": names.ENVIRONMENT,
+        "tags": [names.of(tag) if tag == names.PROJECT else tag for tag in entry["tags"]],
+        "work_pool": pool | {"name": names.POOL, "job_variables": job_variables},
+    }
+
+
 def planned_deployments(version: str) -> dict[str, Deployment]:
     """Every deployment of prefect.yaml by `<flow>/<name>`, as `version`. What only a worker knows stays a template."""
-    content = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))
-    file = apply_values(content, {"version": {"stdout": version}}, remove_notset=False)
+    file = apply_values(project_file(), {"version": {"stdout": version}}, remove_notset=False)
     return dict(_planned(entry, file["pull"]) for entry in file["deployments"])
 
 

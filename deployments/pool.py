@@ -7,10 +7,12 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import WorkQueue
 from prefect.exceptions import ObjectNotFound
 
-from deployments.change import Change, DeployError
+from blocks import names
+from deployments.change import Change
 
-POOL = "retail-sales"
+POOL = names.POOL
 POOL_TYPE = "process"
+"""Of a pool that is created here; one of another type is kept."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,8 @@ async def _apply_pool(client: PrefectClient) -> Change:
         template = ProcessWorker.get_default_base_job_template()
         await client.create_work_pool(WorkPoolCreate(name=POOL, type=POOL_TYPE, base_job_template=template))
         return Change("work pool", POOL, "created")
-    if pool.type != POOL_TYPE:
-        raise DeployError(
-            f"work pool {POOL} is of type {pool.type} and has to be {POOL_TYPE}: "
-            f"delete it with `prefect work-pool delete {POOL}`, then deploy again"
-        )
-    return Change("work pool", POOL, "unchanged", "paused" if pool.is_paused else "")
+    notes = ([] if pool.type == POOL_TYPE else [f"of type {pool.type}"]) + (["paused"] if pool.is_paused else [])
+    return Change("work pool", POOL, "unchanged", ", ".join(notes))
 
 
 async def _apply_queue(client: PrefectClient, queue: Queue, existing: WorkQueue | None) -> Change:

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from prefect.settings import PREFECT_API_URL
 
+from blocks import names
 from blocks.shell import as_given
 from tasks.alerts.compose import hide_values
 from tasks.project import HOME
 from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")
-START = ("worker", "start", "--pool", "retail-sales", "--type", "process", "--limit", "10")
+START = ("worker", "start", "--pool", names.POOL, "--limit", "10")
 WAIT_S = 5
 
 

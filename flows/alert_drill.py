@@ -12,12 +12,13 @@ from prefect.runtime import flow_run as current
 from prefect.states import Completed, Failed, State
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks import names
 from tasks.alerts.book import Stage
 from tasks.alerts.compose import DRILL_FLOW, DRILL_PARAMETER
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError
 
-DEPLOYMENT = f"{DRILL_FLOW}/production"
+DEPLOYMENT = names.deployment(DRILL_FLOW)
 POLL_S = 2
 START_S_MAX = 600
 """For a worker to begin the run that fails."""

@@ -8,6 +8,7 @@ from statistics import median
 from prefect import get_run_logger, task
 from prefect.events import emit_event
 
+from blocks import names
 from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Batch
@@ -17,7 +18,6 @@ from tasks.publish import Publication
 from tasks.statements import render
 from tasks.warehouse import Session, open_session
 
-EVENT = "retail-sales.anomaly"
 WEEKDAYS_JUDGED_BY = 4
 WEEKS_BACK_MAX = 8
 """Weeks in which those weekdays are looked for: some may be missing or closed."""
@@ -109,7 +109,7 @@ def announce_anomalies(
 def emit_anomaly(batch: Batch, anomaly: Anomaly) -> None:
     """The event that automations tell of."""
     resource = {
-        "prefect.resource.id": f"retail-sales.region.{anomaly.region}",
+        "prefect.resource.id": f"{names.REGION_RESOURCE}.{anomaly.region}",
         "prefect.resource.name": anomaly.region,
     }
     payload = {
@@ -118,4 +118,4 @@ def emit_anomaly(batch: Batch, anomaly: Anomaly) -> None:
         "what": anomaly.what,
         "message": anomaly.message,
     }
-    emit_event(EVENT, resource, payload=payload)
+    emit_event(names.EVENT, resource, payload=payload)

@@ -16,6 +16,7 @@ from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
 
+from blocks import names
 from blocks.once import load_once
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
@@ -312,7 +313,7 @@ def extract(
 ) -> Extracted:
     """Reads one region's rows through the region's SqlAlchemyConnector block."""
     logger = get_run_logger()
-    connector = load_once(SqlAlchemyConnector, REGIONS[region].block)
+    connector = load_once(SqlAlchemyConnector, names.database(region))
     token_key = load_once(Secret, token_key_block).get().encode()
     engine = connector.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg2
 import sqlalchemy.exc
 
+from blocks import names
 from blocks.variables import Settings
 from expectations.regions import REGIONS
 from tasks.batch import Batch
@@ -106,7 +107,7 @@ def cause_of(region: str, error: BaseException) -> str:
         raise error
     if isinstance(error, SalesEtlError):
         return one_line(error)
-    return f"{_driver_text(error)}: check block {REGIONS[region].block} and the database"
+    return f"{_driver_text(error)}: check block {names.database(region)} and the database"
 
 
 def _driver_text(error: BaseException) -> str:

@@ -9,8 +9,8 @@ from prefect import task
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from blocks import names
 from blocks.once import load_once
-from expectations.regions import REGIONS
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
 from tasks.retries import RETRIES
@@ -19,7 +19,7 @@ from tasks.stage import load_bucket
 
 def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[str]:
     """The slugs and names of the blocks of sources and token key that are not registered."""
-    wanted = [(SqlAlchemyConnector, REGIONS[region].block) for region in batch.regions] + [(Secret, token_key_block)]
+    wanted = [(SqlAlchemyConnector, names.database(region)) for region in batch.regions] + [(Secret, token_key_block)]
     # Side by side, each in the context of the run: the Prefect server may be far away.
     with ThreadPoolExecutor(len(wanted)) as pool:
         found = [pool.submit(partial(copy_context().run, _exists, kind, name)) for kind, name in wanted]

@@ -10,7 +10,7 @@ from shlex import quote
 
 INDENT = "    "
 """Before each command in the text of an entry."""
-LOAD = "prefect deployment run 'daily-sales/production' -p date="
+_LOAD = re.compile(r"(prefect deployment run 'daily-sales/\w+' -p date=)\$DATE")
 ONLY = ' -p "regions=[\\"$REGION\\"]"'
 """How the runbook names the region of a load."""
 NAMES = ("DATE", "REGION", "RUN", "VARIABLE", "VALUE", "COLUMN")
@@ -35,9 +35,9 @@ def _filled(line: str, values: Values, only: Sequence[str]) -> Iterator[str]:
     if not line.startswith(INDENT):
         yield line
         return
-    if LOAD in line:
+    if _LOAD.search(line):
         regions = f" -p {quote(f'regions={json.dumps(list(only))}')}" if only else ""
-        line = line.replace(ONLY, "").replace(f"{LOAD}$DATE", f"{LOAD}$DATE{regions}")
+        line = _LOAD.sub(lambda load: f"{load[1]}$DATE{regions}", line.replace(ONLY, ""))
     names = list(dict.fromkeys(match[1] for match in _VARIABLE.finditer(line)))
     for chosen in product(*(values.get(name, ()) for name in names)):
         of_name = dict(zip(names, chosen, strict=True))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 
+from blocks import names
+
 RUNBOOK_FILE = Path(__file__).parents[2] / "docs" / "runbook.md"
 
 MEND_LINES_MAX = 60
@@ -123,5 +125,17 @@ def _mend_part(entry: str) -> str:
 
 
 def read_runbook() -> str:
-    """The runbook's text; nothing where the program runs without its documentation."""
-    return RUNBOOK_FILE.read_text(encoding="utf-8") if RUNBOOK_FILE.exists() else ""
+    """The runbook's text, with the commands of this process's environment; nothing where the program runs without its
+    documentation."""
+    return for_environment(RUNBOOK_FILE.read_text(encoding="utf-8")) if RUNBOOK_FILE.exists() else ""
+
+
+def for_environment(runbook: str, environment: str = names.ENVIRONMENT) -> str:
+    """The runbook, whose commands are production's, with those of another environment."""
+    if environment == names.PRODUCTION:
+        return runbook
+    own_pool, variable = names.of(names.PROJECT, environment), f"{names.VARIABLE_OF_SHELL}={environment}"
+    text = re.sub(r"(?<=[\w-])/production'", f"/{environment}'", runbook)
+    text = re.sub(rf"(--pool|work-pool \w+) {names.PROJECT}\b", rf"\1 {own_pool}", text)
+    text = re.sub(r"(prefect variable delete alert)_", rf"\1_{environment}_", text)
+    return re.sub(r"^(make|python) (?!help)", rf"{variable} \1 ", text, flags=re.MULTILINE)

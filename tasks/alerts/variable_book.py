@@ -9,9 +9,9 @@ from typing import Any
 from prefect import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
+from blocks import names
 from tasks.alerts.book import AlertEntry, Stage, plain_name
 
-TAG = "retail-sales-alert"
 PAGE_SIZE = 200
 """What the server answers at most at once."""
 
@@ -23,7 +23,7 @@ class VariableBook:
     """Entries as Prefect variables `alert_<slot>` with the tag `retail-sales-alert`; `key` is a variable's id."""
 
     def claim(self, entry: AlertEntry) -> bool:
-        variable = {"name": _name(entry.slot), "value": entry.to_text(), "tags": [TAG]}
+        variable = {"name": _name(entry.slot), "value": entry.to_text(), "tags": [names.ALERT_TAG]}
         return _done("POST", "/variables/", CONFLICT, json=variable)
 
     def find(self, slot: str) -> AlertEntry | None:
@@ -39,7 +39,7 @@ class VariableBook:
 
     def entries(self) -> list[AlertEntry]:
         found: list[AlertEntry] = []
-        while page := self._read({"tags": {"all_": [TAG]}}, len(found)):
+        while page := self._read({"tags": {"all_": [names.ALERT_TAG]}}, len(found)):
             found += page
         return found
 
@@ -51,7 +51,7 @@ class VariableBook:
 
 
 def _name(slot: str) -> str:
-    return f"alert_{plain_name(slot)}"
+    return f"{names.ALERT_ENTRY}_{plain_name(slot)}"
 
 
 @contextmanager

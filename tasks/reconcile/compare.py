@@ -11,6 +11,7 @@ import psycopg2
 from prefect import get_run_logger, task
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
 from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
@@ -221,7 +222,7 @@ def compare(days: DaysOfRegion, limits: Limits, connector_block: str, warehouse:
     """Compares one region through its SqlAlchemyConnector block."""
     logger = get_run_logger()
     connector = SnowflakeHostConnector.load(connector_block)
-    engine = SqlAlchemyConnector.load(REGIONS[days.region].block).get_engine(
+    engine = SqlAlchemyConnector.load(names.database(days.region)).get_engine(
         pool_size=1, max_overflow=0, pool_pre_ping=True
     )
     try:

@@ -21,12 +21,12 @@ from tasks.errors import one_line
 from tasks.project import HOME, version
 from tasks.setup_checks.check import Check, SetupFaultError
 
-POOL, POOL_TYPE = "retail-sales", "process"
+POOL, CHECK_SETUP = names.POOL, names.deployment("check-setup")
 LOAD, OPS = "load", "ops"
 QUEUES: Mapping[str, int | None] = {LOAD: 1, OPS: None}
 """Queues of the pool, and how many of their runs may go on side by side (None: any number)."""
 
-AUTOMATION_PREFIX = "retail-sales: "
+AUTOMATION_PREFIX = f"{names.TITLE}: "
 AUTOMATIONS = (
     "run failed or crashed",
     "quality gate failed",
@@ -54,17 +54,17 @@ class Deployment:
 
 
 DEPLOYMENTS = (
-    Deployment("daily-sales/production", LOAD, scheduled=True),
-    Deployment("backfill/production", LOAD),
-    Deployment("check-setup/production", OPS),
-    Deployment("rollback/production", OPS),
-    Deployment("replay-rejected/production", LOAD),
-    Deployment("reconcile/production", LOAD, scheduled=True),
-    Deployment("list-rejected/production", OPS, scheduled=True),
-    Deployment("clean-staging/production", OPS, scheduled=True),
-    Deployment("watchdog/production", OPS, scheduled=True),
-    Deployment("send-alert/production", OPS),
-    Deployment("alert-drill/production", OPS, scheduled=True),
+    Deployment(names.deployment("daily-sales"), LOAD, scheduled=True),
+    Deployment(names.deployment("backfill"), LOAD),
+    Deployment(CHECK_SETUP, OPS),
+    Deployment(names.deployment("rollback"), OPS),
+    Deployment(names.deployment("replay-rejected"), LOAD),
+    Deployment(names.deployment("reconcile"), LOAD, scheduled=True),
+    Deployment(names.deployment("list-rejected"), OPS, scheduled=True),
+    Deployment(names.deployment("clean-staging"), OPS, scheduled=True),
+    Deployment(names.deployment("watchdog"), OPS, scheduled=True),
+    Deployment(names.deployment("send-alert"), OPS),
+    Deployment(names.deployment("alert-drill"), OPS, scheduled=True),
 )
 
 
@@ -81,7 +81,7 @@ def prefect_checks() -> list[Check]:
             for queue, limit in QUEUES.items()
         ),
         *(Check(f"deployment {d.name}", partial(_look_at_deployment, d), DEPLOY, needs=after) for d in DEPLOYMENTS),
-        Check("version", _look_at_version, needs=("deployment check-setup/production",)),
+        Check("version", _look_at_version, needs=(f"deployment {CHECK_SETUP}",)),
         Check("automations", _look_for_automations, DEPLOY, needs=after),
         *(
             Check(f"automation {name}", partial(_look_at_automation, name), DEPLOY, needs=("automations",))
@@ -138,14 +138,11 @@ async def _look_at_pool() -> str:
         except ObjectNotFound:
             raise SetupFaultError(f"work pool {POOL} is missing: {DEPLOY}") from None
         workers = await client.read_workers_for_work_pool(POOL)
-    if pool.type != POOL_TYPE:
-        raise SetupFaultError(
-            f"is of type {pool.type} and has to be {POOL_TYPE}: `prefect work-pool delete {POOL}`, then {DEPLOY}"
-        )
     if pool.is_paused:
         raise SetupFaultError(f"is paused, nothing starts: `prefect work-pool resume {POOL}`")
     online = sum(worker.status == "ONLINE" for worker in workers)
-    return f"{online} workers online" if online else "no worker online yet: `make worker` starts one"
+    workers_now = f"{online} workers online" if online else "no worker online yet: `make worker` starts one"
+    return f"type {pool.type}, {workers_now}"
 
 
 @sync_compatible
@@ -191,7 +188,7 @@ def describe_schedules(deployment: Any) -> str:
 @sync_compatible
 async def _look_at_version() -> str:
     async with get_client() as client:
-        deployed = (await client.read_deployment_by_name("check-setup/production")).version
+        deployed = (await client.read_deployment_by_name(CHECK_SETUP)).version
     own = version()
     if own != deployed:
         raise SetupFaultError(

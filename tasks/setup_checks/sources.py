@@ -10,6 +10,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from blocks import names
 from blocks.variables import read_variable
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
@@ -46,7 +47,7 @@ def source_checks() -> list[Check]:
 
 def _checks_of(region: Region) -> Iterator[Check]:
     name, connection = f"source {region.code}", f"source {region.code} connection"
-    block = f"block sqlalchemy-connector/{region.block}"
+    block = f"block sqlalchemy-connector/{names.database(region.code)}"
     yield Check(connection, partial(_connect, region), f"check {block} and the database: {REACHABLE}?")
     yield Check(
         f"{name} table", partial(_look_at_table, region), f"look at the database of {block}", needs=(connection,)
@@ -68,11 +69,11 @@ def _checks_of(region: Region) -> Iterator[Check]:
 @contextmanager
 def _engine(region: Region) -> Iterator[Engine]:
     try:
-        connector = SqlAlchemyConnector.load(region.block)
+        connector = SqlAlchemyConnector.load(names.database(region.code))
     except ValueError as error:
         raise SetupFaultError(
-            f"block sqlalchemy-connector/{region.block} is missing or unreadable: set PG_{region.code}_URL and run "
-            "`python -m blocks.register`"
+            f"block sqlalchemy-connector/{names.database(region.code)} is missing or unreadable: "
+            f"set PG_{region.code}_URL and run `python -m blocks.register`"
         ) from error
     engine = connector.get_engine(pool_size=1, max_overflow=0)
     try:

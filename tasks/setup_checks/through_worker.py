@@ -15,11 +15,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks import names
 from tasks.errors import one_line
 from tasks.setup_checks.check import Finding, Outcome
 from tasks.setup_checks.prefect_server import DEPLOY
 
-DEPLOYMENT, ARTIFACT_KEY = "check-setup/production", "check-setup"
+DEPLOYMENT, ARTIFACT_KEY = names.deployment("check-setup"), "check-setup"
 WORKER = "worker"
 NOT_READY = "NotReady"
 """The state of a failed check-setup whose findings are read by whoever has asked for them: nobody is mailed."""

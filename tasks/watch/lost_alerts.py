@@ -14,10 +14,11 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks import names
 from tasks.alerts.compose import AlertKind, AlertRequest
 from tasks.watch.one_pass import Report
 
-DEPLOYMENT = "send-alert/production"
+DEPLOYMENT = names.deployment("send-alert")
 ENDED_BADLY = (StateType.FAILED, StateType.CRASHED)
 WAITS = (StateType.SCHEDULED, StateType.PENDING)
 WAITS_MAX = timedelta(minutes=10)

@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from expectations.regions import REGIONS
-from tasks.alerts.commands import fill_in, limit_in
+from tasks.alerts.commands import INDENT, fill_in, limit_in
 from tasks.alerts.compose import AlertKind, AlertRequest, RunFacts, compose_mail, find_subject
-from tasks.alerts.runbook import Advice, anchor_of, find_advice, read_entries, read_runbook
+from tasks.alerts.runbook import Advice, anchor_of, find_advice, for_environment, read_entries, read_runbook
 
 RUN_ID = "5a1f5a36-2f5c-4c5a-8a55-0d8f0c2d8a11"
 DAY = "2017-12-23"
@@ -155,3 +155,19 @@ def test_one_line_for_each_of_several_values_and_none_without_a_value() -> None:
     assert json.loads(shlex.split(fill_in('    x "{\\"$REGION\\": 1}"', {"REGION": ["EUROPE"]}, ()))[1]) == {
         "EUROPE": 1
     }
+
+
+def test_commands_of_another_environment_name_it_whatever_shell_they_are_pasted_into() -> None:
+    staging = for_environment(RUNBOOK, "staging")
+    commands = [line for line in staging.splitlines() if line.startswith(("prefect ", "make ", "python ", "RETAIL_"))]
+    assert [line for line in commands if "/production'" in line or re.search(r"pool retail-sales\b(?!-)", line)] == []
+    assert "prefect deployment run 'daily-sales/staging' -p date=$DATE" in commands
+    assert "prefect work-queue resume load --pool retail-sales-staging" in commands
+    assert "RETAIL_SALES_ENVIRONMENT=staging make worker" in commands
+    assert [line for line in commands if line.startswith(("make ", "python "))] == []
+
+
+def test_a_load_of_another_environment_names_its_regions() -> None:
+    load = f"{INDENT}prefect deployment run 'daily-sales/staging' -p date=$DATE"
+    filled = fill_in(load, {"DATE": ["2024-01-15"]}, ["US_WEST"])
+    assert filled == "prefect deployment run 'daily-sales/staging' -p date=2024-01-15 -p 'regions=[\"US_WEST\"]'"

@@ -5,7 +5,7 @@ from datetime import time, timedelta
 import yaml
 
 from deployments.automations import PREFIX, Limits, watches
-from deployments.pool import POOL, POOL_TYPE, QUEUES
+from deployments.pool import POOL, QUEUES
 from tasks.project import HOME
 from tasks.setup_checks import prefect_server
 from tasks.setup_checks.prefect_server import AUTOMATION_PREFIX, AUTOMATIONS, DEPLOYMENTS, LOAD
@@ -15,7 +15,7 @@ ENTRIES = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))["d
 
 
 def test_the_pool_and_its_queues_are_those_that_are_made() -> None:
-    assert (prefect_server.POOL, prefect_server.POOL_TYPE) == (POOL, POOL_TYPE)
+    assert prefect_server.POOL == POOL
     assert {queue.name: queue.limit for queue in QUEUES} == prefect_server.QUEUES
 
 

@@ -1,0 +1,115 @@
+"""Production and staging on one server: whatever happens to staging, production is what it was."""
+
+import mailbox
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+
+from local.environment import CHECKOUT, state_dir
+from tasks.stage import load_bucket
+from tests.integration.conftest import World, stop, wait_for
+from tests.integration.deployments.conftest import Operator
+from tests.integration.processes import run_python
+
+pytestmark = pytest.mark.more
+
+EMPTY_DAY = date(2018, 3, 7)
+OWN = {"SNOWFLAKE_DATABASE": "STAGING", "S3_STAGING_BUCKET": "retail-sales-of-staging"}
+
+
+def of_production(operator: Operator) -> dict[str, list[Any]]:
+    """What production has on the server, with when it was changed last; of runs, which there are."""
+    things = {
+        kind: sorted(
+            (
+                thing
+                for thing in operator.filter(kind)
+                if "staging" not in str(thing["name"]).replace("sales-staging", "")
+            ),
+            key=lambda thing: str(thing["id"]),
+        )
+        for kind in ("variables", "block_documents", "automations", "work_pools")
+    }
+    deployments = [d for d in operator.filter("deployments") if d["name"] == "production"]
+    runs = operator.filter("flow_runs", deployments={"name": {"any_": ["production"]}})
+    stable = ("id", "updated", "tags", "parameters", "schedules", "version", "work_queue_name", "infra_overrides")
+    return things | {
+        "deployments": [{field: d[field] for field in stable} for d in deployments],
+        "runs": sorted(str(run["id"]) for run in runs),
+        "queues": [(q["name"], q["concurrency_limit"]) for q in operator.filter("work_pools/retail-sales/queues")],
+    }
+
+
+@pytest.fixture(scope="module")
+def staging(operator: Operator, world: World) -> Iterator[dict[str, str]]:
+    """The environment variables of staging, deployed and set up; a worker of it is alive."""
+    operator.clear_the_way()
+    environment = {**operator.environment, "RETAIL_SALES_ENVIRONMENT": "staging", **OWN}
+    bucket = load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"])
+    bucket.credentials.get_s3_client().create_bucket(Bucket=OWN["S3_STAGING_BUCKET"])
+    for module in ("deployments.apply", "flows.setup_warehouse"):
+        done = run_python("-m", module, environment=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+    for deployment in operator.filter("deployments", deployments={"name": {"any_": ["staging"]}}):
+        for schedule in deployment["schedules"]:
+            operator.api.patch(f"/deployments/{deployment['id']}/schedules/{schedule['id']}", json={"active": False})
+    with (operator.directory / "worker-of-staging.log").open("w") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "deployments.worker"],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        yield environment
+        stop(worker)
+
+
+@pytest.fixture(scope="module")
+def before(operator: Operator) -> dict[str, list[Any]]:
+    return of_production(operator)
+
+
+def test_the_warehouse_of_another_environment_is_refused(operator: Operator, before: dict[str, list[Any]]) -> None:
+    environment = {**operator.environment, "RETAIL_SALES_ENVIRONMENT": "staging"}
+    done = run_python("-m", "deployments.apply", environment=environment)
+    assert done.returncode == 1
+    assert "SNOWFLAKE_DATABASE is " in done.stderr
+    assert "which environment production on this Prefect server uses" in done.stderr
+    assert of_production(operator) == before
+
+
+def test_a_failing_run_of_staging_is_told_as_staging(
+    operator: Operator, before: dict[str, list[Any]], staging: dict[str, str]
+) -> None:
+    mailbox.Maildir(state_dir() / "mail").clear()
+    failed = operator.finished(operator.start("daily-sales/staging", "-p", f"date={EMPTY_DAY}"))
+    assert failed["state_name"] == "QualityFailed", failed["state"]["message"]
+    wait_for(lambda: "staging" in " ".join(subjects()), "the mail")
+    (mail,) = [mail for mail in mailbox.Maildir(state_dir() / "mail") if "staging" in str(mail["Subject"])]
+    assert "prefect deployment run 'daily-sales/staging'" in str(mail)
+    assert {m["subject"].partition(": ")[0] for m in operator.sink.about(failed["id"])} == {"retail-sales staging"}
+
+
+def test_what_is_staged_and_loaded_by_staging_is_its_own(
+    operator: Operator, world: World, staging: dict[str, str], day: date
+) -> None:
+    world.fill(day)
+    loaded = operator.finished(operator.start("daily-sales/staging", "-p", f"date={day}"))
+    assert loaded["state_name"] == "Completed", loaded["state"]["message"]
+    assert world.ledger(f"{day:%Y%m%d}") == {}
+    cleaned = operator.finished(operator.start("clean-staging/staging"))
+    assert cleaned["state_name"] == "Completed", cleaned["state"]["message"]
+
+
+def test_production_is_what_it_was(operator: Operator, before: dict[str, list[Any]], staging: dict[str, str]) -> None:
+    assert of_production(operator) == before
+
+
+def subjects() -> list[str]:
+    return [" ".join(str(mail["Subject"]).split()) for mail in mailbox.Maildir(state_dir() / "mail")]
