@@ -18,6 +18,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from blocks import names
 from deployments.change import Change
 from flows import states
+from flows.refusals import REFUSED
 from tasks.setup_checks.through_worker import NOT_READY
 from tasks.watch.lost_alerts import MAILED_LATER
 
@@ -35,7 +36,7 @@ OTHERS = (names.deployment("check-setup"), names.deployment("alert-drill"))
 TOLD_EACH_TIME = (*LOADS, *REPAIRS, *HOUSEKEEPING, *OTHERS)
 
 FAILED = frozenset({"Failed", "Crashed", "TimedOut"})
-OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, states.REFUSED, "Yielded"})
+OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, REFUSED, "Yielded"})
 TERMINAL = FAILED | OWN_STATES | {"Completed", "Cached", "RolledBack", "Cancelled", NOT_READY, MAILED_LATER}
 """Every name under which a run may end: an event carries the name of a state, not its type."""
 

@@ -32,6 +32,7 @@ from flows.outcomes import (
 )
 from flows.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
 from flows.queue import find_waiting, queue_behind
+from flows.refusals import refused_range
 from flows.run_hooks import name_of_waiting
 from flows.usual_time import usual_seconds
 from tasks.artifacts import write_table
@@ -86,9 +87,11 @@ def backfill(
             the rest which dates it could not load, and how they ended.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Yielded (it made room for a daily run, a new run goes on
-    with the rest), Refused (more dates than max_dates, nothing was loaded) or Failed, with the dates in the message and
-    all of them in the artifact `backfill`.
+    with the rest), Refused (more dates than max_dates, or dates that make no sense; nothing was loaded) or Failed, with
+    the dates in the message and all of them in the artifact `backfill`.
     """
+    if senseless := refused_range(start_date, end_date):
+        return senseless
     logger, settings = get_run_logger(), read_settings()
     asked, yesterday = choose_range(start_date, end_date)
     first = asked.first if asked else settings.first_date

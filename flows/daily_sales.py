@@ -13,10 +13,11 @@ from expectations.regions import REGIONS
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BusinessDate, RegionCodes, choose_batch
+from flows.refusals import refused_dates
 from flows.run_hooks import name_of_run, record_failed_run
 from flows.states import final_state
 from tasks.anomalies import announce_anomalies
-from tasks.batch import Batch, NamedKeys
+from tasks.batch import YESTERDAY, Batch, NamedKeys
 from tasks.begin import begin
 from tasks.extract import Extracted, extract
 from tasks.ledger import lease_kept
@@ -39,16 +40,18 @@ from tasks.verify import verify_in_any_case
     on_crashed=[record_failed_run],
     on_cancellation=[record_failed_run],
 )
-def daily_sales(date: BusinessDate = None, regions: RegionCodes = None) -> State:
+def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> State:
     """Loads one business date into `ANALYTICS.SALES_FACT`.
 
     Args:
-        date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the day before the scheduled start.
+        date: Business date (UTC day), as 2024-01-15 or 20240115. yesterday: the day before the scheduled start.
         regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Overtaken (a newer run published the batch),
-    QualityFailed (the gate refused the batch, nothing was loaded) or Failed.
+    QualityFailed (the gate refused the batch, nothing was loaded), Refused (the date is in the future) or Failed.
     """
+    if in_future := refused_dates(date):
+        return in_future
     batch, settings = choose_batch(date, regions), read_settings()
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
     ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}

@@ -7,7 +7,8 @@ from typing import Any
 
 from prefect.states import Completed, Failed, State
 
-from flows.states import PARTIALLY_LOADED, REFUSED, YIELDED
+from flows.refusals import refused
+from flows.states import PARTIALLY_LOADED, YIELDED
 from tasks.batch import parse_business_date
 from tasks.errors import one_line
 from tasks.gaps import BackfillPlan, DateRange, Gap
@@ -91,7 +92,7 @@ def refused_state(plan: BackfillPlan, max_dates: int, seconds_per_date: float | 
         f"nothing was loaded: {count:,} dates from {first} to {last}{taking} are more than max_dates={max_dates} "
         f"allows: name start_date and end_date, or give max_dates={count}"
     )
-    return Failed(name=REFUSED, message=message)
+    return refused(message)
 
 
 def _duration(seconds: float) -> str:

@@ -1,14 +1,21 @@
 """The parameters of the flows: typed, and validated by us; their descriptions stand in the flows' docstrings."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from prefect.runtime import flow_run
 from pydantic import BeforeValidator, WithJsonSchema
 
 from expectations.regions import REGIONS
-from tasks.batch import Batch, choose_regions, day_before, parse_business_date, refuse_future
+from tasks.batch import (
+    YESTERDAY,
+    Batch,
+    choose_regions,
+    date_asked,
+    day_before,
+    parse_business_date,
+)
 from tasks.gaps import DateRange, check_range
 
 REASON_LENGTH_MAX = 500
@@ -19,21 +26,19 @@ ACTIVE_MAX = 8
 
 
 def _date_text(value: Any) -> str | None:
-    """The date as `2024-01-15`. Pydantic alone would take 20240115 for seconds since 1970."""
-    if value is None:
-        return None
-    return refuse_future(parse_business_date(value), datetime.now(UTC)).isoformat()
+    """The date as `2024-01-15`, or `yesterday`. Pydantic alone would take 20240115 for seconds since 1970."""
+    return value if value is None or value == YESTERDAY else parse_business_date(value).isoformat()
 
 
 def _batch_name(value: Any) -> str:
     """The batch id of a date, or of named keys as it stands."""
-    if isinstance(value, str) and re.fullmatch(_WITHOUT_DATE, value):
+    if isinstance(value, str) and re.fullmatch(WITHOUT_DATE, value):
         return value
     try:
         day = parse_business_date(value)
     except ValueError as error:
         raise ValueError(f"{error}, or give a batch id like H20240116T091500Z") from None
-    return Batch(refuse_future(day, datetime.now(UTC)), ()).batch_id
+    return Batch(day, ()).batch_id
 
 
 def _reason(value: Any) -> str:
@@ -88,17 +93,17 @@ _DAY_OF_MONTH = "|".join(
 )
 _DATE_TEXT = {"type": "string", "pattern": rf"^\d{{4}}(-(?=..-)|(?=....$))({_DAY_OF_MONTH})$"}
 _DATE_NUMBER = {"type": "integer", "minimum": 1900_01_01, "maximum": 2999_12_31}
-_WITHOUT_DATE = r"[RHA]\d{8}T\d{6}Z"
-_BATCH_ID = {"type": "string", "pattern": f"^{_WITHOUT_DATE}$"}
+WITHOUT_DATE = r"[RHA]\d{8}T\d{6}Z"
+_BATCH_ID = {"type": "string", "pattern": f"^{WITHOUT_DATE}$"}
 _REGIONS = {"type": "array", "items": {"type": "string", "enum": list(REGIONS)}}
 
 BusinessDate = Annotated[
     str | int | None,
     BeforeValidator(_date_text),
     _schema(
-        "a day like 2024-01-15 or 20240115",
+        f"a day like 2024-01-15 or 20240115, or {YESTERDAY}",
         *({"type": "string"}, {"type": "integer"}, _NOTHING),
-        strict=(_DATE_TEXT, _DATE_NUMBER, _NOTHING),
+        strict=(_DATE_TEXT, _DATE_NUMBER, {"const": YESTERDAY}, _NOTHING),
     ),
 ]
 
@@ -139,12 +144,11 @@ MaxDates = Annotated[
 
 def choose_batch(date: str | int | None, regions: list[str] | None) -> Batch:
     """The batch of validated parameters; without a date, the day before the run's *scheduled* start (UTC)."""
-    day = day_before(flow_run.scheduled_start_time) if date is None else parse_business_date(date)
-    return Batch(day, choose_regions(regions, tuple(REGIONS)))
+    return Batch(date_asked(date, flow_run.scheduled_start_time), choose_regions(regions, tuple(REGIONS)))
 
 
 def choose_range(start_date: str | int | None, end_date: str | int | None) -> tuple[DateRange | None, date]:
     """The range of validated parameters, None without dates, and the day before the run's *scheduled* start (UTC)."""
-    yesterday = day_before(flow_run.scheduled_start_time)
-    start, end = (None if value is None else parse_business_date(value) for value in (start_date, end_date))
-    return check_range(start, end, yesterday), yesterday
+    due = flow_run.scheduled_start_time
+    start, end = (None if value is None else date_asked(value, due) for value in (start_date, end_date))
+    return check_range(start, end, day_before(due)), day_before(due)

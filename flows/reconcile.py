@@ -18,6 +18,7 @@ from flows.lost_engine import ended_with_its_engine
 from flows.named_keys import LoadedAgain, load_again
 from flows.parameters import BusinessDate, RegionCodes, choose_range
 from flows.reconciled import HEALED, Reconciled, in_words, show_tables
+from flows.refusals import refused_range
 from flows.run_hooks import record_failed_run
 from flows.states import PARTIALLY_LOADED
 from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
@@ -63,9 +64,11 @@ def reconcile(
         dry_run: Compare and show, and change nothing.
 
     Gaps are left to backfill; the sales of dates that were rolled back are counted as held back. Ends as Completed with
-    the figures in its message and in the artifacts `reconcile` and `reconcile-sales`, or as PartiallyLoaded when a
-    region could not be read.
+    the figures in its message and in the artifacts `reconcile` and `reconcile-sales`, as PartiallyLoaded when a region
+    could not be read, or as Refused when the dates make no sense.
     """
+    if senseless := refused_range(start_date, end_date):
+        return senseless
     settings = read_settings()
     asked, yesterday = choose_range(start_date, end_date)
     days = asked or last_days(yesterday, read_variable("reconcile_days"))

@@ -13,6 +13,7 @@ from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BatchName, Reason
+from flows.refusals import refused_dates
 from tasks.artifacts import write_table
 from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
 from tasks.stopping import finished_first, signals_in_order
@@ -34,8 +35,11 @@ def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bo
 
     Ends as Completed with the figures in its message and in the artifacts `rollback` and `rollback-sales`. The ledger
     says ROLLED_BACK: no backfill in mode missing or failed loads the date again. Ends as Failed when the batch is not
-    in production, was published longer ago than undo_retention_days, or a later batch has changed its sales.
+    in production, was published longer ago than undo_retention_days, or a later batch has changed its sales, and as
+    Refused when the date is in the future.
     """
+    if in_future := refused_dates(date):
+        return in_future
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
     with ended_with_its_engine(), signals_in_order(), finished_first(str(flow_run.id)):
         rolled_back = roll_back_batch(

@@ -11,7 +11,8 @@ from prefect.states import State
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
-from tasks.batch import day_before, parse_business_date
+from flows.refusals import REFUSED
+from tasks.batch import date_asked
 from tasks.errors import one_line
 from tasks.ledger import record_failure
 from tasks.stopping import CANCELLED_IN_PREFECT, ToldToEnd
@@ -20,22 +21,23 @@ from tasks.warehouse import open_session
 
 def name_of_run() -> str:
     """`daily-sales-2017-12-23`."""
-    date = (current.parameters or {}).get("date")
-    day = day_before(current.scheduled_start_time) if date is None else parse_business_date(date)
-    return f"daily-sales-{day}"
+    return f"daily-sales-{date_asked((current.parameters or {}).get('date'), current.scheduled_start_time)}"
 
 
 def name_of_waiting(run: FlowRun) -> str:
     """What a daily run will be called: until it begins, Prefect gives it a name that tells nothing."""
     date, due = (run.parameters or {}).get("date"), run.expected_start_time or run.created
     try:
-        return f"daily-sales-{day_before(due) if date is None else parse_business_date(date)}"
+        return f"daily-sales-{date_asked(date, due)}"
     except ValueError:
         return f"the daily run due at {due:%Y-%m-%d %H:%M} UTC"
 
 
 def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
-    """Records FAILED for every region of the run that the ledger does not know the end of."""
+    """Records FAILED for every region of the run that the ledger does not know the end of. One that was refused has
+    not begun."""
+    if state.name == REFUSED:
+        return
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     cause = one_line(ValueError(how_it_ended(state)))
     with open_session(

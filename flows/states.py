@@ -9,8 +9,6 @@ PARTIALLY_LOADED = "PartiallyLoaded"
 OVERTAKEN = "Overtaken"
 YIELDED = "Yielded"
 QUALITY_FAILED = "QualityFailed"
-REFUSED = "Refused"
-"""Failed at once, because of what somebody asked for: its message answers them, and nobody is mailed."""
 
 
 class QualityFailedError(NeedsPersonError):

@@ -10,6 +10,9 @@ REPLAY, HEAL = "R", "H"
 ADOPTION = "A"
 """That of the batch id of a fact table that another tool had loaded."""
 
+YESTERDAY = "yesterday"
+"""The date of a daily run that was given none: the day before its scheduled start."""
+
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
 
@@ -120,6 +123,14 @@ def parse_business_date(value: str | int | date) -> date:
         return date(year, month, day)
     except ValueError as error:
         raise ValueError(f"date {value!r} is no day of the calendar ({error}): write 2024-01-15 or 20240115") from None
+
+
+def date_asked(asked: str | int | date | None, due: datetime) -> date:
+    """The date that is asked for; without one, or as the word `yesterday`, the day before `due` (aware).
+
+    Raises ValueError as `parse_business_date` does.
+    """
+    return day_before(due) if asked is None or asked == YESTERDAY else parse_business_date(asked)
 
 
 def refuse_future(day: date, now: datetime) -> date:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from expectations.regions import REGIONS
 from tasks.alerts.commands import fill_in, limit_in
 from tasks.alerts.runbook import Advice
-from tasks.batch import Batch, day_before, parse_business_date
+from tasks.batch import Batch, date_asked, parse_business_date
 from tasks.lines import in_one_line
 
 AlertKind = Literal[
@@ -230,8 +230,10 @@ def _given_date(value: Any) -> date | None:
 def _date_of_run(run: RunFacts) -> date | None:
     if run.flow != DAILY_FLOW:
         return None
-    asked = run.parameters.get("date")
-    return _given_date(asked) if asked is not None else day_before(run.scheduled_at)
+    try:
+        return date_asked(run.parameters.get("date"), run.scheduled_at)
+    except ValueError:
+        return None
 
 
 def slot_name(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:

@@ -14,7 +14,8 @@ from tests.integration.processes import run_python
     [
         pytest.param(["2017-12-24", "EUROPE"], 0, "Completed: 2017-12-24: ", id="completed"),
         pytest.param(["2017-12-25", "EUROPE"], 1, "Failed: ", id="no-region-left"),
-        pytest.param(["yesterday"], 1, "'yesterday'", id="no-date"),
+        pytest.param(["tomorrow"], 1, "'tomorrow'", id="no-date"),
+        pytest.param(["2999-01-01"], 1, "Refused: date 2999-01-01 is in the future", id="date-to-come"),
         pytest.param(["2017-12-24", "ATLANTIS"], 1, "'ATLANTIS'", id="no-region"),
     ],
 )

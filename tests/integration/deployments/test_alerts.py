@@ -15,10 +15,10 @@ from tests.integration.conftest import World, wait_for
 from tests.integration.deployments.conftest import Operator
 from tests.integration.server import events_enabled
 
-DAILY = "daily-sales/production"
+DAILY, ROLLBACK = "daily-sales/production", "rollback/production"
 USUAL = Limits(sla=timedelta(minutes=120))
 SHORT = Limits(sla=timedelta(seconds=20), never_started=timedelta(seconds=10))
-EMPTY_DAY, LOST_REGION_DAY = date(2018, 3, 5), date(2018, 3, 6)
+EMPTY_DAY, LOST_REGION_DAY, NEVER_LOADED_DAY = date(2018, 3, 5), date(2018, 3, 6), date(2018, 3, 7)
 
 
 def apply_limits(operator: Operator, limits: Limits) -> None:
@@ -41,10 +41,12 @@ def told(operator: Operator, world: World) -> Iterator[dict[str, str]]:
     world.fill(LOST_REGION_DAY, regions=tuple(REGIONS)[:3])
     dates = {"no rows": EMPTY_DAY, "a region without rows": LOST_REGION_DAY, "a day to come": date(2999, 12, 31)}
     ids = {wrong: operator.start(DAILY, "-p", f"date={day}") for wrong, day in dates.items()}
+    ids["never loaded"] = operator.start(ROLLBACK, "-p", f"date={NEVER_LOADED_DAY}", "-p", "reason=wrong prices")
     operator.execute_all(ids.values())
     emit_anomaly(ids["a region without rows"])
     wait_for(lambda: len(alerts_about(operator, ids)) == 4, "four runs of send-alert")
-    wait_for(lambda: all(operator.sink.about(run) for run in ids.values()), "a notification about each run")
+    wrong = [run for what, run in ids.items() if what != "a day to come"]
+    wait_for(lambda: all(operator.sink.about(run) for run in wrong), "a notification about each run")
     wait_for(lambda: anomalies_told(operator), "a notification of the anomaly")
     yield ids
     operator.forget_alert_runs()
@@ -118,9 +120,16 @@ def test_the_notification_says_run_state_message_and_link(
 
 
 def test_a_failed_run_is_told_with_its_cause(operator: Operator, told: dict[str, str]) -> None:
-    [message] = operator.sink.about(told["a day to come"])
+    [message] = operator.sink.about(told["never loaded"])
     assert message["subject"].endswith(" Failed")
-    assert "date 2999-12-31 is in the future" in message["body"]
+    assert "batch 20180307 is not in production" in message["body"]
+
+
+def test_a_slip_in_a_date_answers_who_made_it_and_tells_nobody_else(operator: Operator, told: dict[str, str]) -> None:
+    run = operator.flow_run(told["a day to come"])
+    assert (run["state_type"], run["state_name"]) == ("FAILED", "Refused")
+    assert "date 2999-12-31 is in the future (today is " in run["state"]["message"]
+    assert operator.sink.about(told["a day to come"]) == []
 
 
 def test_an_anomaly_is_told_with_date_and_region(operator: Operator, told: dict[str, str]) -> None:
@@ -138,7 +147,7 @@ def test_each_alert_starts_send_alert_once_with_its_kind_and_run(operator: Opera
             "region": "EUROPE",
             "message": "row-count: half the rows",
         },
-        {"kind": "failed", "flow_run_id": told["a day to come"]},
+        {"kind": "failed", "flow_run_id": told["never loaded"]},
         {"kind": "partially-loaded", "flow_run_id": told["a region without rows"]},
         {"kind": "quality-failed", "flow_run_id": told["no rows"]},
     ]

@@ -56,7 +56,9 @@ def test_one_load_at_a_time(loads: Loads) -> None:
     assert second["end_time"] <= third["start_time"]
 
 
-DATE_EXPECTED = "Validation failed for field 'date'. Failure reason: 'a day like 2024-01-15 or 20240115' was expected"
+DATE_EXPECTED = (
+    "Validation failed for field 'date'. Failure reason: 'a day like 2024-01-15 or 20240115, or yesterday' was expected"
+)
 REGIONS_EXPECTED = (
     "Validation failed for field 'regions'. Failure reason: "
     "'a list of US_EAST, US_WEST, EUROPE, ASIA_PACIFIC, like [\"US_EAST\"]' was expected"
