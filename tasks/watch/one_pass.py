@@ -10,6 +10,7 @@ from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse import Session
 from tasks.watch.cancelled import explain_cancelled
+from tasks.watch.first_day import only_missed
 from tasks.watch.late_and_dead import (
     Death,
     WatchSettings,
@@ -74,6 +75,8 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
         report.attempt("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     unpublished = read_unpublished(session, due_dates(now, settings))
+    if settings.first_date is None:
+        unpublished = only_missed(session, unpublished, means.asks_prefect)
     for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
         report.attempt(f"{alert.date} is late", partial(means.tell, alert))
     return report

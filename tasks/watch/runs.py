@@ -17,11 +17,13 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
+from tasks.alerts.compose import DAILY_FLOW
 from tasks.alerts.run_facts import find_root, read_children
 from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import Process, find_process
 
+DAILY = f"{DAILY_FLOW}/production"
 ANSWER_S_MAX = 10
 RUNS_READ_MAX = 200
 ACTIVE = (StateType.PENDING, StateType.RUNNING)
@@ -48,6 +50,17 @@ async def server_answers() -> bool:
     except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError):
         return False
     return True
+
+
+@sync_compatible
+async def read_deployed_at() -> datetime | None:
+    """When the daily deployment was made (aware UTC); deploying again does not change it. None when there is none."""
+    async with get_client() as client:
+        try:
+            deployment = await client.read_deployment_by_name(DAILY)
+        except ObjectNotFound:
+            return None
+    return deployment.created and datetime.fromtimestamp(deployment.created.timestamp(), UTC)
 
 
 @sync_compatible

@@ -23,7 +23,7 @@ from tasks.alerts import run_facts
 from tasks.batch import Batch
 from tasks.ledger import Entry, Status, record, start_attempt
 from tasks.warehouse import Row
-from tasks.watch.late_and_dead import WatchSettings, due_dates
+from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World
 from tests.integration.processes import run_python
@@ -206,7 +206,8 @@ def test_a_second_pass_tells_and_changes_nothing(scene: Scene) -> None:
 
 def late_days(count: int) -> list[date]:
     """The newest dates whose time is over, oldest first."""
-    return due_dates(datetime.now(UTC), WatchSettings("", 120, 15, date(2000, 1, 1)))[-count:]
+    newest = due_dates(datetime.now(UTC), WatchSettings("", 120, 15, None))[0]
+    return [newest - timedelta(days=back) for back in reversed(range(count))]
 
 
 def test_a_late_date_is_told_once_and_not_what_was_empty_or_left_out(deployed: World) -> None:
@@ -221,6 +222,25 @@ def test_a_late_date_is_told_once_and_not_what_was_empty_or_left_out(deployed: W
         for _ in range(2):
             assert watchdog(return_state=True).name == "Completed"
             assert [subject.split(":")[0] for subject in subjects()] == [f"NOT PUBLISHED IN TIME daily-sales {late}"]
+
+
+def test_days_before_the_first_deployment_are_not_mailed_unless_the_ledger_goes_on(
+    deployed: World, tmp_path: Path
+) -> None:
+    """The stack's deployments are younger than the start of any run whose time is over."""
+    *before, late = late_days(DATES_WATCHED + 1)
+    deployed.forget(*before, late)
+    forget_what_was_told()
+    outside = read_outside(os.environ | {"WATCHDOG_DIR": str(tmp_path / "told")})
+    assert watchdog(return_state=True).name == "Completed"
+    assert watch_outside(outside).problems == []
+    assert subjects() == []
+    begin(deployed, before[0], "of the week before", LIVE)
+    try:
+        assert watchdog(return_state=True).name == "Completed"
+        assert [f"{late} " in subject for subject in subjects()] == [True]
+    finally:
+        deployed.forget(*before)
 
 
 def test_without_a_server_it_mails_by_itself_and_says_so_once(
