@@ -19,6 +19,7 @@ from blocks import names
 from deployments.change import Change
 from flows import states
 from flows.refusals import REFUSED
+from tasks.alerts.compose import ALERTS, SUBJECT_BEGIN
 from tasks.setup_checks.through_worker import NOT_READY
 from tasks.watch.lost_alerts import MAILED_LATER
 
@@ -47,6 +48,8 @@ ONCE_AN_HOUR = timedelta(hours=1)
 
 RUN_ID = "{{ event.resource.id.split('.')[-1] }}"
 """Not `flow_run.id`: the run may have been deleted since."""
+SHORT_NAME = "{{ event.resource.name | replace('daily-sales-', '') | truncate(40) }}"
+"""A daily run that has begun by its date, another one by its name."""
 MESSAGE = "{{ event.resource['prefect.state-message'] | default('', true) | truncate(1000) }}"
 
 
@@ -65,6 +68,7 @@ class Watch:
     name: str
     description: str
     headline: str
+    """As in the subjects of mails."""
     deployments: tuple[str, ...]
     expect: frozenset[str]
     after: frozenset[str] = frozenset()
@@ -80,7 +84,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="run failed or crashed",
             description="A run ended as failed, timed out or crashed.",
-            headline="{run} {state}",
+            headline=ALERTS["failed"].subject,
             deployments=TOLD_EACH_TIME,
             expect=FAILED,
             kind="failed",
@@ -88,7 +92,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="quality gate failed",
             description="The quality gate refused a batch; nothing was loaded.",
-            headline="{run}: the quality gate refused the batch",
+            headline=ALERTS["quality-failed"].subject,
             deployments=LOADS,
             expect=frozenset({states.QUALITY_FAILED}),
             kind="quality-failed",
@@ -96,7 +100,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="partially loaded",
             description="A region was left out; the others are published.",
-            headline="{run}: a region was left out",
+            headline=ALERTS["partially-loaded"].subject,
             deployments=(*LOADS, REPLAY, RECONCILE),
             expect=frozenset({states.PARTIALLY_LOADED}),
             kind="partially-loaded",
@@ -104,7 +108,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="not published in time",
             description="A daily run had not ended when its data were due (variable sla_minutes, as last deployed).",
-            headline="{run}: not published in time",
+            headline=ALERTS["sla"].subject,
             deployments=(DAILY,),
             after=frozenset({"Late", "Pending", "Running"}),
             expect=TERMINAL,
@@ -113,8 +117,9 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         ),
         Watch(
             name="never started",
-            description="A daily run was still waiting half an hour after its scheduled start.",
-            headline="{run} did not start: is a worker up, is another load in its way?",
+            description="A daily run was still waiting half an hour after its scheduled start: is a worker up, is "
+            "another load in its way?",
+            headline=ALERTS["never-started"].subject,
             deployments=(DAILY,),
             after=frozenset({"Late", "Pending"}),
             expect=TERMINAL | {"Running"},
@@ -124,7 +129,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="watchdog failed",
             description="The watchdog itself failed; told once an hour.",
-            headline="{run} {state}",
+            headline=ALERTS["failed"].subject,
             deployments=(WATCHDOG,),
             expect=FAILED,
             within=ONCE_AN_HOUR,
@@ -134,7 +139,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="alert not mailed",
             description="send-alert failed, so a mail is missing; told by the server alone, once an hour.",
-            headline="{run} {state}: an alert was not mailed",
+            headline="alert not mailed",
             deployments=(SEND_ALERT,),
             expect=FAILED,
             within=ONCE_AN_HOUR,
@@ -189,10 +194,10 @@ def _of_watch(watch: Watch, ids: Mapping[str, UUID], block_id: UUID | None, ui_u
         f"Run: {run}",
         f"State: {state}",
         f"Message: {MESSAGE}",
+        f"What: {watch.description}",
     ]
     parameters = {"kind": watch.kind, "flow_run_id": RUN_ID} if watch.kind else None
-    headline = watch.headline.format(run="{{ event.resource.name }}", state=state)
-    actions = _actions(headline, body, _link(ui_url, RUN_ID), parameters, ids, block_id)
+    actions = _actions(f"{SHORT_NAME}: {watch.headline}", body, _link(ui_url, RUN_ID), parameters, ids, block_id)
     return AutomationCore(name=PREFIX + watch.name, description=watch.description, trigger=trigger, actions=actions)
 
 
@@ -212,6 +217,7 @@ def _anomaly(ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None)
     )
     run_id = "{{ event.resource_in_role['flow-run'].id.split('.')[-1] }}"
     body = [f"Date: {date}", f"Region: {region}", "What: {{ event.payload.what }}", f"Message: {message}"]
+    headline = f"{date} {region}: {ALERTS['anomaly'].subject}: {{{{ event.payload.what }}}}"
     # send-alert tells the sorts of anomalies apart by the word before the first colon.
     told = "{{ event.payload.what }}: {{ event.payload.message }}"
     parameters = {"kind": "anomaly", "flow_run_id": run_id, "date": date, "region": region, "message": told}
@@ -219,7 +225,7 @@ def _anomaly(ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None)
         name=PREFIX + "anomaly",
         description="A daily run saw something unusual in the data; they are loaded all the same.",
         trigger=trigger,
-        actions=_actions(f"anomaly in {region} on {date}", body, _link(ui_url, run_id), parameters, ids, block_id),
+        actions=_actions(headline, body, _link(ui_url, run_id), parameters, ids, block_id),
     )
 
 
@@ -233,7 +239,7 @@ def _actions(
 ) -> list[SendNotification | RunDeployment]:
     actions: list[SendNotification | RunDeployment] = []
     if block_id is not None:
-        subject = f"{PREFIX}{headline}"
+        subject = f"{SUBJECT_BEGIN} {headline}"
         actions.append(SendNotification(block_document_id=block_id, subject=subject, body="\n".join([*body, *link])))
     if parameters is not None:
         actions.append(RunDeployment(source="selected", deployment_id=ids[SEND_ALERT], parameters=dict(parameters)))

@@ -1,14 +1,15 @@
 """Mails an alert, once per date, region and kind, or per run and kind, whoever noticed it."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from email.message import EmailMessage
 from typing import Annotated, Any
 
 from prefect import flow, get_run_logger, task
 from prefect.states import Completed, State
-from prefect_email import EmailServerCredentials, email_send_message
+from prefect_email import EmailServerCredentials
 from pydantic import BeforeValidator
 
 from blocks import names
@@ -34,8 +35,9 @@ from tasks.alerts.compose import (
 )
 from tasks.alerts.published import KnownDate, is_mended, published_at
 from tasks.alerts.run_facts import read_run
+from tasks.alerts.run_now import tell_activity
 from tasks.alerts.runbook import find_advice, read_runbook
-from tasks.alerts.smtp import SMTP_TIMEOUT_S
+from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
@@ -108,7 +110,7 @@ def alert(request: AlertRequest, slot: str | None = None) -> str:
         if known and not known.late:
             book.remove(entry)
             return f"no mail: {subject.date} has been published meanwhile"
-        deliver(compose(request, subject, run, note))
+        deliver(compose(request, subject, run, [note, tell_activity(request.kind, subject.date)]))
     except BaseException:
         release(book, entry, datetime.now(UTC))
         raise
@@ -116,10 +118,10 @@ def alert(request: AlertRequest, slot: str | None = None) -> str:
     return f"mailed: {slot}"
 
 
-def compose(request: AlertRequest, subject: Subject, run: RunFacts | None, note: str) -> Mail:
+def compose(request: AlertRequest, subject: Subject, run: RunFacts | None, notes: Sequence[str]) -> Mail:
     """The mail with the runbook's advice."""
     advice = find_advice(request.kind, find_error(request, run), read_runbook())
-    return compose_mail(request, subject, run, advice, [note] if note else [])
+    return compose_mail(request, subject, run, advice, notes)
 
 
 def deliver(mail: Mail) -> None:
@@ -131,21 +133,15 @@ def deliver(mail: Mail) -> None:
             f"block email-server-credentials/{names.ALERT_MAIL} is missing: set SMTP_HOST and run "
             "`python -m blocks.register`"
         ) from error
-    send = email_send_message.with_options(
-        name="send-mail",
-        retries=len(SEND_RETRY_DELAYS_S),
-        retry_delay_seconds=SEND_RETRY_DELAYS_S,
-        persist_result=False,
-    )
-    with waits_limited(SMTP_TIMEOUT_S):
-        send(
-            subject=mail.subject,
-            msg="",
-            msg_plain=mail.body,
-            email_server_credentials=server,
-            email_from=read_variable("alert_sender"),
-            email_to=list(read_variable("alert_email_list")),
-        )
+    message = build_message(mail, read_variable("alert_sender"), list(read_variable("alert_email_list")))
+    send_over.with_options(retries=len(SEND_RETRY_DELAYS_S), retry_delay_seconds=SEND_RETRY_DELAYS_S)(server, message)
+
+
+@task(name="send-mail", persist_result=False)
+def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
+    """Sends a message over the block's server. The block's own task sends neither Date nor Message-ID."""
+    with waits_limited(SMTP_TIMEOUT_S), server.get_server() as connection:
+        connection.send_message(message)
 
 
 @contextmanager

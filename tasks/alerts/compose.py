@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
 from textwrap import fill
+from textwrap import shorten as shorten_words
 from typing import Any, Literal
 
 from expectations.regions import REGIONS
@@ -45,7 +46,9 @@ LASTING_GAP_MAX = timedelta(days=7)
 LINE_LENGTH_MAX = 300
 LINE_WIDTH = 160
 ERROR_LENGTH_MAX = 1000
-SUBJECT_LENGTH_MAX = 180
+SUBJECT_LENGTH_MAX = 80
+SUBJECT_BEGIN = "[retail-sales]"
+"""Of every mail and notification, for the filters of mail programs."""
 TRACE_LINES_MAX = 15
 LOG_LINES_MAX = 20
 CHILDREN_MAX = 40
@@ -58,25 +61,31 @@ SLOT_COLUMNS_LENGTH_MAX = 120
 
 @dataclass(frozen=True)
 class Alert:
-    """A kind of alert: its words in the subject and the first sentence of its mail."""
+    """A kind of alert: its words in the subject and the first sentence of its mail; `names_cause` when the subject
+    goes on with the cause."""
 
     subject: str
     sentence: str
+    names_cause: bool = False
 
 
 ALERTS: Mapping[AlertKind, Alert] = {
-    "failed": Alert("FAILED", "{what} failed or crashed. Only what the ledger lists as PUBLISHED is in production."),
-    "quality-failed": Alert("QUALITY FAILED", "The quality gate refused {what}. Nothing was loaded."),
-    "partially-loaded": Alert("PARTIALLY LOADED", "{what} was published without a region that could not be read."),
-    "sla": Alert("NOT PUBLISHED IN TIME", "{what} is not published, and its time (variable sla_minutes) is over."),
-    "never-started": Alert("NEVER STARTED", "{what} was due and has not started."),
-    "anomaly": Alert("ANOMALY", "{what} shows something unusual. The run goes on; a person should look."),
-    "lease-expired": Alert("RUN DIED", "{what} stopped without a word: its lease ran out."),
-    "second-look": Alert(
-        "SECOND LOOK", "{what} ended after its batch was published, before it looked whether the table shows it."
+    "failed": Alert(
+        "failed", "{what} failed or crashed. Only what the ledger lists as PUBLISHED is in production.", True
     ),
-    "server-down": Alert("PREFECT SERVER DOWN", "The Prefect server does not answer. No run starts until it does."),
-    "drill": Alert("DRILL", "This is a drill: a run failed on purpose to prove that alerts arrive. Nothing to mend."),
+    "quality-failed": Alert("quality failed", "The quality gate refused {what}. Nothing was loaded.", True),
+    "partially-loaded": Alert(
+        "partially loaded", "{what} was published without a region that could not be read.", True
+    ),
+    "sla": Alert("not published in time", "{what} is not published, and its time (variable sla_minutes) is over."),
+    "never-started": Alert("never started", "{what} was due and has not started."),
+    "anomaly": Alert("anomaly", "{what} shows something unusual. The run goes on; a person should look.", True),
+    "lease-expired": Alert("run died", "{what} stopped without a word: its lease ran out."),
+    "second-look": Alert(
+        "second look", "{what} ended after its batch was published, before it looked whether the table shows it."
+    ),
+    "server-down": Alert("Prefect server down", "The Prefect server does not answer. No run starts until it does."),
+    "drill": Alert("drill", "This is a drill: a run failed on purpose to prove that alerts arrive. Nothing to mend."),
 }
 
 SAME_FAILURE: Mapping[str, str] = {"lease-expired": "failed"}
@@ -174,10 +183,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Mail:
-    """A plain text mail."""
+    """A plain text mail. `thread` is the same for all mails about a date, or about a run without one."""
 
     subject: str
     body: str
+    thread: str = ""
 
 
 # What an alert is about
@@ -365,18 +375,30 @@ def compose_mail(
         _lines("End of the stack trace", last_lines(["\n".join(run.trace if run else ())], TRACE_LINES_MAX)),
         _lines("Last log lines", last_lines(_without_chatter(run.log if run else ()), LOG_LINES_MAX)),
     ]
-    return Mail(_title(alert, subject, run, error), "\n\n".join(filter(None, sections)) + "\n")
+    cause = _cause(request, advice, error) if alert.names_cause else ""
+    thread = subject.batch_id or (run.root_id or run.id if run else request.flow_run_id)
+    return Mail(_title(alert, subject, run, cause), "\n\n".join(filter(None, sections)) + "\n", thread or "")
 
 
 def _capitalized(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _title(alert: Alert, subject: Subject, run: RunFacts | None, error: str) -> str:
-    flow = run.flow if run else DAILY_FLOW
-    region = "" if subject.region in (ALL_REGIONS, flow) else subject.region
-    head = " ".join(filter(None, [alert.subject, flow, str(subject.date or ""), region]))
-    return shorten(f"{head}: {error}" if error else head, SUBJECT_LENGTH_MAX)
+def _cause(request: AlertRequest, advice: Advice, error: str) -> str:
+    """What a subject says of the cause: the runbook's word for it, else the beginning of the error."""
+    if is_lasting(request):
+        return f"{sort_of_anomaly(error)}: {_column_names(error.partition(':')[2].strip())}"
+    return advice.title if advice.is_cause else error
+
+
+def _title(alert: Alert, subject: Subject, run: RunFacts | None, cause: str) -> str:
+    """`[retail-sales] 2024-01-15 US_WEST: failed: Bad variable`; without a business date, the flow in its place."""
+    about = str(subject.date) if subject.date else run.flow if run else ""
+    region = "" if subject.region in (ALL_REGIONS, about) else subject.region
+    head = " ".join(filter(None, [about, region]))
+    words = ": ".join(filter(None, [head, alert.subject, cause]))
+    line = in_one_line(hide_values(f"{SUBJECT_BEGIN} {words}"))
+    return shorten_words(line, SUBJECT_LENGTH_MAX, placeholder=" ...", break_on_hyphens=False)
 
 
 def _about(request: AlertRequest, subject: Subject, run: RunFacts | None) -> dict[str, str]:

@@ -61,7 +61,7 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
             name=run.name,
             state=run.state_name or "",
             message=(run.state and run.state.message) or "",
-            link=f"{str(PREFECT_UI_URL.value() or '').rstrip('/')}/flow-runs/flow-run/{run.id}",
+            link=link_of(str(run.id)),
             scheduled_at=_utc(run.expected_start_time or run.created),
             deployment=await _read_deployment(client, run),
             parameters=dict(run.parameters or {}),
@@ -73,6 +73,11 @@ async def read_run(flow_run_id: str) -> RunFacts | None:
             trace=tuple(await _read_trace(client, ids)),
             log=tuple(await _read_log(client, ids)),
         )
+
+
+def link_of(flow_run_id: str) -> str:
+    """The run's page in the dashboard."""
+    return f"{str(PREFECT_UI_URL.value() or '').rstrip('/')}/flow-runs/flow-run/{flow_run_id}"
 
 
 async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:

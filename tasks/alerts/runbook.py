@@ -83,11 +83,13 @@ FROM_ERROR = frozenset({"failed", "quality-failed", "partially-loaded", "second-
 
 @dataclass(frozen=True)
 class Advice:
-    """An entry of the runbook: its heading, its anchor in docs/runbook.md, and its words on how to mend."""
+    """An entry of the runbook: its heading, its anchor in docs/runbook.md, and its words on how to mend. `is_cause`
+    when its heading names the cause, not the kind of alert."""
 
     title: str
     anchor: str
     mend: str = ""
+    is_cause: bool = False
 
 
 def anchor_of(title: str) -> str:
@@ -113,7 +115,8 @@ def read_entries(text: str) -> dict[str, str]:
 def find_advice(kind: str, error: str, runbook: str) -> Advice:
     """The entry for an alert with its part that begins with **Mend**; no such part when the entry has none."""
     title = find_title(kind, error)
-    return Advice(title, anchor_of(title), _mend_part(read_entries(runbook).get(title, "")))
+    mend = _mend_part(read_entries(runbook).get(title, ""))
+    return Advice(title, anchor_of(title), mend, is_cause=title != BY_KIND[kind])
 
 
 def _mend_part(entry: str) -> str:

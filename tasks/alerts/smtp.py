@@ -4,7 +4,7 @@ import smtplib
 import ssl
 from collections.abc import Sequence
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, make_msgid, parseaddr
 
 from blocks.smtp import SmtpSettings
 from tasks.alerts.compose import Mail
@@ -16,7 +16,11 @@ def build_message(mail: Mail, sender: str, recipients: Sequence[str]) -> EmailMe
     """The mail as it is sent."""
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = mail.subject, sender, ", ".join(recipients)
-    message["Date"], message["Message-ID"] = formatdate(usegmt=True), make_msgid(domain="retail-sales")
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "retail-sales"
+    message["Date"], message["Message-ID"] = formatdate(usegmt=True), make_msgid(domain=domain)
+    if mail.thread:
+        # Nobody has sent the mail that this names: mail programs put together what refers to the same.
+        message["References"] = f"<{mail.thread}.retail-sales@{domain}>"
     message.set_content(mail.body)
     return message
 

@@ -18,6 +18,7 @@ from tasks.alerts.compose import (
     slot_name,
 )
 from tasks.alerts.run_facts import read_run
+from tasks.alerts.run_now import tell_activity
 from tasks.alerts.runbook import find_advice, read_runbook
 from tasks.alerts.smtp import send_mail
 
@@ -75,7 +76,9 @@ class Postman:
 
     def _compose(self, request: AlertRequest, run: RunFacts | None) -> Mail:
         advice = find_advice(request.kind, find_error(request, run), read_runbook())
-        return compose_mail(request, find_subject(request, run), run, advice, self.notes)
+        subject = find_subject(request, run)
+        now = tell_activity(request.kind, subject.date) if self.asks_prefect else ""
+        return compose_mail(request, subject, run, advice, [*self.notes, now])
 
     def send_unsent(self) -> list[str]:
         """Sends what could not be sent before; answers a line for each."""

@@ -19,6 +19,7 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from tasks.alerts.compose import DAILY_FLOW
 from tasks.alerts.run_facts import find_root, read_children
+from tasks.alerts.run_now import read_active_loads
 from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import Process, find_process
@@ -67,21 +68,12 @@ async def read_deployed_at() -> datetime | None:
 async def read_families(flow_run_ids: Iterable[str]) -> list[Family]:
     """The runs that hold a slot of queue `load`, and those of the given ids that the server knows, with their kin."""
     async with get_client() as client:
-        roots = {run.id: run for run in await _read_active_loads(client)}
+        roots = {run.id: run for run in await read_active_loads(client)}
         for flow_run_id in flow_run_ids:
             root = await _read_root(client, flow_run_id)
             if root is not None:
                 roots[root.id] = root
         return [await _read_family(client, root) for root in roots.values()]
-
-
-async def _read_active_loads(client: PrefectClient) -> list[FlowRun]:
-    return await client.read_flow_runs(
-        flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": ACTIVE}}}),
-        work_pool_filter=WorkPoolFilter.parse_obj({"name": {"any_": [POOL]}}),
-        work_queue_filter=WorkQueueFilter.parse_obj({"name": {"any_": [LOAD]}}),
-        limit=RUNS_READ_MAX,
-    )
 
 
 async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:

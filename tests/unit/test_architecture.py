@@ -21,6 +21,7 @@ OWN = {*MAY_IMPORT, "local", "benchmarks", "tests", "docs"}
 PREFECT = ("prefect", "prefect_aws", "prefect_snowflake", "prefect_sqlalchemy", "prefect_email")
 
 PURE_TASKS = {
+    "alerts/activity.py",
     "alerts/book.py",
     "alerts/commands.py",
     "alerts/compose.py",

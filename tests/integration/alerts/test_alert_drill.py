@@ -118,7 +118,7 @@ def test_the_drill_proves_the_path_from_a_failure_to_a_mail(world: World, served
     assert str(run.state.message).startswith("a mail was sent ")
     # What other tests have left undone on this server may be mailed meanwhile, too.
     subjects = [str(mail["Subject"]) for mail in mailbox.Maildir(state_dir() / "mail")]
-    assert [subject[:17] for subject in subjects if "DRILL" in subject] == ["DRILL alert-drill"], subjects
+    assert [s for s in subjects if "drill" in s] == ["[retail-sales] alert-drill: drill"], subjects
 
 
 def test_a_path_that_is_broken_fails_the_drill(world: World, served: tuple[UUID, UUID]) -> None:

@@ -97,10 +97,10 @@ def test_the_mail_of_a_failed_run_holds_what_a_person_needs(world: World, day: d
         assert told("failed", flow_run_id=run).message == f"mailed: {day:%Y%m%d} all failed"
     (mail,) = mails()
     assert (mail["From"], mail["To"]) == ("retail-sales@example.com", "a@example.com, b@example.com")
-    assert subjects() == [
-        f"FAILED daily-sales {day}: BadVariableError: variable min_record_count is 'many': expected a whole number, 0 "
-        "or more, like 100; `python -m blocks.variables min_record_count ..."
-    ]
+    assert subjects() == [f"[retail-sales] {day}: failed: Bad variable"]
+    assert mail["Date"]
+    assert str(mail["Message-ID"]).endswith("@example.com>")
+    assert mail["References"] == f"<{day:%Y%m%d}.retail-sales@example.com>"
     body = body_of(mail)
     for line in (
         f"The daily run of {day} failed or crashed.",
@@ -126,9 +126,7 @@ def test_a_failed_task_and_its_run_are_told_once_whoever_notices(world: World, d
     for kind in ("quality-failed", "failed"):
         told(kind, flow_run_id=run)
     told("quality-failed", date=str(day))
-    assert subjects() == [
-        f"QUALITY FAILED daily-sales {day}: nothing was loaded for {day}: record count 40 is below threshold 100"
-    ]
+    assert subjects() == [f"[retail-sales] {day}: quality failed: Too few rows"]
     told("sla", date=str(day))
     told("sla", flow_run_id=run)
     assert len(mails()) == 2
@@ -137,7 +135,7 @@ def test_a_failed_task_and_its_run_are_told_once_whoever_notices(world: World, d
 def test_a_run_that_died_is_one_failure(world: World, day: date) -> None:
     told("lease-expired", date=str(day), message="lease ran out at 06:15 UTC")
     told("failed", date=str(day), message="Crashed")
-    assert subjects() == [f"RUN DIED daily-sales {day}: lease ran out at 06:15 UTC"]
+    assert subjects() == [f"[retail-sales] {day}: run died"]
 
 
 def test_two_who_notice_at_once_send_one_mail(world: World, day: date) -> None:
@@ -158,9 +156,9 @@ def test_a_failure_after_the_date_was_published_is_told_again(world: World, day:
     told("failed", date=str(day), message="second")
     told("failed", date=str(day), message="third")
     assert subjects() == [
-        f"ANOMALY daily-sales {day}: first",
-        f"FAILED daily-sales {day}: first",
-        f"FAILED daily-sales {day}: second",
+        f"[retail-sales] {day}: anomaly: first",
+        f"[retail-sales] {day}: failed: first",
+        f"[retail-sales] {day}: failed: second",
     ]
 
 
@@ -188,8 +186,8 @@ def test_a_mail_that_could_not_be_sent_goes_with_the_next(
     assert entry.stage is Stage.UNSENT
     told("anomaly", date=str(day), region="EUROPE", message="row count: few")
     assert subjects() == [
-        f"ANOMALY daily-sales {day} EUROPE: row count: few",
-        f"FAILED daily-sales {day}: while the mail server was gone",
+        f"[retail-sales] {day} EUROPE: anomaly: row count: few",
+        f"[retail-sales] {day}: failed: while the mail server was gone",
     ]
     assert {entry.stage for entry in VariableBook().entries()} == {Stage.SENT}
 
@@ -213,9 +211,9 @@ def test_a_region_that_is_not_in_production_is_reminded_of(world: World, day: da
         for status in (Status.PUBLISHED, Status.FAILED):
             record(session, attempt, [Entry(region, status) for region in REGIONS])
     told("sla", date=str(put_back))
-    assert [subject.split(":")[0] for subject in subjects()] == [
-        f"NOT PUBLISHED IN TIME daily-sales {day}",
-        f"NOT PUBLISHED IN TIME daily-sales {put_back}",
+    assert subjects() == [
+        f"[retail-sales] {day}: not published in time",
+        f"[retail-sales] {put_back}: not published in time",
     ]
     assert told("sla", date=str(day), region="EUROPE").message == f"no mail: {day} has been published meanwhile"
 
@@ -247,7 +245,7 @@ def test_bad_dates_of_a_backfill_are_told_in_its_mail(world: World, day: date) -
     assert "is part of another run" in str(told("failed", flow_run_id=children[0]).message)
     told("failed", flow_run_id=parent)
     (mail,) = mails()
-    assert str(mail["Subject"]).startswith("FAILED backfill")
+    assert str(mail["Subject"]).startswith("[retail-sales] backfill: failed")
     body = body_of(mail)
     for number in (1, 2):
         assert f"    prefect deployment run 'daily-sales/production' -p date={day:%Y-%m}-{number:02}\n" in body
@@ -273,9 +271,9 @@ def test_each_backfill_of_a_day_is_a_failure_of_its_own_and_its_anomalies_are_on
     for date_ in ("2024-01-10", "2024-01-11"):
         for message in ("row-count: 49 rows", "new-column: new columns in the source: tier (text)"):
             told("anomaly", flow_run_id=children[0], date=date_, region="EUROPE", message=message)
-    assert [subject for subject in subjects() if subject.startswith("ANOMALY")] == [
-        "ANOMALY daily-sales 2024-01-10 EUROPE: new-column: new columns in the source: tier (text)",
-        "ANOMALY daily-sales 2024-01-10 EUROPE: row-count: 49 rows",
+    assert [subject for subject in subjects() if subject.startswith("[retail-sales] 2024")] == [
+        "[retail-sales] 2024-01-10 EUROPE: anomaly: new-column: tier",
+        "[retail-sales] 2024-01-10 EUROPE: anomaly: row-count: 49 rows",
     ]
 
 
@@ -289,9 +287,9 @@ def test_a_lacking_column_is_told_once_per_region_and_anew_when_it_had_come_back
     ):
         told("anomaly", date=date_, region=region, message=lacking + column)
     mailed = [
-        f"ANOMALY daily-sales 2024-01-10 EUROPE: {lacking}tier",
-        f"ANOMALY daily-sales 2024-01-11 EUROPE: {lacking}phone",
-        f"ANOMALY daily-sales 2024-01-11 US_WEST: {lacking}tier",
+        "[retail-sales] 2024-01-10 EUROPE: anomaly: lacking-column: tier",
+        "[retail-sales] 2024-01-11 EUROPE: anomaly: lacking-column: phone",
+        "[retail-sales] 2024-01-11 US_WEST: anomaly: lacking-column: tier",
     ]
     assert subjects() == mailed
 
@@ -304,7 +302,7 @@ def test_a_lacking_column_is_told_once_per_region_and_anew_when_it_had_come_back
         book.rewrite(entry, Stage.SENT, entry.at - timedelta(hours=2))
     told("anomaly", date="2024-01-19", region="EUROPE", message=f"{lacking}tier")
     told("anomaly", date="2024-01-19", region="EUROPE", message=f"{lacking}phone")
-    assert subjects() == sorted([*mailed, f"ANOMALY daily-sales 2024-01-19 EUROPE: {lacking}phone"])
+    assert subjects() == sorted([*mailed, "[retail-sales] 2024-01-19 EUROPE: anomaly: lacking-column: phone"])
 
 
 @pytest.mark.parametrize(
@@ -316,7 +314,7 @@ def test_a_lacking_column_is_told_once_per_region_and_anew_when_it_had_come_back
 )
 def test_an_odd_request_is_mailed_all_the_same(world: World, parameters: dict[str, str]) -> None:
     assert told("failed", message="something", **parameters).is_completed()
-    assert subjects() == ["FAILED daily-sales: something"]
+    assert subjects() == ["[retail-sales] failed: something"]
 
 
 def test_the_book_of_the_server_is_one_book_for_all(world: World) -> None:
@@ -348,5 +346,5 @@ def test_the_book_of_the_server_is_one_book_for_all(world: World) -> None:
 def test_a_program_without_prefect_mails_over_the_same_server(world: World) -> None:
     settings = read_smtp_settings(world.environment)
     assert settings is not None
-    send_mail(settings, Mail("NEVER STARTED", "body\n"), "etl@example.com", ["a@example.com"])
-    assert subjects() == ["NEVER STARTED"]
+    send_mail(settings, Mail("[retail-sales] never started", "body\n"), "etl@example.com", ["a@example.com"])
+    assert subjects() == ["[retail-sales] never started"]

@@ -96,14 +96,14 @@ def emit_anomaly(flow_run_id: str) -> None:
     [
         pytest.param(
             "no rows",
-            "retail-sales: daily-sales-2018-03-05: the quality gate refused the batch",
+            "[retail-sales] 2018-03-05: quality failed",
             "Run: daily-sales daily-sales-2018-03-05\nState: QualityFailed\n"
             "Message: nothing was loaded for 2018-03-05: record count 0 is below threshold 100",
             id="quality-failed",
         ),
         pytest.param(
             "a region without rows",
-            "retail-sales: daily-sales-2018-03-06: a region was left out",
+            "[retail-sales] 2018-03-06: partially loaded",
             "Run: daily-sales daily-sales-2018-03-06\nState: PartiallyLoaded\nMessage: ASIA_PACIFIC",
             id="partially-loaded",
         ),
@@ -121,7 +121,7 @@ def test_the_notification_says_run_state_message_and_link(
 
 def test_a_failed_run_is_told_with_its_cause(operator: Operator, told: dict[str, str]) -> None:
     [message] = operator.sink.about(told["never loaded"])
-    assert message["subject"].endswith(" Failed")
+    assert message["subject"].endswith(": failed")
     assert "batch 20180307 is not in production" in message["body"]
 
 
@@ -134,7 +134,7 @@ def test_a_slip_in_a_date_answers_who_made_it_and_tells_nobody_else(operator: Op
 
 def test_an_anomaly_is_told_with_date_and_region(operator: Operator, told: dict[str, str]) -> None:
     [message] = anomalies_told(operator)
-    assert message["subject"] == "retail-sales: anomaly in EUROPE on 2018-03-06"
+    assert message["subject"] == "[retail-sales] 2018-03-06 EUROPE: anomaly: row-count"
     assert "What: row-count\nMessage: half the rows" in message["body"]
 
 
@@ -157,7 +157,7 @@ def test_a_run_that_nobody_starts_is_told_after_its_start_and_when_its_data_are_
     operator: Operator, overdue: str
 ) -> None:
     subjects = [message["subject"] for message in operator.sink.about(overdue)]
-    assert [" did not start" in subjects[0], "not published in time" in subjects[1]] == [True, True], subjects
+    assert ["never started" in subjects[0], "not published in time" in subjects[1]] == [True, True], subjects
     assert [run for run in operator.alert_runs() if run.get("flow_run_id") == overdue] == [
         {"kind": "never-started", "flow_run_id": overdue},
         {"kind": "sla", "flow_run_id": overdue},
@@ -165,6 +165,6 @@ def test_a_run_that_nobody_starts_is_told_after_its_start_and_when_its_data_are_
 
 
 def test_a_run_that_ended_under_whatever_name_is_not_overdue(operator: Operator, overdue: str) -> None:
-    late = ("did not start", "not published in time")
+    late = ("never started", "not published in time")
     about_time = [message for message in operator.sink.messages if any(text in message["subject"] for text in late)]
     assert [message for message in about_time if overdue not in message["body"]] == []

@@ -260,4 +260,4 @@ def test_a_second_look_that_was_left_is_taken_by_the_watchdog_and_mailed(
     status = "FAILED" if spoilt else "PUBLISHED"
     assert {status for status, _ in in_ledger(world, filled)} == {status}
     assert (sales_of(world, filled) == 0) is spoilt
-    wait_for(lambda: told(filled, "SECOND LOOK") == 1, "the mail")
+    wait_for(lambda: told(filled, "second look") == 1, "the mail")

@@ -93,7 +93,7 @@ def told(day: date, what: str) -> int:
 
 def outages_told() -> int:
     """How many mails say that the server is down."""
-    return sum(subject.startswith("PREFECT SERVER DOWN") for subject in subjects())
+    return sum(subject == "[retail-sales] Prefect server down" for subject in subjects())
 
 
 def assert_next_load_completes(operator: Operator, day: date) -> None:

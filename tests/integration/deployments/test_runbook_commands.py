@@ -157,7 +157,7 @@ def test_the_dates_are_loaded_and_rolled_back_and_the_mail_has_arrived(world: Wo
     assert world.sql(rows, (lacking, rolled_back)) == [(lacking, 4 * ROWS)]
     assert world.ledger(rolled_back) == dict.fromkeys(REGIONS, "ROLLED_BACK")
     (mail,) = mailbox.Maildir(state_dir() / "mail")
-    assert str(mail["Subject"]).startswith(f"FAILED daily-sales {DAY}")
+    assert str(mail["Subject"]).startswith(f"[retail-sales] {DAY}: failed")
 
 
 @pytest.mark.parametrize("command", WATCHED)

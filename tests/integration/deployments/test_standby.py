@@ -90,7 +90,7 @@ def test_a_day_that_a_standby_shows_in_part_is_loaded_mailed_and_healed(
     wait_for(lambda: anomalies(night.day), "the mail about the standby")
     (mail,) = anomalies(night.day)
     subject = " ".join(str(mail["Subject"]).split())
-    assert subject.startswith(f"ANOMALY daily-sales {night.day} {REGION}: standby: its database is a standby")
+    assert subject.startswith(f"[retail-sales] {night.day} {REGION}: anomaly: standby: its")
     assert "lags behind its primary; the date is a gap until it is loaded again" in text_of(mail)
 
     night.end()
@@ -127,7 +127,7 @@ def runs_of(world: World, day: date) -> dict[str, int]:
 
 def anomalies(day: date) -> list[Message]:
     mails = mailbox.Maildir(state_dir() / "mail")
-    return [mail for mail in mails if str(mail["Subject"]).startswith("ANOMALY") and str(day) in str(mail["Subject"])]
+    return [mail for mail in mails if ": anomaly: " in str(mail["Subject"]) and str(day) in str(mail["Subject"])]
 
 
 def text_of(mail: Message) -> str:
@@ -152,7 +152,7 @@ def test_a_column_that_a_source_lacks_is_mailed_once_though_every_run_meets_it(
             wait_for(lambda: len(ended_alerts(operator)) == number, "the end of the run of send-alert")  # noqa: B023
     (mail,) = [mail for of_run in days for mail in anomalies(of_run) if LACKING in str(mail["Subject"])]
     assert " ".join(str(mail["Subject"]).split()) == (
-        f"ANOMALY daily-sales {days[0]} {REGION}: lacking-column: column of extra_columns that the source lacks: phoen"
+        f"[retail-sales] {days[0]} {REGION}: anomaly: lacking-column: phoen"
     )
     assert all("phoen was mailed before" in message for message in sorted(ended_alerts(operator))[1:])
     operator.forget_alert_runs()

@@ -12,16 +12,19 @@ from typing import Any
 import pytest
 from prefect import get_client, task
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Pending, Running, State
+from prefect.states import Completed, Late, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks.outside import read_outside
 from expectations.regions import REGIONS
 from flows import watchdog as module
+from flows.send_alert import send_alert
 from flows.watchdog import watch_outside, watchdog
 from tasks.alerts import run_facts
+from tasks.alerts.run_now import read_activity
 from tasks.batch import Batch
 from tasks.ledger import Entry, Status, record, start_attempt
+from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.warehouse import Row
 from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
@@ -187,11 +190,10 @@ def test_the_ledger_knows_the_dead(scene: Scene) -> None:
 
 def test_each_death_is_one_mail(scene: Scene) -> None:
     assert scene.first.name == "Completed", scene.first.message
-    assert sorted(" ".join(str(mail["Subject"]).split()[:3]) for mail in scene.told) == [
-        "RUN DIED backfill:",
-        "RUN DIED daily-sales",
-        "RUN DIED daily-sales",
-    ]
+    first, second, third = sorted(str(mail["Subject"]) for mail in scene.told)
+    assert first == f"[retail-sales] {DEAD}: run died"
+    assert second.endswith(": run died")
+    assert third == "[retail-sales] backfill: run died"
     (told,) = [body_of(mail) for mail in scene.told if str(DEAD) in str(mail["Subject"])]
     assert "State        Crashed" in told
     assert "docs/runbook.md#lease-expired" in told
@@ -202,6 +204,52 @@ def test_a_second_pass_tells_and_changes_nothing(scene: Scene) -> None:
     assert scene.second.message.endswith("its lease is over and its process runs, left alone")
     assert ";" not in scene.second.message
     assert len(scene.told_in_all) == len(scene.told)
+
+
+NOBODYS_DAY, RUNNING_DAY, WAITING_DAY = (date(2021, 5, day) for day in (1, 2, 3))
+
+
+@sync_compatible
+async def pause_queue(is_paused: bool) -> None:
+    async with get_client() as client:
+        queue = await client.read_work_queue_by_name(LOAD, work_pool_name=POOL)
+        await client.update_work_queue(queue.id, is_paused=is_paused)
+
+
+@sync_compatible
+async def add_step(flow_run_id: str) -> None:
+    """A task that goes on in the run."""
+    async with get_client() as client:
+        await client.create_task_run(child_of_a_backfill, flow_run_id, dynamic_key="0", state=Running())
+
+
+def test_a_mail_about_a_late_date_says_what_its_run_is_doing_now(deployed: World) -> None:
+    link = f"{deployed.environment['PREFECT_UI_URL']}/flow-runs/flow-run/"
+    assert read_activity(NOBODYS_DAY).splitlines()[0] == f"Now: no run of {NOBODYS_DAY} exists"
+    runs, waits = add_run(DAILY, RUNNING_DAY, None, Running()), add_run(DAILY, WAITING_DAY, None, Late())
+    add_step(runs)
+    try:
+        first, second, *_ = read_activity(RUNNING_DAY).splitlines()
+        assert (" runs since 20" in first, first.endswith(", step child_of_a_backfill")) == (True, True)
+        assert second == link + runs
+        behind = read_activity(WAITING_DAY).splitlines()
+        assert behind[0].startswith("Now: its run waits behind ")
+        assert behind[1:3] == [link + waits, f"ahead of it: {link}{runs}"]
+        pause_queue(True)
+        assert read_activity(WAITING_DAY).splitlines()[0].endswith(": work queue load is paused")
+        pause_queue(False)
+        complete(runs)
+        assert read_activity(WAITING_DAY).splitlines()[0] == "Now: its run waits for a worker: none is online"
+        forget_what_was_told()
+        send_alert("sla", date=str(WAITING_DAY))
+        (mail,) = mails()
+        assert f"Now: its run waits for a worker: none is online\n{link}{waits}\n" in body_of(mail)
+        complete(waits)
+        assert " ended as Completed at 20" in read_activity(WAITING_DAY)
+    finally:
+        pause_queue(False)
+        complete(runs)
+        complete(waits)
 
 
 def late_days(count: int) -> list[date]:
@@ -221,7 +269,7 @@ def test_a_late_date_is_told_once_and_not_what_was_empty_or_left_out(deployed: W
     with deployed.variable("first_date", str(left_out)):
         for _ in range(2):
             assert watchdog(return_state=True).name == "Completed"
-            assert [subject.split(":")[0] for subject in subjects()] == [f"NOT PUBLISHED IN TIME daily-sales {late}"]
+            assert subjects() == [f"[retail-sales] {late}: not published in time"]
 
 
 def test_days_before_the_first_deployment_are_not_mailed_unless_the_ledger_goes_on(
@@ -238,7 +286,7 @@ def test_days_before_the_first_deployment_are_not_mailed_unless_the_ledger_goes_
     begin(deployed, before[0], "of the week before", LIVE)
     try:
         assert watchdog(return_state=True).name == "Completed"
-        assert [f"{late} " in subject for subject in subjects()] == [True]
+        assert [f"{late}:" in subject for subject in subjects()] == [True]
     finally:
         deployed.forget(*before)
 
@@ -255,8 +303,8 @@ def test_without_a_server_it_mails_by_itself_and_says_so_once(
         for _ in range(2):
             assert watch_outside(outside).problems == []
     told = subjects()
-    assert told[0].startswith("PREFECT SERVER DOWN")
-    assert f"RUN DIED daily-sales {day}" in "\n".join(told)
+    assert "[retail-sales] Prefect server down" in told
+    assert f"[retail-sales] {day}: run died" in told
     assert all("http://127.0.0.1:9/api does not answer" in body_of(mail) for mail in mails())
     assert deployed.ledger(batch_of(day)) == all_regions("FAILED")
     watch_outside(outside)

@@ -20,6 +20,7 @@ from deployments.automations import (
     watches,
 )
 from flows import states
+from flows.refusals import REFUSED
 from tests.unit.golden import assert_golden
 
 NAMES = sorted({SEND_ALERT, *(name for watch in watches(Limits(timedelta(hours=2))) for name in watch.deployments)})
@@ -57,7 +58,7 @@ def test_the_server_accepts_them() -> None:
 
 
 def test_every_name_of_a_final_state_is_known() -> None:
-    own = {value for name, value in vars(states).items() if name.isupper() and isinstance(value, str)}
+    own = {value for name, value in vars(states).items() if name.isupper() and isinstance(value, str)} | {REFUSED}
     assert own
     assert own <= TERMINAL
 

@@ -70,7 +70,9 @@ def test_every_kind_has_its_words() -> None:
 @pytest.mark.parametrize("kind", get_args(AlertKind))
 def test_the_shape_of_every_alert(kind: AlertKind) -> None:
     mail = mail_of(AlertRequest(kind, RUN_ID), run_of(), "A note.")
-    assert mail.subject == f"{ALERTS[kind].subject} daily-sales 2024-01-15: {ERROR}"
+    cause = ": NeedsPersonError: COPY of" if ALERTS[kind].names_cause else ""
+    assert mail.subject.startswith(f"[retail-sales] 2024-01-15: {ALERTS[kind].subject}{cause}")
+    assert mail.thread == "20240115"
     sections = mail.body.split("\n\n")
     sentence = ALERTS[kind].sentence.format(what="the daily run of 2024-01-15")
     assert sections[0] == sentence[0].upper() + sentence[1:]
@@ -102,10 +104,64 @@ def test_the_shape_of_every_alert(kind: AlertKind) -> None:
 
 def test_a_mail_without_a_run_says_what_is_known() -> None:
     mail = mail_of(AlertRequest("sla", None, "2024-01-15", None, "the ledger has no PUBLISHED"), None)
-    assert mail.subject == "NOT PUBLISHED IN TIME daily-sales 2024-01-15: the ledger has no PUBLISHED"
+    assert mail.subject == "[retail-sales] 2024-01-15: not published in time"
     assert "The daily run of 2024-01-15 is not published" in mail.body
     assert "Batch    20240115" in mail.body
     assert "stack trace" not in mail.body
+
+
+@pytest.mark.parametrize(
+    ("request_", "run", "advice", "subject"),
+    [
+        pytest.param(
+            AlertRequest("sla", None, "2024-01-15", "US_WEST"),
+            None,
+            Advice("Not published in time", ""),
+            "[retail-sales] 2024-01-15 US_WEST: not published in time",
+            id="region",
+        ),
+        pytest.param(
+            AlertRequest("failed", RUN_ID),
+            run_of(),
+            Advice("Bad variable", "", is_cause=True),
+            "[retail-sales] 2024-01-15: failed: Bad variable",
+            id="cause-as-the-runbook-calls-it",
+        ),
+        pytest.param(
+            AlertRequest("failed", RUN_ID),
+            run_of("backfill", message="2 of 3 dates loaded; failed: 2024-01-10 (Failed: no region could be read)"),
+            ADVICE,
+            "[retail-sales] backfill: failed: 2 of 3 dates loaded; failed: 2024-01-10 ...",
+            id="flow-without-a-date-and-words-that-are-whole",
+        ),
+        pytest.param(
+            AlertRequest("server-down"),
+            None,
+            Advice("Prefect server does not answer", ""),
+            "[retail-sales] Prefect server down",
+            id="nothing-but-the-kind",
+        ),
+        pytest.param(
+            AlertRequest("partially-loaded", RUN_ID, "2024-01-15", "US_EAST,US_WEST,EUROPE"),
+            run_of(),
+            Advice("Regional database does not answer", "", is_cause=True),
+            "[retail-sales] 2024-01-15 US_EAST,US_WEST,EUROPE: partially loaded: Regional ...",
+            id="long",
+        ),
+    ],
+)
+def test_all_subjects_have_one_form_of_80_characters(
+    request_: AlertRequest, run: RunFacts | None, advice: Advice, subject: str
+) -> None:
+    mail = compose_mail(request_, find_subject(request_, run), run, advice)
+    assert mail.subject == subject
+    assert len(mail.subject) <= 80
+
+
+def test_mails_about_a_run_without_a_date_are_one_thread() -> None:
+    child = run_of("backfill", root_id=ROOT_ID)
+    assert mail_of(AlertRequest("failed", RUN_ID), run_of("backfill")).thread == RUN_ID
+    assert mail_of(AlertRequest("failed", RUN_ID), child).thread == ROOT_ID
 
 
 def test_a_run_that_the_server_does_not_know_is_named() -> None:

@@ -41,7 +41,7 @@ def sink() -> Iterator[tuple[Sink, SmtpSettings]]:
 
 def test_a_mail_arrives_as_it_was_composed(sink: tuple[Sink, SmtpSettings]) -> None:
     handler, settings = sink
-    mail = Mail("DRILL daily-sales: Zürich", "First line\n\n    indented, ä\n" + "long " * 60 + "\n")
+    mail = Mail("[retail-sales] drill: Zürich", "First line\n\n    indented, ä\n" + "long " * 60 + "\n", "20240115")
     send_mail(settings, mail, "etl@example.com", ["a@example.com", "b@example.com"])
     (arrived,) = handler.mails
     assert (arrived["Subject"], arrived["From"], arrived["To"]) == (
@@ -53,7 +53,8 @@ def test_a_mail_arrives_as_it_was_composed(sink: tuple[Sink, SmtpSettings]) -> N
     assert arrived.get_content().replace("\r\n", "\n") == mail.body
     assert handler.recipients == ["a@example.com", "b@example.com"]
     assert arrived["Date"]
-    assert arrived["Message-ID"]
+    assert str(arrived["Message-ID"]).endswith("@example.com>")
+    assert arrived["References"] == "<20240115.retail-sales@example.com>"
 
 
 def test_a_server_that_is_gone_is_an_error() -> None:
