@@ -19,6 +19,7 @@ from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BusinessDate
 from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, see_again, take
 from tasks.alerts.compose import (
+    DATES_MAX,
     LASTING_GAP_MAX,
     TOLD_BY_STATE,
     AlertKind,
@@ -28,12 +29,13 @@ from tasks.alerts.compose import (
     Subject,
     as_it_is,
     compose_mail,
+    dates_of,
     find_error,
     find_subject,
     is_lasting,
     slot_name,
 )
-from tasks.alerts.published import KnownDate, is_mended, published_at
+from tasks.alerts.published import KnownDate, is_mended, published_at, read_production
 from tasks.alerts.run_facts import read_run
 from tasks.alerts.run_now import tell_activity
 from tasks.alerts.runbook import find_advice, read_runbook
@@ -110,7 +112,8 @@ def alert(request: AlertRequest, slot: str | None = None) -> str:
         if known and not known.late:
             book.remove(entry)
             return f"no mail: {subject.date} has been published meanwhile"
-        deliver(compose(request, subject, run, [note, tell_activity(request.kind, subject.date)]))
+        notes = [note, tell_activity(request.kind, subject.date), tell_production(request, subject, run)]
+        deliver(compose(request, subject, run, notes))
     except BaseException:
         release(book, entry, datetime.now(UTC))
         raise
@@ -164,6 +167,26 @@ def ask_ledger(subject: Subject) -> tuple[KnownDate | None, str]:
             return read_published(subject.date, list(subject.regions)), ""
     except Exception as error:  # noqa: BLE001 (whatever it is, the alert goes out)
         return None, f"The ledger could not be asked whether it has been published meanwhile: {one_line(error)}"
+
+
+def tell_production(request: AlertRequest, subject: Subject, run: RunFacts | None) -> str:
+    """Whether the dates of a dead run are in production meanwhile; empty for other alerts."""
+    dates = dates_of(subject, run)[:DATES_MAX] if request.kind == "lease-expired" else []
+    if not dates:
+        return ""
+    try:
+        with ended_with_its_engine():
+            return read_production_now(dates, list(subject.regions))
+    except Exception as error:  # noqa: BLE001 (whatever it is, the alert goes out)
+        return f"The ledger could not be asked whether it is in production meanwhile: {one_line(error)}"
+
+
+@task(name="read-production", persist_result=False)
+def read_production_now(dates: list[date], regions: list[str]) -> str:
+    """Whether production shows these dates, in words."""
+    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
+    with open_session(connector, warehouse, "retail-sales alert") as session:
+        return read_production(session, dates, regions)
 
 
 @task(name="read-published", persist_result=False)

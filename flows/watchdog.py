@@ -24,7 +24,7 @@ from blocks.variables import BadVariableError, read_variable
 from flows.send_alert import alert, keep_house
 from tasks.alerts.book import AlertBook, AlertEntry, FileBook, forget_old, is_free
 from tasks.alerts.compose import AlertRequest, Subject, hide_values
-from tasks.alerts.published import is_mended, published_at
+from tasks.alerts.published import is_mended, published_at, read_production
 from tasks.alerts.variable_book import VariableBook
 from tasks.attempt import Attempt
 from tasks.stage import load_bucket
@@ -117,7 +117,9 @@ def watch_outside(outside: Outside) -> Report:
 def _watch_ledger(outside: Outside, postman: Postman, report: Report) -> str:
     settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
     with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG) as session:
-        asking = replace(postman, is_mended=partial(was_mended_by, session))
+        asking = replace(
+            postman, is_mended=partial(was_mended_by, session), read_production=partial(read_production, session)
+        )
         means = Means(asking.tell, lambda: told_slots(postman.book), postman.asks_prefect)
         report.add(watch(session, settings, means))
     return ""

@@ -426,7 +426,9 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _what_to_do(advice: Advice, request: AlertRequest, subject: Subject, run: RunFacts | None, error: str) -> str:
-    dates = [str(subject.date)] if subject.date else _dates_within(run)
+    if request.kind == "drill":
+        return f"What to do next: nothing (docs/runbook.md#{advice.anchor})"
+    dates = [str(day) for day in dates_of(subject, run)]
     columns = _column_names(error.partition(":")[2].strip()).split(", ") if is_lasting(request) else []
     variable, value = limit_in(error) or ("", "")
     # A backfill has its regions in its parameters.
@@ -448,13 +450,14 @@ def _what_to_do(advice: Advice, request: AlertRequest, subject: Subject, run: Ru
     return f"{head}\n\n{mend}" if mend else head
 
 
-def _dates_within(run: RunFacts | None) -> list[str]:
-    """The dates that did not end well within a backfill, and in those that it goes on for; oldest first."""
-    if run is None:
-        return []
+def dates_of(subject: Subject, run: RunFacts | None) -> list[date]:
+    """The date that an alert is about; of a backfill, those that did not end well in it, and in those that it goes on
+    for; oldest first."""
+    if subject.date or run is None:
+        return [subject.date] if subject.date else []
     before = run.parameters.get(CARRIED_PARAMETER)
     told = [*(child.date for child in run.children), *(before if isinstance(before, Mapping) else ())]
-    return sorted({str(day) for value in told if (day := _given_date(value))})
+    return sorted({day for value in told if (day := _given_date(value))})
 
 
 def _children(children: Sequence[ChildRun]) -> str:

@@ -1,11 +1,15 @@
 """What the ledger says about a date that an alert is about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
+from tasks.gaps import LedgerState
+from tasks.ledger import known_states
 from tasks.warehouse import Session
+
+SHOWN = ("PUBLISHED", "EMPTY")
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,22 @@ def _aware(moment: Any) -> datetime:
 def is_mended(published: Mapping[str, datetime], regions: Sequence[str], since: datetime) -> bool:
     """Whether every region was published after `since`."""
     return all(region in published and published[region] > since for region in regions)
+
+
+def read_production(session: Session, dates: Sequence[date], regions: Sequence[str]) -> str:
+    """Whether production shows the dates now, whichever run has loaded them, in a line for each; empty for none."""
+    return say_production(dates, regions, known_states(session, min(dates), max(dates))) if dates else ""
+
+
+def say_production(dates: Sequence[date], regions: Sequence[str], states: Iterable[LedgerState]) -> str:
+    """The same, by what the ledger says of each date and region."""
+    shown = {(state.date, state.region) for state in states if state.in_production in SHOWN}
+    return "\n".join(_say_of(day, [code for code in regions if (day, code) not in shown], regions) for day in dates)
+
+
+def _say_of(day: date, missing: Sequence[str], regions: Sequence[str]) -> str:
+    if not missing:
+        return f"{day} is in production now."
+    if len(missing) == len(regions):
+        return f"{day} is not in production now."
+    return f"{day} is in production now but for {', '.join(missing)}."

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from blocks.smtp import SmtpSettings
 from tasks.alerts.book import AlertBook, AlertEntry, Stage, confirm, find_unsent, new_entry, release, take
 from tasks.alerts.compose import (
+    DATES_MAX,
     AlertRequest,
     Mail,
     RunFacts,
     Subject,
     as_it_is,
     compose_mail,
+    dates_of,
     find_error,
     find_subject,
     slot_name,
@@ -46,7 +48,8 @@ def sync_books(files: AlertBook, server: AlertBook) -> None:
 class Postman:
     """Sends each alert once by plain SMTP; `book` remembers. `notes` stand in every mail.
 
-    `is_mended` says whether what a mail was about was mended since, so that it is news again.
+    `is_mended` says whether what a mail was about was mended since, so that it is news again; `read_production` says
+    whether dates and regions are in production.
     """
 
     book: AlertBook
@@ -56,6 +59,7 @@ class Postman:
     asks_prefect: bool
     notes: tuple[str, ...] = ()
     is_mended: Callable[[AlertEntry, Subject], bool] = lambda _entry, _subject: False
+    read_production: Callable[[Sequence[date], Sequence[str]], str] = lambda _dates, _regions: ""
 
     def tell(self, request: AlertRequest, slot: str | None = None) -> str:
         """Answers in a line what was done. Raises OSError or SMTPException when the mail could not be sent."""
@@ -78,7 +82,9 @@ class Postman:
         advice = find_advice(request.kind, find_error(request, run), read_runbook())
         subject = find_subject(request, run)
         now = tell_activity(request.kind, subject.date) if self.asks_prefect else ""
-        return compose_mail(request, subject, run, advice, [*self.notes, now])
+        dates = dates_of(subject, run)[:DATES_MAX] if request.kind == "lease-expired" else []
+        shown = self.read_production(dates, subject.regions)
+        return compose_mail(request, subject, run, advice, [*self.notes, now, shown])
 
     def send_unsent(self) -> list[str]:
         """Sends what could not be sent before; answers a line for each."""

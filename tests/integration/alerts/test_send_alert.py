@@ -136,6 +136,15 @@ def test_a_run_that_died_is_one_failure(world: World, day: date) -> None:
     told("lease-expired", date=str(day), message="lease ran out at 06:15 UTC")
     told("failed", date=str(day), message="Crashed")
     assert subjects() == [f"[retail-sales] {day}: run died"]
+    assert f"\n{day} is not in production now.\n" in body_of(mails()[0])
+
+
+def test_the_mail_of_a_dead_run_says_that_another_has_loaded_its_date(world: World, day: date) -> None:
+    world.fill(day)
+    world.run(day)
+    told("lease-expired", date=str(day), message="lease ran out at 06:15 UTC")
+    (mail,) = mails()
+    assert f"\n{day} is in production now.\n" in body_of(mail)
 
 
 def test_two_who_notice_at_once_send_one_mail(world: World, day: date) -> None:

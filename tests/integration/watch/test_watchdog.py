@@ -197,6 +197,9 @@ def test_each_death_is_one_mail(scene: Scene) -> None:
     (told,) = [body_of(mail) for mail in scene.told if str(DEAD) in str(mail["Subject"])]
     assert "State        Crashed" in told
     assert "docs/runbook.md#lease-expired" in told
+    assert f"\n{DEAD} is not in production now.\n" in told
+    (of_backfill,) = [body_of(mail) for mail in scene.told if "backfill" in str(mail["Subject"])]
+    assert f"\n{CHILD} is not in production now.\n" in of_backfill
 
 
 def test_a_second_pass_tells_and_changes_nothing(scene: Scene) -> None:
@@ -306,6 +309,7 @@ def test_without_a_server_it_mails_by_itself_and_says_so_once(
     assert "[retail-sales] Prefect server down" in told
     assert f"[retail-sales] {day}: run died" in told
     assert all("http://127.0.0.1:9/api does not answer" in body_of(mail) for mail in mails())
+    assert any(f"\n{day} is not in production now.\n" in body_of(mail) for mail in mails())
     assert deployed.ledger(batch_of(day)) == all_regions("FAILED")
     watch_outside(outside)
     assert subjects() == told, "the server's return makes nothing news"

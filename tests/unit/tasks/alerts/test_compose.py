@@ -67,7 +67,15 @@ def test_every_kind_has_its_words() -> None:
     assert len({alert.subject for alert in ALERTS.values()}) == len(ALERTS)
 
 
-@pytest.mark.parametrize("kind", get_args(AlertKind))
+def test_the_mail_of_a_drill_has_nothing_to_mend_and_lists_nothing() -> None:
+    run = run_of("alert-drill", parameters={"fail": True})
+    body = mail_of(AlertRequest("drill", RUN_ID), run).body
+    assert "Nothing to mend." in body
+    assert "What to do next: nothing (docs/runbook.md#" in body
+    assert "prefect version" not in body
+
+
+@pytest.mark.parametrize("kind", [kind for kind in get_args(AlertKind) if kind != "drill"])
 def test_the_shape_of_every_alert(kind: AlertKind) -> None:
     mail = mail_of(AlertRequest(kind, RUN_ID), run_of(), "A note.")
     cause = ": NeedsPersonError: COPY of" if ALERTS[kind].names_cause else ""

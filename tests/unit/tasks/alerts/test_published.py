@@ -1,11 +1,14 @@
 """A failure is over when every region that it is about was published after it was mailed."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tasks.alerts.published import is_mended
+from expectations.regions import REGIONS
+from tasks.alerts.published import is_mended, say_production
+from tasks.gaps import LedgerState
 
+DAY, ALL = date(2024, 1, 15), tuple(REGIONS)
 MAILED = datetime(2024, 1, 16, 7, tzinfo=UTC)
 BEFORE, AFTER = MAILED - timedelta(hours=1), MAILED + timedelta(hours=1)
 
@@ -23,3 +26,40 @@ BEFORE, AFTER = MAILED - timedelta(hours=1), MAILED + timedelta(hours=1)
 )
 def test_mended_is_published_since(published: dict[str, datetime], mended: bool) -> None:
     assert is_mended(published, ("EUROPE", "US_EAST"), MAILED) is mended
+
+
+@pytest.mark.parametrize(
+    ("in_production", "regions", "words"),
+    [
+        pytest.param(dict.fromkeys(REGIONS, "PUBLISHED"), ALL, "2024-01-15 is in production now.", id="all"),
+        pytest.param(
+            dict.fromkeys(REGIONS, "PUBLISHED") | {"EUROPE": "EMPTY"},
+            ALL,
+            "2024-01-15 is in production now.",
+            id="a-closed-region",
+        ),
+        pytest.param(
+            dict.fromkeys(REGIONS, "PUBLISHED") | {"EUROPE": None, "US_EAST": "ROLLED_BACK"},
+            ALL,
+            "2024-01-15 is in production now but for US_EAST, EUROPE.",
+            id="but-for-some",
+        ),
+        pytest.param({"EUROPE": "PUBLISHED"}, ("EUROPE",), "2024-01-15 is in production now.", id="asked-for"),
+        pytest.param({}, ALL, "2024-01-15 is not in production now.", id="none"),
+        pytest.param({"US_EAST": None}, ALL, "2024-01-15 is not in production now.", id="begun"),
+    ],
+)
+def test_what_production_shows_of_a_date(
+    in_production: dict[str, str | None], regions: tuple[str, ...], words: str
+) -> None:
+    states = [LedgerState(DAY, region, "STARTED", status, False) for region, status in in_production.items()]
+    assert say_production([DAY], regions, states) == words
+
+
+def test_each_date_has_its_line() -> None:
+    other = DAY + timedelta(days=1)
+    states = [LedgerState(other, region, "PUBLISHED", "PUBLISHED", False) for region in REGIONS]
+    assert say_production([DAY, other], ALL, states).splitlines() == [
+        "2024-01-15 is not in production now.",
+        "2024-01-16 is in production now.",
+    ]
