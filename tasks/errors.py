@@ -17,7 +17,7 @@ import psycopg2.errors
 import snowflake.connector.errors as snowflake_errors
 import sqlalchemy.exc
 
-from tasks.lines import in_one_line
+from tasks.lines import in_one_line, shortened
 
 
 class SalesEtlError(Exception):
@@ -139,6 +139,6 @@ def may_pass(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException | str, length_max: int = 500) -> str:
-    """An error's message in one line of bounded length: drivers write several."""
+    """An error's message in one line of bounded length, which keeps what happened and what to do."""
     text = str(getattr(error, "orig", None) or error)
-    return " ".join(in_one_line(text).split())[:length_max]
+    return shortened(" ".join(in_one_line(text).split()), length_max)

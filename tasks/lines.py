@@ -7,12 +7,44 @@ from typing import Any
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 """Line breaks of any alphabet, and what moves a terminal's cursor."""
 
+DRIVER_SAYS = "The driver says:"
+"""Stands between our sentence and the text of psycopg2, botocore or Snowflake's connector, which comes last."""
+DRIVER_WORDS_LENGTH_MAX = 500
+CUT = " ... "
+
 _MARKUP = re.compile(r"[\\`|<]")
 
 
 def in_one_line(value: object) -> str:
     """The value's text with a blank where lines break; its own blanks stay."""
     return _BREAKS.sub(" ", str(value))
+
+
+def quoting(ours: str, theirs: object) -> str:
+    """A sentence of ours, then a driver's own words in one line, marked as such."""
+    return f"{ours}. {DRIVER_SAYS} {shortened(' '.join(in_one_line(theirs).split()), DRIVER_WORDS_LENGTH_MAX)}"
+
+
+def adding(text: str, more: str) -> str:
+    """`text; more`; where the text ends with a driver's own words, before these."""
+    ours, says, theirs = text.partition(f". {DRIVER_SAYS}")
+    return f"{ours}; {more}{says}{theirs}"
+
+
+def shortened(text: str, length_max: int) -> str:
+    """At most so many characters, without the rest of a driver's words, else without the middle: an error begins with
+    what happened and ends with what to do."""
+    if len(text) <= length_max:
+        return text
+    ours, says, theirs = text.partition(DRIVER_SAYS)
+    if says and DRIVER_SAYS not in theirs:
+        room = length_max - len(ours + says) - len(CUT)
+        if room <= 0:
+            return shortened(ours.rstrip(), length_max)
+        return f"{ours}{says}{theirs[:room].rstrip()}{CUT.rstrip()}"
+    room = length_max - len(CUT)
+    head = room - room // 2
+    return text[:head].rstrip() + CUT + text[len(text) - room // 2 :].lstrip()
 
 
 def in_markdown(value: object) -> str:

@@ -95,7 +95,7 @@ def version_readable() -> Iterator[None]:
     try:
         yield
     except NeedsPersonError as error:
-        raise NeedsPersonError(f"the version of the warehouse's tables cannot be read: {SET_UP} ({error})") from error
+        raise NeedsPersonError(f"the version of the warehouse's tables cannot be read: {SET_UP}; {error}") from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
 from tasks.ledger import Entry, Status
+from tasks.lines import quoting
 from tasks.quality import Check, too_few_rows
 
 REGION_ERRORS = (SalesEtlError, psycopg2.Error, sqlalchemy.exc.DBAPIError)
@@ -107,7 +108,8 @@ def cause_of(region: str, error: BaseException) -> str:
         raise error
     if isinstance(error, SalesEtlError):
         return one_line(error)
-    return f"{_driver_text(error)}: check block {names.database(region)} and the database"
+    ours = f"its database cannot be read: check block {names.database(region)} and the database"
+    return quoting(ours, _driver_text(error))
 
 
 def _driver_text(error: BaseException) -> str:

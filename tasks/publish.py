@@ -30,6 +30,7 @@ from tasks.law import (
     judge_rejected,
 )
 from tasks.ledger import Entry, Status, is_committed, record
+from tasks.lines import adding
 from tasks.load import drop_staging_tables, load_files
 from tasks.lock import lock_held
 from tasks.quality import Check
@@ -109,7 +110,7 @@ def _dropped_on_failure(session: Session, attempt: Attempt) -> Iterator[None]:
         with suppress(SalesEtlError):
             drop_staging_tables(session, attempt.staging_tables)
         again = "run the date again" if attempt.batch_id.isdigit() else "run the flow again"
-        raise type(error)(f"nothing was published: {error}; {again}") from error
+        raise type(error)(adding(f"nothing was published: {error}", again)) from error
 
 
 class _TooManyRejectedError(Exception):
@@ -158,7 +159,7 @@ def publish_until_known(
                 raise
             raise OutcomeUnknownError(
                 f"no answer to COMMIT: look for run {staged.attempt.run_number} in ANALYTICS.ETL_BATCHES before the "
-                f"date is run again ({error})"
+                f"date is run again; {error}"
             ) from error
     raise AssertionError("the last try returns or raises")
 

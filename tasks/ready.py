@@ -13,6 +13,7 @@ from blocks import names
 from blocks.once import load_once
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
+from tasks.lines import quoting
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
 
@@ -49,10 +50,11 @@ def require_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: 
         bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         kind = TransientError if may_pass(error) else NeedsPersonError
-        raise kind(
-            f"bucket {bucket_name} cannot be reached ({error}): check variable s3_staging_bucket, block "
+        ours = (
+            f"bucket {bucket_name} cannot be reached: check variable s3_staging_bucket, block "
             f"aws-credentials/{bucket_block} and the endpoint"
-        ) from error
+        )
+        raise kind(quoting(ours, error)) from error
 
 
 check_ready = task(name="check-ready", **RETRIES)(require_ready)

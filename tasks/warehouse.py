@@ -13,6 +13,7 @@ from snowflake.connector.util_text import split_statements
 
 from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
+from tasks.lines import quoting
 
 LOGIN_TIMEOUT_S = 30
 STATEMENT_TIMEOUT_S = 3600
@@ -132,8 +133,7 @@ class Session:
         except SnowflakeError as error:
             self._lost = self._lost or error.errno in LOST_CODES
             kind = TransientError if may_pass(error) else NeedsPersonError
-            message = " ".join(str(error).split())
-            raise kind(f"warehouse {self._where} at `{_head(statement)}`: {message}") from error
+            raise kind(quoting(f"warehouse {self._where} failed at `{_head(statement)}`", error)) from error
 
 
 OpenSession = Callable[[], AbstractContextManager[Session]]
@@ -168,9 +168,12 @@ def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> 
         raise NeedsPersonError(f"warehouse {where}: {error}") from None
     except SnowflakeError as error:
         kind = TransientError if may_pass(error) else NeedsPersonError
-        raise kind(
+        ours = (
             f"warehouse {where} cannot be reached or refuses user {connector.credentials.user}: check blocks "
-            f"snowflake-host-connector and snowflake-credentials, and the network ({' '.join(str(error).split())})"
+            "snowflake-host-connector and snowflake-credentials, and the network"
+        )
+        raise kind(
+            quoting(ours, error)
         ) from None  # the connector's chain of causes is hundreds of lines that say no more
 
 

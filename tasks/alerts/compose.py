@@ -14,7 +14,7 @@ from expectations.regions import REGIONS
 from tasks.alerts.commands import fill_in, limit_in
 from tasks.alerts.runbook import Advice
 from tasks.batch import Batch, date_asked, parse_business_date
-from tasks.lines import in_one_line
+from tasks.lines import DRIVER_SAYS, in_one_line, shortened
 
 AlertKind = Literal[
     "failed",
@@ -45,7 +45,7 @@ LASTING_GAP_MAX = timedelta(days=7)
 
 LINE_LENGTH_MAX = 300
 LINE_WIDTH = 160
-ERROR_LENGTH_MAX = 1000
+ERROR_LENGTH_MAX = 2000
 SUBJECT_LENGTH_MAX = 80
 SUBJECT_BEGIN = "[retail-sales]"
 """Of every mail and notification, for the filters of mail programs."""
@@ -334,7 +334,7 @@ def hide_values(text: str) -> str:
 def shorten(text: str, length_max: int) -> str:
     """One line of at most `length_max` characters without personal data and secrets."""
     line = " ".join(in_one_line(hide_values(text)).split())
-    return line if len(line) <= length_max else line[: length_max - 3] + "..."
+    return shortened(line, length_max)
 
 
 def last_lines(texts: Sequence[str], count_max: int) -> list[str]:
@@ -366,7 +366,7 @@ def compose_mail(
     error = find_error(request, run)
     sections = [
         _capitalized(alert.sentence.format(what=subject.what)),
-        _wrapped("Error", shorten(error, ERROR_LENGTH_MAX)) if error else "",
+        _error(shorten(error, ERROR_LENGTH_MAX)) if error else "",
         *notes,
         SAID_ONCE if request.kind == "anomaly" and run and run.is_child else "",
         _table(_about(request, subject, run)),
@@ -474,10 +474,19 @@ def _table(rows: Mapping[str, str]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
-def _wrapped(name: str, text: str) -> str:
+_PARTS = re.compile(rf"(?<=\.) (?={DRIVER_SAYS})|(?<=;) (?=[A-Z_]+ left out: )")
+"""Where a new line of an error begins: the driver's own words, and each region."""
+
+
+def _error(text: str) -> str:
     """A text of any length below its name's column: mail servers refuse lines of 1,000 characters (RFC 5321)."""
-    head = f"{name}  "
-    return fill(head + text, LINE_WIDTH, subsequent_indent=" " * len(head), break_on_hyphens=False)
+    head = "Error  "
+    indent = " " * len(head)
+    parts = [
+        fill(part, LINE_WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+        for part in _PARTS.split(text)
+    ]
+    return head + "\n".join(parts).removeprefix(indent)
 
 
 def _lines(title: str, lines: Sequence[str]) -> str:

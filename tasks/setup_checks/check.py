@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from tasks.alerts.compose import shorten
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
+from tasks.lines import quoting
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)
@@ -112,7 +113,7 @@ def _finding_of(check: Check) -> Finding:
     except SalesEtlError as error:
         outcome, message = Outcome.BAD, one_line(error, MESSAGE_LENGTH_MAX)
     except Exception as error:  # noqa: BLE001 (whatever a check meets is what it has to tell)
-        outcome, message = Outcome.BAD, f"{type(error).__name__}: {one_line(error, 300)}: {check.mend}"
+        outcome, message = Outcome.BAD, quoting(check.mend, f"{type(error).__name__}: {one_line(error)}")
     return Finding(check.name, outcome, shorten(message, MESSAGE_LENGTH_MAX))
 
 

@@ -18,6 +18,7 @@ from blocks import names
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
+from tasks.lines import quoting
 from tasks.project import HOME, version
 from tasks.setup_checks.check import Check, SetupFaultError
 
@@ -101,7 +102,7 @@ async def _hello() -> str:
             version = str((await client._client.get("/admin/version")).json())
     except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError) as error:
         raise SetupFaultError(
-            f"{shown} does not answer ({one_line(error) or type(error).__name__}): {START}"
+            quoting(f"{shown} does not answer: {START}", one_line(error) or type(error).__name__)
         ) from error
     if _minor(version) != _minor(prefect.__version__):
         raise SetupFaultError(

@@ -17,6 +17,7 @@ from blocks.variables import read_variable
 from expectations.rules import CROSS_REGION_RULE
 from expectations.tables import TABLES_VERSION
 from tasks.errors import SalesEtlError
+from tasks.lines import adding
 from tasks.lock import require_known_tables
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
@@ -151,7 +152,7 @@ def _say_how_to_mend(session: Session, statement: str, mend: str) -> list[tuple[
     try:
         return session.query(statement)
     except SalesEtlError as error:
-        raise SetupFaultError(f"{error}: {mend}") from error
+        raise SetupFaultError(adding(str(error), mend)) from error
 
 
 def _compare_clock() -> str:

@@ -38,7 +38,8 @@ def test_a_warehouse_lost_before_the_merge_is_named_and_nothing_is_published(
         monkeypatch.setattr(publish_steps, "render", render_and_cut)
         through_proxy = partial(open_session, connector, "ETL_WH", "test", said.append)
         lost = pytest.raises(
-            TransientError, match="^nothing was published: warehouse 127.0.0.1 cannot be reached .*run the date again$"
+            TransientError,
+            match="^nothing was published: warehouse 127.0.0.1 cannot be reached .*; run the date again. The driver ",
         )
         with lost, through_proxy() as session:
             publish_manifest(session, staged, through_proxy, said.append)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import get_client, task
+from prefect import Task, get_client, task
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Late, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
@@ -223,7 +223,9 @@ async def pause_queue(is_paused: bool) -> None:
 async def add_step(flow_run_id: str) -> None:
     """A task that goes on in the run."""
     async with get_client() as client:
-        await client.create_task_run(child_of_a_backfill, flow_run_id, dynamic_key="0", state=Running())
+        await client.create_task_run(
+            child_of_a_backfill, flow_run_id, dynamic_key="0", name="publish-0", state=Running()
+        )
 
 
 def test_a_mail_about_a_late_date_says_what_its_run_is_doing_now(deployed: World) -> None:
@@ -233,7 +235,7 @@ def test_a_mail_about_a_late_date_says_what_its_run_is_doing_now(deployed: World
     add_step(runs)
     try:
         first, second, *_ = read_activity(RUNNING_DAY).splitlines()
-        assert (" runs since 20" in first, first.endswith(", step child_of_a_backfill")) == (True, True)
+        assert (" runs since 20" in first, first.endswith(", step publish")) == (True, True)
         assert second == link + runs
         behind = read_activity(WAITING_DAY).splitlines()
         assert behind[0].startswith("Now: its run waits behind ")

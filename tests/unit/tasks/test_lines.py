@@ -8,7 +8,7 @@ import pytest
 from tasks.alerts.compose import shorten
 from tasks.anomalies import find_anomalies
 from tasks.errors import NeedsPersonError, one_line
-from tasks.lines import in_markdown, in_one_line, markdown_table, plain_rows
+from tasks.lines import adding, in_markdown, in_one_line, markdown_table, plain_rows, quoting, shortened
 from tasks.report import Findings, markdown_report, summarize
 from tasks.source import NewColumn
 from tasks.tally import Amount, Tally
@@ -91,3 +91,36 @@ def test_a_value_keeps_its_cell_in_a_table_of_the_dashboard(value: str) -> None:
 
 def test_blanks_of_a_value_stay() -> None:
     assert in_one_line(" a  b ") == " a  b "
+
+
+def test_a_drivers_words_come_last_and_are_marked_as_such() -> None:
+    message = quoting("bucket b cannot be reached: check the endpoint", ValueError("no route\n to host"))
+    assert message == "bucket b cannot be reached: check the endpoint. The driver says: no route to host"
+    assert adding(message, "run the date again") == (
+        "bucket b cannot be reached: check the endpoint; run the date again. The driver says: no route to host"
+    )
+    assert adding("no rows", "run the date again") == "no rows; run the date again"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        pytest.param("short", "short", id="short"),
+        pytest.param(
+            f"what happened {'x' * 90} what to do", f"what happened {'x' * 34} ... {'x' * 36} what to do", id="middle"
+        ),
+        pytest.param(
+            quoting("what happened: what to do", "y" * 200),
+            f"what happened: what to do. The driver says: {'y' * 51} ...",
+            id="the-drivers-words",
+        ),
+        pytest.param(
+            quoting("what happened " + "x" * 90 + " what to do", "y"),
+            f"what happened {'x' * 34} ... {'x' * 35} what to do.",
+            id="the-drivers-words-and-the-middle",
+        ),
+    ],
+)
+def test_a_long_error_keeps_what_happened_and_what_to_do(text: str, kept: str) -> None:
+    assert shortened(text, 100) == shortened(shortened(text, 100), 100) == kept
+    assert len(kept) <= 100

@@ -167,12 +167,17 @@ def test_a_run_that_the_ledger_does_not_show_after_commit_is_published_by_anothe
 def test_tries_have_an_end_and_then_nothing_was_published() -> None:
     waiting: Failing = {TAKE: LOCKED}
     first, *others = [FakeConnection(waiting) for _ in range(PUBLISH_TRIES_MAX)]
-    with pytest.raises(TransientError, match="^nothing was published: .*lock wait; run the date again"):
+    with pytest.raises(
+        TransientError, match="^nothing was published: .*; run the date again. The driver says: .*lock wait"
+    ):
         publish_over(first, *others)
     assert all("ROLLBACK" in connection.statements for connection in others)
     assert any("DROP" in statement for statement in first.statements)
 
 
 def test_what_needs_a_person_is_not_tried_again() -> None:
-    with pytest.raises(NeedsPersonError, match="^nothing was published: .*insufficient privileges; run the date again"):
+    with pytest.raises(
+        NeedsPersonError,
+        match="^nothing was published: .*; run the date again. The driver says: .*insufficient privileges",
+    ):
         publish_over(FakeConnection({"INSERT INTO ANALYTICS.ETL_BATCHES": REFUSED}))

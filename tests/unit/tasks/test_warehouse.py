@@ -116,14 +116,17 @@ def test_an_error_names_the_warehouse_and_the_statement(
 ) -> None:
     connection = FakeConnection(**{MERGE: error})
     session = session_of(connection)
-    with pytest.raises(kind, match="^warehouse host at `MERGE INTO SALES_FACT`: "), session.transaction():
+    with (
+        pytest.raises(kind, match="^warehouse host failed at `MERGE INTO SALES_FACT`. The driver says: "),
+        session.transaction(),
+    ):
         session.query(MERGE)
     assert connection.statements == statements
 
 
 def test_a_script_names_its_errors_too() -> None:
     connection = FakeConnection(**{"DROP TABLE X": snowflake_errors.ProgrammingError(msg="no", errno=2003)})
-    with pytest.raises(NeedsPersonError, match="warehouse host at `DROP TABLE X`"):
+    with pytest.raises(NeedsPersonError, match="warehouse host failed at `DROP TABLE X`"):
         session_of(connection).run_script("DROP TABLE X")
 
 
@@ -139,7 +142,7 @@ class MeetingConnection(FakeConnection):
 
 def test_statements_of_a_script_run_together_and_all_have_ended_when_one_fails() -> None:
     connection = MeetingConnection(**{"DROP TABLE B;": snowflake_errors.ProgrammingError(msg="no", errno=2003)})
-    with pytest.raises(NeedsPersonError, match="warehouse host at `DROP TABLE B;`"):
+    with pytest.raises(NeedsPersonError, match="warehouse host failed at `DROP TABLE B;`"):
         session_of(connection).run_together("-- Of three.\nDROP TABLE A;\n\nDROP TABLE B;\n\nDROP TABLE C;\n")
     assert {statement.removesuffix(";") for statement in connection.statements} == {
         f"DROP TABLE {name}" for name in "ABC"

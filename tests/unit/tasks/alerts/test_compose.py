@@ -228,6 +228,25 @@ def test_an_anomaly_of_a_backfill_says_that_it_stands_for_others() -> None:
     assert (told in mail_of(request, alone).body, told in mail_of(request, one_of_many).body) == (False, True)
 
 
+def test_a_drivers_words_and_each_region_have_lines_of_their_own() -> None:
+    message = (
+        "US_EAST left out: its database cannot be read: check block b. The driver says: refused; EUROPE left out: "
+        "column t.c is missing: add it"
+    )
+    body = mail_of(AlertRequest("partially-loaded", RUN_ID), run_of(state="PartiallyLoaded", message=message)).body
+    assert (
+        "\n\nError  US_EAST left out: its database cannot be read: check block b.\n"
+        "       The driver says: refused;\n"
+        "       EUROPE left out: column t.c is missing: add it\n\n"
+    ) in body
+
+
+def test_a_long_error_ends_with_what_to_do() -> None:
+    error = f"NeedsPersonError: {'many things ' * 400} went wrong: run the date again"
+    body = mail_of(AlertRequest("failed", RUN_ID, message=error), run_of()).body
+    assert "went wrong: run the date again\n\n" in " ".join(body.split(" "))
+
+
 def test_everything_is_bounded() -> None:
     long = "word " * 10_000
     children = tuple(ChildRun(f"run-{n}", None, "Failed", long) for n in range(1_000))

@@ -22,7 +22,7 @@ def test_a_failing_check_stops_no_other_and_tells_no_secret() -> None:
     bad, rests, ok = run_checks(
         [Check("bad", fail, "mend it"), Check("rests", lambda: "", needs=("bad",)), Check("ok", lambda: "here")]
     )
-    assert str(bad) == "BAD bad: RuntimeError: mail <address>, password=*** second line: mend it"
+    assert str(bad) == "BAD bad: mend it. The driver says: RuntimeError: mail <address>, password=*** second line"
     assert str(rests) == "--  rests: not tried, see bad"
     assert str(ok) == "ok  ok: here"
 
