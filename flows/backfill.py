@@ -34,9 +34,10 @@ from flows.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, cho
 from flows.queue import find_waiting, queue_behind
 from flows.refusals import refused_range
 from flows.run_hooks import name_of_waiting
+from flows.run_names import backfill_name, naming
 from flows.usual_time import usual_seconds
 from tasks.artifacts import write_table
-from tasks.batch import choose_regions, day_before
+from tasks.batch import choose_regions
 from tasks.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
 from tasks.ledger import read_ledger
 from tasks.stopping import CANCELLED_IN_PREFECT, StoppedError, is_cancelled, signals_in_order
@@ -46,19 +47,7 @@ SUBFLOWS_MAX = 10_000
 """More than a run has; see `number_subflows_anew`."""
 
 
-def name_of_backfill() -> str:
-    """`backfill-2024-01-10-to-2024-01-14`; `backfill-until-2024-01-14` without dates."""
-    parameters = flow_run.parameters or {}
-    if parameters.get("start_date") is None:
-        return f"backfill-until-{day_before(flow_run.scheduled_start_time)}"
-    return _name_by_range(parameters["start_date"], parameters["end_date"])
-
-
-def _name_by_range(first: Any, last: Any) -> str:
-    return f"backfill-{first}-to-{last}"
-
-
-@flow(name="backfill", flow_run_name=name_of_backfill)
+@flow(name="backfill", flow_run_name=naming(backfill_name))
 def backfill(
     start_date: BusinessDate = None,
     end_date: BusinessDate = None,
@@ -119,7 +108,8 @@ def backfill(
         return ended_state(outcomes, plan, mode)
     rest = rest_of(days, plan.gaps[len(loaded)], order)
     changed = {"start_date": str(rest.first), "end_date": str(rest.last), "not_loaded_before": to_carry_over(outcomes)}
-    queued = queue_behind(flow_run.id, _name_by_range(rest.first, rest.last), {**flow_run.parameters, **changed})
+    goes_on = {**flow_run.parameters, **changed}
+    queued = queue_behind(flow_run.id, backfill_name(goes_on, flow_run.scheduled_start_time), goes_on)
     waiting_name = name_of_waiting(waiting)
     logger.info("step=yield waiting=%s queued=%s days=%s", waiting_name, queued.id, rest)
     return yielded_state(outcomes, waiting_name, rest, f"{queued.name} (run {queued.id})")

@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from prefect import flow, get_run_logger
 from prefect.states import Completed, Failed, State
 
+from flows.run_names import by_minute
 from tasks.artifacts import write_table
 from tasks.errors import NeedsPersonError
 from tasks.setup_checks.bucket import bucket_checks
@@ -39,7 +40,7 @@ def all_checks() -> list[Check]:
     return [*prefect_checks(), *source_checks(), *bucket_checks(), *warehouse_checks(), *mail_checks()]
 
 
-@flow(name="check-setup")
+@flow(name="check-setup", flow_run_name=by_minute("check-setup"))
 def check_setup(mail: bool = True) -> State:
     """Tries every connection, permission, bucket, stage, table, variable, deployment, automation and clock, and looks
     for sale ids that two regions both use. One line for each says ok, or what is wrong and how to mend it.

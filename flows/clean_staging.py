@@ -10,13 +10,14 @@ from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
+from flows.run_names import by_minute
 from tasks.artifacts import write_table
 from tasks.retention import Removal, remove_old_rows, remove_scratch, remove_staged
 
 ARTIFACT_KEY = "clean-staging"
 
 
-@flow(name="clean-staging")
+@flow(name="clean-staging", flow_run_name=by_minute("clean-staging"))
 def clean_staging(dry_run: bool = False) -> State:
     """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
     staging_retention_days, undo rows and closed rejected rows older than undo_retention_days. What a living run uses

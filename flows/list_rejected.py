@@ -12,6 +12,7 @@ from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
+from flows.run_names import by_minute
 from tasks.artifacts import write_table
 from tasks.lines import in_one_line
 from tasks.rejected import Queue, read_rejected
@@ -21,7 +22,7 @@ WIDTH_OF_FILES = 140
 """Characters of a line that goes to no terminal."""
 
 
-@flow(name="list-rejected")
+@flow(name="list-rejected", flow_run_name=by_minute("list-rejected"))
 def list_rejected() -> State:
     """Counts the rejected rows that are open, by rule, region and days since their key was first rejected.
 

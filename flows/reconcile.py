@@ -20,6 +20,7 @@ from flows.parameters import BusinessDate, RegionCodes, choose_range
 from flows.reconciled import HEALED, Reconciled, in_words, show_tables
 from flows.refusals import refused_range
 from flows.run_hooks import record_failed_run
+from flows.run_names import naming, reconcile_name
 from flows.states import PARTIALLY_LOADED
 from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
 from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
@@ -36,6 +37,7 @@ from tasks.stopping import finished_first, signals_in_order
 
 @flow(
     name="reconcile",
+    flow_run_name=naming(reconcile_name),
     on_failure=[record_failed_run],
     on_crashed=[record_failed_run],
     on_cancellation=[record_failed_run],

@@ -17,6 +17,7 @@ from flows.lost_engine import ended_with_its_engine
 from flows.named_keys import load_again, read_again
 from flows.parameters import RegionCodes
 from flows.run_hooks import record_failed_run
+from flows.run_names import naming, replay_name
 from flows.states import PARTIALLY_LOADED
 from tasks.artifacts import write_table
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
@@ -30,6 +31,7 @@ ARTIFACT_KEY = "replay-rejected"
 
 @flow(
     name="replay-rejected",
+    flow_run_name=naming(replay_name),
     on_failure=[record_failed_run],
     on_crashed=[record_failed_run],
     on_cancellation=[record_failed_run],

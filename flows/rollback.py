@@ -14,6 +14,7 @@ from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BatchName, Reason
 from flows.refusals import refused_dates
+from flows.run_names import naming, rollback_name
 from tasks.artifacts import write_table
 from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
 from tasks.stopping import finished_first, signals_in_order
@@ -22,7 +23,7 @@ TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 """Artifacts: what changes per region and currency, and the first sales that change."""
 
 
-@flow(name="rollback")
+@flow(name="rollback", flow_run_name=naming(rollback_name))
 def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bool = False) -> State:
     """Puts every row back to what it was before a batch: sales, rejected rows and ledger, in one transaction, or
     changes nothing.

@@ -17,6 +17,7 @@ from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
 from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BusinessDate
+from flows.run_names import alert_name, naming
 from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, see_again, take
 from tasks.alerts.compose import (
     DATES_MAX,
@@ -62,7 +63,7 @@ OptionalDate = Annotated[BusinessDate, BeforeValidator(_none_if_empty)]
 OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
-@flow(name="send-alert", flow_run_name="send-alert-{kind}")
+@flow(name="send-alert", flow_run_name=naming(alert_name))
 def send_alert(
     kind: AlertKind,
     flow_run_id: OptionalText = None,

@@ -11,6 +11,7 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from flows.command_line import run
+from flows.run_names import by_minute
 from tasks.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
 from tasks.errors import NeedsPersonError
 from tasks.lock import lock_held, require_known_tables
@@ -130,7 +131,7 @@ def run_setup_scripts(
         set_up(session, scripts, values, get_run_logger().info, **adopted)
 
 
-@flow(name="setup-warehouse")
+@flow(name="setup-warehouse", flow_run_name=by_minute("setup-warehouse"))
 def setup_warehouse(
     load_role: str | None = None,
     analyst_role: str = ANALYST_ROLE,

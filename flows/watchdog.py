@@ -21,6 +21,7 @@ from blocks.environment import Environment, MissingSettingError
 from blocks.outside import Outside, read_outside
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
+from flows.run_names import by_minute
 from flows.send_alert import alert, keep_house
 from tasks.alerts.book import AlertBook, AlertEntry, FileBook, forget_old, is_free
 from tasks.alerts.compose import AlertRequest, Subject, hide_values
@@ -41,7 +42,7 @@ SERVER_TRIES, SERVER_WAIT_S = 3, 5
 """A server that is started anew is no outage."""
 
 
-@flow(name="watchdog")
+@flow(name="watchdog", flow_run_name=by_minute("watchdog"))
 def watchdog() -> State:
     """Finds dates that are not in production when they should be, and runs that have died: neither a lease in the
     ledger nor a process. Dead runs are recorded as failed, set to Crashed so that the next load can start, and mailed.

@@ -10,6 +10,7 @@ from textwrap import fill
 from textwrap import shorten as shorten_words
 from typing import Any, Literal
 
+from blocks import names
 from expectations.regions import REGIONS
 from tasks.alerts.commands import fill_in, limit_in
 from tasks.alerts.runbook import Advice
@@ -47,7 +48,7 @@ LINE_LENGTH_MAX = 300
 LINE_WIDTH = 160
 ERROR_LENGTH_MAX = 2000
 SUBJECT_LENGTH_MAX = 80
-SUBJECT_BEGIN = "[retail-sales]"
+SUBJECT_BEGIN = f"[{names.TITLE}]"
 """Of every mail and notification, for the filters of mail programs."""
 TRACE_LINES_MAX = 15
 LOG_LINES_MAX = 20

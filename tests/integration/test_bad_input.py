@@ -1,16 +1,23 @@
 """Bad input and missing surroundings: one clear error that names the thing and what to do, nothing loaded."""
 
 import asyncio
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
-from prefect import get_client
+from prefect import Flow, get_client
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
+from prefect.states import State
+from prefect.utilities.asyncutils import sync_compatible
 from prefect.variables import Variable
 
 from blocks import names
 from blocks.register import storage_blocks, token_key_block
+from flows.backfill import backfill
+from flows.daily_sales import daily_sales
+from flows.reconcile import reconcile
+from flows.rollback import rollback
 from tasks.begin import begin
 from tests.integration.conftest import World
 
@@ -28,6 +35,36 @@ def test_a_date_that_cannot_be_is_refused(world: World, value: str | int, messag
     run = world.run(value)
     assert run.state.is_failed()
     assert message in run.state.message
+
+
+TO_COME = {"start_date": "2999-01-01", "end_date": "2999-01-02"}
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "name"),
+    [
+        pytest.param(daily_sales, {"date": "2999-01-01"}, "daily-sales-2999-01-01", id="daily-sales"),
+        pytest.param(rollback, {"date": "2999-01-01", "reason": "a slip"}, "rollback-29990101", id="rollback"),
+        pytest.param(backfill, TO_COME, "backfill-2999-01-01-to-02", id="backfill"),
+        pytest.param(reconcile, TO_COME, "reconcile-2999-01-01-to-02", id="reconcile"),
+    ],
+)
+def test_every_flow_refuses_a_date_to_come_and_is_called_by_it(
+    world: World, flow: Flow[Any, Any], parameters: dict[str, str], name: str
+) -> None:
+    del world
+    state = flow(**parameters, return_state=True)
+    assert (state.is_failed(), state.name) == (True, "Refused")
+    today = datetime.now(UTC).date()
+    assert state.message == f"date 2999-01-01 is in the future (today is {today} UTC): choose {today} or an earlier day"
+    assert name_of(state) == name
+
+
+@sync_compatible
+async def name_of(state: State[Any]) -> str:
+    """The name of the run that ended in this state."""
+    async with get_client() as client:
+        return str((await client.read_flow_run(state.state_details.flow_run_id)).name)
 
 
 def test_an_unknown_region_is_refused_with_the_known_ones(world: World, day: date) -> None:

@@ -238,8 +238,8 @@ def test_a_waiting_daily_run_is_let_through_and_the_rest_goes_on_behind_it(world
         set_state(daily, Cancelled())
         (rest,) = queue.next_runs()
         assert rest.parameters["mode"] == "all"
-        assert f": backfill-{good}-to-{good} (run {rest.id}) goes on" in state.message
-        assert rest.name == f"backfill-{good}-to-{good}"
+        assert f": backfill-{good}-all (run {rest.id}) goes on" in state.message
+        assert rest.name == f"backfill-{good}-all"
         state = execute(rest)
         assert state.is_failed()
         assert state.message.startswith(f"1 of 2 dates loaded; failed: {no_rows} (")

@@ -93,7 +93,7 @@ def test_a_failing_run_of_staging_is_told_as_staging(
     wait_for(lambda: "staging" in " ".join(subjects()), "the mail")
     (mail,) = [mail for mail in mailbox.Maildir(state_dir() / "mail") if "staging" in str(mail["Subject"])]
     assert "prefect deployment run 'daily-sales/staging'" in str(mail)
-    assert {m["subject"].partition(": ")[0] for m in operator.sink.about(failed["id"])} == {"retail-sales staging"}
+    assert {m["subject"].partition("]")[0] for m in operator.sink.about(failed["id"])} == {"[retail-sales staging"}
 
 
 def test_what_is_staged_and_loaded_by_staging_is_its_own(

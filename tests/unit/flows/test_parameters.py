@@ -9,7 +9,6 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.schema_tools import validation as schemas
 
 from expectations.regions import REGIONS
-from flows import backfill as backfill_module
 from flows import parameters, run_hooks
 from flows.backfill import backfill
 from flows.daily_sales import daily_sales
@@ -149,7 +148,6 @@ def scheduled(monkeypatch: pytest.MonkeyPatch) -> None:
     run = SimpleNamespace(scheduled_start_time=datetime(2024, 1, 16, 6, tzinfo=UTC), parameters={})
     monkeypatch.setattr(parameters, "flow_run", run)
     monkeypatch.setattr(run_hooks, "current", run)
-    monkeypatch.setattr(backfill_module, "flow_run", run)
 
 
 @pytest.mark.usefixtures("scheduled")
@@ -182,13 +180,6 @@ def test_a_backfill_ends_with_the_day_before_its_scheduled_start() -> None:
     assert choose_range("yesterday", "yesterday")[0] == DateRange(date(2024, 1, 15), date(2024, 1, 15))
     with pytest.raises(ValueError, match="end_date 2024-01-16 was not over when the run was due"):
         choose_range("2024-01-10", "2024-01-16")
-    assert backfill_module.name_of_backfill() == "backfill-until-2024-01-15"
-
-
-def test_a_backfill_is_named_by_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"start_date": "2024-01-10", "end_date": "2024-01-14"}
-    monkeypatch.setattr(backfill_module, "flow_run", SimpleNamespace(parameters=given))
-    assert backfill_module.name_of_backfill() == "backfill-2024-01-10-to-2024-01-14"
 
 
 def test_a_future_date_is_refused_with_today_named_and_not_mailed() -> None:
