@@ -33,7 +33,7 @@ ENV RETAIL_SALES_VERSION=${VERSION}
 USER 1000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "deployments.health"]
-ENTRYPOINT ["prefect", "worker", "start", "--pool", "retail-sales", "--type", "process", "--limit", "10", "--with-healthcheck"]
+ENTRYPOINT ["python", "-m", "deployments.worker", "--with-healthcheck"]
 
 # The local stack for trials: four PostgreSQL, S3, a Snowflake stand-in, a mail sink. Never for production.
 FROM worker AS stack

@@ -107,6 +107,22 @@ def test_what_is_staged_and_loaded_by_staging_is_its_own(
     assert cleaned["state_name"] == "Completed", cleaned["state"]["message"]
 
 
+def test_a_pool_of_another_type_is_kept(operator: Operator, before: dict[str, list[Any]]) -> None:
+    own = {"SNOWFLAKE_DATABASE": "ELSEWHERE", "S3_STAGING_BUCKET": "retail-sales-elsewhere"}
+    properties = {name: {"type": kind} for name, kind in (("command", "string"), ("env", "object"))}
+    template = {
+        "job_configuration": {name: f"{{{{ {name} }}}}" for name in properties},
+        "variables": {"type": "object", "properties": properties},
+    }
+    pool = {"name": "retail-sales-elsewhere", "type": "docker", "base_job_template": template}
+    operator.post("/work_pools/", pool)
+    environment = {**operator.environment, "RETAIL_SALES_ENVIRONMENT": "elsewhere", **own}
+    done = run_python("-m", "deployments.apply", environment=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "work pool retail-sales-elsewhere: unchanged (of type docker)" in done.stdout.splitlines()
+    assert operator.api.get("/work_pools/retail-sales-elsewhere").json()["base_job_template"] == template
+
+
 def test_production_is_what_it_was(operator: Operator, before: dict[str, list[Any]], staging: dict[str, str]) -> None:
     assert of_production(operator) == before
 

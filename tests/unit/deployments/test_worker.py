@@ -77,5 +77,5 @@ def test_a_worker_that_gave_up_is_followed_by_another_and_the_last_one_ends_when
             wait_until(lambda: starts.exists() and len(starts.read_text().splitlines()) == 2, "no second worker")
             keeper.send_signal(signal.SIGTERM)
             assert keeper.wait(WAIT_S_MAX) == 0
-    arguments = "started with worker start --pool retail-sales --type process --limit 10 --work-queue load"
+    arguments = "started with worker start --pool retail-sales --limit 10 --work-queue load"
     assert starts.read_text().splitlines() == [arguments] * 2
