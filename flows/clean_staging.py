@@ -12,6 +12,7 @@ from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.run_names import by_minute
 from tasks.artifacts import write_table
+from tasks.lines import counted
 from tasks.retention import Removal, remove_old_rows, remove_scratch, remove_staged
 
 ARTIFACT_KEY = "clean-staging"
@@ -45,11 +46,17 @@ def clean_staging(dry_run: bool = False) -> State:
 
 def final_state(removals: list[Removal], problems: list[str], dry_run: bool) -> State:
     """Completed with the figures, or Failed with what could not be removed."""
-    figures = ", ".join(f"{removal.count} {removal.what}" for removal in removals if removal.count) or "nothing"
+    figures = ", ".join(_counted(removal) for removal in removals if removal.count) or "nothing"
     message = f"{'would remove' if dry_run else 'removed'} {figures}"
     if problems:
         return Failed(message=f"could not remove everything: {'; '.join(problems)} ({message})")
     return Completed(message=message)
+
+
+def _counted(removal: Removal) -> str:
+    """`1 staging table`, `2 scratch directories`."""
+    one = f"{removal.what[:-3]}y" if removal.what.endswith("ies") else removal.what.removesuffix("s")
+    return counted(removal.count, one, removal.what)
 
 
 def show_table(removals: list[Removal], dry_run: bool) -> None:
@@ -59,7 +66,7 @@ def show_table(removals: list[Removal], dry_run: bool) -> None:
             "what": removal.what,
             "older than": f"{removal.older_than_days} days",
             "would be removed" if dry_run else "removed": removal.count,
-            "MB": "" if removal.bytes is None else f"{removal.bytes / 1e6:.1f}",
+            "MB": "" if removal.bytes is None else round(removal.bytes / 1e6, 1),
         }
         for removal in removals
     ]

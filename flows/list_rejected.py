@@ -14,7 +14,7 @@ from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.run_names import by_minute
 from tasks.artifacts import write_table
-from tasks.lines import in_one_line
+from tasks.lines import counted, in_one_line
 from tasks.rejected import Queue, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
@@ -39,7 +39,8 @@ def summary(queue: Queue) -> str:
     """The queue in a line."""
     if not queue.rows:
         return "no rejected row is open"
-    return f"{queue.rows} rejected rows are open, the oldest for {queue.oldest_days} days"
+    are_open = counted(queue.rows, "rejected row is open", "rejected rows are open")
+    return f"{are_open}, the oldest for {counted(queue.oldest_days, 'day')}"
 
 
 def to_rows(queue: Queue) -> list[dict[str, Any]]:

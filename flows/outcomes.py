@@ -12,6 +12,7 @@ from flows.states import PARTIALLY_LOADED, YIELDED
 from tasks.batch import parse_business_date
 from tasks.errors import one_line
 from tasks.gaps import BackfillPlan, DateRange, Gap
+from tasks.lines import counted
 
 DATES_NAMED_MAX = 10
 """Dates that a state's message names; the table names all."""
@@ -144,4 +145,4 @@ def _named(texts: Sequence[str], separator: str = "; ") -> str:
 
 
 def _count(dates: int) -> str:
-    return "1 date" if dates == 1 else f"{dates} dates"
+    return counted(dates, "date")

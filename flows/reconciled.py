@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.artifacts import write_table
 from tasks.gaps import DateRange
+from tasks.lines import counted
 from tasks.reconcile.compare import KEYS_MAX, DayCompared, DaySums, RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 
@@ -49,19 +50,18 @@ class Reconciled:
 def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bool) -> str:
     """What was found and done, in a line; `heal` and `heal_deleted` are what was asked for."""
     counts = {kind: reconciled.count(kind) for kind in Discrepancy}
-    days = sum(len(region.days) for region in reconciled.compared)
-    parts = [
-        f"{reconciled.days}, {days} days of regions: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
-    ]
+    compared = counted(sum(len(region.days) for region in reconciled.compared), "day of regions", "days of regions")
+    found = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+    parts = [f"{reconciled.days}, {compared}: {found}"]
     if reconciled.loaded is not None:
-        fates = ", ".join(f"{rows} {fate}" for fate, rows in reconciled.loaded.items() if rows)
+        fates = ", ".join(f"{rows:,} {fate}" for fate, rows in reconciled.loaded.items() if rows)
         parts.append(f"{reconciled.heal}: {fates or 'nothing to load any more'}")
     elif to_load := sum(counts[kind] for kind in HEALED):
-        parts.append(f"{to_load} {'would be loaded' if heal else 'not loaded'}")
+        parts.append(f"{to_load:,} {'would be loaded' if heal else 'not loaded'}")
     if reconciled.marked is not None:
-        parts.append(f"{reconciled.deletion}: {reconciled.marked} marked as deleted")
+        parts.append(f"{reconciled.deletion}: {reconciled.marked:,} marked as deleted")
     elif gone := counts[Discrepancy.GONE]:
-        parts.append(f"{gone} would be marked as deleted" if heal_deleted else "heal_deleted=true marks what is gone")
+        parts.append(f"{gone:,} would be marked as deleted" if heal_deleted else "heal_deleted=true marks what is gone")
     if heal_deleted:
         parts += [
             f"{region.region} is not marked: {region.why_not_whole}"
@@ -72,10 +72,10 @@ def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bo
     parts += [f"{region.region}: {region.outside}" for region in reconciled.compared if region.outside.rows]
     if reconciled.is_cut:
         taken = "a run takes" if dry_run else "this run has taken"
-        parts.append(f"{taken} {KEYS_MAX} sales of a region, run it again for the rest")
+        parts.append(f"{taken} {KEYS_MAX:,} sales of a region, run it again for the rest")
     held_back = sum(sum(region.held_back.values()) + region.held_sales for region in reconciled.compared)
     if held_back := held_back + reconciled.held_since:
-        parts.append(f"{held_back} held back, their dates or heals were rolled back")
+        parts.append(f"{held_back:,} held back, their dates or heals were rolled back")
     parts += [f"{region} could not be read: {cause}" for region, cause in reconciled.unread.items()]
     return "; ".join(parts)
 
@@ -124,4 +124,4 @@ def _to_row(region: str, day: DayCompared) -> dict[str, Any]:
 
 
 def _totals(sums: DaySums) -> str:
-    return ", ".join(f"{total} {currency}" for currency, total in sorted(sums.totals.items()))
+    return ", ".join(f"{total:,} {currency}" for currency, total in sorted(sums.totals.items()))

@@ -77,12 +77,12 @@ def end(replayed: Replayed, dry_run: bool) -> State:
 
 def in_words(replayed: Replayed, dry_run: bool) -> str:
     """What has become of the rejected rows, in a line."""
-    counts = ", ".join(f"{replayed.total(status)} {status}" for status in STATUSES)
+    counts = ", ".join(f"{replayed.total(status):,} {status}" for status in STATUSES)
     begin = "would be" if dry_run else f"{replayed.batch_id}:" if replayed.batch_id else "nothing to read again:"
     unread = "".join(f"; {region} could not be read: {cause}" for region, cause in replayed.unread.items())
     held_back = sum(replayed.held_back.values())
-    held = f"; {held_back} held back, their dates or heals were rolled back" if held_back else ""
-    more = f"; {KEYS_MAX} keys a region were read, run it again for the rest" if replayed.is_cut else ""
+    held = f"; {held_back:,} held back, their dates or heals were rolled back" if held_back else ""
+    more = f"; {KEYS_MAX:,} keys a region were read, run it again for the rest" if replayed.is_cut else ""
     return f"{begin} {counts}{held}{unread}{more}"
 
 

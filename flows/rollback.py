@@ -16,6 +16,7 @@ from flows.parameters import BatchName, Reason
 from flows.refusals import refused_dates
 from flows.run_names import naming, rollback_name
 from tasks.artifacts import write_table
+from tasks.lines import counted
 from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
 from tasks.stopping import finished_first, signals_in_order
 
@@ -58,10 +59,12 @@ def in_words(rolled_back: Rollback, dry_run: bool) -> str:
     now = sum(change.rows_now for change in difference.changes)
     after = sum(change.rows_after for change in difference.changes)
     verb = "would roll" if dry_run else "rolled"
+    open_again = difference.rejected.replaced + difference.rejected.closed
     return (
-        f"{verb} back {', '.join(difference.batches)}: {now - after} sales go, {after} are what they were before, "
-        f"{difference.rejected.brought} rejected rows go, "
-        f"{difference.rejected.replaced + difference.rejected.closed} are open again"
+        f"{verb} back {', '.join(difference.batches)}: {counted(now - after, 'sale goes', 'sales go')}, "
+        f"{counted(after, 'is what it was before', 'are what they were before')}, "
+        f"{counted(difference.rejected.brought, 'rejected row goes', 'rejected rows go')}, "
+        f"{counted(open_again, 'is open again', 'are open again')}"
     )
 
 
@@ -85,8 +88,8 @@ def to_totals(difference: Difference) -> list[dict[str, Any]]:
                 "currency": change.currency,
                 "rows now": change.rows_now,
                 "rows after": change.rows_after,
-                "total_amount now": str(change.amount_now),
-                "total_amount after": str(change.amount_after),
+                "total_amount now": change.amount_now,
+                "total_amount after": change.amount_after,
             }
             for change in difference.changes
         ),
@@ -110,8 +113,8 @@ def to_sales(difference: Difference) -> list[dict[str, Any]]:
             "currency": currency or "",
             "updated_at now": str(updated_now or ""),
             "updated_at before": str(updated_before or ""),
-            "total_amount now": "" if amount_now is None else str(amount_now),
-            "total_amount before": "" if amount_before is None else str(amount_before),
+            "total_amount now": "" if amount_now is None else amount_now,
+            "total_amount before": "" if amount_before is None else amount_before,
         }
         for region, sale_id, currency, updated_now, amount_now, updated_before, amount_before in difference.sales
     ]

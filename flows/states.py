@@ -3,6 +3,7 @@
 from prefect.states import Completed, Failed, State
 
 from tasks.errors import NeedsPersonError
+from tasks.lines import counted
 from tasks.report import RunReport
 
 PARTIALLY_LOADED = "PartiallyLoaded"
@@ -34,7 +35,9 @@ def final_state(report: RunReport) -> State:
         message = f"a newer run has published or rolled back {report.date}; this one changed nothing"
         return Completed(name=OVERTAKEN, message=message, data=report)
     rows = sum(region.clean for region in loaded)
-    what = f"{rows} clean rows of {len(loaded)} regions" if loaded else "a closed day without rows"
+    what = (
+        f"{counted(rows, 'clean row')} of {counted(len(loaded), 'region')}" if loaded else "a closed day without rows"
+    )
     return Completed(message=f"{report.date}: {what}", data=report)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -54,16 +55,28 @@ def in_markdown(value: object) -> str:
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table; a sentence when there are none."""
+    """Rows as a Markdown table, columns of numbers on the right; a sentence when there are none."""
     if not rows:
         return "None."
-    head, *cells = [[in_markdown(value) for value in line] for line in (rows[0], *(row.values() for row in rows))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *cells))
+    rules = ["---:" if _is_of_numbers([row[name] for row in rows]) else "---" for name in rows[0]]
+    head, *cells = [[_cell(value) for value in line] for line in (rows[0], *(row.values() for row in rows))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rules, *cells))
 
 
-def plain_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a table that shows values as they are: every text in one line, numbers as they are."""
-    return [
-        {in_one_line(name): in_one_line(value) if isinstance(value, str) else value for name, value in row.items()}
-        for row in rows
-    ]
+def _is_of_numbers(values: Sequence[Any]) -> bool:
+    """Whether there are numbers and nothing else; an empty text may stand where there is none."""
+    told = [value for value in values if value != ""]
+    return bool(told) and all(_is_number(value) for value in told)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if _is_number(value) else in_markdown(value)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 row`, `2,000 rows`; `many` where an `s` does not do."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

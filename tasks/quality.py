@@ -1,7 +1,7 @@
 """Quality gate: runs the suites over the rows as read and the clean rows, and answers one verdict. Fails closed."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 class Check:
     """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value.
 
-    `rows` were looked at and `bad` of them found, where the check looks at rows.
+    `rows` were looked at and `bad` of them found, where the check looks at rows. `used` is how much of its limit the
+    figure takes: 1.0 is at the limit.
     """
 
     suite: str
@@ -45,6 +46,7 @@ class Check:
     message: str
     rows: int = 0
     bad: int = 0
+    used: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,12 @@ def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> Check
         rows = sum(result.result["observed_value"] for result in results)
         passed, least = rows >= config.kwargs["min_value"], config.kwargs["min_value"]
         relation = "is at least" if passed else "is below"
-        return Check(suite, scope, name, column, passed, f"record count {rows} {relation} threshold {least}")
+        message = f"record count {rows} {relation} threshold {least}"
+        return Check(suite, scope, name, column, passed, message, used=_used(least, rows))
     rows, bad = (sum(result.result[count] for result in results) for count in ("element_count", "unexpected_count"))
-    passed = (rows - bad) / rows >= config.kwargs.get("mostly", 1)
-    return Check(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad)
+    mostly = config.kwargs.get("mostly", 1)
+    passed, used = (rows - bad) / rows >= mostly, _used(bad / rows, 1 - mostly)
+    return Check(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad, used)
 
 
 def _message(scope: str, config: Any, rows: int, bad: int) -> str:
@@ -134,6 +138,11 @@ def _null_message(scope: str, column: str, bad: int, rows: int, threshold: str) 
 
 def _share(bad: int, rows: int) -> str:
     return f"{Decimal(100 * bad) / rows:.2f} % ({bad} of {rows} rows)"
+
+
+def _used(figure: float, limit: float) -> float:
+    """How much of its limit a figure takes; nothing where the limit is 0, which is kept or broken."""
+    return figure / limit if limit else 0.0
 
 
 def _is_missing(result: Any) -> bool:
@@ -156,7 +165,8 @@ def null_shares_of_batch(of_regions: Sequence[Check], thresholds: Thresholds) ->
         limit = thresholds.max_null_percentage
         message = _null_message(BATCH, column, bad, rows, f"{limit} %")
         passed = bad <= suites.most_below(limit, rows)
-        checks.append(Check(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad))
+        used = _used(100 * bad / rows, float(limit))
+        checks.append(Check(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad, used))
     return checks
 
 
@@ -166,7 +176,8 @@ def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresh
     share = Decimal(100 * rejected) / extracted if extracted else Decimal(0)
     relation = "is above" if share > limit else "is within"
     message = f"{scope}: rejected {rejected} of {extracted} rows ({share:.2f} %) {relation} threshold {limit} %"
-    return Check("rejected-share", scope, "rejected_share", "", share <= limit, message)
+    used = _used(float(share), float(limit))
+    return Check("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
 
 
 def judge(

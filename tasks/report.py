@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from prefect import task
@@ -221,7 +222,8 @@ def rejected_table(report: RunReport) -> list[dict[str, Any]]:
 
 
 def quality_table(verdict: Verdict | None) -> list[dict[str, Any]]:
-    """Every check of the quality gate."""
+    """Every check of the quality gate: what failed first, then what is closest to its limit."""
+    checks = sorted(verdict.checks if verdict else (), key=lambda check: (check.passed, -check.used))
     return [
         {
             "suite": check.suite,
@@ -229,16 +231,17 @@ def quality_table(verdict: Verdict | None) -> list[dict[str, Any]]:
             "check": check.name,
             "column": check.column,
             "passed": "yes" if check.passed else "NO",
+            "% of limit": round(100 * check.used),
             "result": check.message,
         }
-        for check in (verdict.checks if verdict else ())
+        for check in checks
     ]
 
 
 def money_table(report: RunReport) -> list[dict[str, Any]]:
     """Exact totals of the extracted rows by region and currency."""
     return [
-        {"region": region.region, "currency": currency, **columns}
+        {"region": region.region, "currency": currency, **{name: Decimal(total) for name, total in columns.items()}}
         for region in report.regions
         for currency, columns in region.to_json()["money"].items()
     ]

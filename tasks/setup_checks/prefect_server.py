@@ -18,7 +18,7 @@ from blocks import names
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
-from tasks.lines import quoting
+from tasks.lines import counted, quoting
 from tasks.project import HOME, version
 from tasks.setup_checks.check import Check, SetupFaultError
 
@@ -142,7 +142,7 @@ async def _look_at_pool() -> str:
     if pool.is_paused:
         raise SetupFaultError(f"is paused, nothing starts: `prefect work-pool resume {POOL}`")
     online = sum(worker.status == "ONLINE" for worker in workers)
-    workers_now = f"{online} workers online" if online else "no worker online yet: `make worker` starts one"
+    workers_now = f"{counted(online, 'worker')} online" if online else "no worker online yet: `make worker` starts one"
     return f"type {pool.type}, {workers_now}"
 
 

@@ -146,7 +146,7 @@ def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: P
 
     dry = run_to_end(dry_run=True)
     assert dry.message == (
-        f"would remove {len(files)} staged files, {len(tables)} staging tables, 2 undo rows, 1 closed rejected rows"
+        f"would remove {len(files)} staged files, {len(tables)} staging tables, 2 undo rows, 1 closed rejected row"
     )
     assert [*left.files(finished), *left.files(dead)] == files
     assert [*left.tables(finished), *left.tables(dead)] == tables
@@ -208,7 +208,7 @@ def test_the_artifact_shows_what_was_removed(left: Leftovers, tmp_path: Path) ->
     artifact = Artifact.get(ARTIFACT_KEY)
     assert artifact is not None
     assert [row in str(artifact.data) for row in ("staged files", "staging tables", "undo rows")] == [True] * 3
-    assert '"removed": 1' in str(artifact.data)
+    assert "| staging tables | 14 days | " in str(artifact.data)
 
 
 KILLED = """

@@ -111,11 +111,10 @@ def test_the_tables_are_what_they_were_before_the_batch(tables: Tables, day: dat
 
     dry = run(following, dry_run=True)
     assert dry.message == (
-        f"would roll back {following:%Y%m%d}: 3 sales go, 1 are what they were before, 3 rejected rows go, "
-        "1 are open again"
+        f"would roll back {following:%Y%m%d}: 3 sales go, 1 is what it was before, 3 rejected rows go, 1 is open again"
     )
     assert tables.all() == after_second
-    assert '"total_amount now": "11.30"' in artifact(TOTALS_KEY)
+    assert "| 11.30 |" in artifact(TOTALS_KEY)
     assert f"back-{day}-changed" in artifact(SALES_KEY)
 
     state = run(following)
@@ -439,5 +438,5 @@ def test_the_command_line_takes_date_and_reason(tables: Tables, day: date, tmp_p
         assert tables.all() == after, "a slip of the pen is no rollback"
     done = run_python("-m", "flows.rollback", "--dry-run", str(day), REASON)
     assert done.returncode == 0, done.stderr
-    assert f"Completed: would roll back {day:%Y%m%d}: 1 sales go" in done.stdout
+    assert f"Completed: would roll back {day:%Y%m%d}: 1 sale goes" in done.stdout
     assert tables.all() == after

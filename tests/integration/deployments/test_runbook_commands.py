@@ -43,18 +43,18 @@ _ONLY = r'''-p "regions=[\"$REGION\"]"'''
 _BACKFILL = f"{_RUN} 'backfill/production' -p start_date=2024-01-10 -p end_date=2024-01-14"
 _RECONCILE = f"{_RUN} 'reconcile/production'"
 _ROLLBACK = f"{_RUN} 'rollback/production' -p date=$DATE -p 'reason=test sales of the till'"
-COMPARED = r".*\d+ days of regions: \d+ missing, \d+ differs, \d+ gone, \d+ older.*"
+COMPARED = r".*\d+ days? of regions: \d+ missing, \d+ differs, \d+ gone, \d+ older.*"
 DRILL = f"{_RUN} 'alert-drill/production'"
 """Waits for a worker and for its mail: run to its end with the alerts."""
 
 ENDS = {
-    _DAILY: f"{DAY}: {4 * ROWS} clean rows of 4 regions",
-    f"{_DAILY} {_ONLY}": f"{DAY}: {ROWS} clean rows of 1 regions",
+    _DAILY: f"{DAY}: {4 * ROWS:,} clean rows of 4 regions",
+    f"{_DAILY} {_ONLY}": f"{DAY}: {ROWS:,} clean rows of 1 region",
     f"{_BACKFILL} -p dry_run=true": rf"dry run: would load 1 date: {LACKING} \(all\)",
     _BACKFILL: "1 date loaded",
     f"{_RUN} 'backfill/production'": "1 date loaded",
     f"{_RUN} 'check-setup/production'": r"\d+ checks are ok",
-    f"{_RUN} 'list-rejected/production'": r"no rejected row is open|\d+ rejected rows are open, .+",
+    f"{_RUN} 'list-rejected/production'": r"no rejected row is open|[\d,]+ rejected rows? (is|are) open, .+",
     f"{_RUN} 'clean-staging/production' -p dry_run=true": "would remove .+",
     f"{_RUN} 'clean-staging/production'": "removed .+",
     f"{_RUN} 'send-alert/production' -p kind=failed -p flow_run_id=$RUN": f"mailed: {DAY:%Y%m%d} all failed",
@@ -64,8 +64,8 @@ ENDS = {
     f"{_RECONCILE} -p start_date=2024-01-10 -p end_date=2024-01-14 -p dry_run=true": f"2024-01-10 to .*{COMPARED}",
     _RECONCILE: COMPARED,
     f"{_RECONCILE} -p heal_deleted=true": COMPARED,
-    f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
-    _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS} sales go, .+",
+    f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS:,} sales go, .+",
+    _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS:,} sales go, .+",
 }
 """The message with which the run of a command ends as Completed."""
 

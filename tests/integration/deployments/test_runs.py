@@ -35,7 +35,7 @@ def loads(operator: Operator, worker: None, year: None) -> Loads:
 
 def test_a_run_with_a_date_loads_that_day_and_leaves_its_report(operator: Operator, loads: Loads) -> None:
     assert (loads.by_text["state_name"], loads.by_text["name"]) == ("Completed", "daily-sales-2017-12-23")
-    assert loads.by_text["state"]["message"] == "2017-12-23: 7064 clean rows of 4 regions"
+    assert loads.by_text["state"]["message"] == "2017-12-23: 7,064 clean rows of 4 regions"
     artifacts = operator.filter("artifacts", artifacts={"flow_run_id": {"any_": [loads.by_text["id"]]}})
     assert {artifact["type"] for artifact in artifacts} == {"markdown", "table"}
 

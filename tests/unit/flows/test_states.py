@@ -70,7 +70,7 @@ def test_a_run_ends_in_a_state_that_says_what_happened(
 def test_a_region_that_was_overtaken_does_not_hide_one_that_was_loaded() -> None:
     found = made.completed().with_(publication=made.publication(made.published("US_EAST", 100), overtaken=("EUROPE",)))
     state = final_state(summarize(found))
-    assert (state.name, state.message) == ("Completed", "2024-01-15: 100 clean rows of 1 regions")
+    assert (state.name, state.message) == ("Completed", "2024-01-15: 100 clean rows of 1 region")
 
 
 def test_the_result_of_a_refused_batch_is_an_error_with_its_report() -> None:

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from tasks.alerts.compose import shorten
 from tasks.anomalies import find_anomalies
 from tasks.errors import NeedsPersonError, one_line
-from tasks.lines import adding, in_markdown, in_one_line, markdown_table, plain_rows, quoting, shortened
+from tasks.lines import adding, counted, in_markdown, in_one_line, markdown_table, quoting, shortened
 from tasks.report import Findings, markdown_report, summarize
 from tasks.source import NewColumn
 from tasks.tally import Amount, Tally
@@ -35,7 +36,7 @@ def test_a_value_keeps_its_cell_in_a_markdown_table(value: str) -> None:
     lines = markdown_table([{"key": value, "rows": 1}, {"key": "next", "rows": 2}]).splitlines()
     assert [cells_of(line) for line in lines] == [
         ["key", "rows"],
-        ["---", "---"],
+        ["---", "---:"],
         [in_one_line(value).strip(), "1"],
         ["next", "2"],
     ]
@@ -83,10 +84,25 @@ def test_a_value_keeps_the_shape_of_the_report(value: str) -> None:
     assert [re.sub(r"[^|#-].*", "", line) for line in page.splitlines()] == shape
 
 
-@every_hostile
-def test_a_value_keeps_its_cell_in_a_table_of_the_dashboard(value: str) -> None:
-    (row,) = plain_rows([{value: value, "rows": 1, "share": 0.5}])
-    assert row == {in_one_line(value): in_one_line(value), "rows": 1, "share": 0.5}
+def test_numbers_stand_on_the_right_with_thousands_separators() -> None:
+    rows = [
+        {"key": "1", "rows": 12_345, "amount": Decimal("1234567.80"), "share": 0.5, "note": "", "ok": True},
+        {"key": "2", "rows": 2, "amount": "", "share": 0.25, "note": "", "ok": False},
+    ]
+    assert markdown_table(rows).splitlines() == [
+        "| key | rows | amount | share | note | ok |",
+        "| --- | ---: | ---: | ---: | --- | --- |",
+        "| 1 | 12,345 | 1,234,567.80 | 0.5 |  | True |",
+        "| 2 | 2 |  | 0.25 |  | False |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (1_234, "1,234 rows")], ids=str
+)
+def test_a_word_agrees_with_its_number(number: int, words: str) -> None:
+    assert counted(number, "row") == words
+    assert counted(2, "rejected row is", "rejected rows are") == "2 rejected rows are"
 
 
 def test_blanks_of_a_value_stay() -> None:

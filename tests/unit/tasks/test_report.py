@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tasks.lines import markdown_table
+from tasks.quality import Check, Verdict
 from tasks.report import (
     Findings,
     extraction_table,
@@ -98,9 +99,9 @@ def test_money_is_text_per_currency() -> None:
     assert money_table(summarize(made.completed()))[0] == {
         "region": "US_EAST",
         "currency": "EUR",
-        "total_amount": "2200.00",
+        "total_amount": Decimal("2200.00"),
     }
-    assert "2200.00" in markdown_report(summarize(made.completed()))
+    assert "| 2,200.00 |" in markdown_report(summarize(made.completed()))
     assert not any(isinstance(value, float | Decimal) for value in document["regions"][0]["money"]["EUR"].values())
 
 
@@ -130,7 +131,7 @@ def test_a_key_cannot_break_the_pages_table(key: str) -> None:
 
 
 def test_tables_have_a_head_and_a_line_per_row() -> None:
-    assert markdown_table([{"a": 1, "b": "x|y"}]) == "| a | b |\n| --- | --- |\n| 1 | x\\|y |"
+    assert markdown_table([{"a": 1, "b": "x|y"}]) == "| a | b |\n| ---: | --- |\n| 1 | x\\|y |"
     assert markdown_table([]) == "None."
 
 
@@ -149,3 +150,13 @@ def test_every_table_of_the_artifacts_has_a_row_per_region_rule_or_check() -> No
     assert [(row["region"], row["rows"]) for row in rejected_table(report)] == [("EUROPE", 12)]
     assert [row["passed"] for row in quality_table(made.REFUSED)] == ["NO", "yes"]
     assert quality_table(None) == []
+
+
+def test_what_failed_stands_first_and_then_what_is_closest_to_its_limit() -> None:
+    def check(name: str, passed: bool, used: float) -> Check:
+        return Check("suite", "EUROPE", name, "", passed, name, used=used)
+
+    checks = (check("far", True, 0.1), check("near", True, 0.98), check("broken", False, 0.0), check("none", True, 0.0))
+    order = [row["check"] for row in quality_table(Verdict(checks, 0.0))]
+    assert order == ["broken", "near", "far", "none"]
+    assert [row["% of limit"] for row in quality_table(Verdict(checks, 0.0))] == [0, 98, 10, 0]
