@@ -343,7 +343,7 @@ def last_lines(texts: Sequence[str], count_max: int) -> list[str]:
     newest_first = (
         line.rstrip() for text in reversed(texts) for line in reversed(hide_values(text).splitlines()) if line.strip()
     )
-    return [line[:LINE_LENGTH_MAX] for line in islice(newest_first, count_max)][::-1]
+    return [shortened(line, LINE_LENGTH_MAX) for line in islice(newest_first, count_max)][::-1]
 
 
 def _without_chatter(log: Iterable[str]) -> list[str]:

@@ -21,7 +21,8 @@ def build_message(mail: Mail, sender: str, recipients: Sequence[str]) -> EmailMe
     if mail.thread:
         # Nobody has sent the mail that this names: mail programs put together what refers to the same.
         message["References"] = f"<{mail.thread}.retail-sales@{domain}>"
-    message.set_content(mail.body)
+    # Not 8bit, which a server need not take.
+    message.set_content(mail.body, cte=None if mail.body.isascii() else "quoted-printable")
     return message
 
 
