@@ -50,12 +50,12 @@ clean: ## stop the local stack and remove its data
 status: install ## show which parts of the stack are up
 	@$(BIN)/python -m local status
 
-register: install ## register blocks and variables of the local stack: MIN_RECORD_COUNT=50 make register
+register: install ## register blocks and variables of the local stack, set up its warehouse: MIN_RECORD_COUNT=50 make register
 	@$(BIN)/python -m local.register
 
 ##@ Operate
 deploy: install ## bring the Prefect server to what this project says: blocks, pool, deployments, automations
-	@$(WITH_SERVER); $(BIN)/python -m deployments.apply
+	@$(WITH_SERVER); [ "$$SNOWFLAKE_HOST" != 127.0.0.1 ] || set -- --set-up-warehouse; $(BIN)/python -m deployments.apply "$$@"
 
 worker: install ## keep a worker here that runs what is due
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.worker

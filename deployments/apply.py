@@ -1,9 +1,11 @@
 """Brings a Prefect server to what this project says: `make deploy`, or `python -m deployments.apply`. Idempotent.
 
 In this order, so that each thing finds what it refers to: blocks and variables, work pool and queues, deployments,
-automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL.
+automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL. Last it
+says whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them before all that uses them.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -36,6 +38,8 @@ from deployments.deployed import apply_deployments
 from deployments.notification import Choice, find_block, notification_choice, save_choice
 from deployments.planned import Deployment, planned_deployments
 from deployments.pool import apply_pool
+from flows.setup_warehouse import find_setup_fault, setup_warehouse
+from tasks.errors import TransientError, one_line
 from tasks.project import version
 
 ANSWER_S_MAX = 10
@@ -43,8 +47,9 @@ ANSWER_S_MAX = 10
 Say = Callable[[str], None]
 
 
-def apply(environment: Environment, say: Say) -> None:
-    """Applies everything and says a line for each thing. Looks at the environment and the server first.
+def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
+    """Applies everything and says a line for each thing. Looks at the environment and the server first. `set_up`: the
+    warehouse, too, as `flows.setup_warehouse --only-if-needed` does.
 
     Raises MissingSettingError, BadVariableError, NoPrefectServerError or DeployError.
     """
@@ -57,8 +62,29 @@ def apply(environment: Environment, say: Say) -> None:
     choice, change = save_choice(choice)
     if change:
         say(str(change))
+    if set_up:
+        set_up_warehouse(say)
     limits = Limits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
     asyncio.run(_apply_on_server(planned_deployments(version()), choice, limits, say))
+    say(look_at_warehouse(say))
+
+
+def set_up_warehouse(say: Say) -> None:
+    """Creates the tables of the loads where they are missing. Raises DeployError when that fails."""
+    if find_setup_fault(say):
+        state = setup_warehouse(return_state=True)
+        if not state.is_completed():
+            raise DeployError(f"the warehouse is not set up: {one_line(state.message or state.name)}")
+        say("warehouse tables: created")
+
+
+def look_at_warehouse(say: Say) -> str:
+    """Whether the loads find their tables, in a line. A warehouse that does not answer fails no deployment."""
+    try:
+        fault = find_setup_fault(say)
+    except TransientError as error:
+        return f"warehouse tables: not checked ({one_line(error)})"
+    return f"warehouse tables: not ready: {fault}" if fault else "warehouse tables: ready"
 
 
 async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: Limits, say: Say) -> None:
@@ -122,9 +148,12 @@ def _client() -> PrefectClient:
 
 def main() -> int:
     """Applies from this process's environment; a mistake is one line."""
+    parser = argparse.ArgumentParser(prog="python -m deployments.apply", allow_abbrev=False)
+    parser.add_argument("--set-up-warehouse", action="store_true", help="create the tables where they are missing")
+    set_up = parser.parse_args().set_up_warehouse
     with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
         try:
-            apply(os.environ, lambda line: print(line, flush=True))
+            apply(os.environ, lambda line: print(line, flush=True), set_up)
         except (MissingSettingError, BadVariableError, NoPrefectServerError, DeployError) as error:
             print(f"deploy: {error}", file=sys.stderr)
             return 1

@@ -13,12 +13,12 @@ from blocks.variables import read_settings
 from flows.command_line import run
 from flows.run_names import by_minute
 from tasks.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
-from tasks.errors import NeedsPersonError
+from tasks.errors import NeedsPersonError, one_line
 from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
 from tasks.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
-from tasks.warehouse import Say, Session, open_session
+from tasks.warehouse import Say, Session, open_session, say_nothing
 from tasks.warehouse_roles import (
     ANALYST_COMMENT,
     ANALYST_ROLE,
@@ -110,15 +110,19 @@ def set_up(
         session.run_script(render(f"setup/{REVOKE_ANALYSTS}", **{**values, "analyst_role": EARLIER_ANALYST_ROLE}))
 
 
-def is_set_up() -> bool:
-    """Whether the tables are there and of this version, as the loads see them."""
+def find_setup_fault(say: Say = say_nothing) -> str:
+    """Why the loads cannot use the tables yet; empty when these are there and of this version. `say` hears of a
+    warehouse that does not answer.
+
+    Raises TransientError when it does not answer at all.
+    """
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_settings().snowflake_watch_warehouse
     try:
-        with open_session(connector, warehouse, "retail-sales setup") as session:
+        with open_session(connector, warehouse, "retail-sales setup", say) as session:
             require_known_tables(session)
-    except NeedsPersonError:
-        return False
-    return True
+    except NeedsPersonError as error:
+        return one_line(error)
+    return ""
 
 
 @task(name="run-setup-scripts", **RETRIES)
@@ -154,7 +158,7 @@ def setup_warehouse(
             integration that it has.
         only_if_needed: Do nothing where the tables are there and of this version, a run alive or not.
     """
-    if only_if_needed and is_set_up():
+    if only_if_needed and not find_setup_fault():
         get_run_logger().info("step=setup the tables are of this version")
         return
     settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)

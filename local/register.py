@@ -1,4 +1,4 @@
-"""`make register`: blocks and variables of the local stack, registered on its Prefect server.
+"""`make register`: blocks and variables of the local stack, registered on its Prefect server, and its warehouse set up.
 
 Everything comes from `stack.env`, so that a shell with another system's addresses cannot reach or spoil either. Only
 the pipeline's variables that `stack.env` does not name are the caller's: `MIN_RECORD_COUNT=50 make register`.
@@ -21,8 +21,10 @@ def main() -> int:
     os.environ.update(stack)
     # Prefect reads its settings when it is imported.
     from blocks import register
+    from flows.command_line import run
+    from flows.setup_warehouse import setup_warehouse
 
-    return register.main(stack_settings(stack, os.environ))
+    return register.main(stack_settings(stack, os.environ)) or run(setup_warehouse, only_if_needed=True)
 
 
 def stack_settings(stack: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, str]:

@@ -74,3 +74,13 @@ def test_a_part_of_the_tests_arrives_as_written(venv: Path, text: str) -> None:
 
 def test_a_run_without_more_takes_the_busiest_day_and_all_regions(venv: Path) -> None:
     assert arguments(venv, "run") == ["-m", "local.run", "2017-12-23", ""]
+
+
+@pytest.mark.parametrize(
+    ("host", "options"),
+    [("127.0.0.1", ["--set-up-warehouse"]), ("", []), ("private.snowflakecomputing.com", [])],
+    ids=["stand-in", "account", "private-link"],
+)
+def test_deploying_sets_up_the_warehouse_of_the_local_stack_alone(venv: Path, host: str, options: list[str]) -> None:
+    called = arguments(venv, "deploy", PREFECT_API_URL="http://127.0.0.1:9/api", SNOWFLAKE_HOST=host)
+    assert called == ["-m", "deployments.apply", *options]

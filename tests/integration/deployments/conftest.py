@@ -128,11 +128,11 @@ class Operator:
         for run in self._alert_runs():
             self.api.delete(f"/flow_runs/{run['id']}")
 
-    def apply(self) -> list[str]:
+    def apply(self, set_up: bool = False) -> list[str]:
         """`make deploy` in this process: its lines."""
         lines: list[str] = []
         with events_enabled():
-            apply(self.environment, lines.append)
+            apply(self.environment, lines.append, set_up)
         return lines
 
 

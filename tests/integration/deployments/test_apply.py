@@ -1,8 +1,12 @@
 """Applying again: nothing twice, what is gone is removed, what an operator has set stays."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 
 from deployments.pool import QUEUES
+from tests.integration.conftest import session_of
 from tests.integration.deployments.conftest import Operator
 from tests.integration.processes import run_python
 
@@ -28,8 +32,12 @@ def again(operator: Operator) -> list[str]:
     return operator.apply()
 
 
+def is_news(line: str) -> bool:
+    return ": unchanged" not in line and not line.startswith(("notification by", "warehouse tables: ready"))
+
+
 def test_what_differs_is_updated_and_what_is_gone_is_removed(again: list[str]) -> None:
-    assert [line for line in again[1:] if ": unchanged" not in line and not line.startswith("notification by")] == [
+    assert [line for line in again[1:] if is_news(line)] == [
         "work queue retail-sales/load: updated",
         "deployment daily-sales/production: updated (schedule stays paused)",
         f"automation {GONE}: removed",
@@ -52,6 +60,30 @@ def test_queues_have_their_limits(operator: Operator, again: list[str]) -> None:
 
 def test_a_paused_schedule_stays_paused(operator: Operator, again: list[str]) -> None:
     assert [schedule["active"] for schedule in operator.deployment(DAILY)["schedules"]] == [False]
+
+
+@pytest.fixture
+def untouched(operator: Operator) -> Iterator[Operator]:
+    """The environment names a database that nobody has set up."""
+    yield replace(operator, environment=operator.environment | {"SNOWFLAKE_DATABASE": "UNTOUCHED"})
+    with session_of(operator.environment) as session:
+        session.query("DROP DATABASE IF EXISTS UNTOUCHED")
+    operator.apply()
+
+
+def test_a_warehouse_that_was_never_set_up_is_named_last_with_the_command_that_sets_it_up(untouched: Operator) -> None:
+    line = untouched.apply()[-1]
+    assert line.startswith("warehouse tables: not ready: ")
+    assert "run `python -m flows.setup_warehouse`" in line
+
+
+def test_the_order_does_not_matter_where_deploying_sets_the_warehouse_up(untouched: Operator) -> None:
+    lines = untouched.apply(set_up=True)
+    made, used = lines.index("warehouse tables: created"), lines.index("work pool retail-sales: unchanged")
+    assert (made < used, lines[-1]) == (True, "warehouse tables: ready")
+    with session_of(untouched.environment) as session:
+        assert session.query("SELECT COUNT(*) FROM UNTOUCHED.ANALYTICS.SALES_FACT") == [(0,)]
+    assert "warehouse tables: created" not in untouched.apply(set_up=True)
 
 
 def test_a_server_that_does_not_answer_is_named_in_one_line(operator: Operator) -> None:
