@@ -17,7 +17,8 @@ override Q := $(value Q)
 override AS_OF := $(value AS_OF)
 override FILE := $(value FILE)
 override FORMAT := $(value FORMAT)
-export DATE REGIONS Q AS_OF FILE FORMAT ROWS
+override ARGS := $(value ARGS)
+export DATE REGIONS Q AS_OF FILE FORMAT ROWS ARGS
 # Which environment a command is for: production, unless it or the shell says otherwise.
 $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMENT)))
 
@@ -25,7 +26,7 @@ $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMEN
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency lint format docs requirements
+.PHONY: help install run up down clean status register deploy worker shell prefect check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,12 @@ deploy: install ## bring the Prefect server to what this project says: blocks, p
 
 worker: install ## keep a worker here that runs what is due
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.worker
+
+shell: install ## open a shell in which prefect and python are the project's, and the server is the one of make deploy
+	@$(WITH_SERVER); exec $(BIN)/python -m deployments.shell
+
+prefect: install ## one command of Prefect: make prefect ARGS="deployment run 'daily-sales/production' -p date=2024-01-15 --watch"
+	@$(WITH_SERVER); exec $(BIN)/python -m deployments.prefect_command --line "$$ARGS"
 
 check: install ## try every connection, permission and setting: a line each, ok or how to mend it
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup

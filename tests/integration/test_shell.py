@@ -55,6 +55,7 @@ def test_a_run_is_that_of_its_blocks_and_names_what_it_has_ignored(world: World,
         (("local.sql", "select count(*) as sales from sales_fact"), "1 row"),
         (("blocks.register",), "registered at"),
         (("flows.list_rejected",), "Completed: "),
+        (("deployments.prefect_command", "--line", "variable inspect 'min_record_count'"), "value='100'"),
     ],
 )
 def test_a_command_reaches_what_runs_here(world: World, command: tuple[str, ...], says: str) -> None:

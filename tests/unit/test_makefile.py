@@ -30,7 +30,7 @@ def venv(tmp_path: Path) -> Path:
 def arguments(venv: Path, target: str, *settings: str, **environment: str) -> list[str]:
     """What Python is called with by a target."""
     # Without what a make around the tests would hand on.
-    left_out = ("DATE", "REGIONS", "Q", "FILE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    left_out = ("DATE", "REGIONS", "Q", "FILE", "ARGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     done = subprocess.run(
         ["make", "-o", f"{venv}/.installed", f"VENV={venv}", target, *settings],
@@ -58,6 +58,13 @@ TEXTS = [
 def test_a_query_arrives_as_written(venv: Path, text: str) -> None:
     assert arguments(venv, "sql", f"Q={text}") == ["-m", "local.sql", text]
     assert arguments(venv, "sql", Q=text) == ["-m", "local.sql", text]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_command_of_prefect_arrives_as_written(venv: Path, text: str) -> None:
+    called = ["-m", "deployments.prefect_command", "--line", text]
+    assert arguments(venv, "prefect", f"ARGS={text}") == called
+    assert arguments(venv, "prefect", ARGS=text) == called
 
 
 @pytest.mark.parametrize("text", TEXTS)

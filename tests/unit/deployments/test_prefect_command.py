@@ -1,0 +1,64 @@
+"""`make prefect`: a line becomes the words of a command, and a server that does not answer is one line."""
+
+import sys
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments import prefect_command, shell
+from deployments.prefect_command import asks_server, main, split_line
+
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("variable ls", ["variable", "ls"]),
+        ("prefect variable ls", ["variable", "ls"]),
+        ("deployment run 'a/b' -p 'reason=of the till'", ["deployment", "run", "a/b", "-p", "reason=of the till"]),
+        ("""-p 'regions=["EUROPE"]'""", ["-p", 'regions=["EUROPE"]']),
+        ("""-p "regions=[\\"EUROPE\\"]" """, ["-p", 'regions=["EUROPE"]']),
+        ("-p 'reason=$HOME `date`'", ["-p", "reason=$HOME `date`"]),
+        ("", []),
+    ],
+)
+def test_a_line_becomes_the_words_that_a_shell_would_make_of_it(line: str, words: list[str]) -> None:
+    assert split_line(line) == words
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["version"], ["config", "view"], ["deployment", "run", "--help"]])
+def test_some_commands_ask_no_server(words: list[str]) -> None:
+    assert not asks_server(words)
+
+
+@pytest.mark.parametrize("words", [["deployment", "run", "a/b"], ["flow-run", "ls"]])
+def test_the_others_do(words: list[str]) -> None:
+    assert asks_server(words)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (NOWHERE, f"no Prefect server answers at PREFECT_API_URL={NOWHERE}: start it, or correct the address\n"),
+        ("", "PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first\n"),
+    ],
+)
+def test_without_a_server_one_line_says_so(
+    url: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prefect", "--line", "deployment run 'daily-sales/production'"])
+    with temporary_settings(updates={PREFECT_API_URL: url}):
+        ends = [main(), shell.main()]
+    assert ends == [1, 1]
+    assert capsys.readouterr() == ("", f"prefect: {says}shell: {says}")
+
+
+def test_a_quote_that_is_not_closed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["prefect", prefect_command.LINE, "deployment run 'daily"])
+    assert main() == 1
+    said = capsys.readouterr().err
+    assert said.startswith("prefect: deployment run 'daily: No closing quotation; write ARGS=")
+    assert said.count("\n") == 1
