@@ -7,12 +7,6 @@ from local import stack
 from local.environment import StackError
 
 
-def say(line: str) -> None:
-    """Print a line at once, whole, whichever thread says it."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     """Run the command; a failure is one line on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The embedded stack of the project.")
@@ -20,8 +14,8 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         if command == "status":
-            return 0 if stack.status(say) else 1
-        {"up": stack.up, "down": stack.down, "clean": stack.clean, "serve": stack.serve}[command](say)
+            return 0 if stack.status() else 1
+        {"up": stack.up, "down": stack.down, "clean": stack.clean, "serve": stack.serve}[command]()
     except StackError as error:
         print(error, file=sys.stderr)
         return 1

@@ -18,6 +18,7 @@ from expectations.regions import REGIONS
 from local import stack
 from local.environment import StackError, read_stack_env, state_dir
 from local.register import stack_settings
+from local.saying import going_on, hearing, say_line
 from tasks.batch import choose_regions, parse_business_date, refuse_future
 from tasks.lines import in_one_line
 
@@ -55,21 +56,25 @@ def run(date: str, regions: list[str] | None = None) -> int:
     started = time.monotonic()
     environment = read_stack_env()
     os.environ.update(environment)
-    # Prefect reads its settings when it is imported.
-    print("loading Prefect and the flow ...", flush=True)
-    from blocks.register import register
-    from flows.daily_sales import daily_sales
-    from flows.setup_warehouse import setup_warehouse
-    from flows.states import report_of
-    from tasks.stopping import ToldToEnd
+    say_line("loading Prefect and the flow ...")
+    with going_on(say_line, lambda: "loading Prefect and the flow"):
+        # Prefect reads its settings when it is imported.
+        from blocks.register import register
+        from flows.daily_sales import daily_sales
+        from flows.setup_warehouse import setup_warehouse
+        from flows.states import report_of
+        from tasks.stopping import ToldToEnd
 
-    register(stack_settings(environment, os.environ))
-    setup_warehouse(only_if_needed=True)
-    try:
-        state = daily_sales(date=date, regions=regions, return_state=True)
-    except ToldToEnd as told:
-        print(told, file=sys.stderr)
-        return 130
+    say_line("registering blocks and variables ...")
+    with going_on(say_line, lambda: "registering blocks and variables"):
+        register(stack_settings(environment, os.environ))
+    with going_on(say_line, lambda: f"running {date}") as speaker, hearing("prefect", speaker):
+        setup_warehouse(only_if_needed=True)
+        try:
+            state = daily_sales(date=date, regions=regions, return_state=True)
+        except ToldToEnd as told:
+            print(told, file=sys.stderr)
+            return 130
     report = report_of(state)
     outcome = {
         "date": parse_business_date(date).isoformat(),

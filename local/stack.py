@@ -38,6 +38,7 @@ from local.environment import (
     write_private,
     write_stack_env,
 )
+from local.saying import Say, going_on, say_line
 
 START_S_MAX = 180
 STOP_S_MAX = 30
@@ -48,8 +49,6 @@ CLOCK_STEP_S = 60
 PORTS = range(20_000, 30_000)
 """Below the ports that outgoing connections get, one of which could take ours while a part is starting."""
 SECRETS = ("PG_OWNER_PASSWORD", "PG_READER_PASSWORD", "PII_TOKEN_KEY", "SNOWFLAKE_PASSWORD")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -219,23 +218,25 @@ PARTS = tuple(part for part in ALL_PARTS if part.name != "PREFECT" or not OTHER_
 # What a user asks for
 
 
-def up(say: Say = print) -> None:
+def up(say: Say = say_line) -> None:
     """Start what is not running, wait until every part answers, write `stack.env`."""
-    with _locked(say):
+    missing: list[Part] = []
+    with going_on(say, lambda: _starting(missing)) as speaker, _locked(speaker.say):
         running = {part.name: process for part in PARTS if (process := _find(part))}
         plan = Plan(_choose_ports(running), _keep_secrets())
         down = [part for part in PARTS if not _is_up(part, running.get(part.name), plan)]
         for part in PARTS:
             if part not in down:
-                say(_line(part, "is up", plan.ports[part.name]))
-        _stop([part for part in down if part.name in running], say)
+                speaker.say(_line(part, "is up", plan.ports[part.name]))
+        missing += down
+        _stop([part for part in down if part.name in running], speaker.say)
         write_stack_env(stack_env(plan))
         _write_authority()
         if down:
-            _start(down, plan, say)
+            _start(down, plan, speaker.say, missing)
 
 
-def serve(say: Say = print) -> None:
+def serve(say: Say = say_line) -> None:
     """Start what is not running and stop it all when asked to: the main process of a container."""
     stop = {signal.SIGTERM, signal.SIGINT}
     up(say)
@@ -244,7 +245,7 @@ def serve(say: Say = print) -> None:
     down(say)
 
 
-def down(say: Say = print) -> None:
+def down(say: Say = say_line) -> None:
     """Stop every part that runs. The data stay."""
     if not state_dir().exists():
         return
@@ -252,7 +253,7 @@ def down(say: Say = print) -> None:
         _stop([part for part in PARTS if _find(part)], say)
 
 
-def clean(say: Say = print) -> None:
+def clean(say: Say = say_line) -> None:
     """Stop everything and remove the state directory."""
     down(say)
     directory = state_dir()
@@ -264,7 +265,7 @@ def clean(say: Say = print) -> None:
     say(f"removed {directory}")
 
 
-def status(say: Say = print) -> bool:
+def status(say: Say = say_line) -> bool:
     """Say how each part is; true when all are up."""
     remembered = _read_json(state_dir() / "ports.json")
     all_up = True
@@ -343,19 +344,24 @@ def _is_up(part: Part, running: Running | None, plan: Plan) -> bool:
     return running is not None and running.ports == part.ports(plan) and part.answers(plan.ports[part.name])
 
 
-def _start(parts: list[Part], plan: Plan, say: Say) -> None:
+def _starting(missing: list[Part]) -> str:
+    return f"starting {', '.join(part.title for part in missing)}" if missing else "looking at what is up"
+
+
+def _start(parts: list[Part], plan: Plan, say: Say, missing: list[Part]) -> None:
+    """Starts parts side by side; each leaves `missing` when it is up or cannot be started."""
     for name in ("logs", "run", "postgres", "prefect"):
         (state_dir() / name).mkdir(exist_ok=True)
     if any(part.as_postgres for part in parts):
         postgres.prepare_account()
     with ThreadPoolExecutor(len(parts)) as pool:
         # Every part gets its chance: the next `up` has only the failed one left to do.
-        started = [pool.submit(_bring_up, part, plan, say) for part in parts]
+        started = [pool.submit(_bring_up, part, plan, say, missing) for part in parts]
     for future in started:
         future.result()
 
 
-def _bring_up(part: Part, plan: Plan, say: Say) -> None:
+def _bring_up(part: Part, plan: Plan, say: Say, missing: list[Part]) -> None:
     try:
         part.prepare(plan)
         _wait_for_answer(part, _spawn(part, plan))
@@ -364,6 +370,8 @@ def _bring_up(part: Part, plan: Plan, say: Say) -> None:
         raise
     except Exception as error:
         raise StackError(f"{part.title} could not be set up: {_one_line(error)}; its log is {part.log}") from error
+    finally:
+        missing.remove(part)
     say(_line(part, "is up", plan.ports[part.name]))
 
 

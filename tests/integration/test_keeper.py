@@ -32,7 +32,8 @@ def use_servers(started: Path) -> None:
         os.environ["RETAIL_SALES_SAMPLE_DATA"] = "none"
         (directory / "stack").mkdir(mode=0o711)
         plan = stack.Plan(stack._choose_ports({}), stack._keep_secrets())
-        stack._start([part for part in stack.PARTS if part.name in SERVERS], plan, print)
+        parts = [part for part in stack.PARTS if part.name in SERVERS]
+        stack._start(parts, plan, print, [*parts])
         unrecorded = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
         recorded = [json.loads(file.read_text())["pid"] for file in (directory / "stack" / "run").iterdir()]
         keepers = [child.pid for child in psutil.Process().children() if str(directory) in child.cmdline()]
