@@ -1,6 +1,8 @@
 # The worker: starts the flow runs that a Prefect server hands out. Build it with the version that its deployments show:
 #   docker build --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
-FROM python:3.11.17-slim-bookworm AS worker
+# PYTHON_DIGEST, like @sha256:<64 digits>, pins the base image to one build of its version.
+ARG PYTHON_DIGEST=
+FROM python:3.11.17-slim-bookworm${PYTHON_DIGEST} AS worker
 
 ENV PYTHONUNBUFFERED=1 \
     PREFECT_EXPERIMENTAL_EVENTS=true \

@@ -104,7 +104,7 @@ bench-history: install ## time a day of 4 x 50,000 rows over 0, 10 and 40 millio
 bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefect server far away, beside the same nearby
 	@$(BIN)/python -m benchmarks.latency
 
-lint: install ## check style, types and the Dockerfile
+lint: install ## check style, types, the Dockerfile and docker-compose.yaml
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -118,6 +118,7 @@ docs: install ## write the pages of docs/ that are made from the code
 	@$(BIN)/python -m docs.render
 
 requirements: install ## pin requirements again after editing requirements*.in
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yaml
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	@cd benchmarks/peers && ../../$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt
