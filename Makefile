@@ -26,7 +26,7 @@ $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMEN
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register deploy worker shell prefect check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency lint format docs requirements
+.PHONY: help install run up down clean status register mails deploy worker shell prefect runs ledger check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency lint format docs requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ status: install ## show which parts of the stack are up
 register: install ## register blocks and variables of the local stack, set up its warehouse: MIN_RECORD_COUNT=50 make register
 	@$(BIN)/python -m local.register
 
+mails: install ## show the mails that the local stack has received, the newest last
+	@$(BIN)/python -m local.mails
+
 ##@ Operate
 deploy: install ## bring the Prefect server to what this project says: blocks, pool, deployments, automations
 	@$(WITH_SERVER); [ "$$SNOWFLAKE_HOST" != 127.0.0.1 ] || set -- --set-up-warehouse; $(BIN)/python -m deployments.apply "$$@"
@@ -66,6 +69,12 @@ shell: install ## open a shell in which prefect and python are the project's, an
 
 prefect: install ## one command of Prefect: make prefect ARGS="deployment run 'daily-sales/production' -p date=2024-01-15 --watch"
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.prefect_command --line "$$ARGS"
+
+runs: install ## list the runs: what goes on, what waits and why, what has ended
+	@$(WITH_SERVER); $(BIN)/python -m deployments.runs
+
+ledger: install ## show the newest dates of the ledger by region: published, failed, missing ...
+	@$(WITH_SERVER); $(BIN)/python -m flows.show_ledger
 
 check: install ## try every connection, permission and setting: a line each, ok or how to mend it
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup
@@ -109,6 +118,7 @@ lint: install ## check style, types, the Dockerfile and docker-compose.yaml
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/hadolint --failure-threshold warning Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yaml
 
 format: install ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -118,7 +128,6 @@ docs: install ## write the pages of docs/ that are made from the code
 	@$(BIN)/python -m docs.render
 
 requirements: install ## pin requirements again after editing requirements*.in
-	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yaml
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements-dev.in -o requirements-dev.txt
 	@cd benchmarks/peers && ../../$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt

@@ -13,7 +13,7 @@ from prefect import flow, get_run_logger
 from prefect.states import Completed, Failed, State
 
 from flows.run_names import by_minute
-from tasks.artifacts import write_table
+from tasks.artifacts import data, write_artifacts
 from tasks.errors import NeedsPersonError
 from tasks.setup_checks.bucket import bucket_checks
 from tasks.setup_checks.check import Check, Finding, Outcome, run_checks
@@ -54,7 +54,7 @@ def check_setup(mail: bool = True) -> State:
     for finding in findings:
         (logger.error if finding.outcome is Outcome.BAD else logger.info)(str(finding))
     rows = [{"check": f.name, "outcome": str(f.outcome), "what": f.message} for f in findings]
-    write_table(rows, key=ARTIFACT_KEY, description="What check-setup tried, and what it found.")
+    write_artifacts([data(rows, key=ARTIFACT_KEY, description="What check-setup tried, and what it found.")])
     return final_state(findings, "Failed" if mail else NOT_READY)
 
 

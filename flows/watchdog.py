@@ -23,16 +23,18 @@ from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
 from flows.run_names import by_minute
 from flows.send_alert import alert, keep_house
-from tasks.alerts.book import AlertBook, AlertEntry, FileBook, forget_old, is_free
+from tasks.alerts.book import AlertBook, AlertEntry, FileBook, find_unsent, forget_old, is_free
 from tasks.alerts.compose import AlertRequest, Subject, hide_values
 from tasks.alerts.published import is_mended, published_at, read_production
 from tasks.alerts.variable_book import VariableBook
 from tasks.attempt import Attempt
+from tasks.errors import one_line
+from tasks.ledger_page import ARTIFACT_KEY, keep_page
 from tasks.stage import load_bucket
 from tasks.warehouse import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.lost_alerts import mail_lost
-from tasks.watch.one_pass import Means, Report, watch
+from tasks.watch.one_pass import Means, Report, describe_unsent, watch
 from tasks.watch.postman import OUTAGE_SLOT, Postman, sync_books
 from tasks.watch.runs import forget_missed_passes, server_answers
 from tasks.watch.second_looks import take
@@ -62,10 +64,21 @@ def watchdog() -> State:
     )
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
         report.add(watch(session, settings, means))
+        keep_ledger_page(session)
     for line in report.done:
         logger.warning("step=watch %s", line)
     keep_house()
     return final_state(report)
+
+
+def keep_ledger_page(session: Session) -> None:
+    """Brings the artifact `ledger` up to date; a fault in it is logged, it fails no pass."""
+    logger = get_run_logger()
+    try:
+        if keep_page(session):
+            logger.info("step=watch the artifact %s is up to date again", ARTIFACT_KEY)
+    except Exception as error:  # noqa: BLE001 (see above)
+        logger.warning("step=watch the artifact %s cannot be written: %s", ARTIFACT_KEY, one_line(error))
 
 
 def look_with_staging_bucket(session: Session, attempt: Attempt) -> str:
@@ -111,6 +124,7 @@ def watch_outside(outside: Outside) -> Report:
     if answers:
         mail_lost(postman.tell, waiting_too=True, report=report)
     report.attempt("mails not sent before", lambda: "; ".join(postman.send_unsent()))
+    report.looked_at.append(describe_unsent(len(find_unsent(book, utc_now()))))
     forget_old(files, utc_now())
     return report
 
@@ -148,7 +162,8 @@ def utc_now() -> datetime:
 
 
 def main(environment: Environment) -> int:
-    """Prints what was done; 1 when something could not be done. Cron mails what a program says, so it says little."""
+    """Prints what was done, and what was looked at; 1 when something could not be done. Cron mails what a program says:
+    it is to hear of stderr alone."""
     try:
         report = watch_outside(read_outside(environment))
     except (MissingSettingError, BadVariableError) as error:
@@ -156,6 +171,7 @@ def main(environment: Environment) -> int:
         return 1
     for line in report.done:
         print(line)
+    print(f"looked at: {'; '.join(report.looked_at)}")
     for line in report.problems:
         print(f"watchdog: {line}", file=sys.stderr)
     return 1 if report.problems else 0

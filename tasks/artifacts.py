@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import get_client
-from prefect.artifacts import Artifact, MarkdownArtifact
+from prefect.artifacts import Artifact, MarkdownArtifact, TableArtifact
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 
 from tasks.lines import in_one_line, markdown_table
 
@@ -14,6 +15,12 @@ def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Arti
     """A table, as a page: Prefect's own tables cannot show numbers on the right. Whatever a value holds, it keeps its
     cell."""
     return page(markdown_table(rows), key, description)
+
+
+def data(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Artifact:
+    """A table of texts in Prefect's own form, which programs can read back."""
+    texts = [{name: in_one_line(value) for name, value in row.items()} for row in rows]
+    return TableArtifact(table=texts, key=key, description=in_one_line(description))
 
 
 def page(markdown: str, key: str, description: str) -> Artifact:
@@ -33,6 +40,22 @@ def write_artifacts(artifacts: Sequence[Artifact]) -> None:
             await asyncio.gather(*others)
 
     asyncio.run(write())
+
+
+def write_page_if_changed(markdown: str, key: str, description: str) -> bool:
+    """Writes a page where the newest of its key holds something else; returns whether it did. The server keeps every
+    artifact that was ever written."""
+
+    async def newest() -> object:
+        async with get_client() as client:
+            wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+            found = await client.read_latest_artifacts(artifact_filter=wanted, limit=1)
+            return found[0].data if found else None
+
+    if asyncio.run(newest()) == markdown:
+        return False
+    write_artifacts([page(markdown, key, description)])
+    return True
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> None:

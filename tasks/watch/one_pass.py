@@ -1,8 +1,8 @@
 """One pass of the watchdog: looks at the ledger and at Prefect, ends what is dead, tells what is late."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 
 from tasks.alerts.compose import AlertRequest, join_regions
@@ -13,6 +13,7 @@ from tasks.watch.cancelled import explain_cancelled
 from tasks.watch.first_day import only_missed
 from tasks.watch.late_and_dead import (
     Death,
+    Lease,
     WatchSettings,
     date_of_batch,
     due_dates,
@@ -29,14 +30,16 @@ from tasks.watch.second_looks import SecondLook, find_second_looks, forget_stage
 
 @dataclass
 class Report:
-    """What a pass did, a line for each, and what it could not do."""
+    """What a pass did, a line for each, what it could not do, and what it looked at."""
 
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)
 
     def add(self, other: "Report") -> None:
         self.done += other.done
         self.problems += other.problems
+        self.looked_at += other.looked_at
 
     def attempt(self, what: str, act: Callable[[], str]) -> None:
         """Does one thing; that it fails stops no other. What answers nothing is not told."""
@@ -74,12 +77,34 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
     if means.asks_prefect:
         report.attempt("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
-    unpublished = read_unpublished(session, due_dates(now, settings))
+    dates = due_dates(now, settings)
+    unpublished = read_unpublished(session, dates)
     if settings.first_date is None:
         unpublished = only_missed(session, unpublished, means.asks_prefect)
+    report.looked_at += [describe_dates(dates, unpublished), describe_runs(leases.values())]
     for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
         report.attempt(f"{alert.date} is late", partial(means.tell, alert))
     return report
+
+
+def describe_dates(dates: Sequence[date], unpublished: Collection[date]) -> str:
+    """Which dates were looked at, and which of them are not in production."""
+    if not dates:
+        return "no date is due"
+    which = str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    late = ", ".join(str(day) for day in dates if day in unpublished)
+    return f"dates due, {which}: {f'not in production: {late}' if late else 'in production'}"
+
+
+def describe_runs(leases: Iterable[Lease]) -> str:
+    """How many runs the ledger calls alive."""
+    alive = sum(lease.is_live and bool(lease.open_regions) for lease in leases)
+    return "no run is alive" if not alive else "1 run is alive" if alive == 1 else f"{alive} runs are alive"
+
+
+def describe_unsent(count: int) -> str:
+    """How many mails wait to be sent."""
+    return "no mail is unsent" if not count else "1 mail is unsent" if count == 1 else f"{count} mails are unsent"
 
 
 def _end(session: Session, death: Death, means: Means, report: Report) -> None:

@@ -36,6 +36,7 @@ PURE_TASKS = {
     "gaps.py",
     "held_back.py",
     "keys.py",
+    "ledger_grid.py",
     "lines.py",
     "reconcile/days.py",
     "reconcile/discrepancies.py",

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.message import Message
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 from prefect import get_client, task
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Late, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
@@ -22,8 +25,10 @@ from flows.send_alert import send_alert
 from flows.watchdog import watch_outside, watchdog
 from tasks.alerts import run_facts
 from tasks.alerts.run_now import read_activity
+from tasks.attempt import Attempt
 from tasks.batch import Batch
 from tasks.ledger import Entry, Status, record, start_attempt
+from tasks.ledger_page import ARTIFACT_KEY
 from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.warehouse import Row
 from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
@@ -296,6 +301,52 @@ def test_days_before_the_first_deployment_are_not_mailed_unless_the_ledger_goes_
         deployed.forget(*before)
 
 
+@sync_compatible
+async def pages() -> list[str]:
+    """Every version of the artifact `ledger`, the newest first."""
+    async with get_client() as client:
+        key = ArtifactFilter(key=ArtifactFilterKey(any_=[ARTIFACT_KEY]))
+        found = await client.read_artifacts(artifact_filter=key, sort=ArtifactSort.CREATED_DESC)
+    return [str(artifact.data) for artifact in found]
+
+
+@pytest.fixture
+def newest(deployed: World) -> Iterator[date]:
+    """The last date of the ledger, at which a region has failed, like the one two days before."""
+    days = date(2098, 1, 1), date(2098, 1, 3)
+    with deployed.session() as session:
+        for day in days:
+            record(session, Attempt(1, "of a page", batch_of(day), ("EUROPE",)), [Entry("EUROPE", Status.FAILED)])
+    yield days[-1]
+    deployed.forget(*days)
+
+
+def test_the_ledgers_page_is_written_when_the_ledger_has_changed(deployed: World, newest: date) -> None:
+    with deployed.variable("first_date", NO_DATES):
+        assert watchdog(return_state=True).name == "Completed"
+        written = len(pages())
+        assert watchdog(return_state=True).name == "Completed"
+        assert len(pages()) == written, "nothing has changed"
+        deployed.forget(newest)
+        assert watchdog(return_state=True).name == "Completed"
+    assert len(pages()) == written + 1
+    last, before = ([line for line in page.splitlines() if line.startswith("| 2098")] for page in pages()[:2])
+    assert before == [
+        "| 2098-01-03 | missing | missing | failed | missing |",
+        "| 2098-01-02 | missing | missing | missing | missing |",
+        "| 2098-01-01 | missing | missing | failed | missing |",
+    ]
+    assert last == before[2:]
+
+
+def test_the_program_shows_the_same_grid(newest: date) -> None:
+    ran = run_python("-m", "flows.show_ledger")
+    assert ran.returncode == 0, ran.stderr
+    shown = [line.split() for line in ran.stdout.splitlines() if line.startswith("2098")]
+    assert shown[0] == [str(newest), "missing", "missing", "failed", "missing"]
+    assert len(shown) == 3
+
+
 def test_without_a_server_it_mails_by_itself_and_says_so_once(
     deployed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +369,14 @@ def test_without_a_server_it_mails_by_itself_and_says_so_once(
     with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         watch_outside(outside)
     assert len(subjects()) == len(told) + 1, "another outage is told anew"
+
+
+def test_the_program_says_what_it_looked_at_when_all_is_well(deployed: World, tmp_path: Path) -> None:
+    deployed.tidy()
+    own = {"WATCHDOG_DIR": str(tmp_path / "told"), "FIRST_DATE": NO_DATES}
+    ran = run_python("-m", "flows.watchdog", environment=os.environ | own)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.splitlines()[-1] == "looked at: no date is due; no run is alive; no mail is unsent"
 
 
 def test_the_program_says_what_is_missing_in_one_line() -> None:

@@ -1,0 +1,142 @@
+"""`make runs`: what runs, what waits and why, and what has ended, as the Prefect server of PREFECT_API_URL knows it."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from prefect import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from deployments.prefect_command import missing_server
+from deployments.waiting import ACTIVE, WAITING, Pool, Queue, Run, Seen, to_lines
+from tasks.alerts.compose import hide_values
+from tasks.errors import one_line
+from tasks.setup_checks.prefect_server import DEPLOYMENTS, POOL
+
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+ENDED_SHOWN = 15
+RUNS_READ_MAX = 200
+"""The most that the server answers at once."""
+WIDTH_MIN, WIDTH_OF_FILES = 60, 120
+"""Characters of a line: in a narrow terminal, and in what goes to no terminal."""
+OFTEN = "watchdog"
+"""The flow whose passes would hide all others: of those that have ended, only the newest is shown."""
+FLOWS = [deployment.name.partition("/")[0] for deployment in DEPLOYMENTS]
+BY_HAND = ["setup-warehouse"]
+"""Flows that have no deployment."""
+
+UTC_MIN = datetime.min.replace(tzinfo=UTC)
+
+
+async def read_seen() -> Seen:
+    """Reads runs, pool and schedules of this project's flows; others on the same server are left out."""
+    async with get_client() as client:
+        flows = {flow.id: flow.name for flow in await client.read_flows(flow_filter=_named([*FLOWS, *BY_HAND]))}
+        pool, queues = await _read_pool(client)
+        found = {
+            kind: [
+                _seen(run, flows, queues)
+                for names, limit in groups
+                for run in await _read_runs(client, states, names, sort, limit)
+            ]
+            for kind, states, groups, sort in (
+                ("active", ACTIVE, [([*FLOWS, *BY_HAND], RUNS_READ_MAX)], FlowRunSort.START_TIME_ASC),
+                ("waiting", WAITING, [([*FLOWS, *BY_HAND], RUNS_READ_MAX)], FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC),
+                ("ended", ENDED, _groups_of_ended(), FlowRunSort.END_TIME_DESC),
+            )
+        }
+        ended = sorted(found["ended"], key=lambda run: run.at, reverse=True)
+        deployments = await client.read_deployments(flow_filter=_named(FLOWS))
+        return Seen(pool, found["active"], found["waiting"], ended, _paused_schedules(deployments, flows))
+
+
+def _groups_of_ended() -> list[tuple[list[str], int]]:
+    return [([name for name in [*FLOWS, *BY_HAND] if name != OFTEN], ENDED_SHOWN - 1), ([OFTEN], 1)]
+
+
+def _named(names: Sequence[str]) -> FlowFilter:
+    return FlowFilter.parse_obj({"name": {"any_": list(names)}})
+
+
+async def _read_runs(
+    client: PrefectClient, states: Sequence[str], flows: Sequence[str], sort: FlowRunSort, limit: int
+) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        flow_filter=_named(flows),
+        flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": list(states)}}}),
+        sort=sort,
+        limit=limit,
+    )
+
+
+async def _read_pool(client: PrefectClient) -> tuple[Pool | None, dict[Any, str]]:
+    """The pool, and the names of its queues by id."""
+    try:
+        pool = await client.read_work_pool(POOL)
+    except ObjectNotFound:
+        return None, {}
+    queues = await client.read_work_queues(POOL)
+    known = {q.name: Queue(q.name, q.concurrency_limit, q.is_paused, _utc(q.last_polled)) for q in queues}
+    return Pool(POOL, known, pool.concurrency_limit, pool.is_paused), {q.id: q.name for q in queues}
+
+
+def _seen(run: FlowRun, flows: dict[Any, str], queues: dict[Any, str]) -> Run:
+    kind = run.state_type.value if run.state_type else ""
+    moments = {
+        **dict.fromkeys(WAITING, run.next_scheduled_start_time or run.expected_start_time),
+        **dict.fromkeys(ENDED, run.end_time),
+    }
+    changed = run.state.timestamp if run.state else run.created
+    return Run(
+        id=str(run.id),
+        flow=flows.get(run.flow_id, ""),
+        name=run.name,
+        state=run.state_name or "",
+        kind=kind,
+        at=_utc(moments.get(kind) or (run.start_time if kind in ACTIVE else None) or changed) or UTC_MIN,
+        message=one_line(hide_values((run.state and run.state.message) or "")),
+        queue=queues.get(run.work_queue_id),
+        by_schedule=bool(run.auto_scheduled),
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return datetime.fromtimestamp(moment.timestamp(), UTC) if moment else None
+
+
+def _paused_schedules(deployments: Sequence[DeploymentResponse], flows: dict[Any, str]) -> dict[str, str]:
+    """The command that resumes each paused schedule, by the deployment's name."""
+    return {
+        name: f"prefect deployment schedule resume '{name}' {schedule.id}"
+        for deployment in deployments
+        for name in [f"{flows.get(deployment.flow_id, '')}/{deployment.name}"]
+        for schedule in deployment.schedules
+        if deployment.paused or not schedule.active
+    }
+
+
+def main() -> int:
+    """Prints the list; a server that does not answer is one line and 1."""
+    if fault := missing_server():
+        print(f"runs: {fault}", file=sys.stderr)
+        return 1
+    try:
+        seen = asyncio.run(read_seen())
+    except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as error:
+        print(f"runs: the Prefect server cannot be asked: {one_line(error)}", file=sys.stderr)
+        return 1
+    width = shutil.get_terminal_size((WIDTH_OF_FILES, 0)).columns
+    print("\n".join(to_lines(seen, datetime.now(UTC), max(width, WIDTH_MIN))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

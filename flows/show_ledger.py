@@ -1,0 +1,56 @@
+"""`make ledger`: the newest dates of the ledger x regions, as a grid. No flow: it leaves no run behind."""
+
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from blocks import names
+from blocks.register import NoPrefectServerError, speaking_to_prefect
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import BadVariableError, read_variable
+from tasks.errors import SalesEtlError, one_line
+from tasks.ledger_grid import Grid
+from tasks.ledger_page import read_grid
+from tasks.warehouse import open_session
+
+TAG = "retail-sales ledger"
+WIDTH_OF_FILES = 120
+"""Characters of a line that goes to no terminal."""
+
+
+def print_grid(grid: Grid) -> None:
+    """Prints the grid and what its words mean."""
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES, markup=False, emoji=False, highlight=False)
+    console.print(grid.headline())
+    if rows := grid.rows():
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for name in rows[0]:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+    for line in grid.legend():
+        console.print(line)
+
+
+def main() -> int:
+    """Asks with the small warehouse; what stands in the way is one line, and 1."""
+    try:
+        with speaking_to_prefect():
+            connector, warehouse = (
+                SnowflakeHostConnector.load(names.WAREHOUSE),
+                read_variable("snowflake_watch_warehouse"),
+            )
+        with open_session(connector, warehouse, TAG, lambda line: print(line, file=sys.stderr)) as session:
+            grid = read_grid(session)
+    except (NoPrefectServerError, BadVariableError, SalesEtlError) as error:
+        print(f"ledger: {one_line(error)}", file=sys.stderr)
+        return 1
+    print_grid(grid)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

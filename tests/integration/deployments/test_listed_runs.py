@@ -1,0 +1,56 @@
+"""`make runs` on a real server: each run by its whole id, with why it waits."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.commands import run_module
+from tests.integration.deployments.conftest import Operator
+
+DAILY, BACKFILL = "daily-sales/production", "backfill/production"
+POOL = "/work_pools/retail-sales"
+
+
+@pytest.fixture(autouse=True)
+def _cleared(operator: Operator) -> Iterator[None]:
+    operator.clear_the_way()
+    yield
+    operator.clear_the_way()
+
+
+def poll(operator: Operator) -> None:
+    """Asks for work as a worker does, and does none of it."""
+    operator.post(f"{POOL}/get_scheduled_flow_runs", {"scheduled_before": "2000-01-01T00:00:00Z"})
+
+
+def listed(operator: Operator) -> str:
+    """What `make runs` prints, each run on one line."""
+    ended = run_module("deployments.runs", [], operator.environment | {"COLUMNS": "1000"})
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.replace("\n    ", " ")
+
+
+def test_what_runs_what_waits_and_what_has_ended(operator: Operator) -> None:
+    poll(operator)
+    running, waiting, done = (operator.start(name) for name in (BACKFILL, DAILY, BACKFILL))
+    states = {running: [("RUNNING", "Running")], done: [("RUNNING", "Running"), ("FAILED", "Failed")]}
+    for flow_run_id, names in states.items():
+        for kind, name in names:
+            state = {"type": kind, "name": name, "message": "no region could be read" if kind == "FAILED" else None}
+            operator.post(f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})
+    text = listed(operator)
+    parts = text.partition("Waiting: 1\n")
+    assert parts[0].startswith(f"Running: 1\n  {running}  backfill  ")
+    assert f"{waiting}  daily-sales  " in parts[2]
+    assert f"the limit of queue load is 1, taken by backfill {running}" in parts[2]
+    assert f"  {done}  backfill  " in parts[2].partition("Ended: the newest ")[2]
+    assert ": no region could be read\n" in parts[2]
+
+
+def test_a_paused_queue_and_a_paused_schedule_are_named_with_what_resumes_them(operator: Operator) -> None:
+    operator.start(DAILY)
+    operator.api.patch(f"{POOL}/queues/load", json={"is_paused": True}).raise_for_status()
+    text = listed(operator)
+    assert "queue load is paused: `prefect work-queue resume load --pool retail-sales`" in text
+    [schedule] = operator.deployment(DAILY)["schedules"]
+    assert f"paused: `prefect deployment schedule resume '{DAILY}' {schedule['id']}`" in text

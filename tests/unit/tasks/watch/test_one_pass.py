@@ -1,0 +1,37 @@
+"""What a pass of the watchdog says that it looked at."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from tasks.watch.late_and_dead import Lease
+from tasks.watch.one_pass import describe_dates, describe_runs, describe_unsent
+
+DAYS = [date(2024, 1, 14), date(2024, 1, 15)]
+
+
+@pytest.mark.parametrize(
+    ("dates", "unpublished", "says"),
+    [
+        ([], [], "no date is due"),
+        (DAYS[1:], [], "dates due, 2024-01-15: in production"),
+        (DAYS, [], "dates due, 2024-01-14 to 2024-01-15: in production"),
+        (DAYS, DAYS[:1], "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-14"),
+    ],
+)
+def test_the_dates_and_what_lacks_are_named(dates: list[date], unpublished: list[date], says: str) -> None:
+    assert describe_dates(dates, unpublished) == says
+
+
+def test_runs_that_are_alive_and_mails_that_are_not_sent_are_counted() -> None:
+    live, ended = (Lease("run", "20240115", datetime(2024, 1, 16, tzinfo=UTC), True, r) for r in (("EUROPE",), ()))
+    assert [describe_runs(leases) for leases in ([ended], [live], [live, live])] == [
+        "no run is alive",
+        "1 run is alive",
+        "2 runs are alive",
+    ]
+    assert [describe_unsent(count) for count in (0, 1, 2)] == [
+        "no mail is unsent",
+        "1 mail is unsent",
+        "2 mails are unsent",
+    ]
