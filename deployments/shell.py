@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from prefect.settings import PREFECT_API_URL
 
 from blocks.shell import NO_PROXY, as_given
-from deployments.planned import PROJECT
 from deployments.prefect_command import missing_server
+from tasks.project import HOME
 
 KEPT = ("PREFECT_API_URL", "PREFECT_EXPERIMENTAL_EVENTS", "PREFECT_EXPERIMENTAL_WARN", *NO_PROXY)
 """What a user's own settings do not overrule: the shell was opened for this server."""
@@ -53,7 +53,7 @@ def main() -> int:
         return 1
     environment = as_given() | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
     with tempfile.NamedTemporaryFile("w", prefix="retail-sales-shell-", delete=False) as file:
-        file.write(settings(environment, Path(sys.executable), PROJECT) + f"rm -f {shlex.quote(file.name)}\n")
+        file.write(settings(environment, Path(sys.executable), HOME) + f"rm -f {shlex.quote(file.name)}\n")
     print("`prefect` and `python` are this project's until `exit`", flush=True)
     return _become_bash(file.name, environment)
 
