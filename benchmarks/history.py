@@ -39,7 +39,8 @@ from tasks.stage import Manifest, stage_files
 from tasks.statements import LOAD_TYPES, render
 from tasks.transform import Transformed, transform_region
 from tasks.verify import compare
-from tasks.warehouse import Session, open_session, say_nothing
+from tasks.waiting import say_nothing
+from tasks.warehouse import Session, open_session
 from tasks.watch.late_and_dead import read_leases, read_unpublished
 
 ROWS, MILLIONS, REPEATS = 50_000, (0, 10, 40), 3

@@ -40,12 +40,11 @@ def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -
         return
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     cause = one_line(ValueError(how_it_ended(state)))
-    with open_session(
-        connector, read_settings().snowflake_watch_warehouse, f"retail-sales failed {flow_run.name}"
-    ) as session:
+    logger, warehouse = flow_run_logger(flow_run, flow), read_settings().snowflake_watch_warehouse
+    with open_session(connector, warehouse, f"retail-sales failed {flow_run.name}", logger.warning) as session:
         regions = record_failure(session, str(flow_run.id), cause)
     if regions:
-        flow_run_logger(flow_run, flow).info("step=record-failure regions=%s", ",".join(regions))
+        logger.info("step=record-failure regions=%s", ",".join(regions))
 
 
 def how_it_ended(state: State) -> str:

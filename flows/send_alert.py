@@ -195,7 +195,7 @@ def read_published(day: date, regions: list[str]) -> KnownDate:
     """What the ledger says of some regions of a date."""
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
     batch_id = Batch(day, ()).batch_id
-    with open_session(connector, warehouse, f"retail-sales alert {batch_id}") as session:
+    with open_session(connector, warehouse, f"retail-sales alert {batch_id}", get_run_logger().warning) as session:
         late = read_unpublished(session, [day]).get(day, [])
         published = published_at(session, batch_id, regions)
     return KnownDate(published, tuple(region for region in late if region in regions))

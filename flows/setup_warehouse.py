@@ -18,7 +18,8 @@ from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
 from tasks.statements import render, text_literal
 from tasks.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
-from tasks.warehouse import Say, Session, open_session, say_nothing
+from tasks.waiting import Say, say_nothing
+from tasks.warehouse import Session, open_session
 from tasks.warehouse_roles import (
     ANALYST_COMMENT,
     ANALYST_ROLE,
@@ -131,8 +132,9 @@ def run_setup_scripts(
 ) -> None:
     """Sets up as the administrator. `adopted` are the parameters of `set_up` that say so."""
     connector = SnowflakeHostConnector.load(admin_block)
-    with open_session(connector, warehouse, "retail-sales setup") as session:
-        set_up(session, scripts, values, get_run_logger().info, **adopted)
+    logger = get_run_logger()
+    with open_session(connector, warehouse, "retail-sales setup", logger.warning) as session:
+        set_up(session, scripts, values, logger.info, **adopted)
 
 
 @flow(name="setup-warehouse", flow_run_name=by_minute("setup-warehouse"))

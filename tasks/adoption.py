@@ -17,7 +17,8 @@ from tasks.ledger import Entry, Status, record
 from tasks.lock import lock_held
 from tasks.statements import LOAD_TYPES, REQUIRED_NAMES, render
 from tasks.tally import tallies_of_rows
-from tasks.warehouse import Say, Session
+from tasks.waiting import Say
+from tasks.warehouse import Session
 
 FACT = "ANALYTICS.SALES_FACT"
 RUN_NUMBER = "ETL_RUN_NUMBER"

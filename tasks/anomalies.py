@@ -92,7 +92,7 @@ def announce_anomalies(
     usual: Mapping[str, Sequence[int]] = {}
     try:
         connector = load_once(SnowflakeHostConnector, connector_block)
-        with open_session(connector, warehouse, f"retail-sales anomalies {batch.batch_id}") as session:
+        with open_session(connector, warehouse, f"retail-sales anomalies {batch.batch_id}", logger.warning) as session:
             usual = usual_rows(session, batch)
     except Exception as error:  # noqa: BLE001 (whatever it is, the batch is published)
         logger.warning("step=anomalies row counts are not judged: %s", error)

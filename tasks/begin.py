@@ -22,6 +22,7 @@ from tasks.ready import require_ready
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
 from tasks.statements import render, union_all
+from tasks.waiting import waiting
 from tasks.warehouse import Session, open_session
 
 
@@ -77,7 +78,8 @@ def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Ca
         leftovers = find_leftovers(session, batch)
         with _told(warn):
             swept += drop_leftover_tables(session, leftovers)
-        swept += len(remove_leftover_files(leftovers, batch, bucket))
+        with waiting(warn, "begin", f"s3://{bucket.bucket_name}: files that dead attempts have left"):
+            swept += len(remove_leftover_files(leftovers, batch, bucket))
     return swept
 
 
@@ -105,8 +107,8 @@ def begin(
     Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 or the warehouse does not
     answer.
     """
-    require_ready(batch, token_key_block, bucket_block, bucket_name)
     connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
+    require_ready(batch, token_key_block, bucket_block, bucket_name, logger.info)
     bucket = load_bucket(bucket_block, bucket_name)
     if from_shell := ignored():
         logger.warning("step=begin %s", from_shell)

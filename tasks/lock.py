@@ -14,8 +14,9 @@ from uuid import uuid4
 from expectations.tables import TABLES_VERSION
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.statements import render
-from tasks.stopwatch import Stopwatch, said_when_slow
-from tasks.warehouse import LOCK_TIMEOUT_S, Say, Session, say_nothing
+from tasks.stopwatch import Stopwatch
+from tasks.waiting import Say, waiting
+from tasks.warehouse import LOCK_TIMEOUT_S, Session
 
 FRESH_S = 10
 """So long others leave a token alone: to open a session takes a second or two."""
@@ -24,28 +25,25 @@ POLL_S = 0.5
 TRIES_MAX = 20
 """Tokens that one writes: each but the last was overwritten by another, who had waited too long."""
 SET_UP = "run `python -m flows.setup_warehouse`"
-WAIT_SAID_S = 10
-WAIT_LINE = (
-    "step=lock waiting for the publish lock, another run holds it; one whose client was killed loses it after 5 to 10 "
-    "minutes"
-)
+WAITED_FOR = "the publish lock: another run holds it, and one whose client was killed loses it after 5 to 10 minutes,"
 OF_KNOWN_TABLES = f" AND TABLES_VERSION = {TABLES_VERSION:d}"
 """The condition under which sql/lock/take.sql gives the lock."""
 
 
 @contextmanager
 def lock_held(
-    session: Session, run_number: int, say: Say = say_nothing, of_tables: str = OF_KNOWN_TABLES
+    session: Session, run_number: int, say: Say | None = None, of_tables: str = OF_KNOWN_TABLES
 ) -> Iterator[Session]:
     """A new session in a transaction that holds the lock and is committed at the end; `session`, in no transaction,
-    waits for it. `say` hears of a long wait. Set-up, which brings the tables to this version, takes those of any.
+    waits for it. `say`, or else who hears of the session's waits, hears of a long one. Set-up, which brings the tables
+    to this version, takes those of any.
 
     Raises TransientError when the lock is not to be had, or when the transaction was ended from outside,
     NeedsPersonError when the tables are of another version: nothing is committed then. Raises OutcomeUnknownError when
     COMMIT gave no answer.
     """
     for _ in range(TRIES_MAX):
-        token, writing = _leave_token(session, say), None
+        token, writing = _leave_token(session, say or session.say), None
         try:
             with session.again() as writing, writing.transaction():
                 if _take(writing, run_number, token, of_tables):
@@ -70,7 +68,7 @@ def _leave_token(session: Session, say: Say) -> str:
     """Waits while the lock is held, or another is about to take it."""
     token, watch = uuid4().hex, Stopwatch()
     statement = render("lock/write_token", fresh_seconds=f"{FRESH_S:d}")
-    with said_when_slow(say, WAIT_LINE, WAIT_SAID_S):
+    with waiting(say, "lock", WAITED_FOR, LOCK_TIMEOUT_S):
         while not _rows_changed(session, statement, [token]):
             if watch.seconds() > LOCK_TIMEOUT_S:
                 raise TransientError("the publish lock is wanted by others all the time: run it again")

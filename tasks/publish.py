@@ -1,7 +1,7 @@
 """Publish: shows a staged batch in the fact table in ONE transaction, or not at all, and knows which of the two."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -40,14 +40,16 @@ from tasks.statements import StagingTables, key_lists, render, snapshots_query
 from tasks.stopping import refuse_stopped
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
-from tasks.warehouse import OpenSession, Say, Session, open_session
+from tasks.waiting import Say
+from tasks.warehouse import OpenSession, Session, open_session
 
 MayCommit = Callable[[], None]
 """Asked under the lock just before COMMIT; raises when the transaction must not be committed."""
 PUBLISH_TRIES_MAX = 3
-"""Transactions that one publish begins, when a lock, a conflict or a lost answer ends one."""
+"""So often a publish opens its session, loads its files, and begins its transaction, when the network, a lock, a
+conflict or a lost answer ends one."""
 PUBLISH_RETRY_S_MAX = 1800
-"""Seconds after the first transaction's begin in which another may begin."""
+"""Seconds after the first try's begin in which another may begin."""
 
 
 def always() -> None:
@@ -88,27 +90,78 @@ def publish_manifest(
 ) -> Publication:
     """Loads the files, then publishes them in one transaction together with the ledger's entries.
 
-    What cannot be settled in `session` is settled in another one from `open_again`; `say` hears of waits and tries,
+    What cannot be loaded or settled in `session` is in another one from `open_again`; `say` hears of waits and tries,
     and `may_commit` raises when the run was cancelled meanwhile. Raises PublishRefusedError when the law does not hold,
     TransientError or NeedsPersonError for what else stands against it: nothing was published then, and the staging
     tables are dropped. Raises OutcomeUnknownError when nobody can tell.
     """
     watch, tables = Stopwatch(), staged.attempt.staging_tables
-    with _dropped_on_failure(session, staged.attempt):
-        load_files(session, staged.manifest, tables)
-        publication = publish_until_known(session, staged, watch.seconds(), open_again, say, may_commit)
-        if publication.refused:
-            drop_staging_tables(session, tables)
-        return publication
+    with ExitStack() as closing:
+        sessions = [session]
+        with _dropped_on_failure(sessions, staged.attempt):
+            load_until_done(sessions, staged.manifest, lambda: closing.enter_context(open_again()), say)
+            publication = publish_until_known(sessions[-1], staged, watch.seconds(), open_again, say, may_commit)
+            if publication.refused:
+                drop_staging_tables(sessions[-1], tables)
+            return publication
 
 
 @contextmanager
-def _dropped_on_failure(session: Session, attempt: Attempt) -> Iterator[None]:
+def opened(open_again: OpenSession, say: Say) -> Iterator[Session]:
+    """A session of the warehouse, which may not be there at once. Raises TransientError when it is not in the end."""
+    with ExitStack() as closing:
+        for number, watch in _tries():
+            try:
+                session = closing.enter_context(open_again())
+                break
+            except TransientError as error:
+                _refuse_another(error, number, watch)
+                say(f"step=publish session, try {number} of {PUBLISH_TRIES_MAX}: {error}; another one is opened")
+        yield session
+
+
+def load_until_done(sessions: list[Session], manifest: Manifest, open_another: Callable[[], Session], say: Say) -> None:
+    """Loads the files in the last of `sessions`, and when it is lost in another one, which is added.
+
+    Each try begins with empty tables: what the one before has left is dropped, and a COPY of it that is still under way
+    ends with its table. Should it find the new one, the rows are not those of the manifest, and the law that is checked
+    before COMMIT does not hold. Raises as `load_files` does.
+    """
+    tables = manifest.attempt.staging_tables
+    for number, watch in _tries():
+        try:
+            if number > 1:
+                sessions.append(open_another())
+                drop_staging_tables(sessions[-1], tables)
+            load_files(sessions[-1], manifest, tables)
+            break
+        except TransientError as error:
+            _refuse_another(error, number, watch)
+            say(f"step=load try {number} of {PUBLISH_TRIES_MAX}: {error}; the files are loaded anew")
+
+
+def _tries() -> Iterator[tuple[int, Stopwatch]]:
+    watch = Stopwatch()
+    yield from ((number, watch) for number in range(1, PUBLISH_TRIES_MAX + 1))
+
+
+def _may_try_again(number: int, watch: Stopwatch) -> bool:
+    return number < PUBLISH_TRIES_MAX and watch.seconds() < PUBLISH_RETRY_S_MAX
+
+
+def _refuse_another(error: SalesEtlError, number: int, watch: Stopwatch) -> None:
+    """Raises the error of the last try."""
+    if not _may_try_again(number, watch):
+        raise error
+
+
+@contextmanager
+def _dropped_on_failure(sessions: Sequence[Session], attempt: Attempt) -> Iterator[None]:
     try:
         yield
     except (TransientError, NeedsPersonError) as error:
         with suppress(SalesEtlError):
-            drop_staging_tables(session, attempt.staging_tables)
+            drop_staging_tables(sessions[-1], attempt.staging_tables)
         again = "run the date again" if attempt.batch_id.isdigit() else "run the flow again"
         raise type(error)(adding(f"nothing was published: {error}", again)) from error
 
@@ -133,8 +186,8 @@ def publish_until_known(
 
     The lock comes first, so that a COMMIT that is still under way has ended when the ledger answers.
     """
-    watch, unsure = Stopwatch(), None
-    for number in range(1, PUBLISH_TRIES_MAX + 1):
+    unsure = None
+    for number, watch in _tries():
         publication = None
         try:
             with open_again() if number > 1 else nullcontext(session) as waiting:
@@ -152,7 +205,7 @@ def publish_until_known(
             if isinstance(error, OutcomeUnknownError):
                 unsure = publication or unsure
             may_pass = isinstance(error, TransientError | OutcomeUnknownError)
-            if may_pass and number < PUBLISH_TRIES_MAX and watch.seconds() < PUBLISH_RETRY_S_MAX:
+            if may_pass and _may_try_again(number, watch):
                 say(f"step=publish try {number} of {PUBLISH_TRIES_MAX}: {error}; the ledger is asked before the next")
                 continue
             if unsure is None:
@@ -299,7 +352,7 @@ def publish(
     open_again = partial(open_session, connector, warehouse, tag, logger.warning)
     staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {})
     may_commit = partial(refuse_stopped, manifest.attempt.flow_run_id, manifest.attempt.run_number, logger.warning)
-    with open_again() as session:
+    with opened(open_again, logger.info) as session:
         publication = publish_manifest(session, staged, open_again, logger.info, may_commit)
     logger.info(
         "step=publish regions=%d load_seconds=%.1f publish_seconds=%.1f",

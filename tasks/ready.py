@@ -5,17 +5,18 @@ from contextvars import copy_context
 from functools import partial
 
 import botocore.exceptions
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 
-from blocks import names
+from blocks import names, storage
 from blocks.once import load_once
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
 from tasks.lines import quoting
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
+from tasks.waiting import Say, say_nothing, waiting
 
 
 def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[str]:
@@ -39,7 +40,9 @@ def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
     return True
 
 
-def require_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
+def require_ready(
+    batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str, say: Say = say_nothing
+) -> None:
     """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
     if missing := find_missing_blocks(batch, token_key_block):
         raise NeedsPersonError(
@@ -47,7 +50,8 @@ def require_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: 
         )
     bucket = load_bucket(bucket_block, bucket_name)
     try:
-        bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
+        with waiting(say, "begin", f"s3://{bucket_name}", storage.ANSWER_S_MAX):
+            bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         kind = TransientError if may_pass(error) else NeedsPersonError
         ours = (
@@ -57,5 +61,7 @@ def require_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: 
         raise kind(quoting(ours, error)) from error
 
 
-check_ready = task(name="check-ready", **RETRIES)(require_ready)
-"""The same as a task, for who begins no attempt."""
+@task(name="check-ready", **RETRIES)
+def check_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
+    """The same as a task, for who begins no attempt."""
+    require_ready(batch, token_key_block, bucket_block, bucket_name, get_run_logger().info)

@@ -14,6 +14,7 @@ from tasks.retries import RETRIES
 from tasks.scratch import leftovers, remove, scratch_root
 from tasks.stage import MANIFEST_NAME, load_bucket
 from tasks.statements import render
+from tasks.waiting import waiting
 from tasks.warehouse import Session, open_session
 
 TAG = "retail-sales clean-staging"
@@ -105,9 +106,12 @@ def remove_staged(
     logger = get_run_logger()
     with open_session(connector, warehouse, TAG, logger.warning) as session:
         runs = old_runs(session, days)
-        files, tables = dict(staged_files(bucket, runs)), staging_tables(session, runs)
+        with waiting(logger.info, "remove-staged", f"s3://{bucket_name}: the list of its files"):
+            files = dict(staged_files(bucket, runs))
+        tables = staging_tables(session, runs)
         if not dry_run:
-            remove_files(bucket, list(files))
+            with waiting(logger.info, "remove-staged", f"s3://{bucket_name}: the removal of {len(files)} files"):
+                remove_files(bucket, list(files))
             for table in tables:
                 session.query(f"DROP TABLE IF EXISTS STAGING.{table}")
     logger.info("step=remove-staged runs=%d files=%d tables=%d dry_run=%s", len(runs), len(files), len(tables), dry_run)

@@ -17,7 +17,8 @@ from tasks.lock import lock_held
 from tasks.retries import RETRIES
 from tasks.statements import render, render_part, text_literals
 from tasks.stopping import refuse_stopped
-from tasks.warehouse import Row, Say, Session, open_session, say_nothing
+from tasks.waiting import Say, say_nothing
+from tasks.warehouse import Row, Session, open_session
 
 SAMPLE_ROWS_MAX = 100
 """Sales that the table of differences shows."""

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
+from blocks import storage
 from blocks.once import load_once
 from blocks.shell import ignore_beside
+from blocks.storage import limited
 from expectations.columns import CONTRACT_VERSION
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
@@ -27,6 +29,7 @@ from tasks.retries import RETRIES
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
+from tasks.waiting import waiting
 
 FILE_BYTES = 128 * 2**20
 """A Parquet file that has so many bytes is complete: Snowflake loads files of 100 to 250 MB best in parallel
@@ -168,10 +171,10 @@ def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
 
 def load_bucket(block: str, bucket_name: str) -> S3Bucket:
     """The staging bucket: credentials from the block and not from the shell, the name from the variable
-    `s3_staging_bucket`."""
-    bucket: S3Bucket = load_once(S3Bucket, block).copy(update={"bucket_name": bucket_name})
+    `s3_staging_bucket`, limits from `blocks/storage.py`."""
+    bucket: S3Bucket = load_once(S3Bucket, block)
     ignore_beside(bucket.credentials)
-    return bucket
+    return bucket.copy(update={"bucket_name": bucket_name, "credentials": limited(bucket.credentials)})
 
 
 def read_extra_columns(attempt: Attempt, bucket: S3Bucket) -> dict[str, list[str]]:
@@ -198,11 +201,13 @@ def stage(
 ) -> Manifest:
     """Stages the rows of the given kinds, all regions side by side. With clean rows goes the manifest, last of all:
     without it nothing of the attempt is ever loaded."""
-    bucket, seconds = load_bucket(bucket_block, bucket_name), {}
+    bucket, seconds, logger = load_bucket(bucket_block, bucket_name), {}, get_run_logger()
+    place = f"s3://{bucket_name}/{attempt.staging_prefix}"
 
     def stage_region(of_region: Transformed) -> list[StagedFile]:
         watch = Stopwatch()
-        files = stage_files(of_region, kinds, attempt.staging_prefix, scratch, bucket)
+        with waiting(logger.info, f"stage region={of_region.region}", f"its files at {place}"):
+            files = stage_files(of_region, kinds, attempt.staging_prefix, scratch, bucket)
         seconds[of_region.region] = watch.seconds()
         return files
 
@@ -217,8 +222,9 @@ def stage(
     )
     if CLEAN in kinds:
         key, body = f"{attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
-        bucket.credentials.get_s3_client().put_object(Bucket=bucket_name, Key=key, Body=body)
+        with waiting(logger.info, "stage", f"s3://{bucket_name}/{key}", storage.ANSWER_S_MAX):
+            bucket.credentials.get_s3_client().put_object(Bucket=bucket_name, Key=key, Body=body)
     for region, taken in seconds.items():
         files = sum(file.region == region for file in staged)
-        get_run_logger().info("step=stage region=%s files=%d seconds=%.1f", region, files, taken)
+        logger.info("step=stage region=%s files=%d seconds=%.1f", region, files, taken)
     return manifest

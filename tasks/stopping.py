@@ -20,7 +20,7 @@ from prefect.settings import PREFECT_API_URL
 
 from tasks.alerts.run_facts import read_ancestors
 from tasks.errors import NeedsPersonError, one_line
-from tasks.warehouse import Say
+from tasks.waiting import Say
 
 ANSWER_S_MAX = 5.0
 """So long the Prefect server may take to say that a run was cancelled; a load does not fail because it is away."""

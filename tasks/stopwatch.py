@@ -1,9 +1,6 @@
-"""Seconds that a step took, and a word when one takes long. Pure."""
+"""Seconds that a step took. Pure."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 
 class Stopwatch:
@@ -14,15 +11,3 @@ class Stopwatch:
 
     def seconds(self) -> float:
         return round(time.monotonic() - self._start, 3)
-
-
-@contextmanager
-def said_when_slow(say: Callable[[str], None], line: str, after_s: float) -> Iterator[None]:
-    """Says `line` once, from a thread, when the body is not done after `after_s` seconds."""
-    timer = threading.Timer(after_s, say, [line])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

@@ -2,7 +2,8 @@
 
 from tasks.lock import lock_held
 from tasks.statements import render
-from tasks.warehouse import Say, Session
+from tasks.waiting import Say
+from tasks.warehouse import Session
 
 REJECTED, REJECTED_UNDO = "SALES_REJECTED", "SALES_REJECTED_UNDO"
 """Tables of version 2. The first is a view now."""

@@ -34,13 +34,14 @@ def compare(session: Session, manifest: Manifest, publication: Publication) -> V
 @task(name="verify", **RETRIES)
 def verify(manifest: Manifest, publication: Publication, connector_block: str, warehouse: str) -> Verification:
     """The second look: a batch that the table does not show is put back. Staging tables are dropped afterwards."""
-    connector = load_once(SnowflakeHostConnector, connector_block)
-    with open_session(connector, warehouse, f"retail-sales verify {manifest.attempt.batch_id}") as session:
+    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
+    tag = f"retail-sales verify {manifest.attempt.batch_id}"
+    with open_session(connector, warehouse, tag, logger.warning) as session:
         verification = compare(session, manifest, publication)
         put_back_unless_shown(session, manifest.attempt, verification)
         with suppress(SalesEtlError):  # what stays is swept by a later run
             drop_staging_tables(session, manifest.attempt.staging_tables)
-    get_run_logger().info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)
+    logger.info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)
     return verification
 
 

@@ -14,6 +14,7 @@ from snowflake.connector.util_text import split_statements
 from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
 from tasks.lines import quoting
+from tasks.waiting import Say, say_nothing, waiting
 
 LOGIN_TIMEOUT_S = 30
 STATEMENT_TIMEOUT_S = 3600
@@ -48,16 +49,23 @@ PARAMETERS: Mapping[str, str | int | bool] = {
 (https://docs.snowflake.com/en/sql-reference/parameters)."""
 
 Row = tuple[Any, ...]
-Say = Callable[[str], None]
 
 
 class Session:
-    """One connection; values are bound with `?`. Raises TransientError or NeedsPersonError naming the warehouse."""
+    """One connection; values are bound with `?`. Raises TransientError or NeedsPersonError naming the warehouse. `say`
+    hears of statements that take long."""
 
-    def __init__(self, connection: SnowflakeConnection, where: str = "", again: "OpenSession | None" = None) -> None:
+    def __init__(
+        self,
+        connection: SnowflakeConnection,
+        where: str = "",
+        again: "OpenSession | None" = None,
+        say: Say = say_nothing,
+    ) -> None:
         self._connection = connection
         self._where = where
         self._again = again
+        self.say = say
         self._lost = False
 
     @property
@@ -126,7 +134,8 @@ class Session:
         if self._lost:
             raise TransientError(f"the session with warehouse {self._where} is lost")
         try:
-            yield
+            with waiting(self.say, f"warehouse host={self._where}", f"`{_head(statement)}`", STATEMENT_TIMEOUT_S):
+                yield
         except TransientError:
             self._lost = True
             raise
@@ -161,9 +170,10 @@ def _resending(where: str, say: Say) -> Callable[[], Iterator[int]]:
     return delays
 
 
-def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> SnowflakeConnection:
+def _connect(connector: SnowflakeHostConnector, where: str, say: Say, **settings: Any) -> SnowflakeConnection:
     try:
-        return connector.connect(**settings)
+        with waiting(say, f"warehouse host={where}", "a session", LOGIN_TIMEOUT_S):
+            return connector.connect(**settings)
     except UnusableKeyError as error:
         raise NeedsPersonError(f"warehouse {where}: {error}") from None
     except SnowflakeError as error:
@@ -177,9 +187,6 @@ def _connect(connector: SnowflakeHostConnector, where: str, **settings: Any) -> 
         ) from None  # the connector's chain of causes is hundreds of lines that say no more
 
 
-def say_nothing(line: str) -> None: ...
-
-
 @contextmanager
 def open_session(
     connector: SnowflakeHostConnector,
@@ -188,7 +195,8 @@ def open_session(
     say: Say = say_nothing,
     autocommit: bool = True,
 ) -> Iterator[Session]:
-    """A session of its own on `warehouse`, closed at the end; `say` hears of a warehouse that does not answer.
+    """A session of its own on `warehouse`, closed at the end; `say` hears of what takes long, and of a warehouse
+    that does not answer.
 
     With AUTOCOMMIT, only `transaction` holds one open.
     """
@@ -196,6 +204,7 @@ def open_session(
     connection = _connect(
         connector,
         where,
+        say,
         warehouse=warehouse,
         autocommit=autocommit,
         paramstyle="qmark",
@@ -203,8 +212,9 @@ def open_session(
         backoff_policy=_resending(where, say),
         session_parameters={"QUERY_TAG": query_tag, **PARAMETERS},
     )
+    again = partial(open_session, connector, warehouse, query_tag, say, autocommit=False)
     try:
-        yield Session(connection, where, partial(open_session, connector, warehouse, query_tag, say, autocommit=False))
+        yield Session(connection, where, again, say)
     finally:
         # Without retry: a session that cannot be closed is ended by the server.
         with suppress(SnowflakeError, SalesEtlError):

@@ -16,7 +16,8 @@ from tasks.reconcile.table_side import days_as_literals
 from tasks.retries import RETRIES
 from tasks.statements import key_lists, render, render_part, text_literal
 from tasks.stopping import refuse_stopped
-from tasks.warehouse import Say, Session, open_session, say_nothing
+from tasks.waiting import Say, say_nothing
+from tasks.warehouse import Session, open_session
 
 
 def mark(

@@ -9,6 +9,7 @@ from prefect_aws import S3Bucket
 
 from blocks import names
 from blocks.shell import ignore_beside, ignored
+from blocks.storage import limited
 from blocks.variables import read_variable
 from tasks.setup_checks.check import Check, SetupFaultError
 
@@ -44,7 +45,7 @@ def load_staging_bucket() -> tuple[Any, str]:
             f"{BLOCK} is missing or unreadable: set S3_STAGING_BUCKET and run `python -m blocks.register`"
         ) from error
     ignore_beside(bucket.credentials)
-    return bucket.credentials.get_s3_client(), read_variable("s3_staging_bucket")
+    return limited(bucket.credentials).get_s3_client(), read_variable("s3_staging_bucket")
 
 
 def _head() -> str:

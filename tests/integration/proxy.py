@@ -26,7 +26,10 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = [self._listener]
         self._next_loss: Loss | None = None
+        self._is_stalled = False
         self.losses: list[Loss] = []
+        self.accepted = 0
+        """Connections of clients."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -38,10 +41,22 @@ class Proxy:
         """Loses one query: its request, or its answer."""
         self._next_loss = loss
 
+    def stall(self) -> None:
+        """From here on connections are accepted and requests read, and nothing is answered."""
+        self._is_stalled = True
+
+    @property
+    def is_stalled(self) -> bool:
+        return self._is_stalled
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.accepted += 1
+                if self._is_stalled:
+                    self._open.append(client)
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._open += [client, server]
                 pair = _Pair(self, client, server)
@@ -67,6 +82,8 @@ class _Pair:
     def pass_requests(self) -> None:
         with suppress(OSError):
             while sent := self._client.recv(65_536):
+                if self._proxy.is_stalled:
+                    continue
                 loss = self._proxy.take_loss(sent)
                 if loss is Loss.REQUEST:
                     self._close()
@@ -78,6 +95,8 @@ class _Pair:
     def pass_answers(self) -> None:
         with suppress(OSError):
             while answer := self._server.recv(65_536):
+                if self._proxy.is_stalled:
+                    continue
                 if self._loss is Loss.ANSWER_FOR_GOOD:
                     self._proxy.cut()
                 if self._loss:

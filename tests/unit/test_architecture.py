@@ -52,6 +52,7 @@ PURE_TASKS = {
     "stopwatch.py",
     "tally.py",
     "tokens.py",
+    "waiting.py",
 }
 """Modules that need no Prefect at all: they run without it and move to another orchestrator as they are."""
 

@@ -69,7 +69,7 @@ class Stepping(Session):
     """A session that calls `before` with the name of each statement before it sends it; so do those that it opens."""
 
     def __init__(self, session: Session, before: Callable[[str], None], sent: list[str]) -> None:
-        super().__init__(session._connection, session._where, session._again)
+        super().__init__(session._connection, session._where, session._again, session.say)
         self._before = before
         self.sent = sent
 

@@ -15,7 +15,7 @@ from expectations.thresholds import Thresholds
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.ledger import Entry, Status
-from tasks.publish import PUBLISH_TRIES_MAX, Publication, Staged, publish_manifest
+from tasks.publish import PUBLISH_TRIES_MAX, Publication, Staged, opened, publish_manifest
 from tasks.stage import Manifest
 from tasks.warehouse import Session
 
@@ -173,6 +173,56 @@ def test_tries_have_an_end_and_then_nothing_was_published() -> None:
         publish_over(first, *others)
     assert all("ROLLBACK" in connection.statements for connection in others)
     assert any("DROP" in statement for statement in first.statements)
+
+
+@pytest.mark.parametrize("beginning", ["CREATE TRANSIENT TABLE STAGING.CLEAN", "SELECT (SELECT COUNT(*)"])
+def test_what_is_lost_while_loading_is_loaded_anew_by_another_session(beginning: str) -> None:
+    first, second = FakeConnection({beginning: LOST}), FakeConnection()
+    publish_over(first, second)
+    assert not first.wrote_ledger()
+    assert [text.split()[0] for text in second.statements[:8]] == ["DROP"] * 4 + ["CREATE"] * 4
+    assert second.wrote_ledger()
+    assert "COMMIT" in second.statements
+
+
+def test_loading_and_publishing_have_their_tries_each() -> None:
+    publish_over(
+        FakeConnection({"CREATE": LOST}),
+        TransientError("cannot be reached"),
+        FakeConnection({TAKE: LOCKED}),
+        FakeConnection({TAKE: LOCKED}),
+        third := FakeConnection(),
+    )
+    assert third.wrote_ledger()
+
+
+def test_loading_is_tried_a_bounded_number_of_times() -> None:
+    first, *others = [FakeConnection({"CREATE": LOST}) for _ in range(PUBLISH_TRIES_MAX)]
+    with pytest.raises(TransientError, match="^nothing was published: .*connection lost; run the date again"):
+        publish_over(first, *others)
+
+
+def test_what_needs_a_person_while_loading_is_not_tried_again() -> None:
+    first = FakeConnection({"CREATE": REFUSED})
+    with pytest.raises(NeedsPersonError, match="^nothing was published: .*insufficient privileges; run the date again"):
+        publish_over(first)
+    assert any(text.startswith("DROP") for text in first.statements)
+
+
+def test_a_session_that_cannot_be_opened_is_tried_again_and_says_so() -> None:
+    said, sessions = list[str](), iter([TransientError("cannot be reached"), FakeConnection()])
+
+    @contextmanager
+    def open_again() -> Iterator[Session]:
+        match next(sessions):
+            case FakeConnection() as connection:
+                yield session_over(connection)
+            case error:
+                raise cast(SalesEtlError, error)
+
+    with opened(open_again, said.append) as session:
+        assert session.query("SELECT 1") == []
+    assert said == ["step=publish session, try 1 of 3: cannot be reached; another one is opened"]
 
 
 def test_what_needs_a_person_is_not_tried_again() -> None:

@@ -1,0 +1,38 @@
+"""How long the client of S3 waits, whichever block it is made from.
+
+Silence and answers are two things: a request that gets no answer is given up after ANSWER_S_MAX, and tried again by the
+task that sent it, which says so; an answer that asks for patience (SlowDown, 503) is asked for again by the client.
+"""
+
+from typing import Any
+
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from prefect_aws import AwsCredentials
+
+CONNECT_S_MAX = 5
+"""Seconds that S3 may take to accept a connection."""
+ANSWER_S_MAX = 20
+"""Seconds that S3 may send, or take, nothing within a request."""
+REQUESTS_MAX = 4
+"""So often a request is sent whose answer asks for patience, the first one included; about 4 seconds in all."""
+
+
+def limited(credentials: AwsCredentials) -> AwsCredentials:
+    """The credentials with limits for what their client waits; a limit that the block names stays."""
+    own = credentials.aws_client_parameters
+    limits = {
+        "connect_timeout": CONNECT_S_MAX,
+        "read_timeout": ANSWER_S_MAX,
+        "retries": {"mode": "standard", "total_max_attempts": REQUESTS_MAX},
+        "tcp_keepalive": True,
+    }
+    parameters = own.copy(update={"config": {**limits, **(own.config or {})}})
+    bounded: AwsCredentials = credentials.copy(update={"aws_client_parameters": parameters})
+    # The block keeps its client, so that what is asked for later is this one.
+    bounded.get_s3_client().meta.events.register_first("needs-retry.s3", _give_up_on_silence, _give_up_on_silence)
+    return bounded
+
+
+def _give_up_on_silence(caught_exception: Exception | None = None, **_: Any) -> None:
+    if isinstance(caught_exception, ConnectTimeoutError | ReadTimeoutError):
+        raise caught_exception
