@@ -38,6 +38,7 @@ from sqlalchemy.exc import ArgumentError
 
 from blocks import names
 from blocks.apart import check_apart
+from blocks.databases import CONNECT_S_MAX
 from blocks.environment import Environment, MissingSettingError, required, whole_number
 from blocks.smtp import read_smtp_settings
 from blocks.snowflake import SnowflakeHostConnector
@@ -66,9 +67,8 @@ def database_block(environment: Environment, region: str) -> SqlAlchemyConnector
             query=dict(url.query),
         ),
         connect_args={
-            "connect_timeout": whole_number(environment, "PG_CONNECT_TIMEOUT_S", "10"),
+            "connect_timeout": whole_number(environment, "PG_CONNECT_TIMEOUT_S", str(CONNECT_S_MAX)),
             "application_name": "retail-sales-etl",
-            "keepalives_idle": 30,
         },
     )
 

@@ -17,6 +17,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
 
 from blocks import names
+from blocks.databases import engine_of
 from blocks.once import load_once
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
@@ -33,6 +34,7 @@ from tasks.source_table import SourceTable
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
 from tasks.tokens import tokenizer
+from tasks.waiting import Say
 
 CSV_BLOCK_BYTES = 8 * 2**20
 """Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""
@@ -41,8 +43,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 PROGRESS_ROWS = 250_000
 """A log line is written about every so many rows."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def read_region(
     watch = Stopwatch()
     path = directory / f"{region}.extracted.arrow"
     needed = wanted.end if isinstance(wanted, Window) else None
-    with open_snapshot(engine, REGIONS[region], limits, needed) as snapshot:
+    with open_snapshot(engine, REGIONS[region], limits, needed, say) as snapshot:
         cursor, table = snapshot.cursor, snapshot.table
         new = check_declared(table.declared, table.name)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
@@ -315,7 +315,7 @@ def extract(
     logger = get_run_logger()
     connector = load_once(SqlAlchemyConnector, names.database(region))
     token_key = load_once(Secret, token_key_block).get().encode()
-    engine = connector.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
+    engine = engine_of(connector)
     try:
         extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info, limits)
     finally:

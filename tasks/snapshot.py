@@ -15,6 +15,7 @@ import psycopg2.errors
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_REPEATABLE_READ
 from sqlalchemy import Engine
 
+from blocks.databases import CONNECT_S_MAX
 from blocks.variables import Settings
 from expectations.regions import Region
 from tasks.errors import RegionUnfitError, TransientError, may_pass
@@ -27,8 +28,10 @@ from tasks.source_table import (
     refuse_rewritten,
     sql_name_of,
 )
+from tasks.source_waits import waiting_cursor
 from tasks.sqlstates import meaning_of
 from tasks.standby import POSITION, Position, Shown, wait_until_shown
+from tasks.waiting import Say, say_nothing, waiting
 
 SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -49,6 +52,9 @@ SETTINGS: Mapping[str, str] = {
 pooler says. `row_security = off` makes PostgreSQL refuse a query that a policy would filter."""
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000, "ms": 1}
+
+
+SOURCE = "source"
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,10 @@ class Snapshot:
 
 
 @contextmanager
-def connected(engine: Engine) -> Iterator[Any]:
+def connected(engine: Engine, say: Say = say_nothing, step: str = SOURCE) -> Iterator[Any]:
     """A psycopg2 connection that speaks UTF-8. Raises RegionUnfitError for a database whose encoding is SQL_ASCII."""
-    connection = engine.raw_connection()
+    with waiting(say, step, "a connection to its database", CONNECT_S_MAX):
+        connection = engine.raw_connection()
     try:
         driver: Any = connection.driver_connection
         driver.rollback()
@@ -123,7 +130,13 @@ def refuse_unknown_encoding(server_encoding: str) -> None:
 
 
 @contextmanager
-def reading(driver: Any, limits: Limits, isolation_level: int = ISOLATION_LEVEL_REPEATABLE_READ) -> Iterator[Any]:
+def reading(
+    driver: Any,
+    limits: Limits,
+    isolation_level: int = ISOLATION_LEVEL_REPEATABLE_READ,
+    say: Say = say_nothing,
+    step: str = SOURCE,
+) -> Iterator[Any]:
     """A cursor in a read-only transaction with SETTINGS and limits, which has taken no snapshot yet.
 
     SET LOCAL, because a pooler may give every transaction to another session. Raises RegionUnfitError when the limits
@@ -131,7 +144,7 @@ def reading(driver: Any, limits: Limits, isolation_level: int = ISOLATION_LEVEL_
     """
     driver.set_session(isolation_level=isolation_level, readonly=True, deferrable=False)
     wanted = {**SETTINGS, **limits.settings}
-    with driver.cursor() as cursor:
+    with waiting_cursor(driver, say, step, limits.statement_s) as cursor:
         cursor.execute("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in wanted.items()))
         for name, value in limits.settings.items():
             cursor.execute(f"SHOW {name}")
@@ -150,21 +163,27 @@ def _refuse_other(name: str, wanted: str, shown: str) -> None:
 
 @contextmanager
 def open_snapshot(
-    engine: Engine, region: Region, limits: Limits = PATIENT, needed: datetime | None = None
+    engine: Engine,
+    region: Region,
+    limits: Limits = PATIENT,
+    needed: datetime | None = None,
+    say: Say = say_nothing,
 ) -> Iterator[Snapshot]:
     """One snapshot of a region's table, once a standby shows what was committed before `needed` (aware) or
-    `limits.standby_s` are over.
+    `limits.standby_s` are over. `say` hears of long waits.
 
     Raises RegionUnfitError for a table that is missing, is of a kind without a snapshot, or hides rows by row security;
     TransientError when the table was rewritten meanwhile, or another server answers.
     """
-    with source_errors_told_apart(name_of(region)), connected(engine) as driver:
-        shown = wait_until_shown(lambda: look(driver, limits), needed, limits.standby_s)
+    step = f"{SOURCE} region={region.code}"
+    with source_errors_told_apart(name_of(region)), connected(engine, say, step) as driver:
+        with waiting(say, step, "a standby that shows the whole day", limits.standby_s):
+            shown = wait_until_shown(lambda: look(driver, limits), needed, limits.standby_s)
         if shown.is_standby and shown.until is None:
             raise RegionUnfitError(
                 "its database is a standby that does not say what it has replayed: wait until it has"
             )
-        with reading(driver, limits) as cursor:
+        with reading(driver, limits, say=say, step=step) as cursor:
             _lock(cursor, region)
             at = _first_select(cursor, shown)
             table = describe(cursor, region)

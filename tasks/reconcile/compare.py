@@ -12,6 +12,7 @@ from prefect import get_run_logger, task
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import names
+from blocks.databases import engine_of
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
 from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
@@ -25,6 +26,7 @@ from tasks.retries import RETRIES
 from tasks.snapshot import PATIENT, Limits, Snapshot, open_snapshot
 from tasks.source import WINDOW_COLUMNS, check_declared, outside_statement
 from tasks.tally import MONEY_COLUMNS, currency_name
+from tasks.waiting import Say, say_nothing
 from tasks.warehouse import Session, open_session
 
 KEYS_MAX = 50_000
@@ -171,13 +173,15 @@ def by_day(sums: CellSums) -> dict[date, DaySums]:
     return days
 
 
-def compare_region(engine: Any, session: Session, days: DaysOfRegion, limits: Limits = PATIENT) -> RegionCompared:
+def compare_region(
+    engine: Any, session: Session, days: DaysOfRegion, limits: Limits = PATIENT, say: Say = say_nothing
+) -> RegionCompared:
     """Compares one region, its source in one snapshot. Raises as extract does."""
     region: Region = REGIONS[days.region]
     table = TableSide(session, region.code)
     rejected = table.open_rejected()
     needed = window_of(days.due).end if days.due else None
-    with open_snapshot(engine, region, limits, needed) as snapshot:
+    with open_snapshot(engine, region, limits, needed, say) as snapshot:
         at_source = snapshot.table
         check_declared(at_source.declared, at_source.name)
 
@@ -222,12 +226,10 @@ def compare(days: DaysOfRegion, limits: Limits, connector_block: str, warehouse:
     """Compares one region through its SqlAlchemyConnector block."""
     logger = get_run_logger()
     connector = SnowflakeHostConnector.load(connector_block)
-    engine = SqlAlchemyConnector.load(names.database(days.region)).get_engine(
-        pool_size=1, max_overflow=0, pool_pre_ping=True
-    )
+    engine = engine_of(SqlAlchemyConnector.load(names.database(days.region)))
     try:
         with open_session(connector, warehouse, f"retail-sales reconcile {days.region}", logger.warning) as session:
-            compared = compare_region(engine, session, days, limits)
+            compared = compare_region(engine, session, days, limits, logger.info)
     finally:
         engine.dispose()
     counts = " ".join(f"{kind}={compared.count(kind)}" for kind in Discrepancy)

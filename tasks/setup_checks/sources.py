@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from blocks import names
+from blocks.databases import engine_of
 from blocks.variables import read_variable
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
@@ -75,7 +76,7 @@ def _engine(region: Region) -> Iterator[Engine]:
             f"block sqlalchemy-connector/{names.database(region.code)} is missing or unreadable: "
             f"set PG_{region.code}_URL and run `python -m blocks.register`"
         ) from error
-    engine = connector.get_engine(pool_size=1, max_overflow=0)
+    engine = engine_of(connector)
     try:
         yield engine
     finally:

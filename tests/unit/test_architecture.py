@@ -46,6 +46,7 @@ PURE_TASKS = {
     "scratch.py",
     "source.py",
     "source_table.py",
+    "source_waits.py",
     "sqlstates.py",
     "standby.py",
     "statements.py",

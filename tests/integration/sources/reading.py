@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from blocks.databases import engine_of
 from blocks.register import database_block
 from tasks.batch import Keys, Window
 from tasks.extract import Extracted, read_region
@@ -27,7 +28,7 @@ def read(
 ) -> Extracted:
     """Reads what is wanted, or DAY."""
     block = database_block({f"PG_{REGION}_URL": url}, REGION)
-    engine = block.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
+    engine = engine_of(block)
     try:
         return read_region(
             engine, REGION, wanted or Window.of_day(DAY), directory, KEY, extra_columns or {}, lambda line: None, limits
