@@ -44,6 +44,7 @@ from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
+from tasks.waiting import waiting
 from tasks.warehouse import open_session
 from tasks.watch.late_and_dead import read_unpublished
 
@@ -144,8 +145,10 @@ def deliver(mail: Mail) -> None:
 @task(name="send-mail", persist_result=False)
 def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
     """Sends a message over the block's server. The block's own task sends neither Date nor Message-ID."""
-    with waits_limited(SMTP_TIMEOUT_S), server.get_server() as connection:
-        connection.send_message(message)
+    place = f"mail server {server.smtp_server}"
+    with waits_limited(SMTP_TIMEOUT_S), waiting(get_run_logger().info, "send-alert", place, SMTP_TIMEOUT_S):
+        with server.get_server() as connection:
+            connection.send_message(message)
 
 
 @contextmanager

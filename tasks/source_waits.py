@@ -23,8 +23,8 @@ GRACE_S = 60
 
 @contextmanager
 def answered(connection: Any, say: Say, step: str, word: str, limit_s: float) -> Iterator[None]:
-    """Lets the body wait for the answer to a statement that begins with `word`. Raises TransientError when none has come GRACE_S after
-    `limit_s`: the connection is shut down then."""
+    """Lets the body wait for the answer to a statement that begins with `word`. Raises TransientError when none has
+    come GRACE_S after `limit_s`: the connection is shut down then."""
     file_number, is_shut = connection.fileno(), threading.Event()
 
     def shut() -> None:
