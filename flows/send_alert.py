@@ -146,9 +146,13 @@ def deliver(mail: Mail) -> None:
 def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
     """Sends a message over the block's server. The block's own task sends neither Date nor Message-ID."""
     place = f"mail server {server.smtp_server}"
-    with waits_limited(SMTP_TIMEOUT_S), waiting(get_run_logger().info, "send-alert", place, SMTP_TIMEOUT_S):
-        with server.get_server() as connection:
-            connection.send_message(message)
+    say = get_run_logger().info
+    with (
+        waits_limited(SMTP_TIMEOUT_S),
+        waiting(say, "send-alert", place, SMTP_TIMEOUT_S),
+        server.get_server() as connection,
+    ):
+        connection.send_message(message)
 
 
 @contextmanager

@@ -27,9 +27,9 @@ from tasks.batch import Keys, RolledBack, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.held_back import held_back
 from tasks.retries import RETRIES
-from tasks.scratch import require_free_space
+from tasks.room import bytes_needed, full_disk_named, room_reserved
 from tasks.snapshot import PATIENT, Limits, open_snapshot
-from tasks.source import NewColumn, check_declared, copy_statement, lacking_columns, tally_statement
+from tasks.source import NewColumn, check_declared, copy_statement, lacking_columns, tally_statement, width_statement
 from tasks.source_table import SourceTable
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
@@ -89,8 +89,9 @@ def read_region(
     """Reads the wanted rows of `region` into `directory`; personal data are tokens before a byte is written.
 
     `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
-    Raises RegionUnfitError when table, columns or a cell of a view do not fit, or rows are hidden, NeedsPersonError
-    when fewer or other rows arrived than the database counted, TransientError when the table was rewritten meanwhile.
+    Raises RegionUnfitError when table, columns or a cell of a view do not fit, or rows are hidden, ScratchFullError
+    when there is no room for them, NeedsPersonError when fewer or other rows arrived than the database counted,
+    TransientError when the table was rewritten meanwhile.
     """
     watch = Stopwatch()
     path = directory / f"{region}.extracted.arrow"
@@ -103,10 +104,12 @@ def read_region(
         def read_without(bad: BadCells) -> tuple[frozenset[str], Tally, Tally]:
             held, asked = _without_held_back(cursor, table, REGIONS[region], wanted, bad)
             source = _count(cursor, table, asked, bad)
-            require_free_space(directory, source.rows)
+            reading = (table.sql, asked, table.declared, extra, bad.conditions, bad.row_id)
+            needed_bytes = bytes_needed(source.rows, _width(cursor, width_statement(*reading)) if source.rows else 0)
             progress = _progress(say, region, source.rows)
-            statement = copy_statement(table.sql, asked, table.declared, extra, bad.conditions, bad.row_id)
-            return held, source, copy_rows(cursor, statement, path, token_key, extra, progress, bad)
+            with room_reserved(directory, region, source.rows, needed_bytes), full_disk_named(region, path):
+                read = copy_rows(cursor, copy_statement(*reading), path, token_key, extra, progress, bad)
+            return held, source, read
 
         try:
             with undone_on_error(cursor):
@@ -152,6 +155,12 @@ def _without_held_back(
 def _count(cursor: Any, table: SourceTable, wanted: Window | Keys, bad: BadCells) -> Tally:
     cursor.execute(tally_statement(table.sql, wanted, table.declared, bad.conditions))
     return tallies_of_rows(cursor.fetchall(), keys=0).get((), Tally())
+
+
+def _width(cursor: Any, statement: str) -> float:
+    cursor.execute(statement)
+    ((width,),) = cursor.fetchall()
+    return float(width)
 
 
 def _progress(say: Say, region: str, rows_total: int) -> Callable[[int], None]:

@@ -11,9 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.errors import NeedsPersonError
-
-SCRATCH_BYTES_PER_ROW = 1_000
-"""Upper estimate for a row's Arrow and Parquet files together, measured on the sample data with room to spare."""
+from tasks.room import forget_reserved
 
 LOCK_NAME = ".in-use"
 
@@ -45,6 +43,7 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
             yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+            forget_reserved(directory)
 
 
 def _make_private(root: Path) -> None:
@@ -96,13 +95,3 @@ def _age_s(directory: Path) -> float:
         return time.time() - directory.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def require_free_space(directory: Path, rows: int) -> None:
-    """Raises NeedsPersonError when the disk of `directory` has too little room for `rows` rows."""
-    needed, free = rows * SCRATCH_BYTES_PER_ROW, shutil.disk_usage(directory).free
-    if free < needed:
-        raise NeedsPersonError(
-            f"scratch disk of {directory} has {free // 2**20} MiB free, {needed // 2**20} MiB are needed for "
-            f"{rows} rows: free some space or point TMPDIR at a larger disk"
-        )

@@ -30,6 +30,8 @@ not fit."""
 WINDOW_COLUMNS = ("sale_date", "updated_at")
 """The times that put a row into a window."""
 EXAMPLE_KEYS_MAX = 10
+WIDTH_ROWS_MAX = 10_000
+"""So many rows say how wide rows are."""
 FIRST_MOMENT, LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
 """Of the moments that the fact table can hold."""
 
@@ -225,6 +227,24 @@ def copy_statement(
     `""`."""
     query = f"SELECT\n  {select_list(declared, extra_columns, bad, row_id)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
     return f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
+
+
+def width_statement(
+    table: str,
+    wanted: Window | Keys,
+    declared: Declared,
+    extra_columns: Iterable[str],
+    bad: Mapping[str, str] = NO_CELLS,
+    row_id: str = "NULL",
+) -> str:
+    """How long a wanted row of a table (its quoted name) is as text on average, in bytes of UTF-8, by the first
+    WIDTH_ROWS_MAX of them; 0 when there are none. Read as `copy_statement` reads them, so that it needs no statistics
+    and holds for views and foreign tables."""
+    query = f"SELECT\n  {select_list(declared, extra_columns, bad, row_id)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
+    return (
+        "SELECT coalesce(avg(octet_length(convert_to(sample::text, 'UTF8'))), 0)::float8\n"
+        f"FROM (\n{query}\nLIMIT {WIDTH_ROWS_MAX}\n) AS sample"
+    )
 
 
 def tally_statement(table: str, wanted: Window | Keys, declared: Declared, bad: Mapping[str, str] = NO_CELLS) -> str:

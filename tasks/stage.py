@@ -26,6 +26,7 @@ from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
 from tasks.retries import RETRIES
+from tasks.room import full_disk_named
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
@@ -108,14 +109,15 @@ def stage_rows(
 ) -> list[StagedFile]:
     """Writes and uploads the rows as files of bounded size and checks that S3 holds as many bytes as were sent.
 
-    No rows are no file.
+    No rows are no file. Raises ScratchFullError when there is no room for one.
     """
     staged: list[StagedFile] = []
     groups = in_tables(batches, ROW_GROUP_BYTES)
     while True:
         file_name = f"{region}-{len(staged):03d}.parquet"
         name, path = f"{kind}/{file_name}", scratch / f"{kind}-{file_name}"
-        rows, tally = write_file(groups, kind, path)
+        with full_disk_named(region, path):
+            rows, tally = write_file(groups, kind, path)
         if not rows:
             path.unlink()
             return staged

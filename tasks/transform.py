@@ -22,6 +22,7 @@ from tasks.arrow_files import open_writer, read_batches, to_frame
 from tasks.errors import NeedsPersonError
 from tasks.extract import EXTRACTED_SCHEMA, Extracted
 from tasks.keys import key_hashes, repeated, sliced
+from tasks.room import full_disk_named
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 
@@ -233,13 +234,18 @@ def cells_as_text(column: pa.Array) -> list[str | None]:
 def transform_region(extracted: Extracted, directory: Path) -> Transformed:
     """Separates the rows of an extract and writes clean and rejected ones beside it.
 
-    Raises NeedsPersonError when clean + rejected + duplicates are not what was extracted, by count or by money.
+    Raises NeedsPersonError when clean + rejected + duplicates are not what was extracted, by count or by money,
+    ScratchFullError when there is no room for them.
     """
     watch = Stopwatch()
     region = extracted.region
     origin = Origin(REGIONS[region], extracted.snapshot_at)
     clean_path, rejected_path = directory / f"{region}.clean.arrow", directory / f"{region}.rejected.arrow"
-    with open_writer(clean_path, CLEAN_SCHEMA) as clean, open_writer(rejected_path, REJECTED_SCHEMA) as rejected:
+    with (
+        full_disk_named(region, clean_path, rejected_path),
+        open_writer(clean_path, CLEAN_SCHEMA) as clean,
+        open_writer(rejected_path, REJECTED_SCHEMA) as rejected,
+    ):
         rows = separate(partial(read_batches, extracted.path), origin, clean.write_table, rejected.write_table)
     if differences := extracted.read.differences(rows.clean + rows.rejected + rows.duplicates):
         raise NeedsPersonError(f"{region}: extracted rows are not clean + rejected + duplicates: {differences}")

@@ -26,7 +26,7 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
     (r"PublishRefusedError|law does not hold", "PublishRefusedError"),
     (r"BadVariableError|variable \w+ is ", "Bad variable"),
     (r"MissingSettingError|block \S+ is missing|Unable to find block", "Block or setting missing"),
-    (r"(?i)no space left|DiskFull|scratch disk of", "Disk full"),
+    (r"(?i)ScratchFullError|no space left|quota exceeded|DiskFull|scratch disk (of|is)", "Disk full"),
     (
         r"(?i)authentication failed|incorrect username or password|JWT token|ExpiredToken|InvalidAccessKeyId"
         r"|SignatureDoesNotMatch|password has expired|no password supplied|UnusableKeyError|private key \S+ cannot be",

@@ -1,17 +1,25 @@
 """A region that cannot be read is left out whole; the others are published."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter, TaskRunFilterName
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks.register import database_block
 from expectations.regions import REGIONS
+from tasks import extract as extract_module
+from tasks import scratch as scratch_module
+from tasks.room import bytes_needed
 from tests.integration.conftest import Run, World, good_sale
+from tests.integration.publish.harness import begin, stage_attempt
 
 NEXT_STEP = f"its database cannot be read: check block {REGIONS['EUROPE'].block} and the database. The driver says: "
 OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
@@ -70,6 +78,66 @@ def test_an_unreachable_region_is_tried_four_times_and_left_out(world: World, da
     healed = world.run(day, regions=["EUROPE"])
     assert healed.state.name == "Completed", healed.state.message
     assert healed.region("EUROPE").inserted == 40
+
+
+@contextmanager
+def on_a_full_disk(name: str) -> Iterator[None]:
+    """One file of each scratch directory lies on a disk that is full: /dev/full refuses writes by ENOSPC."""
+    made = tempfile.mkdtemp
+
+    def with_the_file(prefix: str, dir: Path) -> str:
+        directory: str = made(prefix=prefix, dir=dir)
+        (Path(directory) / name).symlink_to("/dev/full")
+        return directory
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            scratch_module, "tempfile", SimpleNamespace(mkdtemp=with_the_file, gettempdir=tempfile.gettempdir)
+        )
+        yield
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_one_region_out_and_names_the_disk(world: World, day: date) -> None:
+    world.fill(day, rows=40)
+    with on_a_full_disk("EUROPE.extracted.arrow"):
+        run = world.run(day)
+    assert run.state.name == "PartiallyLoaded", run.state.message
+    assert run.state.message.startswith("EUROPE left out: the scratch disk is full: ")
+    assert "EUROPE.extracted.arrow of region EUROPE could not be written (No space left on device, " in (
+        run.state.message
+    )
+    assert run.state.message.endswith(" MiB free): free some space, or start the worker with TMPDIR on a larger disk")
+    assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(OTHERS, "PUBLISHED") | {"EUROPE": "MISSING"}
+    assert asyncio.run(times_tried(run, "extract-EUROPE")) == 1
+
+
+def test_a_disk_that_is_full_later_fails_the_run_by_name_and_nothing_is_published(world: World, day: date) -> None:
+    world.fill(day, rows=40)
+    with on_a_full_disk("EUROPE.clean.arrow"):
+        run = world.run(day)
+    assert run.state.name == "Failed"
+    assert "ScratchFullError: the scratch disk is full: " in str(run.state.message)
+    assert "of region EUROPE could not be written (No space left on device, " in str(run.state.message)
+    assert set(world.ledger(f"{day:%Y%m%d}").values()) == {"FAILED"}
+
+
+def test_room_is_asked_for_by_the_real_width_of_rows_and_suffices(
+    world: World, day: date, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never less than rows take, and not many times as much."""
+    noon = good_sale("EUROPE", day)
+    world.insert("EUROPE", *(noon | {"sale_id": f"wide-{n}", "product_category": "B" * 5000} for n in range(200)))
+    asked: list[int] = []
+
+    def needed(rows: int, width: float) -> int:
+        asked.append(bytes_needed(rows, width))
+        return asked[-1]
+
+    monkeypatch.setattr(extract_module, "bytes_needed", needed)
+    staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    taken = sum(path.stat().st_size for path in tmp_path.glob("*.arrow"))
+    assert staged.extracts[0].read.rows == 200
+    assert taken < asked[0] < 3 * taken
 
 
 def test_a_wrong_password_is_not_tried_again(world: World, day: date) -> None:

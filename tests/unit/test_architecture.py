@@ -43,6 +43,7 @@ PURE_TASKS = {
     "reconcile/fingerprint.py",
     "reconcile/sides.py",
     "reconcile/source_side.py",
+    "room.py",
     "scratch.py",
     "source.py",
     "source_table.py",

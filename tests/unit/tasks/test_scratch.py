@@ -1,12 +1,10 @@
 """Scratch space: private, gone at the end, and never taken from a run that lives."""
 
 import os
-import shutil
 import stat
 import subprocess
 import sys
 import time
-from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,7 @@ import pytest
 
 from tasks import scratch
 from tasks.errors import NeedsPersonError
-from tasks.scratch import LOCK_NAME, leftovers, remove, require_free_space, scratch_directory, sweep
-
-Usage = namedtuple("Usage", "total used free")
+from tasks.scratch import LOCK_NAME, leftovers, remove, scratch_directory, sweep
 
 
 def mode_of(path: Path) -> int:
@@ -174,14 +170,3 @@ def test_a_run_is_safe_between_making_its_lock_file_and_locking_it(
 def test_the_root_is_below_tmpdir_and_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
     assert scratch.scratch_root() == tmp_path / f"retail-sales-etl-{os.getuid()}"
-
-
-def test_too_little_space_names_place_need_and_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 0, 5 * 2**20))
-    require_free_space(tmp_path, 5 * 2**20 // scratch.SCRATCH_BYTES_PER_ROW)
-    with pytest.raises(NeedsPersonError) as caught:
-        require_free_space(tmp_path, 10_000)
-    assert str(caught.value) == (
-        f"scratch disk of {tmp_path} has 5 MiB free, 9 MiB are needed for 10000 rows: "
-        "free some space or point TMPDIR at a larger disk"
-    )

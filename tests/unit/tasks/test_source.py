@@ -16,6 +16,7 @@ from tasks.source import (
     quote_postgres,
     tally_statement,
     unreadable,
+    width_statement,
 )
 from tests.unit.golden import assert_golden
 
@@ -123,6 +124,15 @@ def test_the_copy_of_a_day_is_shown() -> None:
 
 def test_the_databases_own_count_is_shown() -> None:
     assert_golden("tally_source.sql", tally_statement('"sales"."order"', WINDOW, DECLARED))
+
+
+def test_the_width_of_rows_is_that_of_what_is_read() -> None:
+    read = copy_statement('"sales"."order"', WINDOW, DECLARED, ["loyalty tier"])
+    assert width_statement('"sales"."order"', WINDOW, DECLARED, ["loyalty tier"]) == (
+        "SELECT coalesce(avg(octet_length(convert_to(sample::text, 'UTF8'))), 0)::float8\nFROM (\n"
+        + read.removeprefix("COPY (\n").removesuffix("\n) TO STDOUT (FORMAT csv)")
+        + "\nLIMIT 10000\n) AS sample"
+    )
 
 
 def test_the_window_is_half_open_for_sold_and_for_changed() -> None:

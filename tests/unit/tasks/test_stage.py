@@ -16,6 +16,7 @@ from expectations.tables import CLEAN_SCHEMA
 from tasks import stage
 from tasks.attempt import Attempt
 from tasks.errors import NeedsPersonError
+from tasks.room import ScratchFullError
 from tasks.stage import Manifest, StagedFile, sha256_of, stage_rows, write_file
 from tasks.tally import Tally, add_up, tally_of_table
 from tests.unit.sales import SNAPSHOT, SOLD_AT, extracted_table, sale, sales, transformed
@@ -152,3 +153,11 @@ def test_attempts_share_neither_folder_nor_tables() -> None:
     assert ATTEMPT.staging_prefix != again.staging_prefix
     assert set(vars(ATTEMPT.staging_tables).values()).isdisjoint(vars(again.staging_tables).values())
     assert ATTEMPT.staging_tables.clean_table == "STAGING.CLEAN_000042"
+
+
+def test_a_full_disk_is_named_and_nothing_is_uploaded(tmp_path: Path) -> None:
+    path, client = tmp_path / "clean-EUROPE-000.parquet", FakeClient()
+    path.symlink_to("/dev/full")
+    with pytest.raises(ScratchFullError, match=f"{path} of region EUROPE could not be written"):
+        stage_rows(clean_table().to_batches(), "clean", "EUROPE", "p", tmp_path, bucket_of(client))
+    assert list(tmp_path.iterdir()) == []

@@ -160,6 +160,12 @@ def test_a_limit_that_an_entry_changes_is_set_back(title: str) -> None:
         ),
         pytest.param("failed", "OSError: [Errno 28] No space left on device", "Disk full", id="errno"),
         pytest.param(
+            "partially-loaded",
+            "EUROPE left out: the scratch disk is full: /tmp/x of region EUROPE could not be written (Disk",
+            "Disk full",
+            id="disk-full-in-the-middle",
+        ),
+        pytest.param(
             "failed", "BadVariableError: variable min_record_count is 'many': expected", "Bad variable", id="variable"
         ),
         pytest.param(

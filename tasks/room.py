@@ -1,0 +1,118 @@
+"""Room on the scratch disk: what a region's rows take there, and an error with place and remedy when there is none.
+
+Pure. The regions of a run are read side by side onto one disk: what one has reserved, no other one counts on.
+"""
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+
+import pyarrow as pa
+
+from expectations.columns import SOURCE_COLUMNS
+from expectations.tables import CLEAN_SCHEMA
+from tasks.errors import NeedsPersonError
+
+STAGED_AT_ONCE_BYTES = 160 * 2**20
+"""The most that a region's Parquet files take at once: one of `stage.FILE_BYTES` and a row group, removed when S3 has
+it."""
+TOKEN_BYTES = 64
+"""Of a personal cell, whatever its text is at the source."""
+MARGIN = 1.2
+"""For rows that are wider than those that were looked at."""
+WIDTH_BYTES = 4
+"""Of a text's place in an Arrow column."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+REMEDY = "free some space, or start the worker with TMPDIR on a larger disk"
+
+_GUARD = threading.Lock()
+_RESERVED: dict[Path, dict[str, int]] = {}
+"""Bytes by scratch directory and region."""
+
+
+class ScratchFullError(NeedsPersonError):
+    """Raised when the scratch disk has no room for a region's rows: before they are read, or while they are written."""
+
+
+def bytes_needed(rows: int, row_text_bytes: float) -> int:
+    """What a region's rows take on the scratch disk at most, from extract to stage: twice as Arrow, as read and
+    separated, and once as Parquet. `row_text_bytes` is the length of a row as text in UTF-8, on average.
+    """
+    contract = [column.arrow_field for column in SOURCE_COLUMNS]
+    tokens = TOKEN_BYTES * sum(column.personal for column in SOURCE_COLUMNS)
+    per_copy = row_text_bytes + tokens
+    as_read = per_copy + _beside_texts([*contract, *[pa.field(name, pa.string()) for name in ("extra", "unreadable")]])
+    separated = per_copy + _beside_texts(CLEAN_SCHEMA)
+    staged = min(rows * per_copy, STAGED_AT_ONCE_BYTES)
+    return ceil(MARGIN * rows * (as_read + separated) + staged)
+
+
+def _beside_texts(fields: "list[pa.Field] | pa.Schema") -> float:
+    """Bytes of a row in these columns, without the texts themselves."""
+    widths = (field.type.bit_width / 8 if pa.types.is_primitive(field.type) else WIDTH_BYTES for field in fields)
+    return sum(widths) + len(fields) / 8
+
+
+@contextmanager
+def room_reserved(directory: Path, region: str, rows: int, needed: int) -> Iterator[None]:
+    """Reserves `needed` bytes of the disk of `directory` for a region, and gives them back when the body fails. Raises
+    ScratchFullError when what is free, and not reserved for other regions, is less."""
+    _reserve(directory, region, rows, needed)
+    try:
+        yield
+    except BaseException:
+        with _GUARD:
+            _RESERVED.get(directory, {}).pop(region, None)
+        raise
+
+
+def _reserve(directory: Path, region: str, rows: int, needed: int) -> None:
+    with _GUARD:
+        reserved = _RESERVED.setdefault(directory, {})
+        others = sum(max(0, of - _written(directory, code)) for code, of in reserved.items() if code != region)
+        free = shutil.disk_usage(directory).free
+        if free - others < needed:
+            taken = f", {_in_mib(others)} of them reserved for other regions" if others else ""
+            raise ScratchFullError(
+                f"the scratch disk of {directory} has {_in_mib(free)} free{taken}: the {rows:,} rows of region "
+                f"{region} need {_in_mib(needed)}: {REMEDY}"
+            )
+        reserved[region] = needed
+
+
+def forget_reserved(directory: Path) -> None:
+    """Gives back what all regions have reserved."""
+    with _GUARD:
+        _RESERVED.pop(directory, None)
+
+
+def _written(directory: Path, region: str) -> int:
+    return sum(path.stat().st_size for path in directory.glob(f"{region}.*.arrow"))
+
+
+@contextmanager
+def full_disk_named(region: str, *paths: Path) -> Iterator[None]:
+    """Lets the body write a region's files. Raises ScratchFullError when the disk, or the user's share of it, is full;
+    the files are removed then, which leaves their room to the other regions."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        free = shutil.disk_usage(paths[0].parent).free
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise ScratchFullError(
+            f"the scratch disk is full: {' or '.join(map(str, paths))} of region {region} could not be written "
+            f"({os.strerror(error.errno)}, {_in_mib(free)} free): {REMEDY}"
+        ) from error
+
+
+def _in_mib(count: int) -> str:
+    return f"{count // 2**20:,} MiB"
