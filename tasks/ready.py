@@ -48,8 +48,8 @@ def require_ready(
         raise NeedsPersonError(
             f"block {missing[0]} is missing: set its environment variables and run `python -m blocks.register`"
         )
-    bucket = load_bucket(bucket_block, bucket_name)
     try:
+        bucket = load_bucket(bucket_block, bucket_name)
         with waiting(say, "begin", f"s3://{bucket_name}", storage.ANSWER_S_MAX):
             bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
