@@ -107,7 +107,7 @@ def read_region(
             reading = (table.sql, asked, table.declared, extra, bad.conditions, bad.row_id)
             needed_bytes = bytes_needed(source.rows, _width(cursor, width_statement(*reading)) if source.rows else 0)
             progress = _progress(say, region, source.rows)
-            with room_reserved(directory, region, source.rows, needed_bytes), full_disk_named(region, path):
+            with room_reserved(directory, region, source.rows, needed_bytes), full_disk_named(f"region {region}", path):
                 read = copy_rows(cursor, copy_statement(*reading), path, token_key, extra, progress, bad)
             return held, source, read
 

@@ -97,9 +97,9 @@ def _written(directory: Path, region: str) -> int:
 
 
 @contextmanager
-def full_disk_named(region: str, *paths: Path) -> Iterator[None]:
-    """Lets the body write a region's files. Raises ScratchFullError when the disk, or the user's share of it, is full;
-    the files are removed then, which leaves their room to the other regions."""
+def full_disk_named(whose: str, *paths: Path) -> Iterator[None]:
+    """Lets the body write the files of a region, or of the run. Raises ScratchFullError when the disk, or the user's
+    share of it, is full; the files are removed then, which leaves their room to others."""
     try:
         yield
     except OSError as error:
@@ -109,7 +109,7 @@ def full_disk_named(region: str, *paths: Path) -> Iterator[None]:
         for path in paths:
             path.unlink(missing_ok=True)
         raise ScratchFullError(
-            f"the scratch disk is full: {' or '.join(map(str, paths))} of region {region} could not be written "
+            f"the scratch disk is full: {' or '.join(map(str, paths))} of {whose} could not be written "
             f"({os.strerror(error.errno)}, {_in_mib(free)} free): {REMEDY}"
         ) from error
 

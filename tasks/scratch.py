@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.errors import NeedsPersonError
-from tasks.room import forget_reserved
+from tasks.room import forget_reserved, full_disk_named
 
 LOCK_NAME = ".in-use"
 
@@ -29,12 +29,13 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
     """A new directory (mode 0700) for one attempt, removed at the end.
 
     It is locked by the living process, so that the next run can tell leftovers of a killed one and remove them.
-    Raises NeedsPersonError when `root` is there and somebody else's.
+    Raises NeedsPersonError when `root` is there and somebody else's, ScratchFullError when its disk is full.
     """
     root = root or scratch_root()
     _make_private(root)
     sweep(root)
-    new = Path(tempfile.mkdtemp(prefix="new-", dir=root))
+    with full_disk_named("the run", root / "new-"):
+        new = Path(tempfile.mkdtemp(prefix="new-", dir=root))
     with open(new / LOCK_NAME, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Only now, locked, does it get a name that another run would sweep.

@@ -116,7 +116,7 @@ def stage_rows(
     while True:
         file_name = f"{region}-{len(staged):03d}.parquet"
         name, path = f"{kind}/{file_name}", scratch / f"{kind}-{file_name}"
-        with full_disk_named(region, path):
+        with full_disk_named(f"region {region}", path):
             rows, tally = write_file(groups, kind, path)
         if not rows:
             path.unlink()

@@ -242,7 +242,7 @@ def transform_region(extracted: Extracted, directory: Path) -> Transformed:
     origin = Origin(REGIONS[region], extracted.snapshot_at)
     clean_path, rejected_path = directory / f"{region}.clean.arrow", directory / f"{region}.rejected.arrow"
     with (
-        full_disk_named(region, clean_path, rejected_path),
+        full_disk_named(f"region {region}", clean_path, rejected_path),
         open_writer(clean_path, CLEAN_SCHEMA) as clean,
         open_writer(rejected_path, REJECTED_SCHEMA) as rejected,
     ):

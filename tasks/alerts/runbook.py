@@ -33,7 +33,11 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
         "Expired credentials",
     ),
     (r"left out: answered with \d+ rows", "Partially loaded"),
-    (r"(?i)AccessDenied|Forbidden|NoSuchBucket|\(403\)|HTTP 403|bucket \S+ cannot be reached", "S3 access denied"),
+    (
+        r"(?i)AccessDenied|Forbidden|NoSuchBucket|\(403\)|HTTP 403|bucket \S+ cannot be reached"
+        r"|timeout on endpoint URL",
+        "S3 access denied",
+    ),
     (
         r"(?i)lock_timeout|has locked|waiting for lock|statement reached its statement|000615|000625|000630"
         r"|the publish lock |was ended from outside",

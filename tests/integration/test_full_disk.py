@@ -18,7 +18,7 @@ batch = pa.record_batch([pa.array([os.urandom(50).hex() for _ in range(3000)])],
 
 def write(region, batches):
     path = directory / f"{region}.extracted.arrow"
-    with full_disk_named(region, path), open_writer(path, schema) as writer:
+    with full_disk_named(f"region {region}", path), open_writer(path, schema) as writer:
         for _ in range(batches):
             writer.write_batch(batch)
 

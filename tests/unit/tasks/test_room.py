@@ -89,7 +89,7 @@ def test_a_disk_that_is_full_in_the_middle_is_named_and_the_file_removed(tmp_pat
     path.symlink_to("/dev/full")
     batch = pa.record_batch([pa.array(["x" * 100_000])], schema=TEXTS)
     full = pytest.raises(ScratchFullError)
-    with full as caught, full_disk_named("EUROPE", path), open_writer(path, TEXTS) as writer:
+    with full as caught, full_disk_named("region EUROPE", path), open_writer(path, TEXTS) as writer:
         writer.write_batch(batch)
     assert re.fullmatch(
         rf"the scratch disk is full: {path} of region EUROPE could not be written \(No space left on device, [\d,]+ "
@@ -101,12 +101,12 @@ def test_a_disk_that_is_full_in_the_middle_is_named_and_the_file_removed(tmp_pat
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_quota_is_a_full_disk_too(tmp_path: Path, number: int) -> None:
-    with pytest.raises(ScratchFullError), full_disk_named("EUROPE", tmp_path / "file"):
+    with pytest.raises(ScratchFullError), full_disk_named("region EUROPE", tmp_path / "file"):
         raise OSError(number, "as the driver says it")
 
 
 def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PermissionError), full_disk_named("EUROPE", tmp_path / "file"):
+    with pytest.raises(PermissionError), full_disk_named("region EUROPE", tmp_path / "file"):
         raise PermissionError(errno.EACCES, "no right")
     assert (tmp_path / "file").exists()

@@ -1,17 +1,20 @@
 """Scratch space: private, gone at the end, and never taken from a run that lives."""
 
+import errno
 import os
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tasks import scratch
 from tasks.errors import NeedsPersonError
+from tasks.room import ScratchFullError
 from tasks.scratch import LOCK_NAME, leftovers, remove, scratch_directory, sweep
 
 
@@ -170,3 +173,13 @@ def test_a_run_is_safe_between_making_its_lock_file_and_locking_it(
 def test_the_root_is_below_tmpdir_and_belongs_to_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(scratch.tempfile, "gettempdir", lambda: str(tmp_path))
     assert scratch.scratch_root() == tmp_path / f"retail-sales-etl-{os.getuid()}"
+
+
+def test_a_disk_without_room_for_a_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(scratch, "tempfile", SimpleNamespace(mkdtemp=full))
+    named = pytest.raises(ScratchFullError, match=f"{tmp_path}/new- of the run could not be written")
+    with named, scratch_directory(tmp_path):
+        pass
