@@ -49,6 +49,7 @@ def _whole_number(at_least: int, note: str) -> Callable[[str], int]:
 _count = _whole_number(0, ", like 100")
 _region_count = _whole_number(1, ": a region without rows is missing, or closed by closed_days")
 _days_back = _whole_number(1, ", like 7")
+_days_kept = _whole_number(1, ", like 30")
 _minutes = _whole_number(1, ", like 120")
 _lease = _whole_number(6, ": a lease is renewed every 5 minutes")
 
@@ -189,6 +190,12 @@ DEFINITIONS = (
         "35",
         "Days that clean-staging keeps the undo log, closed rejected rows and renewals of leases.",
         _count,
+    ),
+    VariableDefinition(
+        "prefect_retention_days",
+        "30",
+        "Days that clean-staging keeps completed flow runs, of the watchdog at most 7; others three times as long.",
+        _days_kept,
     ),
     VariableDefinition(
         "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns

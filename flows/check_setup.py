@@ -9,16 +9,18 @@ in time, or with `--here`.
 import sys
 from argparse import ArgumentParser
 
-from prefect import flow, get_run_logger
+from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
 from flows.run_names import by_minute
 from tasks.artifacts import data, write_artifacts
 from tasks.errors import NeedsPersonError
+from tasks.run_retention import TAG
 from tasks.setup_checks.bucket import bucket_checks
 from tasks.setup_checks.check import Check, Finding, Outcome, run_checks
 from tasks.setup_checks.mail_server import mail_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
+from tasks.setup_checks.run_history import history_checks
 from tasks.setup_checks.sources import source_checks
 from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
@@ -37,7 +39,14 @@ class SetupNotReadyError(NeedsPersonError):
 
 def all_checks() -> list[Check]:
     """Everything that is tried, in the order in which it is told."""
-    return [*prefect_checks(), *source_checks(), *bucket_checks(), *warehouse_checks(), *mail_checks()]
+    return [
+        *prefect_checks(),
+        *history_checks(),
+        *source_checks(),
+        *bucket_checks(),
+        *warehouse_checks(),
+        *mail_checks(),
+    ]
 
 
 @flow(name="check-setup", flow_run_name=by_minute("check-setup"))
@@ -77,7 +86,8 @@ def check(here: bool, wait_s: float) -> list[Finding]:
 
 def check_here() -> list[Finding]:
     """What this process finds, as a run that no deployment has started."""
-    state = check_setup(mail=False, return_state=True)
+    with tags(TAG):
+        state = check_setup(mail=False, return_state=True)
     found = state.result(raise_on_failure=False)
     if isinstance(found, SetupNotReadyError):
         return found.findings

@@ -1,4 +1,5 @@
-"""Removes what is older than anybody needs: staged files, staging tables, scratch, undo log, closed rejected rows."""
+"""Removes what is older than anybody needs: staged files, staging tables, scratch, undo log, closed rejected rows, and
+flow runs on the Prefect server."""
 
 import argparse
 import sys
@@ -13,6 +14,7 @@ from flows.lost_engine import ended_with_its_engine
 from flows.run_names import by_minute
 from tasks.artifacts import write_table
 from tasks.lines import counted
+from tasks.old_runs import STAYS, remove_old_runs
 from tasks.retention import Removal, remove_old_rows, remove_scratch, remove_staged
 
 ARTIFACT_KEY = "clean-staging"
@@ -21,8 +23,9 @@ ARTIFACT_KEY = "clean-staging"
 @flow(name="clean-staging", flow_run_name=by_minute("clean-staging"))
 def clean_staging(dry_run: bool = False) -> State:
     """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
-    staging_retention_days, undo rows and closed rejected rows older than undo_retention_days. What a living run uses
-    and rejected rows that are open stay. May be killed and run again at any time.
+    staging_retention_days, undo rows and closed rejected rows older than undo_retention_days, and this project's flow
+    runs older than prefect_retention_days. What a living run uses and rejected rows that are open stay. May be killed
+    and run again at any time.
 
     Args:
         dry_run: Count what would be removed, and remove nothing.
@@ -31,6 +34,7 @@ def clean_staging(dry_run: bool = False) -> State:
     could not be removed; the rest is removed all the same.
     """
     staging_days, undo_days = read_variable("staging_retention_days"), read_variable("undo_retention_days")
+    run_days = read_variable("prefect_retention_days")
     warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
     bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": read_variable("s3_staging_bucket")}
     with ended_with_its_engine():
@@ -38,6 +42,7 @@ def clean_staging(dry_run: bool = False) -> State:
             remove_staged(staging_days, dry_run, **warehouse, **bucket, return_state=True),
             remove_scratch(staging_days, dry_run, return_state=True),
             remove_old_rows(undo_days, dry_run, **warehouse, return_state=True),
+            remove_old_runs(run_days, dry_run, return_state=True),
         ]
     removals = [removal for state in states if state.is_completed() for removal in state.result()]
     show_table(removals, dry_run)
@@ -70,7 +75,8 @@ def show_table(removals: list[Removal], dry_run: bool) -> None:
         }
         for removal in removals
     ]
-    write_table(rows, key=ARTIFACT_KEY, description="What was old enough to be removed.")
+    about = f"What was old enough to be removed. Of flow runs, {STAYS}."
+    write_table(rows, key=ARTIFACT_KEY, description=about)
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from prefect import Flow
+from prefect import Flow, tags
 
 from blocks.register import NoPrefectServerError, speaking_to_prefect
 from tasks.lines import in_one_line
+from tasks.run_retention import TAG
 from tasks.stopping import ToldToEnd
 
 TOLD_TO_END = 130
@@ -19,7 +20,7 @@ def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **pa
     `show` prints the result of a run that has one, before the line.
     """
     try:
-        with speaking_to_prefect():
+        with speaking_to_prefect(), tags(TAG):
             state = flow(**parameters, return_state=True)
     except NoPrefectServerError as error:
         print(f"{flow.name}: {error}", file=sys.stderr)

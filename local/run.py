@@ -59,16 +59,19 @@ def run(date: str, regions: list[str] | None = None) -> int:
     say_line("loading Prefect and the flow ...")
     with going_on(say_line, lambda: "loading Prefect and the flow"):
         # Prefect reads its settings when it is imported.
+        from prefect import tags
+
         from blocks.register import register
         from flows.daily_sales import daily_sales
         from flows.setup_warehouse import setup_warehouse
         from flows.states import report_of
+        from tasks.run_retention import TAG
         from tasks.stopping import ToldToEnd
 
     say_line("registering blocks and variables ...")
     with going_on(say_line, lambda: "registering blocks and variables"):
         register(stack_settings(environment, os.environ))
-    with going_on(say_line, lambda: f"running {date}") as speaker, hearing("prefect", speaker):
+    with going_on(say_line, lambda: f"running {date}") as speaker, hearing("prefect", speaker), tags(TAG):
         setup_warehouse(only_if_needed=True)
         try:
             state = daily_sales(date=date, regions=regions, return_state=True)

@@ -44,6 +44,7 @@ PURE_TASKS = {
     "reconcile/sides.py",
     "reconcile/source_side.py",
     "room.py",
+    "run_retention.py",
     "scratch.py",
     "source.py",
     "source_table.py",

@@ -41,6 +41,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "source_timeout_minutes": 30,
         "staging_retention_days": 14,
         "undo_retention_days": 35,
+        "prefect_retention_days": 30,
         "extra_columns": {},
         "lease_minutes": 15,
         "sla_minutes": 120,

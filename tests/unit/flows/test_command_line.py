@@ -4,9 +4,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from prefect.context import TagsContext
 from prefect.states import Completed, Failed, State
 
 from flows import command_line
+from tasks.run_retention import TAG
 
 
 class Ended:
@@ -18,6 +20,7 @@ class Ended:
         self.state = state
 
     def __call__(self, **parameters: Any) -> State:
+        assert TagsContext.get().current_tags == {TAG}, "retention knows a run of this project by it"
         return self.state
 
 

@@ -1,0 +1,108 @@
+"""Check of the flow runs that the Prefect server keeps: how many, since when, and whether old ones are removed."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.utilities.asyncutils import sync_compatible
+
+from blocks.variables import read_variable
+from tasks.old_runs import FLOWS, choose, read_ours, read_page
+from tasks.run_retention import STATE_TYPES, TAG, Kind, days_kept
+from tasks.setup_checks.check import Check, SetupFaultError
+from tasks.setup_checks.prefect_server import SERVER
+
+SLACK = timedelta(days=7)
+"""A pass that is missed or fails for some days is no fault of the retention; it mails by itself."""
+
+CLEANING = "clean-staging"
+CLEANINGS_READ_MAX = 50
+"""The last ones, of which dry runs do not count."""
+
+
+def history_checks() -> list[Check]:
+    """Flow runs of this project."""
+    return [
+        Check("flow runs", _look_at_history, "look at the server", needs=(SERVER, "variable prefect_retention_days"))
+    ]
+
+
+@dataclass(frozen=True)
+class History:
+    """This project's flow runs on the server; all times aware.
+
+    `overdue_at`: when one ended that is there for longer than its kind is kept, and SLACK; `cleaned_at`: when
+    clean-staging last completed. None: there is none.
+    """
+
+    runs: int
+    oldest_at: datetime | None
+    overdue_at: datetime | None
+    cleaned_at: datetime | None
+
+
+def describe_history(history: History, days: int, now: datetime) -> str:
+    """How many runs there are, and since when. Raises SetupFaultError when old ones are evidently not removed: one is
+    overdue, and no clean-staging has completed lately. One that completes removes a backlog by parts."""
+    if history.oldest_at is None:
+        return "none yet"
+    told = f"{history.runs:,}, the oldest of {history.oldest_at:%Y-%m-%d}"
+    if history.overdue_at and not (history.cleaned_at and history.cleaned_at > now - SLACK):
+        since = f"since {history.cleaned_at:%Y-%m-%d}" if history.cleaned_at else "on this server"
+        raise SetupFaultError(
+            f"{told}: one that ended on {history.overdue_at:%Y-%m-%d} should be gone, and {CLEANING} has not completed "
+            f"{since}: `prefect deployment run '{CLEANING}/production'`, and see that its schedule is active"
+        )
+    kept = {kind: days_kept(kind, days) for kind in Kind}
+    return (
+        f"{told}; completed ones are kept {kept[Kind.COMPLETED]} days, the watchdog's {kept[Kind.ROUTINE]}, "
+        f"others {kept[Kind.UNSUCCESSFUL]}"
+    )
+
+
+@sync_compatible
+async def _look_at_history() -> str:
+    days, now = read_variable("prefect_retention_days"), datetime.now(UTC)
+    async with get_client() as client:
+        history = await read_history(client, days, now)
+    return describe_history(history, days, now)
+
+
+async def read_history(client: PrefectClient, days: int, now: datetime) -> History:
+    """What the server tells of this project's runs."""
+    which = {"flows": {"name": {"any_": FLOWS}}, "flow_runs": {"tags": {"all_": [TAG]}}}
+    count = int((await client._client.post("/flow_runs/count", json=which)).json())
+    oldest = await client.read_flow_runs(
+        flow_filter=FlowFilter.parse_obj(which["flows"]),
+        flow_run_filter=FlowRunFilter.parse_obj(which["flow_runs"]),
+        sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        limit=1,
+    )
+    overdue = [await _read_overdue(client, kind, days, now - SLACK) for kind in Kind]
+    return History(
+        count,
+        next((run.expected_start_time or run.created for run in oldest), None),
+        min((moment for moment in overdue if moment), default=None),
+        await _read_last_cleaning(client),
+    )
+
+
+async def _read_overdue(client: PrefectClient, kind: Kind, days: int, now: datetime) -> datetime | None:
+    ours = await read_ours(client)
+    page = await read_page(client, kind, now - timedelta(days=days_kept(kind, days)))
+    return next((family[0].end_time for family in await choose(client, ours, page, days, now)), None)
+
+
+async def _read_last_cleaning(client: PrefectClient) -> datetime | None:
+    runs = await client.read_flow_runs(
+        flow_filter=FlowFilter.parse_obj({"name": {"any_": [CLEANING]}}),
+        flow_run_filter=FlowRunFilter.parse_obj(
+            {"tags": {"all_": [TAG]}, "state": {"type": {"any_": STATE_TYPES[Kind.COMPLETED]}}}
+        ),
+        sort=FlowRunSort.END_TIME_DESC,
+        limit=CLEANINGS_READ_MAX,
+    )
+    return next((run.end_time for run in runs if not (run.parameters or {}).get("dry_run")), None)

@@ -1,0 +1,43 @@
+"""The database has to be named by the environment, as the server's is; what is missing or wrong is told in one line."""
+
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, temporary_settings
+
+from deployments.clean_prefect_database import SETTING, DatabaseError, database_url, main
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("", f"{SETTING} is not set", id="none"),
+        pytest.param("prefect.db", f"{SETTING} is no database URL", id="a-file"),
+        pytest.param("postgresql://prefect@db/prefect", "begins with postgresql://", id="another-driver"),
+        pytest.param("mysql+aiomysql://prefect:hunter2@db/prefect", "begins with mysql", id="another-engine"),
+        pytest.param(
+            "sqlite+aiosqlite:////nowhere/prefect.db", "/nowhere/prefect.db, which is not there", id="no-file"
+        ),
+        pytest.param("sqlite+aiosqlite:///:memory:", ":memory:, which is not there", id="in-memory"),
+    ],
+)
+def test_what_is_no_database_of_a_server_is_one_line(url: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with temporary_settings(updates={PREFECT_API_DATABASE_CONNECTION_URL: url or None}):
+        assert main([], {SETTING: url} if url else {}) == 1
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert (printed.out, told in line, "hunter2" in line) == ("", True, False)
+
+
+def test_no_file_is_made(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}"
+    with temporary_settings(updates={PREFECT_API_DATABASE_CONNECTION_URL: url}), pytest.raises(DatabaseError):
+        database_url({SETTING: url})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slip_of_the_pen_removes_nothing() -> None:
+    for wrong in ("--dryrun", "--dry", "dry-run"):
+        with pytest.raises(SystemExit) as refused:
+            main([wrong], {})
+        assert refused.value.code == 2
