@@ -1,10 +1,11 @@
 """`python -m benchmarks.prefect_database`: what a year of watchdog passes leaves in a Prefect server's database.
 
 One real pass is run by a worker on the stack; all rows that it leaves (run, states, logs, results, events and their
-resources) are copied 288 times for each day of a year (`--every 60`: 24 times, which takes a twelfth of the hours), with ids and
-times of their own, into a new database of the same Prefect. After each day the retention runs as it does in operation, at that day's end by the simulated clock: by
-Prefect's API what clean-staging removes, then `deployments.clean_prefect_database`. Nothing but the clock and the
-copies is made up: the server's code answers the API in this process, and the tables are Prefect's own.
+resources) are copied 288 times for each day of a year, with ids and times of their own, into a new database of the same
+Prefect. `--every 240` copies it 6 times a day, for who has no hours. After each day the retention runs as it does in
+operation, at the day's end by the simulated clock: by Prefect's API what clean-staging removes, then
+`deployments.clean_prefect_database`. Nothing but the clock and the copies is made up: the server's code answers the API
+in this process, and the tables are Prefect's own.
 """
 
 import argparse
@@ -32,7 +33,9 @@ from prefect import get_client
 from prefect.server.database.dependencies import provide_database_interface
 from prefect.server.database.interface import PrefectDBInterface
 from prefect.settings import (
+    PREFECT_API_BLOCKS_REGISTER_ON_START,
     PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_API_DATABASE_MIGRATE_ON_START,
     PREFECT_API_DATABASE_TIMEOUT,
     PREFECT_API_URL,
     PREFECT_EXPERIMENTAL_EVENTS,
@@ -67,7 +70,8 @@ class Template:
         """The same pass at another moment, with ids of its own."""
         ids: dict[Any, UUID] = {row["id"]: uuid4() for rows in self.rows.values() for row in rows}
         run = self.rows["flow_run"][0]["id"]
-        shift, old, new = due_at - self.due_at, str(run), str(ids[run])
+        # By seconds: Prefect's times would count it in months.
+        shift, old, new = timedelta(seconds=due_at.timestamp() - self.due_at.timestamp()), str(run), str(ids[run])
 
         def moved(column: str, value: Any) -> Any:
             if isinstance(value, UUID):
@@ -238,6 +242,8 @@ def _database(url: str) -> Iterator[None]:
     settings = {
         PREFECT_API_DATABASE_CONNECTION_URL: url,
         PREFECT_API_DATABASE_TIMEOUT: 600,
+        PREFECT_API_DATABASE_MIGRATE_ON_START: False,
+        PREFECT_API_BLOCKS_REGISTER_ON_START: False,
         PREFECT_EXPERIMENTAL_EVENTS: True,
     }
     with temporary_settings(updates=settings, restore_defaults={PREFECT_API_URL}):

@@ -14,7 +14,8 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,7 +52,7 @@ ANSWER_S_MAX = 60
 Say = Callable[[str], None]
 
 
-class DatabaseError(Exception):
+class PrefectDatabaseError(Exception):
     """Raised when the database is not named, does not answer, or is not Prefect's; says what to do."""
 
 
@@ -97,7 +98,7 @@ async def clean(db: PrefectDBInterface, now: datetime, dry_run: bool, say: Say) 
         dry_run: Count, remove nothing.
         say: Takes the lines.
 
-    Raises DatabaseError when the database is not Prefect's, else what SQLAlchemy raises.
+    Raises PrefectDatabaseError when the database is not Prefect's, else what SQLAlchemy raises.
     """
     found = sweeps(db, now - PREFECT_EVENTS_RETENTION_PERIOD.value())
     await _refuse_another_database(db, [sweep.table.name for sweep in found])
@@ -112,7 +113,7 @@ async def _refuse_another_database(db: PrefectDBInterface, tables: Sequence[str]
     async with db.session_context() as session:
         there = await session.run_sync(lambda sync: sa.inspect(sync.connection()).get_table_names())
     if missing := [table for table in tables if table not in there]:
-        raise DatabaseError(
+        raise PrefectDatabaseError(
             f"holds no table {missing[0]}, so it is not that of a Prefect 2.20 server: correct {SETTING}, or start the "
             "server once, which makes its tables"
         )
@@ -138,36 +139,51 @@ async def _sweep(db: PrefectDBInterface, sweep: Sweep, dry_run: bool) -> int:
             await asyncio.sleep(PAUSE_S)
 
 
-def database_url(environment: Mapping[str, str]) -> URL:
-    """The database that the environment names, as the server reads it. Raises DatabaseError."""
+@contextmanager
+def database_of(environment: Mapping[str, str]) -> Iterator[URL]:
+    """Prefect's settings for the database that the environment names, read as the server reads it.
+
+    Raises PrefectDatabaseError.
+    """
     if not environment.get(SETTING):
-        raise DatabaseError(f"{SETTING} is not set: set it to what the Prefect server has, and run this beside it")
+        raise PrefectDatabaseError(
+            f"{SETTING} is not set: set it to what the Prefect server has, and run this beside it"
+        )
+    settings = {
+        PREFECT_API_DATABASE_CONNECTION_URL: environment[SETTING],
+        PREFECT_API_DATABASE_TIMEOUT: ANSWER_S_MAX,
+        PREFECT_API_DATABASE_CONNECTION_TIMEOUT: ANSWER_S_MAX,
+    }
+    with temporary_settings(updates=settings):
+        yield _checked(PREFECT_API_DATABASE_CONNECTION_URL.value())
+
+
+def _checked(text: str) -> URL:
     try:
-        url = make_url(PREFECT_API_DATABASE_CONNECTION_URL.value())
+        url = make_url(text)
     except ArgumentError:
-        raise DatabaseError(f"{SETTING} is no database URL: it begins with {BEGINNINGS}") from None
+        raise PrefectDatabaseError(f"{SETTING} is no database URL: it begins with {BEGINNINGS}") from None
     if url.drivername not in DRIVERS:
-        raise DatabaseError(f"{SETTING} begins with {url.drivername}://: it has to be {BEGINNINGS}")
+        raise PrefectDatabaseError(f"{SETTING} begins with {url.drivername}://: it has to be {BEGINNINGS}")
     # SQLite would make an empty one.
     if url.drivername == DRIVERS[1] and not (url.database and Path(url.database).is_file()):
-        raise DatabaseError(f"{SETTING} names the file {url.database or 'in memory'}, which is not there")
+        raise PrefectDatabaseError(f"{SETTING} names the file {url.database or 'in memory'}, which is not there")
     return url
 
 
 async def clean_named(url: URL, dry_run: bool, say: Say) -> None:
-    """Cleans the database of a URL. Raises DatabaseError, whatever the database's answer was."""
+    """Cleans the database of Prefect's settings, whose URL this is. Raises PrefectDatabaseError, whatever the
+    database's answer was."""
     shown = url.render_as_string()
-    patience = {PREFECT_API_DATABASE_TIMEOUT: ANSWER_S_MAX, PREFECT_API_DATABASE_CONNECTION_TIMEOUT: ANSWER_S_MAX}
     try:
-        with temporary_settings(updates=patience):
-            await clean(provide_database_interface(), datetime.now(UTC), dry_run, say)
-    except DatabaseError as error:
-        raise DatabaseError(f"{shown} {error}") from None
+        await clean(provide_database_interface(), datetime.now(UTC), dry_run, say)
+    except PrefectDatabaseError as error:
+        raise PrefectDatabaseError(f"{shown} {error}") from None
     except (SQLAlchemyError, PostgresError, OSError, TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
         said = " ".join(f"{type(cause).__name__}: {cause}".split())
-        raise DatabaseError(
-            f"{shown} does not answer as it should ({said}): see that it is up, and run this again"
+        raise PrefectDatabaseError(
+            f"{shown} does not answer as it should ({said}): is it up? Then run this again"
         ) from None
 
 
@@ -181,8 +197,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) 
     parser.add_argument("--dry-run", action="store_true", help="count, remove nothing")
     dry_run = parser.parse_args(arguments).dry_run
     try:
-        asyncio.run(clean_named(database_url(environment), dry_run, lambda line: print(line, flush=True)))
-    except DatabaseError as error:
+        with database_of(environment) as url:
+            asyncio.run(clean_named(url, dry_run, lambda line: print(line, flush=True)))
+    except PrefectDatabaseError as error:
         print(f"clean-prefect-database: {error}", file=sys.stderr)
         return 1
     return 0

@@ -17,6 +17,7 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
     (r"SetupNotReadyError|\d+ of \d+ checks are BAD", "SetupNotReadyError"),
     (r"NoPrefectServerError", "NoPrefectServerError"),
     (r"DeployError", "DeployError"),
+    (r"PrefectDatabaseError", "The Prefect database grows"),
     (
         r"QualityFailedError|NULL share of|is broken by|rejected \d+ of \d+ rows|gave no result|counts as failed",
         "Quality gate failed",

@@ -10,7 +10,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks.variables import read_variable
-from tasks.old_runs import FLOWS, choose, read_ours, read_page
+from tasks.old_runs import FLOWS, Ours, choose, read_ours, read_page
 from tasks.run_retention import STATE_TYPES, TAG, Kind, days_kept
 from tasks.setup_checks.check import Check, SetupFaultError
 from tasks.setup_checks.prefect_server import SERVER
@@ -81,7 +81,8 @@ async def read_history(client: PrefectClient, days: int, now: datetime) -> Histo
         sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         limit=1,
     )
-    overdue = [await _read_overdue(client, kind, days, now - SLACK) for kind in Kind]
+    ours = await read_ours(client)
+    overdue = [await _read_overdue(client, ours, kind, days, now - SLACK) for kind in Kind]
     return History(
         count,
         next((run.expected_start_time or run.created for run in oldest), None),
@@ -90,10 +91,9 @@ async def read_history(client: PrefectClient, days: int, now: datetime) -> Histo
     )
 
 
-async def _read_overdue(client: PrefectClient, kind: Kind, days: int, now: datetime) -> datetime | None:
-    ours = await read_ours(client)
+async def _read_overdue(client: PrefectClient, ours: Ours, kind: Kind, days: int, now: datetime) -> datetime | None:
     page = await read_page(client, kind, now - timedelta(days=days_kept(kind, days)))
-    return next((family[0].end_time for family in await choose(client, ours, page, days, now)), None)
+    return next((ours.past(root).ended_at for root, *_ in await choose(client, ours, page, days, now)), None)
 
 
 async def _read_last_cleaning(client: PrefectClient) -> datetime | None:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,10 +17,11 @@ from tasks.old_runs import remove_runs
 from tasks.retention import Removal
 from tasks.run_retention import TAG, Kind
 from tasks.setup_checks.check import Outcome, run_checks
-from tasks.setup_checks.run_history import history_checks, read_history
+from tasks.setup_checks.run_history import history_checks
 from tests.integration.conftest import World
 
 DAYS = 30
+OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Server:
         }
         run: str = self.post("/flow_runs/", body)["id"]
         self.task_run(run)
-        if state != "PENDING":
-            self.post(f"/flow_runs/{run}/set_state", {"state": {"type": state}, "force": True})
+        for step in ("RUNNING", state) if state in OVER else (state,):
+            self.post(f"/flow_runs/{run}/set_state", {"state": {"type": step}, "force": state not in OVER})
         self.post("/artifacts/", {"type": "result", "flow_run_id": run, "data": "{}"})
         if artifact:
             self.post("/artifacts/", {"key": artifact, "type": "table", "flow_run_id": run, "data": "[]"})
@@ -188,20 +189,20 @@ def test_check_setup_tells_of_runs_that_nobody_removes(server: Server) -> None:
         return finding.outcome, finding.message
 
     outcome, message = look()
-    assert (outcome, "completed ones are kept 30 days, the watchdog's 7, others 90" in message) == (Outcome.OK, True)
+    assert outcome is Outcome.OK, message
+    assert "completed ones are kept 30 days, the watchdog's 7, others 90" in message
 
     old = server.run("daily-sales", 40)
-    cleaned = server.ask(lambda client: read_history(client, DAYS, datetime.now(UTC))).cleaned_at
     for run in server.post("/flow_runs/filter", {"flows": {"name": {"any_": ["clean-staging"]}}}):
         server.age(run["id"], 10)
     outcome, message = look()
-    assert (outcome, "`prefect deployment run 'clean-staging/production'`" in message) == (Outcome.BAD, True)
+    assert outcome is Outcome.BAD, message
+    assert "`prefect deployment run 'clean-staging/production'`" in message
 
     dry = server.run("clean-staging", 0)
     server.ask(lambda client: client.update_flow_run(UUID(dry), parameters={"dry_run": True}))
     assert look()[0] is Outcome.BAD, "a dry run removes nothing"
     server.run("clean-staging", 0)
     assert look()[0] is Outcome.OK, "it goes on with them"
-    assert cleaned is None or cleaned > datetime.now(UTC) - timedelta(days=9)
     server.remove()
     assert server.left({"old": old, "young": young}) == {"young"}

@@ -8,7 +8,9 @@ import pytest
 from prefect.variables import Variable
 
 from blocks.variables import set_for_now
+from deployments.clean_prefect_database import SETTING
 from flows.setup_warehouse import setup_warehouse
+from local.environment import state_dir
 from tasks.alerts.book import new_entry
 from tasks.alerts.compose import AlertRequest
 from tasks.alerts.variable_book import VariableBook
@@ -78,7 +80,8 @@ def test_a_command_of_the_shell(world: World, run_id: str, command: str) -> None
     if "--back" in command:
         set_for_now("min_record_count", "60")
         set_for_now("min_record_count", "40")
-    done = run_command(command, here(**world.environment, **SHELL, RUN=run_id))
+    database = {SETTING: f"sqlite+aiosqlite:///{state_dir() / 'prefect' / 'prefect.db'}"}
+    done = run_command(command, here(**world.environment, **SHELL, **database, RUN=run_id))
     assert done.returncode == 0, done.stdout + done.stderr
     if command.startswith("python -m blocks.variables"):
         name, value = done.stdout.removeprefix("variable ").strip().split(" = ", 1)
