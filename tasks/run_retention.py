@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-TAG = "retail-sales"
+from blocks import names
+
+TAG = names.of(names.PROJECT)
 """What runs of this project carry: from their deployments in prefect.yaml, or from `flows/command_line.py`."""
 
 ROUTINE_FLOW = "watchdog"

@@ -63,16 +63,19 @@ def describe_history(history: History, days: int, now: datetime) -> str:
     )
 
 
-@sync_compatible
-async def _look_at_history() -> str:
+def _look_at_history() -> str:
     days, now = read_variable("prefect_retention_days"), datetime.now(UTC)
-    async with get_client() as client:
-        history = await read_history(client, days, now)
-    return describe_history(history, days, now)
+    return describe_history(read_history(days, now), days, now)
 
 
-async def read_history(client: PrefectClient, days: int, now: datetime) -> History:
+@sync_compatible
+async def read_history(days: int, now: datetime) -> History:
     """What the server tells of this project's runs."""
+    async with get_client() as client:
+        return await _read_history(client, days, now)
+
+
+async def _read_history(client: PrefectClient, days: int, now: datetime) -> History:
     which = {"flows": {"name": {"any_": FLOWS}}, "flow_runs": {"tags": {"all_": [TAG]}}}
     count = int((await client._client.post("/flow_runs/count", json=which)).json())
     oldest = await client.read_flow_runs(

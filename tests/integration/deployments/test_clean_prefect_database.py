@@ -22,6 +22,7 @@ from tests.integration.sources.clusters import SUPERUSER, Cluster, running_clust
 
 PROGRAM = "deployments.clean_prefect_database"
 NAME = "prefect"
+UPGRADE = "from prefect.cli import app; app(['server', 'database', 'upgrade', '-y'])"
 OLD, YOUNG = 8, 6
 """Days, before and after what PREFECT_EVENTS_RETENTION_PERIOD is when nobody sets it."""
 
@@ -80,8 +81,7 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     else:
         own = request.getfixturevalue("cluster").url(SUPERUSER, NAME)
         database = Database(own.replace("postgresql://", "postgresql+asyncpg://"), own)
-    upgrade = ("server", "database", "upgrade", "-y")
-    made = run_python("-m", "prefect", *upgrade, environment=with_database(database.url))
+    made = run_python("-c", UPGRADE, environment=with_database(database.url))
     assert made.returncode == 0, made.stderr
     return database
 

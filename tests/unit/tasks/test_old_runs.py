@@ -2,11 +2,11 @@
 
 import yaml
 
-from deployments.planned import PROJECT
 from tasks.old_runs import FLOWS
+from tasks.project import HOME
 from tasks.run_retention import ROUTINE_FLOW, TAG
 
-ENTRIES = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+ENTRIES = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
 
 
 def test_every_deployment_is_known_by_flow_and_tag() -> None:
