@@ -22,7 +22,18 @@ from tests.integration.sources.clusters import SUPERUSER, Cluster, running_clust
 
 PROGRAM = "deployments.clean_prefect_database"
 NAME = "prefect"
-UPGRADE = "from prefect.cli import app; app(['server', 'database', 'upgrade', '-y'])"
+UPGRADE = """
+import asyncio
+from prefect.server.database.dependencies import provide_database_interface
+async def upgrade():
+    db = provide_database_interface()
+    if db.dialect.name == "sqlite":
+        return await db.create_db()
+    async with (await db.engine()).begin() as connection:
+        await connection.run_sync(db.Base.metadata.create_all)
+asyncio.run(upgrade())
+"""
+"""By Prefect's migrations, or from its models: those of PostgreSQL want pg_trgm, which the packaged one has not."""
 OLD, YOUNG = 8, 6
 """Days, before and after what PREFECT_EVENTS_RETENTION_PERIOD is when nobody sets it."""
 
