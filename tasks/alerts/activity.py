@@ -17,6 +17,9 @@ class Doing(StrEnum):
     ENDED = "ended"
 
 
+from blocks import names
+
+
 @dataclass(frozen=True)
 class RunNow:
     """A flow run. `since`: when it came into its state; `due`: when it was to start (aware UTC); `steps` go on."""
@@ -60,7 +63,7 @@ def in_words(day: date, runs: Sequence[RunNow], around: Around, now: datetime) -
         if run.doing is Doing.WAITS and run.due <= now and around.ahead and not around.paused:
             lines.append(f"ahead of it: {around.ahead.link}")
     if around.is_schedule_paused and (run is None or run.doing is Doing.ENDED):
-        lines.append("The schedule of daily-sales/production is paused: it starts no run.")
+        lines.append(f"The schedule of {names.deployment('daily-sales')} is paused: it starts no run.")
     return "\n".join(lines)
 
 

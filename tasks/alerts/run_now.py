@@ -12,6 +12,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks import names
 from tasks.alerts.activity import Around, Doing, RunNow, in_words
 from tasks.alerts.compose import DAILY_FLOW, AlertKind
 from tasks.alerts.run_facts import link_of
@@ -92,7 +93,7 @@ async def _read_steps(client: PrefectClient, run: FlowRun) -> tuple[str, ...]:
 async def _read_around(client: PrefectClient) -> Around:
     """What is paused, the run that holds the slot of queue `load`, and the workers of the pool."""
     try:
-        deployment = await client.read_deployment_by_name(f"{DAILY_FLOW}/production")
+        deployment = await client.read_deployment_by_name(names.deployment(DAILY_FLOW))
         pool = await client.read_work_pool(POOL)
         queue = await client.read_work_queue_by_name(LOAD, work_pool_name=POOL)
         workers = await client.read_workers_for_work_pool(POOL)

@@ -17,6 +17,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks import names
 from tasks.alerts.compose import DAILY_FLOW
 from tasks.alerts.run_facts import find_root, read_children
 from tasks.alerts.run_now import read_active_loads
@@ -24,7 +25,7 @@ from tasks.setup_checks.prefect_server import LOAD, POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import Process, find_process
 
-DAILY = f"{DAILY_FLOW}/production"
+DAILY = names.deployment(DAILY_FLOW)
 ANSWER_S_MAX = 10
 RUNS_READ_MAX = 200
 ACTIVE = (StateType.PENDING, StateType.RUNNING)

@@ -13,12 +13,17 @@ from local.environment import CHECKOUT, state_dir
 from tasks.stage import load_bucket
 from tests.integration.conftest import World, stop, wait_for
 from tests.integration.deployments.conftest import Operator
-from tests.integration.processes import run_python
 
 pytestmark = pytest.mark.more
 
 EMPTY_DAY = date(2018, 3, 7)
 OWN = {"SNOWFLAKE_DATABASE": "STAGING", "S3_STAGING_BUCKET": "retail-sales-of-staging"}
+
+
+def as_program(module: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """`python -m ...` in a process of its own: the environment is looked at when names are imported."""
+    command = [sys.executable, "-m", module]
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def of_production(operator: Operator) -> dict[str, list[Any]]:
@@ -52,7 +57,7 @@ def staging(operator: Operator, world: World) -> Iterator[dict[str, str]]:
     bucket = load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"])
     bucket.credentials.get_s3_client().create_bucket(Bucket=OWN["S3_STAGING_BUCKET"])
     for module in ("deployments.apply", "flows.setup_warehouse"):
-        done = run_python("-m", module, environment=environment)
+        done = as_program(module, environment)
         assert done.returncode == 0, done.stdout + done.stderr
     for deployment in operator.filter("deployments", deployments={"name": {"any_": ["staging"]}}):
         for schedule in deployment["schedules"]:
@@ -77,7 +82,7 @@ def before(operator: Operator) -> dict[str, list[Any]]:
 
 def test_the_warehouse_of_another_environment_is_refused(operator: Operator, before: dict[str, list[Any]]) -> None:
     environment = {**operator.environment, "RETAIL_SALES_ENVIRONMENT": "staging"}
-    done = run_python("-m", "deployments.apply", environment=environment)
+    done = as_program("deployments.apply", environment)
     assert done.returncode == 1
     assert "SNOWFLAKE_DATABASE is " in done.stderr
     assert "which environment production on this Prefect server uses" in done.stderr
@@ -117,7 +122,7 @@ def test_a_pool_of_another_type_is_kept(operator: Operator, before: dict[str, li
     pool = {"name": "retail-sales-elsewhere", "type": "docker", "base_job_template": template}
     operator.post("/work_pools/", pool)
     environment = {**operator.environment, "RETAIL_SALES_ENVIRONMENT": "elsewhere", **own}
-    done = run_python("-m", "deployments.apply", environment=environment)
+    done = as_program("deployments.apply", environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "work pool retail-sales-elsewhere: unchanged (of type docker)" in done.stdout.splitlines()
     assert operator.api.get("/work_pools/retail-sales-elsewhere").json()["base_job_template"] == template

@@ -80,9 +80,7 @@ def test_a_worker_without_its_checkout_is_told_by_the_server_and_its_mails_come_
         assert lost["state_name"] == "Failed"
         assert CAUSE in log_of(operator, lost["id"])
         wait_for(lambda: states_of_alerts(operator) == {"Failed"}, "the end of send-alert")
-        wait_for(
-            lambda: any("an alert was not mailed" in m["subject"] for m in operator.sink.messages), "the notification"
-        )
+        wait_for(lambda: any("alert not mailed" in m["subject"] for m in operator.sink.messages), "the notification")
     mailbox.Maildir(state_dir() / "mail").clear()
     watch_outside(os.environ)
     assert states_of_alerts(operator) == {"MailedLater"}
