@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
+from blocks import names
+
 
 class Doing(StrEnum):
     """What a run does, by its state: the first is told before the others."""
@@ -15,9 +17,6 @@ class Doing(StrEnum):
     PAUSED = "paused"
     CANCELLING = "is being cancelled"
     ENDED = "ended"
-
-
-from blocks import names
 
 
 @dataclass(frozen=True)
