@@ -1,4 +1,4 @@
-"""Prefect's own database, on both engines: what no run shows any more goes, all else stays, mistakes are one line."""
+"""Prefect's own database: what no run shows any more goes, all else stays, mistakes are one line."""
 
 import os
 import re
@@ -22,18 +22,7 @@ from tests.integration.sources.clusters import SUPERUSER, Cluster, running_clust
 
 PROGRAM = "deployments.clean_prefect_database"
 NAME = "prefect"
-UPGRADE = """
-import asyncio
-from prefect.server.database.dependencies import provide_database_interface
-async def upgrade():
-    db = provide_database_interface()
-    if db.dialect.name == "sqlite":
-        return await db.create_db()
-    async with (await db.engine()).begin() as connection:
-        await connection.run_sync(db.Base.metadata.create_all)
-asyncio.run(upgrade())
-"""
-"""By Prefect's migrations, or from its models: those of PostgreSQL want pg_trgm, which the packaged one has not."""
+UPGRADE = "from prefect.cli import app; app(['server', 'database', 'upgrade', '-y'])"
 OLD, YOUNG = 8, 6
 """Days, before and after what PREFECT_EVENTS_RETENTION_PERIOD is when nobody sets it."""
 
@@ -83,7 +72,7 @@ def cluster(directory: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite"])
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
     """With the tables that a server's start makes."""
     if request.param == "sqlite":
