@@ -40,6 +40,7 @@ DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
 """What Prefect itself can use."""
 BEGINNINGS = " or ".join(f"{driver}://" for driver in DRIVERS)
 
+SQLITE_HEAD = b"SQLite format 3\0"
 PAGE_ROWS = 2_000
 """Looked at, and at most removed, by one transaction."""
 
@@ -168,6 +169,9 @@ def _checked(text: str) -> URL:
     # SQLite would make an empty one.
     if url.drivername == DRIVERS[1] and not (url.database and Path(url.database).is_file()):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database or 'in memory'}, which is not there")
+    # Its driver's thread would not end when it meets this only by connecting.
+    if url.drivername == DRIVERS[1] and Path(str(url.database)).open("rb").read(16) not in (b"", SQLITE_HEAD):
+        raise PrefectDatabaseError(f"{SETTING} names the file {url.database}, which is not a database")
     return url
 
 

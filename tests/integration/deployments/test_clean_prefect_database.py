@@ -163,7 +163,7 @@ def test_a_database_that_does_not_answer_is_one_line_without_the_password(cluste
             f"postgresql+asyncpg://prefect:***@{HOST}:9/prefect",
         ),
         (f"postgresql+asyncpg://nobody:hunter2@{HOST}:{cluster.port}/prefect", 'role "nobody" does not exist'),
-        (f"sqlite+aiosqlite:///{broken}", "file is not a database"),
+        (f"sqlite+aiosqlite:///{broken}", "which is not a database"),
     ):
         ended = run_python("-m", PROGRAM, environment=with_database(url))
         (line,) = ended.stderr.splitlines()
