@@ -169,7 +169,7 @@ def _checked(text: str) -> URL:
     # SQLite would make an empty one.
     if url.drivername == DRIVERS[1] and not (url.database and Path(url.database).is_file()):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database or 'in memory'}, which is not there")
-    # Its driver's thread would not end when it meets this only by connecting.
+    # Met only by connecting, it would leave the driver a thread that does not end.
     if url.drivername == DRIVERS[1] and Path(str(url.database)).open("rb").read(16) not in (b"", SQLITE_HEAD):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database}, which is not a database")
     return url
