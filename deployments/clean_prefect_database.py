@@ -170,9 +170,14 @@ def _checked(text: str) -> URL:
     if url.drivername == DRIVERS[1] and not (url.database and Path(url.database).is_file()):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database or 'in memory'}, which is not there")
     # Met only by connecting, it would leave the driver a thread that does not end.
-    if url.drivername == DRIVERS[1] and Path(str(url.database)).open("rb").read(16) not in (b"", SQLITE_HEAD):
+    if url.drivername == DRIVERS[1] and _head_of(Path(str(url.database))) not in (b"", SQLITE_HEAD):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database}, which is not a database")
     return url
+
+
+def _head_of(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(len(SQLITE_HEAD))
 
 
 async def clean_named(url: URL, dry_run: bool, say: Say) -> None:
