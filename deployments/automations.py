@@ -148,7 +148,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         Watch(
             name="alert not begun",
             description="No worker has begun a run of send-alert, so a mail is missing; told by the server alone.",
-            headline="{run} did not start: a mail is missing, is a worker up?",
+            headline="alert not begun",
             deployments=(SEND_ALERT,),
             after=frozenset({"Late", "Pending"}),
             expect=TERMINAL | {"Running"},
