@@ -31,13 +31,13 @@ def listed(operator: Operator) -> str:
 
 
 def test_what_runs_what_waits_and_what_has_ended(operator: Operator) -> None:
-    poll(operator)
     running, waiting, done = (operator.start(name) for name in (BACKFILL, DAILY, BACKFILL))
     states = {running: [("RUNNING", "Running")], done: [("RUNNING", "Running"), ("FAILED", "Failed")]}
     for flow_run_id, names in states.items():
         for kind, name in names:
             state = {"type": kind, "name": name, "message": "no region could be read" if kind == "FAILED" else None}
             operator.post(f"/flow_runs/{flow_run_id}/set_state", {"state": state, "force": True})
+    poll(operator)
     text = listed(operator)
     parts = text.partition("Waiting: 1\n")
     assert parts[0].startswith(f"Running: 1\n  {running}  backfill  ")
