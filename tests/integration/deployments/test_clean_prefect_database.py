@@ -19,6 +19,7 @@ from local.environment import HOST
 from tests.integration.commands import Ended
 from tests.integration.processes import run_python
 from tests.integration.sources.clusters import SUPERUSER, Cluster, running_cluster
+from tests.integration.sources.packages import require_contrib
 
 PROGRAM = "deployments.clean_prefect_database"
 NAME = "prefect"
@@ -68,18 +69,25 @@ class Database:
 @pytest.fixture(scope="module")
 def cluster(directory: Path) -> Iterator[Cluster]:
     with running_cluster(directory) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def cluster_with_trigrams(directory: Path) -> Iterator[Cluster]:
+    """Prefect's indexes on PostgreSQL need pg_trgm."""
+    with running_cluster(directory, programs=require_contrib()) as cluster:
         cluster.execute(f"CREATE DATABASE {NAME}", database="postgres")
         yield cluster
 
 
-@pytest.fixture(scope="module", params=["sqlite"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.more)])
 def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Database:
     """With the tables that a server's start makes."""
     if request.param == "sqlite":
         file = tmp_path_factory.mktemp("prefect") / "prefect.db"
         database = Database(f"sqlite+aiosqlite:///{file}", str(file))
     else:
-        own = request.getfixturevalue("cluster").url(SUPERUSER, NAME)
+        own = request.getfixturevalue("cluster_with_trigrams").url(SUPERUSER, NAME)
         database = Database(own.replace("postgresql://", "postgresql+asyncpg://"), own)
     made = run_python("-c", UPGRADE, environment=with_database(database.url))
     assert made.returncode == 0, made.stderr

@@ -57,6 +57,14 @@ VERSIONS = (
 """Others than the local stack's."""
 
 
+def require_contrib() -> Path:
+    """The programs of a PostgreSQL with its contrib extensions: Debian's, which is installed where it is lacking."""
+    place = Path("/usr/lib/postgresql")
+    if not any(place.glob("*/bin/initdb")):
+        _require("postgresql")
+    return max(place.glob("*/bin"), key=lambda programs: int(programs.parent.name))
+
+
 def require_pgbouncer() -> None:
     """Installs Debian's pgbouncer where it is lacking."""
     _require("pgbouncer")
