@@ -78,22 +78,27 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
         report.attempt("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     dates = due_dates(now, settings)
-    unpublished = read_unpublished(session, dates)
+    absent = unpublished = read_unpublished(session, dates)
     if settings.first_date is None:
-        unpublished = only_missed(session, unpublished, means.asks_prefect)
-    report.looked_at += [describe_dates(dates, unpublished), describe_runs(leases.values())]
+        unpublished = only_missed(session, absent, means.asks_prefect)
+    report.looked_at += [describe_dates(dates, absent, unpublished), describe_runs(leases.values())]
     for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
         report.attempt(f"{alert.date} is late", partial(means.tell, alert))
     return report
 
 
-def describe_dates(dates: Sequence[date], unpublished: Collection[date]) -> str:
-    """Which dates were looked at, and which of them are not in production."""
+def describe_dates(dates: Sequence[date], absent: Collection[date], missed: Collection[date]) -> str:
+    """Which dates were looked at, which of them are not in production, and for which of these nobody waits."""
     if not dates:
         return "no date is due"
     which = str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    late = ", ".join(str(day) for day in dates if day in unpublished)
-    return f"dates due, {which}: {f'not in production: {late}' if late else 'in production'}"
+    late = ", ".join(str(day) for day in dates if day in missed)
+    early = ", ".join(str(day) for day in dates if day in absent and day not in missed)
+    said = [
+        f"not in production: {late}" if late else "",
+        f"from before the first deployment: {early}" if early else "",
+    ]
+    return f"dates due, {which}: {'; '.join(filter(None, said)) or 'in production'}"
 
 
 def describe_runs(leases: Iterable[Lease]) -> str:

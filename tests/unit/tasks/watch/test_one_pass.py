@@ -11,16 +11,26 @@ DAYS = [date(2024, 1, 14), date(2024, 1, 15)]
 
 
 @pytest.mark.parametrize(
-    ("dates", "unpublished", "says"),
+    ("dates", "absent", "missed", "says"),
     [
-        ([], [], "no date is due"),
-        (DAYS[1:], [], "dates due, 2024-01-15: in production"),
-        (DAYS, [], "dates due, 2024-01-14 to 2024-01-15: in production"),
-        (DAYS, DAYS[:1], "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-14"),
+        ([], [], [], "no date is due"),
+        (DAYS[1:], [], [], "dates due, 2024-01-15: in production"),
+        (DAYS, [], [], "dates due, 2024-01-14 to 2024-01-15: in production"),
+        (DAYS, DAYS[:1], DAYS[:1], "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-14"),
+        (DAYS[:1], DAYS[:1], [], "dates due, 2024-01-14: from before the first deployment: 2024-01-14"),
+        (
+            DAYS,
+            DAYS,
+            DAYS[1:],
+            "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-15; from before the first deployment: "
+            "2024-01-14",
+        ),
     ],
 )
-def test_the_dates_and_what_lacks_are_named(dates: list[date], unpublished: list[date], says: str) -> None:
-    assert describe_dates(dates, unpublished) == says
+def test_the_dates_and_what_lacks_are_named(
+    dates: list[date], absent: list[date], missed: list[date], says: str
+) -> None:
+    assert describe_dates(dates, absent, missed) == says
 
 
 def test_runs_that_are_alive_and_mails_that_are_not_sent_are_counted() -> None:
