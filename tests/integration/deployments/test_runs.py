@@ -37,7 +37,7 @@ def test_a_run_with_a_date_loads_that_day_and_leaves_its_report(operator: Operat
     assert (loads.by_text["state_name"], loads.by_text["name"]) == ("Completed", "daily-sales-2017-12-23")
     assert loads.by_text["state"]["message"] == "2017-12-23: 7,064 clean rows of 4 regions"
     artifacts = operator.filter("artifacts", artifacts={"flow_run_id": {"any_": [loads.by_text["id"]]}})
-    assert {artifact["type"] for artifact in artifacts} == {"markdown", "table"}
+    assert {artifact["type"] for artifact in artifacts} == {"markdown"}
 
 
 def test_a_date_may_be_the_batch_id_which_arrives_as_a_number(loads: Loads) -> None:
