@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from deployments.apply import apply
+from deployments.worker import own_place
 from local.environment import CHECKOUT, HOST
 from tests.integration.commands import run_prefect
 from tests.integration.conftest import World, stop, wait_for
@@ -67,8 +68,9 @@ class Operator:
         return next(line.split()[-1] for line in ran.stdout.splitlines() if "UUID:" in line)
 
     def execute_all(self, flow_run_ids: Iterable[str]) -> None:
-        """Runs flow runs one after the other in one process, which imports everything once."""
-        run_python("-c", RUN_ALL, *flow_run_ids, environment=self.environment, directory=self.directory)
+        """Runs flow runs one after the other in one process, which imports everything once, as a worker would."""
+        environment = self.environment | own_place(os.environ)
+        run_python("-c", RUN_ALL, *flow_run_ids, environment=environment, directory=self.directory)
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:
         """A flow run as the API answers it."""
