@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 from prefect import flow, get_run_logger, task
+from prefect.states import Completed, State
 
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
@@ -145,7 +146,7 @@ def setup_warehouse(
     adopt_fact_table: bool = False,
     storage_aws_role_arn: str | None = None,
     only_if_needed: bool = False,
-) -> None:
+) -> State:
     """Creates what is missing in Snowflake and gives the rights; tables and their rows stay, and so do other people's
     grants. Connects by block `snowflake-host-connector/sales-warehouse-admin`, without one by that of the loads.
 
@@ -161,8 +162,7 @@ def setup_warehouse(
         only_if_needed: Do nothing where the tables are there and of this version, a run alive or not.
     """
     if only_if_needed and not find_setup_fault():
-        get_run_logger().info("step=setup the tables are of this version")
-        return
+        return Completed(message="the warehouse has the tables of this version")
     settings, connector = read_settings(), SnowflakeHostConnector.load(names.WAREHOUSE)
     values = {
         "warehouse": settings.snowflake_warehouse,
@@ -178,6 +178,7 @@ def setup_warehouse(
     scripts = [*(["00_storage_integration"] if storage_aws_role_arn else []), *SCRIPTS]
     adopted = {"adopt_analyst_role": adopt_analyst_role, "adopt_fact_table": adopt_fact_table}
     run_setup_scripts(scripts, values, administrators_block(), settings.snowflake_warehouse, adopted)
+    return Completed(message="the warehouse is set up")
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -41,7 +41,10 @@ def test_the_local_stack_is_registered_with_the_variables_that_the_caller_names(
     with world.variable("reconcile_days", Variable.get("reconcile_days").value):
         done = register_local(world, RECONCILE_DAYS="9")
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == f"registered at {world.environment['PREFECT_API_URL']}"
+        assert done.stdout.splitlines()[-2:] == [
+            f"registered at {world.environment['PREFECT_API_URL']}",
+            "Completed: the warehouse has the tables of this version",
+        ]
         assert Variable.get("reconcile_days").value == "9"
 
 
