@@ -73,7 +73,8 @@ def test_a_silent_bucket_stops_the_run_before_anything_is_read(
     proxy.stall()
     run = world.run(day, ["EUROPE"])
     assert run.state.name == "Failed"
-    assert "cannot be reached (Read timeout on endpoint URL" in str(run.state.message)
+    assert "cannot be reached: " in str(run.state.message)
+    assert "The driver says: Read timeout on endpoint URL" in str(run.state.message)
     assert proxy.accepted == TRIES
     told = logged.of_waits("begin")
     assert len(told) >= TRIES

@@ -121,7 +121,7 @@ def test_a_killed_flow_is_crashed_by_its_worker_and_told(world: World, operator:
         with held_in_extract(world, operator, filled) as flow_run_id:
             kill_flow(operator, flow_run_id)
             assert operator.finished(flow_run_id)["state_name"] == "Crashed"
-        wait_for(lambda: told(filled, "FAILED") == 1, "the mail about the crash")
+        wait_for(lambda: told(filled, ": failed") == 1, "the mail about the crash")
         assert_next_load_completes(operator, filled)
     assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
 
