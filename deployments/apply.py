@@ -51,7 +51,7 @@ def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
     """Applies everything and says a line for each thing. Looks at the environment and the server first. `set_up`: the
     warehouse, too, as `flows.setup_warehouse --only-if-needed` does.
 
-    Raises MissingSettingError, BadVariableError, NoPrefectServerError or DeployError.
+    Raises MissingSettingError, BadVariableError, NoPrefectServerError, DeployError, or TransientError of the warehouse.
     """
     blocks_from(environment)
     variables_from(environment)
@@ -154,7 +154,7 @@ def main() -> int:
     with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
         try:
             apply(os.environ, lambda line: print(line, flush=True), set_up)
-        except (MissingSettingError, BadVariableError, NoPrefectServerError, DeployError) as error:
+        except (MissingSettingError, BadVariableError, NoPrefectServerError, DeployError, TransientError) as error:
             print(f"deploy: {error}", file=sys.stderr)
             return 1
     return 0
