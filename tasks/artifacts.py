@@ -1,4 +1,4 @@
-"""Tables and pages in the dashboard: the one place that writes Prefect's artifacts."""
+"""Tables and pages in the dashboard: the one place that writes Prefect's artifacts, and gives keys the environment."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from prefect import get_client
 from prefect.artifacts import Artifact, MarkdownArtifact, TableArtifact
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 
+from blocks import names
 from tasks.lines import in_one_line, markdown_table
 
 
@@ -20,12 +21,12 @@ def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Arti
 def data(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Artifact:
     """A table of texts in Prefect's own form, which programs can read back."""
     texts = [{name: in_one_line(value) for name, value in row.items()} for row in rows]
-    return TableArtifact(table=texts, key=key, description=in_one_line(description))
+    return TableArtifact(table=texts, key=names.of(key), description=in_one_line(description))
 
 
 def page(markdown: str, key: str, description: str) -> Artifact:
     """A page in Markdown."""
-    return MarkdownArtifact(markdown=markdown, key=key, description=in_one_line(description))
+    return MarkdownArtifact(markdown=markdown, key=names.of(key), description=in_one_line(description))
 
 
 def write_artifacts(artifacts: Sequence[Artifact]) -> None:
@@ -48,7 +49,7 @@ def write_page_if_changed(markdown: str, key: str, description: str) -> bool:
 
     async def newest() -> object:
         async with get_client() as client:
-            wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+            wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[names.of(key)]))
             found = await client.read_latest_artifacts(artifact_filter=wanted, limit=1)
             return found[0].data if found else None
 

@@ -95,7 +95,7 @@ def _is_final(state: StateType | None) -> bool:
 async def _read_findings(client: PrefectClient, run: FlowRun) -> tuple[Finding, ...]:
     found = await client.read_artifacts(
         artifact_filter=ArtifactFilter(
-            key=ArtifactFilterKey(any_=[ARTIFACT_KEY]), flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])
+            key=ArtifactFilterKey(any_=[names.of(ARTIFACT_KEY)]), flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])
         )
     )
     rows = json.loads(str(found[0].data)) if found else []
