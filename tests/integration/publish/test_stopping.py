@@ -15,7 +15,7 @@ from tasks.publish import Staged, publish_manifest
 from tasks.second_look import refuse_differences
 from tasks.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
 from tasks.verify import compare
-from tests.integration.conftest import World, good_sale
+from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import AFTER_COMMIT, LOAD, LOCK, STATEMENTS, TRANSACTION, stepping_session
 from tests.signals import signals_forgotten
@@ -85,11 +85,12 @@ def publish_and_look(world: World, staged: Staged, before: Callable[[str], None]
 
 
 def told_at(statement: str, number: signal.Signals) -> Callable[[str], None]:
-    """Sends this process the signal before the statement."""
+    """Sends this process the signal before the statement, and waits until its main thread has heard it."""
 
     def tell(name: str) -> None:
         if name == statement:
             os.kill(os.getpid(), number)
+            wait_for(lambda: stopping.STOP._asked is not None, "the main thread")
 
     return tell
 
