@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
@@ -41,10 +40,9 @@ from deployments.pool import apply_pool
 from flows.setup_warehouse import find_setup_fault, setup_warehouse
 from tasks.errors import TransientError, one_line
 from tasks.project import version
+from tasks.waiting import Say
 
 ANSWER_S_MAX = 10
-
-Say = Callable[[str], None]
 
 
 def apply(environment: Environment, say: Say, set_up: bool = False) -> None:

@@ -19,6 +19,7 @@ from blocks import names
 from tasks.errors import one_line
 from tasks.setup_checks.check import Finding, Outcome
 from tasks.setup_checks.prefect_server import DEPLOY
+from tasks.waiting import Say
 
 DEPLOYMENT, ARTIFACT_KEY = names.deployment("check-setup"), "check-setup"
 WORKER = "worker"
@@ -29,8 +30,6 @@ END_S_MAX = 300
 """More than checks take that wait for each other, each at its limit."""
 POLL_S, SAY_S = 0.5, 5
 WAITING = (StateType.SCHEDULED, StateType.PENDING)
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
