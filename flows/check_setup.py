@@ -17,13 +17,14 @@ from tasks.artifacts import data, write_artifacts
 from tasks.errors import NeedsPersonError
 from tasks.run_retention import TAG
 from tasks.setup_checks.bucket import bucket_checks
-from tasks.setup_checks.check import Check, Finding, Outcome, run_checks
+from tasks.setup_checks.check import TIME_LIMIT_S, Check, Finding, Outcome, run_checks
 from tasks.setup_checks.mail_server import mail_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
 from tasks.setup_checks.run_history import history_checks
 from tasks.setup_checks.sources import source_checks
 from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
+from tasks.waiting import waiting
 
 
 class SetupNotReadyError(NeedsPersonError):
@@ -59,7 +60,8 @@ def check_setup(mail: bool = True) -> State:
     Args:
         mail: Mail that something is wrong. `make check` shows it instead: the run then ends as NotReady.
     """
-    findings, logger = run_checks(all_checks()), get_run_logger()
+    logger = get_run_logger()
+    findings = run_checks(all_checks(), logger.warning)
     for finding in findings:
         (logger.error if finding.outcome is Outcome.BAD else logger.info)(str(finding))
     rows = [{"check": f.name, "outcome": str(f.outcome), "what": f.message} for f in findings]
@@ -80,13 +82,18 @@ def check(here: bool, wait_s: float) -> list[Finding]:
     """What a worker found, else what this process finds, and why no worker did."""
     if here:
         return check_here()
-    answer = check_through_worker(lambda line: print(line, file=sys.stderr, flush=True), wait_s)
+    answer = check_through_worker(to_stderr, wait_s)
     return [answer.worker, *(answer.findings if answer.worker.ok else check_here())]
+
+
+def to_stderr(line: str) -> None:
+    """For lines beside the findings."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def check_here() -> list[Finding]:
     """What this process finds, as a run that no deployment has started."""
-    with tags(TAG):
+    with tags(TAG), waiting(to_stderr, "check-setup", "its checks", TIME_LIMIT_S):
         state = check_setup(mail=False, return_state=True)
     found = state.result(raise_on_failure=False)
     if isinstance(found, SetupNotReadyError):

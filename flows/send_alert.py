@@ -193,7 +193,7 @@ def tell_production(request: AlertRequest, subject: Subject, run: RunFacts | Non
 def read_production_now(dates: list[date], regions: list[str]) -> str:
     """Whether production shows these dates, in words."""
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
-    with open_session(connector, warehouse, "retail-sales alert") as session:
+    with open_session(connector, warehouse, "retail-sales alert", get_run_logger().warning) as session:
         return read_production(session, dates, regions)
 
 

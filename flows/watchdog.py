@@ -131,13 +131,18 @@ def watch_outside(outside: Outside) -> Report:
 
 def _watch_ledger(outside: Outside, postman: Postman, report: Report) -> str:
     settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
-    with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG) as session:
+    with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG, to_stderr) as session:
         asking = replace(
             postman, is_mended=partial(was_mended_by, session), read_production=partial(read_production, session)
         )
         means = Means(asking.tell, lambda: told_slots(postman.book), postman.asks_prefect)
         report.add(watch(session, settings, means))
     return ""
+
+
+def to_stderr(line: str) -> None:
+    """For lines beside the report."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def was_mended_by(session: Session, entry: AlertEntry, subject: Subject) -> bool:

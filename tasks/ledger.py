@@ -122,12 +122,12 @@ def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_min
     A renewal that fails is logged and tried again at the next one: a lease may lapse, a load must not fail for it.
     """
     connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
-    done = threading.Event()
+    done, tag = threading.Event(), f"retail-sales renew {attempt.batch_id}"
 
     def renew() -> None:
         while not done.wait(RENEWAL_INTERVAL.total_seconds()):
             try:
-                with open_session(connector, warehouse, f"retail-sales renew {attempt.batch_id}") as session:
+                with open_session(connector, warehouse, tag, logger.warning) as session:
                     session.query(render("ledger/renew_lease"), [attempt.run_number, lease_minutes])
                 logger.info("step=renew run=%d still working", attempt.run_number)
             except Exception as error:  # noqa: BLE001 (whatever it is, the load goes on)

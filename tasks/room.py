@@ -1,12 +1,13 @@
 """Room on the scratch disk: what a region's rows take there, and an error with place and remedy when there is none.
 
-Pure. The regions of a run are read side by side onto one disk: what one has reserved, no other one counts on.
+Pure. Regions are read side by side onto one disk, by the runs of this machine too: what one has reserved, no other one
+counts on. A reservation is a file in the attempt's directory, which goes with it.
 """
 
 import errno
+import fcntl
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -31,9 +32,8 @@ WIDTH_BYTES = 4
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 REMEDY = "free some space, or start the worker with TMPDIR on a larger disk"
 
-_GUARD = threading.Lock()
-_RESERVED: dict[Path, dict[str, int]] = {}
-"""Bytes by scratch directory and region."""
+LOCK_NAME, SUFFIX = ".room", ".reserved"
+"""Beside the attempts' directories: whoever reserves locks it. In them: a region's reservation, in bytes."""
 
 
 class ScratchFullError(NeedsPersonError):
@@ -61,21 +61,12 @@ def _beside_texts(fields: "list[pa.Field] | pa.Schema") -> float:
 
 @contextmanager
 def room_reserved(directory: Path, region: str, rows: int, needed: int) -> Iterator[None]:
-    """Reserves `needed` bytes of the disk of `directory` for a region, and gives them back when the body fails. Raises
-    ScratchFullError when what is free, and not reserved for other regions, is less."""
-    _reserve(directory, region, rows, needed)
-    try:
-        yield
-    except BaseException:
-        with _GUARD:
-            _RESERVED.get(directory, {}).pop(region, None)
-        raise
-
-
-def _reserve(directory: Path, region: str, rows: int, needed: int) -> None:
-    with _GUARD:
-        reserved = _RESERVED.setdefault(directory, {})
-        others = sum(max(0, of - _written(directory, code)) for code, of in reserved.items() if code != region)
+    """Reserves `needed` bytes for a region in the attempt's directory, and gives them back when the body fails. Raises
+    ScratchFullError when the disk has less that is free and not reserved for other regions, of this run or others."""
+    reservation = directory / f"{region}{SUFFIX}"
+    with _alone(directory.parent):
+        reservation.unlink(missing_ok=True)
+        others = sum(map(_not_written_yet, directory.parent.glob(f"*/*{SUFFIX}")))
         free = shutil.disk_usage(directory).free
         if free - others < needed:
             taken = f", {_in_mib(others)} of them reserved for other regions" if others else ""
@@ -83,17 +74,31 @@ def _reserve(directory: Path, region: str, rows: int, needed: int) -> None:
                 f"the scratch disk of {directory} has {_in_mib(free)} free{taken}: the {rows:,} rows of region "
                 f"{region} need {_in_mib(needed)}: {REMEDY}"
             )
-        reserved[region] = needed
+        with full_disk_named(f"region {region}", reservation):
+            reservation.write_text(str(needed))
+    try:
+        yield
+    except BaseException:
+        reservation.unlink(missing_ok=True)
+        raise
 
 
-def forget_reserved(directory: Path) -> None:
-    """Gives back what all regions have reserved."""
-    with _GUARD:
-        _RESERVED.pop(directory, None)
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Nobody else looks and reserves meanwhile."""
+    with full_disk_named("the run", root / LOCK_NAME), open(root / LOCK_NAME, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
-def _written(directory: Path, region: str) -> int:
-    return sum(path.stat().st_size for path in directory.glob(f"{region}.*.arrow"))
+def _not_written_yet(reservation: Path) -> int:
+    """Bytes of a reservation that its region has not used; 0 when its attempt ends just now."""
+    region = reservation.name.removesuffix(SUFFIX)
+    try:
+        written = sum(path.stat().st_size for path in reservation.parent.glob(f"{region}.*.arrow"))
+        return max(0, int(reservation.read_text()) - written)
+    except FileNotFoundError:
+        return 0
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tasks.errors import NeedsPersonError
-from tasks.room import forget_reserved, full_disk_named
+from tasks.room import full_disk_named
 
 LOCK_NAME = ".in-use"
 
@@ -44,7 +44,6 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
             yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-            forget_reserved(directory)
 
 
 def _make_private(root: Path) -> None:

@@ -22,9 +22,9 @@ def say_nothing(line: str) -> None: ...
 
 
 @contextmanager
-def waiting(say: Say, step: str, what: str, limit_s: float | None = None) -> Iterator[None]:
+def waiting(say: Say, step: str, what: str | Callable[[], str], limit_s: float | None = None) -> Iterator[None]:
     """Logs, from a thread, that `step` still waits for `what`, for as long as the body runs. `limit_s` is what limits
-    the wait, in seconds; keeping it is up to the caller.
+    the wait, in seconds; keeping it is up to the caller. `what` is asked at each line when it can change.
 
     A wait within another is silent: the outer one says what all of it is for.
     """
@@ -38,7 +38,8 @@ def waiting(say: Say, step: str, what: str, limit_s: float | None = None) -> Ite
         waited_s, next_s = 0.0, SAID_FIRST_S
         while not done.wait(next_s):
             waited_s += next_s
-            say(f"step={step} still waiting for {what} after {waited_s:,.0f} s{limit}")
+            still = what if isinstance(what, str) else what()
+            say(f"step={step} still waiting for {still} after {waited_s:,.0f} s{limit}")
             next_s = min(waited_s, SAID_EVERY_S_MAX)
 
     threading.Thread(target=say_so, name="waiting", daemon=True).start()

@@ -1,5 +1,10 @@
--- Answers the batches and regions that flow runs have begun, and whether what they published is in production.
-SELECT ENTRY.BATCH_ID, ENTRY.REGION, COUNT_IF(SHOWN.RUN_NUMBER IS NOT NULL OR ENTRY.STATUS = 'EMPTY') > 0 AS IS_SHOWN
+-- Lists the batches and regions that flow runs have begun or rolled back, and whether they are in production, or were
+-- rolled back, by these runs.
+SELECT
+    ENTRY.BATCH_ID,
+    ENTRY.REGION,
+    COUNT_IF(SHOWN.RUN_NUMBER IS NOT NULL OR ENTRY.STATUS = 'EMPTY') > 0 AS IS_SHOWN,
+    COUNT_IF(ENTRY.STATUS = 'ROLLED_BACK') > 0 AS IS_ROLLED_BACK
 FROM ANALYTICS.ETL_BATCHES AS ENTRY
 LEFT JOIN ANALYTICS.ETL_RUNS_IN_EFFECT AS SHOWN
     ON SHOWN.RUN_NUMBER = ENTRY.RUN_NUMBER AND SHOWN.REGION = ENTRY.REGION

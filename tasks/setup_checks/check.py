@@ -10,6 +10,7 @@ from enum import StrEnum
 from tasks.alerts.compose import shorten
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.lines import quoting
+from tasks.waiting import Say, say_nothing, waiting
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)
@@ -77,15 +78,16 @@ class _Look:
         self.findings.append(_finding_of(self.check))
 
 
-def run_checks(checks: Sequence[Check]) -> list[Finding]:
-    """The findings in the order of `checks`; those that need nothing of each other run side by side."""
+def run_checks(checks: Sequence[Check], say: Say = say_nothing) -> list[Finding]:
+    """The findings in the order of `checks`; those that need nothing of each other run side by side. `say` hears of
+    those that take long."""
     findings: dict[str, Finding] = {}
     while waiting := [check for check in checks if check.name not in findings]:
         ready = [check for check in waiting if all(name in findings for name in check.needs)]
         if not ready:
             raise ValueError(f"check {waiting[0].name} needs {waiting[0].needs}, which is no other check")
         findings |= {check.name: finding for check in ready if (finding := _not_tried(check, findings))}
-        findings |= {f.name: f for f in _look_at([check for check in ready if check.name not in findings])}
+        findings |= {f.name: f for f in _look_at([check for check in ready if check.name not in findings], say)}
     return [findings[check.name] for check in checks]
 
 
@@ -94,12 +96,16 @@ def _not_tried(check: Check, findings: Mapping[str, Finding]) -> Finding | None:
     return Finding(check.name, Outcome.NOT_TRIED, f"not tried, see {missing[0]}") if missing else None
 
 
-def _look_at(checks: Sequence[Check]) -> list[Finding]:
+def _look_at(checks: Sequence[Check], say: Say) -> list[Finding]:
     looks = [_Look(check) for check in checks]
-    started = [(look, look.start(), datetime.now()) for look in looks]
-    for look, thread, since in started:
-        spent = (datetime.now() - since).total_seconds()
-        thread.join(max(0.0, look.check.time_limit_s - spent))
+    limit_s = max((check.time_limit_s for check in checks), default=0.0)
+    with waiting(
+        say, "check-setup", lambda: ", ".join(look.check.name for look in looks if not look.findings), limit_s
+    ):
+        started = [(look, look.start(), datetime.now()) for look in looks]
+        for look, thread, since in started:
+            spent = (datetime.now() - since).total_seconds()
+            thread.join(max(0.0, look.check.time_limit_s - spent))
     return [look.findings[0] if look.findings else _too_slow(look.check) for look in looks]
 
 

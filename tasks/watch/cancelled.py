@@ -17,19 +17,26 @@ def explain_cancelled(session: Session) -> str:
     """Gives the states of cancelled runs their messages, and answers how many."""
     explained = 0
     for run, flow_run_ids in read_unexplained(datetime.now(UTC) - LOOKED_BACK):
-        begun = session.query(render("ledger/batches_of_flow_runs", flow_run_ids=text_literals(flow_run_ids)))
-        set_message_of_cancelled(run.id, f"{CANCELLED_IN_PREFECT}: {what_became(begun)}")
+        touched = session.query(render("ledger/batches_of_flow_runs", flow_run_ids=text_literals(flow_run_ids)))
+        set_message_of_cancelled(run.id, f"{CANCELLED_IN_PREFECT}: {what_became(touched)}")
         explained += 1
     return f"{explained} explained" if explained else ""
 
 
-def what_became(begun: Iterable[Row]) -> str:
-    """Which batches are published, whole or in part, and which are not; from (batch, region, whether it is shown)."""
-    shown: dict[str, bool] = {}
-    for batch_id, _, is_shown in begun:
-        shown[batch_id] = shown.get(batch_id, False) or bool(is_shown)
-    published = [batch_id for batch_id, is_shown in shown.items() if is_shown]
-    rest = [batch_id for batch_id in shown if batch_id not in published]
+def what_became(touched: Iterable[Row]) -> str:
+    """Which batches are published, whole or in part, which are not, and which were rolled back; from (batch, region,
+    is shown, is rolled back)."""
+    batches: dict[str, tuple[bool, bool]] = {}
+    for batch_id, _, is_shown, is_rolled_back in touched:
+        shown, gone = batches.get(batch_id, (False, False))
+        batches[batch_id] = shown or bool(is_shown), gone or bool(is_rolled_back)
+    rolled_back = [batch_id for batch_id, (_, gone) in batches.items() if gone]
+    published = [batch_id for batch_id, (shown, gone) in batches.items() if shown and not gone]
+    rest = [batch_id for batch_id in batches if batch_id not in published and batch_id not in rolled_back]
+    if not batches:
+        return "nothing was changed"
+    if rolled_back:
+        return f"{_named(rolled_back)} rolled back before"
     if not published:
         return "nothing was published"
     return f"{_named(published)} published before" + (f", {_named(rest)} not" if rest else "")

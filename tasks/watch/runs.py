@@ -9,7 +9,7 @@ import httpx
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import FlowRun
-from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter, WorkQueueFilter
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
@@ -21,7 +21,7 @@ from blocks import names
 from tasks.alerts.compose import DAILY_FLOW
 from tasks.alerts.run_facts import find_root, read_children
 from tasks.alerts.run_now import read_active_loads
-from tasks.setup_checks.prefect_server import LOAD, POOL
+from tasks.setup_checks.prefect_server import POOL
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import Process, find_process
 
@@ -30,6 +30,8 @@ ANSWER_S_MAX = 10
 RUNS_READ_MAX = 200
 ACTIVE = (StateType.PENDING, StateType.RUNNING)
 """The states of a queue's runs that count against its limit."""
+CHANGES_SALES = ["daily-sales", "backfill", "replay-rejected", "reconcile", "rollback"]
+"""Flows that publish or roll back batches."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,13 @@ async def read_ends(flow_run_ids: Iterable[str]) -> dict[str, RunEnd]:
 
 @sync_compatible
 async def read_unexplained(since: datetime) -> list[tuple[FlowRun, list[str]]]:
-    """The loads that were cancelled since then and whose state has no message, each with its own id and those of the
-    runs that it started."""
+    """The runs of CHANGES_SALES that were cancelled since then and whose state has no message, each with its own id and
+    those of the runs that it started."""
     async with get_client() as client:
         runs = await client.read_flow_runs(
             flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": [StateType.CANCELLED]}}}),
             work_pool_filter=WorkPoolFilter.parse_obj({"name": {"any_": [POOL]}}),
-            work_queue_filter=WorkQueueFilter.parse_obj({"name": {"any_": [LOAD]}}),
+            flow_filter=FlowFilter.parse_obj({"name": {"any_": CHANGES_SALES}}),
             sort=FlowRunSort.END_TIME_DESC,
             limit=RUNS_READ_MAX,
         )

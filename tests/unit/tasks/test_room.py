@@ -2,20 +2,22 @@
 
 import errno
 import re
+import shutil
+import subprocess
+import sys
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from local.environment import CHECKOUT
 from tasks import room, stage
 from tasks.arrow_files import open_writer
 from tasks.room import (
     STAGED_AT_ONCE_BYTES,
     ScratchFullError,
     bytes_needed,
-    forget_reserved,
     full_disk_named,
     room_reserved,
 )
@@ -26,16 +28,22 @@ TEXTS = pa.schema([("text", pa.string())])
 
 
 @pytest.fixture
-def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory on a disk with 10 MiB, less what its files take."""
 
     def usage(path: Path) -> Usage:
-        used = sum(file.stat().st_size for file in tmp_path.iterdir())
+        used = sum(file.stat().st_size for file in tmp_path.rglob("*.arrow"))
         return Usage(10 * MIB, used, 10 * MIB - used)
 
     monkeypatch.setattr(room.shutil, "disk_usage", usage)
-    yield tmp_path
-    forget_reserved(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def disk(root: Path) -> Path:
+    """The directory of an attempt on it."""
+    (attempt := root / "run-one").mkdir()
+    return attempt
 
 
 def test_too_little_room_names_place_need_and_remedy(disk: Path) -> None:
@@ -54,6 +62,23 @@ def test_room_that_another_region_has_reserved_is_not_given_twice(disk: Path) ->
             pass
         with room_reserved(disk, "US_EAST", 20, 4 * MIB):
             pass
+
+
+def reserve_in_a_process_of_its_own(attempt: Path) -> None:
+    reserve = "with room_reserved(Path(sys.argv[1]), 'EUROPE', 10, int(sys.argv[2])): pass"
+    program = f"import sys; from pathlib import Path; from tasks.room import room_reserved\n{reserve}"
+    subprocess.run([sys.executable, "-c", program, attempt, str(6 * MIB)], check=True, cwd=CHECKOUT)
+
+
+def test_room_that_another_run_has_reserved_is_not_given_twice_until_it_ends(root: Path, disk: Path) -> None:
+    (other := root / "run-other").mkdir()
+    reserve_in_a_process_of_its_own(other)
+    too_little = pytest.raises(ScratchFullError, match="10 MiB free, 6 MiB of them reserved for other regions: the 20")
+    with too_little, room_reserved(disk, "EUROPE", 20, 5 * MIB):
+        pass
+    shutil.rmtree(other)
+    with room_reserved(disk, "EUROPE", 20, 10 * MIB):
+        pass
 
 
 def test_what_a_region_has_written_is_not_counted_twice(disk: Path) -> None:

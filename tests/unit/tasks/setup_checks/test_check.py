@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from expectations.tables import CLEAN_COLUMNS
+from tasks import waiting
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
 from tasks.setup_checks.sources import describe_overlap
 from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account
@@ -31,6 +32,19 @@ def test_a_check_that_does_not_answer_is_not_waited_for() -> None:
     never = threading.Event()
     (slow,) = run_checks([Check("slow", lambda: str(never.wait()), "look at it", time_limit_s=0.05)])
     assert (slow.outcome, slow.message) == (Outcome.BAD, "no answer within 0.05 s: look at it")
+
+
+def test_a_check_that_takes_long_is_logged_by_its_name_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SAID_FIRST_S", 0.001)
+    lines, logged = list[str](), threading.Event()
+
+    def say(line: str) -> None:
+        lines.append(line)
+        logged.set()
+
+    assert run_checks([Check("slow", lambda: str(logged.wait(30)), time_limit_s=30)], say)[0].message == "True"
+    assert lines[0].startswith("step=check-setup still waiting for slow")
+    assert lines[0].endswith("(limit 30 s)")
 
 
 @pytest.mark.parametrize("seconds", [61, -61])
