@@ -26,21 +26,21 @@ from blocks.register import storage_blocks, warehouse_blocks
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
+from tasks.backfill.gaps import DateRange
 from tasks.batch import Batch
 from tasks.extract import Extracted, read_region
-from tasks.gaps import DateRange
-from tasks.ledger import known_states, start_attempt
 from tasks.publish import Staged, publish_manifest
 from tasks.reconcile.compare import compare_region
 from tasks.reconcile.days import days_of_regions
-from tasks.rollback import roll_back
-from tasks.second_look import refuse_differences
+from tasks.rollback.roll_back import roll_back
 from tasks.stage import Manifest, stage_files
-from tasks.statements import LOAD_TYPES, render
+from tasks.stopwatch import say_nothing
 from tasks.transform import Transformed, transform_region
 from tasks.verify import compare
-from tasks.waiting import say_nothing
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.ledger import known_states, start_attempt
+from tasks.warehouse.second_look import refuse_differences
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import LOAD_TYPES, render
 from tasks.watch.late_and_dead import read_leases, read_unpublished
 
 ROWS, MILLIONS, REPEATS = 50_000, (0, 10, 40), 3

@@ -45,7 +45,7 @@ from prefect.settings import (
 from benchmarks.work import Work, prepared
 from deployments.clean_prefect_database import clean
 from local.environment import state_dir
-from tasks.old_runs import remove_runs
+from tasks.retention.old_runs import remove_runs
 
 DAYS, DAYS_SHOWN = 365, 30
 RETENTION_DAYS = 30

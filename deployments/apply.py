@@ -22,6 +22,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from blocks.project import version
 from blocks.register import (
     Environment,
     MissingSettingError,
@@ -39,8 +40,7 @@ from deployments.planned import Deployment, planned_deployments
 from deployments.pool import apply_pool
 from flows.setup_warehouse import find_setup_fault, setup_warehouse
 from tasks.errors import TransientError, one_line
-from tasks.project import version
-from tasks.waiting import Say
+from tasks.stopwatch import Say
 
 ANSWER_S_MAX = 10
 

@@ -23,10 +23,10 @@ from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL
 from prefect.states import Scheduled
 
 from blocks import names
+from blocks.project import HOME
 from deployments.automations import DAILY
 from deployments.change import Change, DeployError
 from deployments.planned import Deployment, project_file, stored_deployment
-from tasks.project import HOME
 
 DEPLOY_S_MAX = 300
 

@@ -10,7 +10,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.templating import apply_values
 
 from blocks import names
-from tasks.project import HOME
+from blocks.project import HOME
 
 Deployment = dict[str, Any]
 """What people chose about a deployment, as JSON: no ids, no times of change, not whether its schedule is paused."""

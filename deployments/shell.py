@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from prefect.settings import PREFECT_API_URL
 
+from blocks.project import HOME
 from blocks.shell import NO_PROXY, as_given
 from deployments.prefect_command import missing_server
-from tasks.project import HOME
 
 KEPT = ("PREFECT_API_URL", "PREFECT_EXPERIMENTAL_EVENTS", "PREFECT_EXPERIMENTAL_WARN", *NO_PROXY)
 """What a user's own settings do not overrule: the shell was opened for this server."""

@@ -16,9 +16,9 @@ from pathlib import Path
 from prefect.settings import PREFECT_API_URL
 
 from blocks import names
+from blocks.project import HOME
 from blocks.shell import as_given
 from tasks.alerts.compose import hide_values
-from tasks.project import HOME
 from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")

@@ -7,7 +7,7 @@ from expectations.columns import CONTRACT_VERSION, SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import CROSS_REGION_RULE, RULES
 from expectations.tables import CLEAN_COLUMNS
-from tasks.source import FITTING_TYPES
+from tasks.source.statements import FITTING_TYPES
 from tests.integration.publish.bugs import BUGS
 
 DIRECTORY = Path(__file__).parent

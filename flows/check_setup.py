@@ -13,9 +13,9 @@ from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
 from flows.run_names import by_minute
-from tasks.artifacts import data, write_artifacts
 from tasks.errors import NeedsPersonError
-from tasks.run_retention import TAG
+from tasks.pages.artifacts import data, write_artifacts
+from tasks.retention.periods import TAG
 from tasks.setup_checks.bucket import bucket_checks
 from tasks.setup_checks.check import TIME_LIMIT_S, Check, Finding, Outcome, run_checks
 from tasks.setup_checks.mail_server import mail_checks
@@ -24,7 +24,7 @@ from tasks.setup_checks.run_history import history_checks
 from tasks.setup_checks.sources import source_checks
 from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
-from tasks.waiting import waiting
+from tasks.stopwatch import waiting
 
 
 class SetupNotReadyError(NeedsPersonError):

@@ -12,10 +12,10 @@ from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.run_names import by_minute
-from tasks.artifacts import write_table
 from tasks.lines import counted
-from tasks.old_runs import STAYS, remove_old_runs
-from tasks.retention import Removal, remove_old_rows, remove_scratch, remove_staged
+from tasks.pages.artifacts import write_table
+from tasks.retention.old_runs import STAYS, remove_old_runs
+from tasks.retention.staged import Removal, remove_old_rows, remove_scratch, remove_staged
 
 ARTIFACT_KEY = "clean-staging"
 

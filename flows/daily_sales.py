@@ -20,17 +20,17 @@ from tasks.anomalies import announce_anomalies
 from tasks.batch import YESTERDAY, Batch, NamedKeys
 from tasks.begin import begin
 from tasks.extract import Extracted, extract
-from tasks.ledger import lease_kept
+from tasks.files.scratch import scratch_directory
 from tasks.plan import needs_floor, plan, refuse_unloadable
 from tasks.publish import publish
 from tasks.quality import Verdict, check_quality
 from tasks.report import Findings, report
-from tasks.scratch import scratch_directory
-from tasks.snapshot import limits_of
+from tasks.source.snapshot import limits_of
 from tasks.stage import stage
-from tasks.stopping import finished_first, signals_in_order
 from tasks.transform import transform
 from tasks.verify import verify_in_any_case
+from tasks.warehouse.ledger import lease_kept
+from tasks.warehouse.stopping import finished_first, signals_in_order
 
 
 @flow(

@@ -13,9 +13,9 @@ from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
 from flows.run_names import by_minute
-from tasks.artifacts import write_table
 from tasks.lines import counted, in_one_line
-from tasks.rejected import Queue, read_rejected
+from tasks.pages.artifacts import write_table
+from tasks.rejected.queue import Queue, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
 WIDTH_OF_FILES = 140

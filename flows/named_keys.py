@@ -10,21 +10,20 @@ from prefect.runtime import flow_run
 from blocks import names
 from blocks.variables import Settings
 from flows.daily_sales import extract_regions
-from tasks.attempt import Attempt
-from tasks.batch import NamedKeys
+from tasks.batch import Attempt, NamedKeys
 from tasks.begin import begin
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
-from tasks.ledger import Entry, Status, lease_kept
 from tasks.plan import unread_regions
 from tasks.publish import Publication, publish
 from tasks.quality import check_rows
-from tasks.replay import gone_keys
-from tasks.rolled_back import read_rolled_back
+from tasks.rejected.replay import gone_keys
+from tasks.rollback.rolled_back import read_rolled_back
 from tasks.stage import stage
-from tasks.stopping import finished_first
 from tasks.transform import Transformed, transform
 from tasks.verify import verify_in_any_case
+from tasks.warehouse.ledger import Entry, Status, lease_kept
+from tasks.warehouse.stopping import finished_first
 
 
 @dataclass(frozen=True)

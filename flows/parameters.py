@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from pydantic import BeforeValidator, WithJsonSchema
 
 from expectations.regions import REGIONS
+from tasks.backfill.gaps import DateRange, check_range
 from tasks.batch import (
     YESTERDAY,
     Batch,
@@ -16,7 +17,6 @@ from tasks.batch import (
     day_before,
     parse_business_date,
 )
-from tasks.gaps import DateRange, check_range
 
 REASON_LENGTH_MAX = 500
 

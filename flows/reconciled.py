@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.artifacts import write_table
-from tasks.gaps import DateRange
+from tasks.backfill.gaps import DateRange
 from tasks.lines import counted
+from tasks.pages.artifacts import write_table
 from tasks.reconcile.compare import KEYS_MAX, DayCompared, DaySums, RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 

@@ -19,12 +19,12 @@ from flows.parameters import RegionCodes
 from flows.run_hooks import record_failed_run
 from flows.run_names import naming, replay_name
 from flows.states import PARTIALLY_LOADED
-from tasks.artifacts import write_table
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
+from tasks.files.scratch import scratch_directory
+from tasks.pages.artifacts import write_table
 from tasks.ready import check_ready
-from tasks.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
-from tasks.scratch import scratch_directory
-from tasks.stopping import signals_in_order
+from tasks.rejected.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
+from tasks.warehouse.stopping import signals_in_order
 
 ARTIFACT_KEY = "replay-rejected"
 

@@ -15,10 +15,10 @@ from flows.lost_engine import ended_with_its_engine
 from flows.parameters import BatchName, Reason
 from flows.refusals import refused_dates
 from flows.run_names import naming, rollback_name
-from tasks.artifacts import write_table
 from tasks.lines import counted
-from tasks.rollback import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
-from tasks.stopping import finished_first, signals_in_order
+from tasks.pages.artifacts import write_table
+from tasks.rollback.roll_back import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
+from tasks.warehouse.stopping import finished_first, signals_in_order
 
 TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 """Artifacts: what changes per region and currency, and the first sales that change."""

@@ -44,8 +44,8 @@ from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
-from tasks.waiting import waiting
-from tasks.warehouse import open_session
+from tasks.stopwatch import waiting
+from tasks.warehouse.session import open_session
 from tasks.watch.late_and_dead import read_unpublished
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]

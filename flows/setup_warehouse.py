@@ -13,21 +13,21 @@ from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
 from flows.command_line import run
 from flows.run_names import by_minute
-from tasks.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
 from tasks.errors import NeedsPersonError, one_line
-from tasks.lock import lock_held, require_known_tables
 from tasks.retries import RETRIES
-from tasks.statements import render, text_literal
-from tasks.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
-from tasks.waiting import Say, say_nothing
-from tasks.warehouse import Session, open_session
-from tasks.warehouse_roles import (
+from tasks.setup_warehouse.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
+from tasks.setup_warehouse.roles import (
     ANALYST_COMMENT,
     ANALYST_ROLE,
     EARLIER_ANALYST_ROLE,
     check_role,
     refuse_adoption,
 )
+from tasks.setup_warehouse.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
+from tasks.stopwatch import Say, say_nothing
+from tasks.warehouse.lock import lock_held, require_known_tables
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render, text_literal
 
 TABLES, LEASES, ROWS = "02_tables", "03_leases", "04_rows"
 """ROWS changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""

@@ -11,9 +11,9 @@ from blocks.register import NoPrefectServerError, speaking_to_prefect
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
 from tasks.errors import SalesEtlError, one_line
-from tasks.ledger_grid import Grid
-from tasks.ledger_page import read_grid
-from tasks.warehouse import open_session
+from tasks.pages.ledger_grid import Grid
+from tasks.pages.ledger_page import read_grid
+from tasks.warehouse.session import open_session
 
 TAG = "retail-sales ledger"
 WIDTH_OF_FILES = 120

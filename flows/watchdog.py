@@ -27,11 +27,11 @@ from tasks.alerts.book import AlertBook, AlertEntry, FileBook, find_unsent, forg
 from tasks.alerts.compose import AlertRequest, Subject, hide_values
 from tasks.alerts.published import is_mended, published_at, read_production
 from tasks.alerts.variable_book import VariableBook
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import one_line
-from tasks.ledger_page import ARTIFACT_KEY, keep_page
+from tasks.pages.ledger_page import ARTIFACT_KEY, keep_page
 from tasks.stage import load_bucket
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.session import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.lost_alerts import mail_lost
 from tasks.watch.one_pass import Means, Report, describe_unsent, watch

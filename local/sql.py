@@ -27,8 +27,8 @@ from snowflake.connector.cursor import SnowflakeCursor
 from local.environment import StackError, read_stack_env
 from tasks.errors import SalesEtlError
 from tasks.lines import in_one_line
-from tasks.past import publish_number, sales_as_of
-from tasks.warehouse import Session
+from tasks.warehouse.past import publish_number, sales_as_of
+from tasks.warehouse.session import Session
 
 STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|rejected)/[^/]+\.parquet$")
 STAGED_TABLE = re.compile(r"\bstaged_(clean|rejected)\b", re.IGNORECASE)

@@ -15,8 +15,8 @@ from tasks.batch import Batch
 from tasks.extract import Extracted
 from tasks.lines import in_one_line
 from tasks.publish import Publication
-from tasks.statements import render
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render
 
 WEEKDAYS_JUDGED_BY = 4
 WEEKS_BACK_MAX = 8

@@ -1,4 +1,4 @@
-"""What a run works on: the business date, its window and the batch. Pure."""
+"""What a run works on: the business date, its window, the batch, and the attempt at it. Pure."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -12,6 +12,10 @@ ADOPTION = "A"
 
 YESTERDAY = "yesterday"
 """The date of a daily run that was given none: the day before its scheduled start."""
+
+STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
+"""How the names of an attempt's tables begin: its clean and its rejected rows, the sales that stood before it, and what
+becomes of each clean row."""
 
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
@@ -101,6 +105,49 @@ class NamedKeys:
         """The batch but for what stays out because it was rolled back, which each source says when it is read."""
         keys = {region: Keys(of_region.sale_ids, rolled_back[region]) for region, of_region in self.keys.items()}
         return NamedKeys(self.batch_id, keys)
+
+
+@dataclass(frozen=True)
+class StagingTables:
+    """The transient tables of one attempt; no other attempt has these names."""
+
+    clean_table: str
+    rejected_table: str
+    standing_table: str
+    fates_table: str
+
+    @classmethod
+    def of_run(cls, run_number: int) -> "StagingTables":
+        return cls(*(f"STAGING.{kind}_{run_number:06d}" for kind in STAGING_KINDS))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run at a batch. `run_number` comes from one counter; everything that it makes carries it in its name."""
+
+    run_number: int
+    flow_run_id: str
+    batch_id: str
+    regions: tuple[str, ...]
+
+    @property
+    def staging_prefix(self) -> str:
+        """The folder in the staging bucket that belongs to this attempt alone."""
+        return f"sales/batch={self.batch_id}/run={self.run_number:06d}"
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether rejected rows are read again."""
+        return self.batch_id.startswith(REPLAY)
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether sales are loaded by their keys, whatever their date: a replay or a heal."""
+        return self.batch_id.startswith((REPLAY, HEAL))
+
+    @property
+    def staging_tables(self) -> StagingTables:
+        return StagingTables.of_run(self.run_number)
 
 
 def name_batch_of_keys(letter: str, now: datetime) -> str:

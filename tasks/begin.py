@@ -14,16 +14,15 @@ from prefect_aws import S3Bucket
 from blocks.once import load_once
 from blocks.shell import ignored
 from blocks.snowflake import SnowflakeHostConnector
-from tasks.attempt import Attempt
-from tasks.batch import Batch, NamedKeys
+from tasks.batch import Attempt, Batch, NamedKeys
 from tasks.errors import SalesEtlError
-from tasks.ledger import start_attempt
 from tasks.ready import require_ready
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
-from tasks.statements import render, union_all
-from tasks.waiting import waiting
-from tasks.warehouse import Session, open_session
+from tasks.stopwatch import waiting
+from tasks.warehouse.ledger import start_attempt
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render, union_all
 
 
 @dataclass(frozen=True)

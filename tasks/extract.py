@@ -21,20 +21,26 @@ from blocks.databases import engine_of
 from blocks.once import load_once
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
-from tasks.arrow_files import open_writer
-from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
 from tasks.batch import Keys, RolledBack, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
-from tasks.held_back import held_back
+from tasks.files.arrow import open_writer
+from tasks.files.room import bytes_needed, full_disk_named, room_reserved
 from tasks.retries import RETRIES
-from tasks.room import bytes_needed, full_disk_named, room_reserved
-from tasks.snapshot import PATIENT, Limits, open_snapshot
-from tasks.source import NewColumn, check_declared, copy_statement, lacking_columns, tally_statement, width_statement
-from tasks.source_table import SourceTable
-from tasks.stopwatch import Stopwatch
+from tasks.rollback.held_back import held_back
+from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
+from tasks.source.snapshot import PATIENT, Limits, open_snapshot
+from tasks.source.statements import (
+    NewColumn,
+    check_declared,
+    copy_statement,
+    lacking_columns,
+    tally_statement,
+    width_statement,
+)
+from tasks.source.table import SourceTable
+from tasks.source.tokens import tokenizer
+from tasks.stopwatch import Say, Stopwatch
 from tasks.tally import Tally, tallies_of_rows, tally_of_table
-from tasks.tokens import tokenizer
-from tasks.waiting import Say
 
 CSV_BLOCK_BYTES = 8 * 2**20
 """Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""

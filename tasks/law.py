@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 
 from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
-from tasks.attempt import Attempt
-from tasks.attributes import attribute_values
+from tasks.batch import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
 from tasks.quality import BATCH, Check, rejected_share
 from tasks.stage import Manifest
-from tasks.statements import render, snapshots_query, union_all
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
-from tasks.warehouse import Row, Session
+from tasks.warehouse.attributes import attribute_values
+from tasks.warehouse.session import Row, Session
+from tasks.warehouse.statements import render, snapshots_query, subqueries_of, union_all
 
 WRITTEN_FATES = ("inserted", "updated")
 TALLIED_FATES = (*WRITTEN_FATES, "unchanged", "superseded")
@@ -173,7 +173,7 @@ def tallies_query(manifest: Manifest) -> str:
 def rows_query(manifest: Manifest) -> str:
     """The question for everything that is counted by rows alone, one round trip for four."""
     attempt = manifest.attempt
-    names = vars(attempt.staging_tables) | attempt.subqueries
+    names = vars(attempt.staging_tables) | subqueries_of(attempt)
     attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
     return union_all(
         (

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from tasks.batch import StagingTables
 from tasks.errors import NeedsPersonError
 from tasks.stage import FileKind, Manifest, StagedFile
-from tasks.statements import StagingTables, render, text_literals
-from tasks.warehouse import Row, Session
+from tasks.warehouse.session import Row, Session
+from tasks.warehouse.statements import render, text_literals
 
 COPY_FILES_MAX = 1000
 """Snowflake's limit of file names in one COPY."""

@@ -12,9 +12,9 @@ from expectations.regions import REGIONS
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
-from tasks.ledger import Entry, Status
 from tasks.lines import quoting
 from tasks.quality import Check, too_few_rows
+from tasks.warehouse.ledger import Entry, Status
 
 REGION_ERRORS = (SalesEtlError, psycopg2.Error, sqlalchemy.exc.DBAPIError)
 """Errors that say something about one region; any other is a fault of the program and fails the run."""

@@ -10,8 +10,7 @@ from prefect import get_run_logger, task
 from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
-from tasks.attempt import Attempt
-from tasks.attributes import attribute_values
+from tasks.batch import Attempt, StagingTables
 from tasks.errors import (
     NeedsPersonError,
     OutcomeUnknownError,
@@ -29,19 +28,19 @@ from tasks.law import (
     count_standing,
     judge_rejected,
 )
-from tasks.ledger import Entry, Status, is_committed, record
 from tasks.lines import adding
 from tasks.load import drop_staging_tables, load_files
-from tasks.lock import lock_held
 from tasks.quality import Check
-from tasks.rolled_back import refuse_held_back
+from tasks.rollback.rolled_back import refuse_held_back
 from tasks.stage import Manifest
-from tasks.statements import StagingTables, key_lists, render, snapshots_query
-from tasks.stopping import refuse_stopped
-from tasks.stopwatch import Stopwatch
+from tasks.stopwatch import Say, Stopwatch
 from tasks.transform import Transformed
-from tasks.waiting import Say
-from tasks.warehouse import OpenSession, Session, open_session
+from tasks.warehouse.attributes import attribute_values
+from tasks.warehouse.ledger import Entry, Status, is_committed, record
+from tasks.warehouse.lock import lock_held
+from tasks.warehouse.session import OpenSession, Session, open_session
+from tasks.warehouse.statements import key_lists, render, snapshots_query, subqueries_of
+from tasks.warehouse.stopping import refuse_stopped
 
 MayCommit = Callable[[], None]
 """Asked under the lock just before COMMIT; raises when the transaction must not be committed."""
@@ -265,7 +264,7 @@ def _names(manifest: Manifest) -> dict[str, str]:
     """What the statements that decide and write need to know of a batch."""
     snapshots = {"snapshots": snapshots_query(manifest.snapshots)}
     attempt = manifest.attempt
-    tables = vars(attempt.staging_tables) | attempt.subqueries
+    tables = vars(attempt.staging_tables) | subqueries_of(attempt)
     return tables | snapshots | attribute_values(manifest.extra_columns)
 
 

@@ -13,9 +13,9 @@ from prefect import get_run_logger, task
 from expectations import suites
 from expectations.gx import gx
 from expectations.thresholds import Thresholds
-from tasks.arrow_files import in_tables, read_batches, to_frame
 from tasks.extract import Extracted
-from tasks.keys import key_codes, key_hashes
+from tasks.files.arrow import in_tables, read_batches, to_frame
+from tasks.files.keys import key_codes, key_hashes
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
 

@@ -16,7 +16,7 @@ from tasks.errors import NeedsPersonError, TransientError, may_pass
 from tasks.lines import quoting
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
-from tasks.waiting import Say, say_nothing, waiting
+from tasks.stopwatch import Say, say_nothing, waiting
 
 
 def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[str]:

@@ -9,20 +9,19 @@ from prefect import task
 
 from expectations.rules import CROSS_REGION_RULE
 from tasks.anomalies import Anomaly
-from tasks.artifacts import page, table, write_artifacts
-from tasks.attempt import Attempt
-from tasks.batch import Batch
+from tasks.batch import Attempt, Batch
 from tasks.extract import Extracted
 from tasks.law import TALLIED_FATES, Published
-from tasks.ledger import Entry
 from tasks.lines import in_markdown, markdown_table
+from tasks.pages.artifacts import page, table, write_artifacts
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Verdict
-from tasks.second_look import Verification
 from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
+from tasks.warehouse.ledger import Entry
+from tasks.warehouse.second_look import Verification
 
 
 @dataclass(frozen=True)

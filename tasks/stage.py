@@ -21,16 +21,15 @@ from blocks.storage import limited
 from expectations.columns import CONTRACT_VERSION
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
-from tasks.arrow_files import in_tables, read_batches
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
+from tasks.files.arrow import in_tables, read_batches
+from tasks.files.room import full_disk_named
 from tasks.retries import RETRIES
-from tasks.room import full_disk_named
-from tasks.stopwatch import Stopwatch
+from tasks.stopwatch import Stopwatch, waiting
 from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
-from tasks.waiting import waiting
 
 FILE_BYTES = 128 * 2**20
 """A Parquet file that has so many bytes is complete: Snowflake loads files of 100 to 250 MB best in parallel

@@ -18,11 +18,11 @@ from prefect import get_run_logger, task
 from expectations.regions import REGIONS, Region
 from expectations.rules import RULES, Origin, blank, broken_rules
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
-from tasks.arrow_files import open_writer, read_batches, to_frame
 from tasks.errors import NeedsPersonError
 from tasks.extract import EXTRACTED_SCHEMA, Extracted
-from tasks.keys import key_hashes, repeated, sliced
-from tasks.room import full_disk_named
+from tasks.files.arrow import open_writer, read_batches, to_frame
+from tasks.files.keys import key_hashes, repeated, sliced
+from tasks.files.room import full_disk_named
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 

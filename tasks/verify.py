@@ -11,10 +11,10 @@ from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
-from tasks.second_look import Verification, look, put_back_unless_shown
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.second_look import Verification, look, put_back_unless_shown
+from tasks.warehouse.session import Session, open_session
 
 
 def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str, Tally]:

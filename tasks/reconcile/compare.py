@@ -15,7 +15,6 @@ from blocks import names
 from blocks.databases import engine_of
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
-from tasks.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
 from tasks.batch import Window
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
@@ -23,11 +22,12 @@ from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
-from tasks.snapshot import PATIENT, Limits, Snapshot, open_snapshot
-from tasks.source import WINDOW_COLUMNS, check_declared, outside_statement
+from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
+from tasks.source.snapshot import PATIENT, Limits, Snapshot, open_snapshot
+from tasks.source.statements import WINDOW_COLUMNS, check_declared, outside_statement
+from tasks.stopwatch import Say, say_nothing
 from tasks.tally import MONEY_COLUMNS, currency_name
-from tasks.waiting import Say, say_nothing
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.session import Session, open_session
 
 KEYS_MAX = 50_000
 """Sales of one region and kind that are named; all are counted."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tasks.gaps import ROLLED_BACK, DateRange, LedgerState
+from tasks.backfill.gaps import ROLLED_BACK, DateRange, LedgerState
 
 
 @dataclass(frozen=True)

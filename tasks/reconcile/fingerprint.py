@@ -7,7 +7,7 @@ region, and `extra_attributes`.
 from collections.abc import Mapping
 
 from expectations.columns import SOURCE_COLUMNS, Column, Kind, Role
-from tasks.source import quote_postgres
+from tasks.source.statements import quote_postgres
 
 COMPARED_COLUMNS = tuple(c for c in SOURCE_COLUMNS if not c.personal and c.role not in (Role.KEY, Role.REGION))
 """What a fingerprint is made of, after the key."""

@@ -5,14 +5,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from expectations.regions import Region
-from tasks.bad_cells import NONE_BAD, BadCells, table_without
 from tasks.batch import RolledBack
-from tasks.held_back import held_back
 from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
-from tasks.source import FIRST_MOMENT, HAS_KEY, LAST_MOMENT, is_one_of, quote_postgres
-from tasks.statements import text_literal
+from tasks.rollback.held_back import held_back
+from tasks.source.bad_cells import NONE_BAD, BadCells, table_without
+from tasks.source.statements import FIRST_MOMENT, HAS_KEY, LAST_MOMENT, is_one_of, quote_postgres
 from tasks.tally import MONEY_COLUMNS
+from tasks.warehouse.statements import text_literal
 
 
 def business_key(region: Region) -> str:

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from tasks.batch import RolledBack
 from tasks.reconcile.fingerprint import table_fingerprint
 from tasks.reconcile.sides import Cell, OpenRejected, Sums, TableRow
-from tasks.rolled_back import rolled_back
-from tasks.statements import key_lists, render, text_literal, text_literals
+from tasks.rollback.rolled_back import rolled_back
 from tasks.tally import MONEY_COLUMNS
-from tasks.warehouse import Row, Session
+from tasks.warehouse.session import Row, Session
+from tasks.warehouse.statements import key_lists, render, text_literal, text_literals
 
 _FINGERPRINT = {
     "fingerprint": table_fingerprint(),

@@ -10,7 +10,7 @@ from enum import StrEnum
 from tasks.alerts.compose import shorten
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.lines import quoting
-from tasks.waiting import Say, say_nothing, waiting
+from tasks.stopwatch import Say, say_nothing, waiting
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)

@@ -15,11 +15,11 @@ from prefect.settings import PREFECT_API_URL
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
+from blocks.project import HOME, version
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
 from tasks.lines import counted, quoting
-from tasks.project import HOME, version
 from tasks.setup_checks.check import Check, SetupFaultError
 
 POOL, CHECK_SETUP = names.POOL, names.deployment("check-setup")

@@ -10,8 +10,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks.variables import read_variable
-from tasks.old_runs import FLOWS, Ours, choose, read_ours, read_page
-from tasks.run_retention import STATE_TYPES, TAG, Kind, days_kept
+from tasks.retention.old_runs import FLOWS, Ours, choose, read_ours, read_page
+from tasks.retention.periods import STATE_TYPES, TAG, Kind, days_kept
 from tasks.setup_checks.check import Check, SetupFaultError
 from tasks.setup_checks.prefect_server import SERVER
 

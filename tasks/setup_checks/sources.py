@@ -18,10 +18,10 @@ from expectations.regions import REGIONS, Region
 from tasks.errors import SalesEtlError
 from tasks.reconcile.compare import read_outside_windows
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
-from tasks.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
-from tasks.source import HAS_KEY, check_declared, lacking_columns, quote_postgres, without_digits
-from tasks.source_table import SourceTable
-from tasks.standby import Position, why_behind
+from tasks.source.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
+from tasks.source.standby import Position, why_behind
+from tasks.source.statements import HAS_KEY, check_declared, lacking_columns, quote_postgres, without_digits
+from tasks.source.table import SourceTable
 
 LIMITS = Limits(statement_s=20, lock_s=10)
 KEYS_COMPARED = 1000

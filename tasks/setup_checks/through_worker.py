@@ -19,7 +19,7 @@ from blocks import names
 from tasks.errors import one_line
 from tasks.setup_checks.check import Finding, Outcome
 from tasks.setup_checks.prefect_server import DEPLOY
-from tasks.waiting import Say
+from tasks.stopwatch import Say
 
 DEPLOYMENT, ARTIFACT_KEY = names.deployment("check-setup"), "check-setup"
 WORKER = "worker"

@@ -18,12 +18,12 @@ from expectations.rules import CROSS_REGION_RULE
 from expectations.tables import TABLES_VERSION
 from tasks.errors import SalesEtlError
 from tasks.lines import adding
-from tasks.lock import require_known_tables
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.setup_checks.sources import PREFIX_ADVICE
-from tasks.statements import render, text_literal
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.lock import require_known_tables
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render, text_literal
 
 WAREHOUSE_VARIABLES = ("variable snowflake_warehouse", "variable snowflake_watch_warehouse")
 CONNECTION = "warehouse connection"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
-from tasks.ledger import known_states
-from tasks.warehouse import Session
+from tasks.warehouse.ledger import known_states
+from tasks.warehouse.session import Session
 from tasks.watch.late_and_dead import DATES_WATCHED, SCHEDULED_AT
 from tasks.watch.runs import read_deployed_at
 

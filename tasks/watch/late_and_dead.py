@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from expectations.regions import REGIONS
 from tasks.alerts.compose import ALL_REGIONS, AlertRequest, join_regions
 from tasks.batch import Batch, parse_business_date
-from tasks.ledger import record_failure
-from tasks.lock import version_told
-from tasks.statements import render, text_literal
-from tasks.warehouse import Session
+from tasks.warehouse.ledger import record_failure
+from tasks.warehouse.lock import version_told
+from tasks.warehouse.session import Session
+from tasks.warehouse.statements import render, text_literal
 from tasks.watch.processes import Process
 
 SCHEDULED_AT = time(6)

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 from functools import partial
 
 from tasks.alerts.compose import AlertRequest, join_regions
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, one_line
-from tasks.warehouse import Session
+from tasks.warehouse.session import Session
 from tasks.watch.cancelled import explain_cancelled
 from tasks.watch.first_day import only_missed
 from tasks.watch.late_and_dead import (

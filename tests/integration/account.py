@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from blocks.register import warehouse_blocks
-from tasks.statements import render
-from tasks.warehouse import Session, open_session
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render
 
 PREFIX = "SNOWFLAKE_TEST_"
 NEEDED = ("ACCOUNT", "USER", "PRIVATE_KEY_PATH", "ROLE", "WAREHOUSE", "BUCKET", "INTEGRATION")

@@ -36,7 +36,7 @@ from local.environment import HOST, read_stack_env
 from tasks.begin import begin
 from tasks.extract import extract
 from tasks.report import RegionReport, RunReport
-from tasks.warehouse import Row, Session, open_session
+from tasks.warehouse.session import Row, Session, open_session
 from tests.integration.account import (
     CALLER,
     account_settings,

@@ -9,10 +9,10 @@ import pytest
 
 from flows.rollback import rollback
 from flows.setup_warehouse import setup_warehouse
-from tasks.adoption import needs_adoption
 from tasks.errors import NeedsPersonError, OutcomeUnknownError
-from tasks.statements import LOAD_TYPES, render
-from tasks.warehouse import Session
+from tasks.setup_warehouse.adoption import needs_adoption
+from tasks.warehouse.session import Session
+from tasks.warehouse.statements import LOAD_TYPES, render
 from tests.integration.conftest import World, good_sale, session_of
 from tests.integration.test_setup_warehouse import EndedError, count_statements
 

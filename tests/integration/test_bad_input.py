@@ -138,7 +138,7 @@ def test_a_warehouse_that_does_not_answer_is_named_and_nothing_is_read(
     world: World, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(begin, "retries", 0)
-    monkeypatch.setattr("tasks.warehouse.LOGIN_TIMEOUT_S", 3)
+    monkeypatch.setattr("tasks.warehouse.session.LOGIN_TIMEOUT_S", 3)
     with world.warehouse_with(SNOWFLAKE_PORT="1"):
         run = world.run(day)
     assert run.state.is_failed()

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from tasks.statements import SQL_DIRECTORY, render
+from tasks.warehouse.statements import SQL_DIRECTORY, render
 from tests.integration.conftest import World
 
 

@@ -15,9 +15,9 @@ from prefect.states import State
 from blocks import names
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
-from tasks import ledger
-from tasks.attempt import Attempt
-from tasks.ledger import lease_kept
+from tasks.batch import Attempt
+from tasks.warehouse import ledger
+from tasks.warehouse.ledger import lease_kept
 from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
@@ -214,7 +214,7 @@ def test_the_artifact_shows_what_was_removed(left: Leftovers, tmp_path: Path) ->
 KILLED = """
 import os, signal
 from flows.clean_staging import clean_staging
-from tasks import retention
+from tasks.retention import staged as retention
 remove = retention.remove_files
 def remove_one_and_die(bucket, keys):
     remove(bucket, keys[:1])

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
-from tasks.rollback import roll_back
+from tasks.rollback.roll_back import roll_back
 from tasks.setup_checks.check import Finding, Outcome, run_checks
 from tasks.setup_checks.sources import source_checks
 from tests.integration.conftest import World, good_sale

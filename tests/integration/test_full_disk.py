@@ -10,8 +10,8 @@ WRITES = """
 import os, sys
 from pathlib import Path
 import pyarrow as pa
-from tasks.arrow_files import open_writer
-from tasks.room import ScratchFullError, full_disk_named
+from tasks.files.arrow import open_writer
+from tasks.files.room import ScratchFullError, full_disk_named
 
 directory, schema = Path(sys.argv[1]), pa.schema([("text", pa.string())])
 batch = pa.record_batch([pa.array([os.urandom(50).hex() for _ in range(3000)])], schema=schema)

@@ -6,7 +6,7 @@ import pytest
 from prefect.artifacts import Artifact
 
 from flows.list_rejected import ARTIFACT_KEY, list_rejected, print_table
-from tasks.rejected import OpenRows, Queue
+from tasks.rejected.queue import OpenRows, Queue
 from tests.integration.conftest import World, good_sale
 
 DAY = date(2016, 10, 4)

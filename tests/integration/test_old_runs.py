@@ -13,9 +13,9 @@ import pytest
 from prefect import PrefectClient, get_client
 
 from local.environment import state_dir
-from tasks.old_runs import remove_runs
-from tasks.retention import Removal
-from tasks.run_retention import TAG, Kind
+from tasks.retention.old_runs import remove_runs
+from tasks.retention.periods import TAG, Kind
+from tasks.retention.staged import Removal
 from tasks.setup_checks.check import Outcome, run_checks
 from tasks.setup_checks.run_history import history_checks
 from tests.integration.conftest import World

@@ -10,9 +10,9 @@ import pytest
 
 from local import sql
 from tasks.errors import NeedsPersonError
-from tasks.past import publish_number, sales_as_of
-from tasks.retention import old_rows
-from tasks.rollback import roll_back
+from tasks.retention.staged import old_rows
+from tasks.rollback.roll_back import roll_back
+from tasks.warehouse.past import publish_number, sales_as_of
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import load
 

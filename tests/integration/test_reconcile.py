@@ -26,7 +26,7 @@ from tasks.reconcile.discrepancies import Discrepancy
 from tasks.reconcile.fingerprint import COMPARED_COLUMNS, source_fingerprint, table_fingerprint
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
-from tasks.snapshot import open_snapshot
+from tasks.source.snapshot import open_snapshot
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, source_engine, stage_attempt

@@ -16,8 +16,8 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from blocks.register import database_block
 from expectations.regions import REGIONS
 from tasks import extract as extract_module
-from tasks import scratch as scratch_module
-from tasks.room import bytes_needed
+from tasks.files import scratch as scratch_module
+from tasks.files.room import bytes_needed
 from tests.integration.conftest import Run, World, good_sale
 from tests.integration.publish.harness import begin, stage_attempt
 

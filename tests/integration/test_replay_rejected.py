@@ -15,11 +15,11 @@ from prefect.states import State
 from flows.reconcile import reconcile
 from flows.replay_rejected import ARTIFACT_KEY, replay_rejected
 from flows.rollback import rollback
-from tasks import replay
 from tasks.batch import NamedKeys
 from tasks.errors import NeedsPersonError
-from tasks.ledger import start_attempt
-from tasks.replay import Replayed
+from tasks.rejected import replay
+from tasks.rejected.replay import Replayed
+from tasks.warehouse.ledger import start_attempt
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, keys_of, load, publish_staged, stage_attempt, stage_wanted

@@ -15,9 +15,9 @@ from expectations.tables import CLEAN_COLUMNS
 from flows.backfill import backfill
 from flows.replay_rejected import replay_rejected
 from flows.rollback import SALES_KEY, TOTALS_KEY, rollback
-from tasks import rollback as rollback_task
 from tasks import verify
-from tasks.statements import render
+from tasks.rollback import roll_back as rollback_task
+from tasks.warehouse.statements import render
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import load
@@ -362,7 +362,7 @@ def test_a_row_that_is_open_again_waits_although_its_date_was_run_again_meanwhil
 
 KILLED = """
 import os, signal, sys
-from tasks import rollback
+from tasks.rollback import roll_back as rollback
 real = rollback.render
 def render(name, **values):
     if name == "rollback/count_left_rejected":

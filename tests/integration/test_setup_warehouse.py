@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from prefect_snowflake import SnowflakeCredentials
+from tests.unit.tasks.test_statements import VALUES
 
 from blocks import names
 from blocks.register import warehouse_blocks
@@ -16,13 +17,12 @@ from expectations.tables import TABLES_VERSION
 from flows.replay_rejected import replay_rejected
 from flows.setup_warehouse import SCRIPTS, set_up
 from tasks.errors import NeedsPersonError, OutcomeUnknownError
-from tasks.ledger import known_states, record_failure
-from tasks.rollback import roll_back
+from tasks.rollback.roll_back import roll_back
+from tasks.warehouse.ledger import known_states, record_failure
 from tasks.watch.late_and_dead import read_leases
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load
 from tests.integration.publish.statements import stepping_session
-from tests.unit.tasks.test_statements import VALUES
 
 ADDED = {
     "ETL_BATCHES": ("SNAPSHOT_AT", "ORDINAL"),

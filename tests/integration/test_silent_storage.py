@@ -10,7 +10,7 @@ import pytest
 
 from blocks import names, storage
 from blocks.register import storage_blocks
-from tasks import waiting
+from tasks import stopwatch as waiting
 from tasks.stage import stage
 from tests.integration.conftest import World
 from tests.integration.proxy import Proxy, proxy_to

@@ -24,8 +24,8 @@ from local.environment import state_dir
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import Extracted, read_region
-from tasks.source import HAS_KEY
-from tasks.source_table import DECLARED_COLUMNS
+from tasks.source.statements import HAS_KEY
+from tasks.source.table import DECLARED_COLUMNS
 from tests.integration.conftest import World, free_port, good_sale, wait_for
 from tests.integration.publish.harness import KEY
 from tests.unit.sales import Outcome, read_table, transformed

@@ -15,8 +15,8 @@ from expectations.tables import CLEAN_COLUMNS
 from flows.reconcile import reconcile
 from flows.rollback import rollback
 from local.generator import Dirt
-from tasks.statements import LOAD_TYPES
-from tasks.warehouse import Session
+from tasks.warehouse.session import Session
+from tasks.warehouse.statements import LOAD_TYPES
 from tests.integration.conftest import World, session_of
 
 DATABASE = "YEARS"

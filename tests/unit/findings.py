@@ -6,20 +6,19 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from tasks.attempt import Attempt
-from tasks.batch import Batch
+from tasks.batch import Attempt, Batch
 from tasks.extract import Extracted
 from tasks.law import Published
-from tasks.ledger import Entry, Status
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Check, Verdict
 from tasks.report import Findings
-from tasks.second_look import Verification
-from tasks.source import NewColumn
+from tasks.source.statements import NewColumn
 from tasks.stage import Manifest
 from tasks.tally import Amount, Tally
 from tasks.transform import BrokenRule, Transformed
+from tasks.warehouse.ledger import Entry, Status
+from tasks.warehouse.second_look import Verification
 from tests.unit.sales import SNAPSHOT
 
 DAY = date(2024, 1, 15)

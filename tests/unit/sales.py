@@ -14,8 +14,8 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import Origin
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
-from tasks.arrow_files import open_writer, to_frame
 from tasks.extract import EXTRACTED_SCHEMA, Extracted
+from tasks.files.arrow import open_writer, to_frame
 from tasks.tally import tally_of_table
 from tasks.transform import Separated, separate
 

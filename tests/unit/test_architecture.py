@@ -129,7 +129,7 @@ def test_artifacts_are_written_in_one_place_which_keeps_their_shape() -> None:
         for imported in found
         if imported.module == "prefect.artifacts"
     }
-    assert places == {"tasks/artifacts.py"}
+    assert places == {"tasks/pages/artifacts.py"}
 
 
 def test_flows_without_a_gate_do_not_pay_for_great_expectations() -> None:

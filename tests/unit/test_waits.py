@@ -10,7 +10,7 @@ import pytest
 from blocks.variables import DEFINITIONS
 from tasks.publish import PUBLISH_RETRY_S_MAX, PUBLISH_TRIES_MAX
 from tasks.retries import RETRIES
-from tasks.warehouse import RESEND_DELAYS_S
+from tasks.warehouse.session import RESEND_DELAYS_S
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "waits.md").read_text(encoding="utf-8")

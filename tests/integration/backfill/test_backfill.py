@@ -12,9 +12,8 @@ from prefect.states import AwaitingRetry, Cancelled
 
 from expectations.regions import REGIONS
 from flows.backfill import backfill
-from tasks.attempt import Attempt
-from tasks.batch import Batch
-from tasks.ledger import Entry, Status, record, start_attempt
+from tasks.batch import Attempt, Batch
+from tasks.warehouse.ledger import Entry, Status, record, start_attempt
 from tasks.watch.late_and_dead import read_unpublished
 from tests.integration.backfill.harness import (
     execute,

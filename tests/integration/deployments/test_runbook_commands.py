@@ -18,7 +18,7 @@ import pytest
 from expectations.regions import REGIONS
 from local.environment import CHECKOUT, state_dir
 from tasks.batch import Batch
-from tasks.ledger import Entry, Status, record, start_attempt
+from tasks.warehouse.ledger import Entry, Status, record, start_attempt
 from tests.integration.commands import COMMAND_S_MAX, run_command
 from tests.integration.conftest import World, stop
 from tests.integration.deployments.conftest import Operator

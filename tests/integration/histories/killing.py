@@ -5,8 +5,9 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from tasks import law, publish, rollback
+from tasks import law, publish
 from tasks.reconcile import deleted
+from tasks.rollback import roll_back as rollback
 from tests.integration.processes import end_of, start_process
 
 

@@ -23,18 +23,17 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tasks.attempt import Attempt
-from tasks.batch import Batch, Keys, NamedKeys, Window
+from tasks.backfill.gaps import DateRange, plan_backfill
+from tasks.batch import Attempt, Batch, Keys, NamedKeys, Window
 from tasks.errors import NeedsPersonError
-from tasks.gaps import DateRange, plan_backfill
-from tasks.ledger import known_states, start_attempt
-from tasks.past import sales_as_of
 from tasks.reconcile.compare import Discrepancy, RegionCompared, compare_region
 from tasks.reconcile.days import days_of_regions
 from tasks.reconcile.deleted import mark
-from tasks.replay import gone_keys, open_keys
-from tasks.rollback import look_at_rollback, roll_back
-from tasks.rolled_back import rolled_back
+from tasks.rejected.replay import gone_keys, open_keys
+from tasks.rollback.roll_back import look_at_rollback, roll_back
+from tasks.rollback.rolled_back import rolled_back
+from tasks.warehouse.ledger import known_states, start_attempt
+from tasks.warehouse.past import sales_as_of
 from tests.integration.conftest import World, good_sale
 from tests.integration.histories.killing import killed_at
 from tests.integration.histories.model import Model, Sale

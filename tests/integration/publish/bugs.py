@@ -18,11 +18,12 @@ import pyarrow as pa
 import pytest
 
 from expectations.regions import Region
-from tasks import extract, ledger, load, publish, stage, transform
+from tasks import extract, load, publish, stage, transform
 from tasks.batch import RolledBack
 from tasks.stage import FileKind, Manifest, StagedFile
-from tasks.statements import render
-from tasks.warehouse import Row, Session
+from tasks.warehouse import ledger
+from tasks.warehouse.session import Row, Session
+from tasks.warehouse.statements import render
 
 Put = Callable[[pytest.MonkeyPatch], None]
 Change = Callable[[pa.Table], pa.Table]

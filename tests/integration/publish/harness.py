@@ -11,16 +11,15 @@ from sqlalchemy import Engine, create_engine
 
 from blocks.register import storage_blocks
 from expectations.thresholds import Thresholds
-from tasks.attempt import Attempt
-from tasks.batch import Batch, Keys, Window
+from tasks.batch import Attempt, Batch, Keys, Window
 from tasks.extract import read_region
-from tasks.ledger import start_attempt
 from tasks.publish import Publication, Staged, publish_manifest
-from tasks.rolled_back import rolled_back
-from tasks.second_look import Verification, refuse_differences
+from tasks.rollback.rolled_back import rolled_back
 from tasks.stage import FileKind, Manifest, stage_files
 from tasks.transform import transform_region
 from tasks.verify import compare
+from tasks.warehouse.ledger import start_attempt
+from tasks.warehouse.second_look import Verification, refuse_differences
 from tests.integration.conftest import World
 
 KINDS: tuple[FileKind, ...] = ("clean", "rejected")

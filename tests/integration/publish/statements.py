@@ -9,8 +9,8 @@ from typing import Any
 from snowflake.connector.util_text import split_statements
 
 from blocks.register import warehouse_blocks
-from tasks.statements import SQL_DIRECTORY
-from tasks.warehouse import Row, Session, open_session
+from tasks.warehouse.session import Row, Session, open_session
+from tasks.warehouse.statements import SQL_DIRECTORY
 
 _FILES = {
     file.read_text(encoding="utf-8").splitlines()[0]: f"{file.parent.name}/{file.stem}"

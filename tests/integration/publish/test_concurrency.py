@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.publish import Publication, Staged
-from tasks.warehouse import Session
+from tasks.warehouse.session import Session
 from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.processes import start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt

@@ -17,7 +17,7 @@ import pytest
 
 from tasks import publish as publish_steps
 from tasks.publish import Staged, publish_manifest
-from tasks.warehouse import OpenSession, Row, Session
+from tasks.warehouse.session import OpenSession, Row, Session
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from blocks import names
-from tasks.attempt import Attempt
-from tasks.batch import Keys
+from tasks.batch import Attempt, Keys
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
-from tasks.rollback import roll_back
+from tasks.rollback.roll_back import roll_back
 from tasks.stage import Manifest, StagedFile, load_bucket, stage_files
-from tasks.warehouse import Row, Session
+from tasks.warehouse.session import Row, Session
 from tests.integration.conftest import World, good_sale, in_order
 from tests.integration.publish.bugs import (
     AFTER_COMMIT,

@@ -9,11 +9,11 @@ import pytest
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from tasks import publish as publish_steps
-from tasks import warehouse
 from tasks.errors import TransientError
 from tasks.publish import publish_manifest
-from tasks.statements import render
-from tasks.warehouse import open_session
+from tasks.warehouse import session as warehouse
+from tasks.warehouse.session import open_session
+from tasks.warehouse.statements import render
 from tests.integration.conftest import World, good_sale
 from tests.integration.proxy import Loss, proxy_to
 from tests.integration.publish.harness import begin, fates, load, stage_attempt

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ledger import known_states
 from tasks.publish import publish_manifest
-from tasks.rollback import roll_back, roll_back_run
+from tasks.rollback.roll_back import roll_back, roll_back_run
 from tasks.verify import compare
+from tasks.warehouse.ledger import known_states
 from tests.integration.conftest import World
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
 

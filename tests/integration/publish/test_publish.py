@@ -15,14 +15,14 @@ from tasks.anomalies import usual_rows
 from tasks.batch import Batch
 from tasks.begin import drop_leftover_tables, find_leftovers, remove_leftover_files
 from tasks.errors import NeedsPersonError, PublishRefusedError
-from tasks.ledger import Entry, Status, record, record_failure
 from tasks.load import load_files
 from tasks.publish import Staged, publish_manifest
 from tasks.stage import Manifest
-from tasks.statements import source_key
 from tasks.tally import Amount, Tally
 from tasks.verify import compare
-from tasks.warehouse import Row, Session
+from tasks.warehouse.ledger import Entry, Status, record, record_failure
+from tasks.warehouse.session import Row, Session
+from tasks.warehouse.statements import source_key
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
 

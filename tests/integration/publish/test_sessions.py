@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from flows.reconcile import reconcile
-from tasks import warehouse
 from tasks.publish import publish_manifest
 from tasks.reconcile.deleted import mark
-from tasks.retention import old_rows
-from tasks.rollback import roll_back
-from tasks.warehouse import Session
+from tasks.retention.staged import old_rows
+from tasks.rollback.roll_back import roll_back
+from tasks.warehouse import session as warehouse
+from tasks.warehouse.session import Session
 from tests.integration.conftest import World
 from tests.integration.proxy import Loss, proxy_to
 from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks import stopping
 from tasks.publish import Staged, publish_manifest
-from tasks.second_look import refuse_differences
-from tasks.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
 from tasks.verify import compare
+from tasks.warehouse import stopping
+from tasks.warehouse.second_look import refuse_differences
+from tasks.warehouse.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
 from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import AFTER_COMMIT, LOAD, LOCK, STATEMENTS, TRANSACTION, stepping_session

@@ -10,7 +10,7 @@ from blocks.databases import engine_of
 from blocks.register import database_block
 from tasks.batch import Keys, Window
 from tasks.extract import Extracted, read_region
-from tasks.snapshot import PATIENT, Limits
+from tasks.source.snapshot import PATIENT, Limits
 from tests.integration.publish.harness import KEY
 from tests.integration.sources.clusters import REGION
 from tests.unit.sales import read_table

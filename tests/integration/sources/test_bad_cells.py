@@ -13,12 +13,12 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import Origin
 from local.postgres import READER
-from tasks import bad_cells
 from tasks.errors import RegionUnfitError
 from tasks.reconcile.compare import compare_region
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy
-from tasks.tokens import token_of, token_of_bytes
+from tasks.source import bad_cells
+from tasks.source.tokens import token_of, token_of_bytes
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import KEY, source_engine
 from tests.integration.sources.clusters import TABLE, Cluster, running_cluster

@@ -13,7 +13,7 @@ import pytest
 
 from local.postgres import OWNER
 from tasks.errors import may_pass
-from tasks.snapshot import Limits
+from tasks.source.snapshot import Limits
 from tests.integration.conftest import wait_for
 from tests.integration.sources.clusters import Cluster, PgBouncer, running_pgbouncer
 from tests.integration.sources.packages import require_pgbouncer

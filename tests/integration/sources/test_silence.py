@@ -9,9 +9,10 @@ from sqlalchemy import Engine
 from blocks.databases import engine_of
 from blocks.register import database_block
 from expectations.regions import REGIONS
-from tasks import source_waits, waiting
+from tasks import stopwatch as waiting
 from tasks.errors import TransientError, may_pass
-from tasks.snapshot import Limits, open_snapshot
+from tasks.source import waits as source_waits
+from tasks.source.snapshot import Limits, open_snapshot
 from tests.integration.proxy import Proxy, proxy_to
 from tests.integration.sources.clusters import REGION, Cluster
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks import standby as module
 from tasks.batch import Window
 from tasks.extract import Extracted
-from tasks.snapshot import Limits
+from tasks.source import standby as module
+from tasks.source.snapshot import Limits
 from tests.integration.conftest import wait_for
 from tests.integration.sources.clusters import Cluster, Standby, running_cluster, running_standby
 from tests.integration.sources.reading import read

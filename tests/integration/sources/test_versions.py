@@ -9,13 +9,13 @@ from sqlalchemy import create_engine
 
 from expectations.regions import REGIONS
 from local.postgres import READER
-from tasks import standby as standby_module
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.reconcile.compare import read_outside_windows
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
-from tasks.snapshot import Limits, open_snapshot
+from tasks.source import standby as standby_module
+from tasks.source.snapshot import Limits, open_snapshot
 from tests.integration.conftest import good_sale
 from tests.integration.sources.clusters import REGION, Cluster, running_cluster, running_standby
 from tests.integration.sources.interleaving import read_during

@@ -22,7 +22,7 @@ from expectations.regions import REGIONS
 from flows.check_setup import ARTIFACT_KEY, SetupNotReadyError, check_setup
 from tasks.setup_checks.check import Finding, Outcome, run_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
-from tasks.statements import SQL_DIRECTORY
+from tasks.warehouse.statements import SQL_DIRECTORY
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python
 

@@ -25,12 +25,11 @@ from flows.send_alert import send_alert
 from flows.watchdog import watch_outside, watchdog
 from tasks.alerts import run_facts
 from tasks.alerts.run_now import read_activity
-from tasks.attempt import Attempt
-from tasks.batch import Batch
-from tasks.ledger import Entry, Status, record, start_attempt
-from tasks.ledger_page import ARTIFACT_KEY
+from tasks.batch import Attempt, Batch
+from tasks.pages.ledger_page import ARTIFACT_KEY
 from tasks.setup_checks.prefect_server import LOAD, POOL
-from tasks.warehouse import Row
+from tasks.warehouse.ledger import Entry, Status, record, start_attempt
+from tasks.warehouse.session import Row
 from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World

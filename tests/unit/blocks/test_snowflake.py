@@ -15,7 +15,7 @@ from prefect_snowflake import SnowflakeCredentials
 
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.errors import NeedsPersonError
-from tasks.warehouse import open_session
+from tasks.warehouse.session import open_session
 
 PASSPHRASE = "correct horse"
 

@@ -16,7 +16,7 @@ import pytest
 
 from expectations import suites
 from expectations.thresholds import Thresholds
-from tasks.arrow_files import to_frame
+from tasks.files.arrow import to_frame
 from tasks.quality import Check, run_suite
 from tests.unit.sales import (
     REQUIRED_COLUMNS,

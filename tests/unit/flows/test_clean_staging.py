@@ -3,7 +3,7 @@
 import pytest
 
 from flows.clean_staging import final_state, read_arguments
-from tasks.retention import Removal
+from tasks.retention.staged import Removal
 
 FILES, TABLES = Removal("staged files", 14, 3, 900), Removal("staging tables", 14, 0)
 

@@ -8,7 +8,7 @@ from prefect.context import TagsContext
 from prefect.states import Completed, Failed, State
 
 from flows import command_line
-from tasks.run_retention import TAG
+from tasks.retention.periods import TAG
 
 
 class Ended:

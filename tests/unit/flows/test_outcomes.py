@@ -18,7 +18,7 @@ from flows.outcomes import (
     to_carry_over,
     yielded_state,
 )
-from tasks.gaps import BackfillPlan, DateRange, Gap
+from tasks.backfill.gaps import BackfillPlan, DateRange, Gap
 
 FIRST = date(2024, 1, 10)
 

@@ -3,11 +3,11 @@
 from typing import Any, cast
 
 import pytest
+from tests.unit.tasks.test_statements import VALUES
 
 from flows.setup_warehouse import REVOKE_ANALYSTS, set_up
-from tasks.warehouse import Session
-from tasks.warehouse_roles import ANALYST_COMMENT, ANALYST_ROLE, EARLIER_ANALYST_ROLE
-from tests.unit.tasks.test_statements import VALUES
+from tasks.setup_warehouse.roles import ANALYST_COMMENT, ANALYST_ROLE, EARLIER_ANALYST_ROLE
+from tasks.warehouse.session import Session
 
 
 class Asked:

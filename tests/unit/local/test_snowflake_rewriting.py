@@ -15,7 +15,7 @@ from sqlglot.errors import ParseError
 
 from local.snowflake_dialect import parse_to_change
 from local.snowflake_rewriting import Rewriting
-from tasks.statements import SQL_DIRECTORY
+from tasks.warehouse.statements import SQL_DIRECTORY
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 OTHERS = (

@@ -8,17 +8,17 @@ from io import StringIO
 
 import pytest
 from snowflake.connector.util_text import split_statements
+from tests.unit.tasks.test_statements import STATEMENTS, VALUES
 
 from local.snowflake_dialect import parse
-from tasks.attempt import Attempt
-from tasks.attributes import attribute_values
+from tasks.batch import Attempt
 from tasks.begin import leftovers_query
 from tasks.law import rows_query, tallies_query
-from tasks.ledger import Status, _ordinal
-from tasks.second_look import shown_query
 from tasks.stage import Manifest
-from tasks.statements import SQL_DIRECTORY, render, union_all
-from tests.unit.tasks.test_statements import STATEMENTS, VALUES
+from tasks.warehouse.attributes import attribute_values
+from tasks.warehouse.ledger import Status, _ordinal
+from tasks.warehouse.second_look import shown_query
+from tasks.warehouse.statements import SQL_DIRECTORY, render, union_all
 
 PROJECT = SQL_DIRECTORY.parent
 AT = {"EUROPE": datetime(2024, 1, 16, 6, tzinfo=UTC)}
@@ -31,15 +31,15 @@ OTHER_VALUES = {
 """What else stands in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
     "tasks.begin.find_leftovers: leftovers_query()",
-    "tasks.second_look.look: shown_query(attempt, extra_columns)",
+    "tasks.warehouse.second_look.look: shown_query(attempt, extra_columns)",
     "tasks.law.ask_tables: rows_query(manifest)",
     "tasks.law.ask_tables: tallies_query(manifest)",
     "tasks.load.load_files: "
     "[render('load/copy_files', table=table, path=path, files=text_literals((file.name for file in files))) "
     "for table, files in portions]",
-    "tasks.lock._rows_changed: statement",
+    "tasks.warehouse.lock._rows_changed: statement",
     "tasks.setup_checks.warehouse._say_how_to_mend: statement",
-    "tasks.warehouse.run_together: "
+    "tasks.warehouse.session.run_together: "
     "[text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]",
 }
 """Where a statement is sent that another function has made, or that is one of several."""

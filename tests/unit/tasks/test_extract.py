@@ -14,8 +14,8 @@ from tasks import extract
 from tasks.errors import RegionUnfitError
 from tasks.extract import EXTRACTED_SCHEMA, RowBlocks, copy_rows, csv_columns, parse_csv, without_personal_data
 from tasks.plan import REGION_ERRORS
+from tasks.source.tokens import token_of, tokenizer
 from tasks.tally import Tally, tally_of_table
-from tasks.tokens import token_of, tokenizer
 from tests.unit.sales import read_table
 
 KEY = b"a key of tests, long enough for all"

@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from tasks import law
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.law import Standing, ask_tables, check_law, check_ledger, count_rules
 from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
-from tasks.warehouse import Session
+from tasks.warehouse.session import Session
 from tests.unit.findings import extracted, transformed
 from tests.unit.sales import SNAPSHOT
 

@@ -11,7 +11,7 @@ from tasks.anomalies import find_anomalies
 from tasks.errors import NeedsPersonError, one_line
 from tasks.lines import adding, counted, in_markdown, in_one_line, markdown_table, quoting, shortened
 from tasks.report import Findings, markdown_report, summarize
-from tasks.source import NewColumn
+from tasks.source.statements import NewColumn
 from tasks.tally import Amount, Tally
 from tasks.transform import BrokenRule
 from tests.unit import findings as made

@@ -12,12 +12,12 @@ import pytest
 import snowflake.connector.errors as snowflake_errors
 
 from expectations.thresholds import Thresholds
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
-from tasks.ledger import Entry, Status
 from tasks.publish import PUBLISH_TRIES_MAX, Publication, Staged, opened, publish_manifest
 from tasks.stage import Manifest
-from tasks.warehouse import Session
+from tasks.warehouse.ledger import Entry, Status
+from tasks.warehouse.session import Session
 
 MANIFEST = Manifest(Attempt(42, "flow-run", "20240115", ("EUROPE",)), {}, ())
 STAGED = Staged(MANIFEST, [], [], [Entry("EUROPE", Status.EMPTY)], Thresholds())

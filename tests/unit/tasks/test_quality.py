@@ -14,8 +14,8 @@ from expectations import suites
 from expectations.tables import CLEAN_SCHEMA
 from expectations.thresholds import Thresholds
 from tasks import quality
-from tasks.arrow_files import open_writer
 from tasks.extract import Extracted
+from tasks.files.arrow import open_writer
 from tasks.quality import BATCH, Check, Verdict, judge, rejected_share, run_suite, too_few_rows
 from tasks.transform import Transformed, transform_region
 from tests.unit.sales import Row, extract_of, extracted_table, sale, sales, transformed

@@ -14,9 +14,9 @@ from prefect_aws import S3Bucket
 
 from expectations.tables import CLEAN_SCHEMA
 from tasks import stage
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError
-from tasks.room import ScratchFullError
+from tasks.files.room import ScratchFullError
 from tasks.stage import Manifest, StagedFile, sha256_of, stage_rows, write_file
 from tasks.tally import Tally, add_up, tally_of_table
 from tests.unit.sales import SNAPSHOT, SOLD_AT, extracted_table, sale, sales, transformed

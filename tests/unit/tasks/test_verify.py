@@ -2,12 +2,12 @@
 
 import pytest
 
-from tasks.attempt import Attempt
+from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError
-from tasks.second_look import Comparison, refuse_differences
 from tasks.stage import Manifest, StagedFile
 from tasks.tally import Tally
 from tasks.verify import expected_in_table
+from tasks.warehouse.second_look import Comparison, refuse_differences
 from tests.unit.findings import euros, publication, published
 
 

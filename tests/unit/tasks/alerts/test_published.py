@@ -6,7 +6,7 @@ import pytest
 
 from expectations.regions import REGIONS
 from tasks.alerts.published import is_mended, say_production
-from tasks.gaps import LedgerState
+from tasks.backfill.gaps import LedgerState
 
 DAY, ALL = date(2024, 1, 15), tuple(REGIONS)
 MAILED = datetime(2024, 1, 16, 7, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from tasks.gaps import DateRange, LedgerState
+from tasks.backfill.gaps import DateRange, LedgerState
 from tasks.reconcile.days import DaysOfRegion, days_of_regions, last_days
 
 FIRST, SECOND, THIRD = (date(2024, 1, number) for number in (10, 11, 12))

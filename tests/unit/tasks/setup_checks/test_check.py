@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from expectations.tables import CLEAN_COLUMNS
-from tasks import waiting
+from tasks import stopwatch as waiting
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
 from tasks.setup_checks.sources import describe_overlap
 from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account
-from tasks.statements import render
+from tasks.warehouse.statements import render
 
 NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)
 

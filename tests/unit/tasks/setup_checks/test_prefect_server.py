@@ -4,9 +4,9 @@ from datetime import time, timedelta
 
 import yaml
 
+from blocks.project import HOME
 from deployments.automations import PREFIX, Limits, watches
 from deployments.pool import POOL, QUEUES
-from tasks.project import HOME
 from tasks.setup_checks import prefect_server
 from tasks.setup_checks.prefect_server import AUTOMATION_PREFIX, AUTOMATIONS, DEPLOYMENTS, LOAD
 from tasks.watch.late_and_dead import SCHEDULED_AT

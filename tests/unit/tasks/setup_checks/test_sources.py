@@ -7,7 +7,7 @@ import pytest
 
 from tasks.setup_checks.check import SetupFaultError
 from tasks.setup_checks.sources import describe_server
-from tasks.standby import Position
+from tasks.source.standby import Position
 
 MIDNIGHT = datetime(2024, 1, 16, tzinfo=UTC)
 STANDBY = Position(

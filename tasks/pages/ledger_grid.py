@@ -1,0 +1,101 @@
+"""The ledger as a grid: the newest dates x regions, dates that it does not know included. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tasks.backfill.gaps import ROLLED_BACK, DateRange, LedgerState
+from tasks.lines import markdown_table
+
+DATES_SHOWN = 35
+"""So many dates as the undo log reaches back by default."""
+IN_PRODUCTION = {"PUBLISHED": "published", "EMPTY": "empty", ROLLED_BACK: "rolled back"}
+RUNNING_MARK, FAILED_MARK = " >", " !"
+MISSING = "missing"
+LEGEND = {
+    "empty": "a closed day without sales",
+    "rolled back": "taken out again; stays out until the date is named",
+    "left out": "the region could not be read, the others were published",
+    "failed": "the run failed, nothing is published",
+    "died": "a run began and neither ended nor renewed its lease",
+    "not over": "loaded before the day was over; the rest is lacking",
+    "running": "a run is under way, nothing is published yet",
+    MISSING: "the ledger knows nothing of it",
+    RUNNING_MARK.strip(): "a run over it is under way",
+    FAILED_MARK.strip(): "the newest run over it failed; what was published stays",
+}
+"""What words and marks of a cell mean, besides `published`."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`cells` maps each shown date, the newest first, to a word per region. `whole` is all that the ledger knows."""
+
+    regions: tuple[str, ...]
+    cells: dict[date, tuple[str, ...]]
+    whole: DateRange | None
+
+    def rows(self) -> list[dict[str, str]]:
+        """A row per date."""
+        return [{"date": str(day), **dict(zip(self.regions, words, strict=True))} for day, words in self.cells.items()]
+
+    def legend(self) -> list[str]:
+        """What the words and marks mean that occur."""
+        found = {mark for words in self.cells.values() for word in words for mark in _marks_of(word)}
+        return [f"{mark}: {meaning}" for mark, meaning in LEGEND.items() if mark in found]
+
+    def headline(self) -> str:
+        """Which dates are shown."""
+        if self.whole is None:
+            return "The ledger knows no date yet"
+        known = (self.whole.last - self.whole.first).days + 1
+        if known == len(self.cells):
+            return f"{known} {'date' if known == 1 else 'dates'}, {self.whole}"
+        return f"The newest {len(self.cells)} of {known:,} dates, {self.whole}"
+
+    def markdown(self) -> str:
+        """The grid as a page. The same for the same ledger, whenever it is made."""
+        legend = "\n".join(f"- `{line.partition(':')[0]}`{line[line.index(':') :]}" for line in self.legend())
+        return "\n\n".join(part for part in (f"## {self.headline()}", markdown_table(self.rows()), legend) if part)
+
+
+def shown_range(whole: DateRange | None) -> DateRange | None:
+    """The newest DATES_SHOWN dates of all."""
+    return whole and DateRange(max(whole.first, whole.last - timedelta(days=DATES_SHOWN - 1)), whole.last)
+
+
+def to_grid(whole: DateRange | None, known: Iterable[LedgerState], regions: Sequence[str]) -> Grid:
+    """The grid of what is known of the dates of `shown_range`. `regions` come first, others that the ledger knows
+    behind them."""
+    shown = shown_range(whole)
+    states = {(state.date, state.region): state for state in known if shown and state.date in shown}
+    columns = (*regions, *sorted({region for _, region in states} - {*regions}))
+    days = reversed(list(shown)) if shown else ()
+    return Grid(columns, {day: tuple(cell(states.get((day, region))) for region in columns) for day in days}, whole)
+
+
+def cell(state: LedgerState | None) -> str:
+    """What production holds of a date and region, and how the newest run over it goes."""
+    if state is None:
+        return MISSING
+    if held := IN_PRODUCTION.get(state.in_production or ""):
+        mark = RUNNING_MARK if state.under_way else FAILED_MARK if _has_failed(state) else ""
+        return held + mark
+    if state.under_way:
+        return "running"
+    if state.status == "MISSING":
+        return "left out"
+    if state.status in ("STARTED", "RENEWED"):
+        return "died"
+    return "failed" if state.status == "FAILED" else "not over"
+
+
+def _has_failed(state: LedgerState) -> bool:
+    return state.status in ("FAILED", "STARTED", "RENEWED", "MISSING")
+
+
+def _marks_of(word: str) -> tuple[str, ...]:
+    for mark in (RUNNING_MARK, FAILED_MARK):
+        if word.endswith(mark):
+            return word.removesuffix(mark), mark.strip()
+    return (word,)

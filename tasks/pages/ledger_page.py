@@ -1,0 +1,28 @@
+"""Reads the ledger as a grid, and keeps it as a page in the dashboard."""
+
+from expectations.regions import REGIONS
+from tasks.backfill.gaps import DateRange
+from tasks.batch import parse_business_date
+from tasks.pages.artifacts import write_page_if_changed
+from tasks.pages.ledger_grid import Grid, shown_range, to_grid
+from tasks.warehouse.ledger import known_states
+from tasks.warehouse.lock import version_told
+from tasks.warehouse.session import Session
+from tasks.warehouse.statements import render
+
+ARTIFACT_KEY = "ledger"
+
+
+def read_grid(session: Session) -> Grid:
+    """The newest dates of the ledger. Raises NeedsPersonError when the tables are of another version."""
+    with version_told(session):
+        ((first, last),) = session.query(render("ledger/first_and_last_date"))
+    whole = DateRange(parse_business_date(first), parse_business_date(last)) if first else None
+    shown = shown_range(whole)
+    return to_grid(whole, known_states(session, shown.first, shown.last) if shown else [], tuple(REGIONS))
+
+
+def keep_page(session: Session) -> bool:
+    """Writes the artifact `ledger` where the ledger shows something else than it; returns whether it did."""
+    grid = read_grid(session)
+    return write_page_if_changed(grid.markdown(), key=ARTIFACT_KEY, description="The newest dates of the ledger")

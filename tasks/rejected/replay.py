@@ -1,0 +1,111 @@
+"""Replay: which rejected rows are read again, and what has become of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prefect import get_run_logger, task
+
+from blocks.snowflake import SnowflakeHostConnector
+from tasks.batch import Keys
+from tasks.extract import Extracted
+from tasks.files.arrow import read_batches
+from tasks.retries import RETRIES
+from tasks.transform import Transformed
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render, text_literals
+
+KEYS_MAX = 50_000
+"""Keys of one region that a replay reads again; it says when there are more."""
+
+RELEASED, STILL_BAD, GONE, NO_KEY = "RELEASED", "STILL_BAD", "GONE", "NO_KEY"
+STATUSES = (RELEASED, STILL_BAD, GONE, NO_KEY)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The rejected rows that are open: keys per region, and how many rows have none."""
+
+    keys: Mapping[str, Keys]
+    without_key: Mapping[str, int]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a region may have more keys than were asked for."""
+        return any(len(keys.sale_ids) == KEYS_MAX for keys in self.keys.values())
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How a replay ended: rows by region and status (STATUSES); `unread` regions with the reason. `held_back` are
+    numbers of keys that stay out because they were rolled back, per region: nothing was done to their rows.
+
+    `batch_id` is None when nothing was loaded.
+    """
+
+    batch_id: str | None
+    rows: Mapping[tuple[str, str], int]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    is_cut: bool = False
+    held_back: Mapping[str, int] = field(default_factory=dict)
+
+    def total(self, status: str) -> int:
+        return sum(rows for (_, of), rows in self.rows.items() if of == status)
+
+
+def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
+    """The queue of the regions, as `sale_id`s of their sources."""
+    codes = text_literals(regions)
+    found: dict[str, list[str]] = {}
+    for region, sale_id in session.query(render("replay/open_keys", regions=codes, keys_max=f"{KEYS_MAX:d}")):
+        found.setdefault(region, []).append(sale_id)
+    without_key = session.query(render("replay/count_without_key", regions=codes))
+    return Waiting(
+        {region: Keys(tuple(sale_ids)) for region, sale_ids in found.items()},
+        {region: int(rows) for region, rows in without_key},
+    )
+
+
+def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
+    """The keys that were asked for and not found at the source; those that stay out were not asked for."""
+    found = {key for batch in read_batches(extracted.path) for key in batch["sale_id"].to_pylist()}
+    found |= extracted.held_back
+    return tuple(key for key in asked.sale_ids if key not in found)
+
+
+def foreseen(
+    waiting: Waiting, transformed: Sequence[Transformed], gone: Mapping[str, Sequence[str]], unread: Mapping[str, str]
+) -> Replayed:
+    """What a replay would do with the rows that were read again: rows are keys here, versions are not told apart.
+
+    Keys that belong to another region are found by publish alone and count as released.
+    """
+    rows = {(region, NO_KEY): count for region, count in waiting.without_key.items()}
+    for region in transformed:
+        rows[region.region, STILL_BAD] = region.rejected.rows
+        rows[region.region, RELEASED] = region.clean.rows
+        rows[region.region, GONE] = len(gone[region.region])
+    return Replayed(None, rows, unread, waiting.is_cut)
+
+
+@task(name="read-open-keys", **RETRIES)
+def read_open_keys(regions: Sequence[str], connector_block: str, warehouse: str) -> Waiting:
+    """Reads the keys of the rejected rows that are open."""
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, "retail-sales replay-rejected", logger.warning) as session:
+        waiting = open_keys(session, regions)
+    keys = sum(len(of_region.sale_ids) for of_region in waiting.keys.values())
+    logger.info("step=read-open-keys keys=%d without_key=%d", keys, sum(waiting.without_key.values()))
+    return waiting
+
+
+@task(name="read-outcome", **RETRIES)
+def read_outcome(
+    batch_id: str, run_number: int, waiting: Waiting, unread: Mapping[str, str], connector_block: str, warehouse: str
+) -> Replayed:
+    """What the table of rejected rows says of a replay that was published."""
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, "retail-sales replay-rejected", logger.warning) as session:
+        answer = session.query(render("replay/outcome"), [run_number, run_number])
+    rows = {(region, status): int(count) for region, status, count in answer}
+    rows |= {(region, NO_KEY): count for region, count in waiting.without_key.items()}
+    return Replayed(batch_id, rows, unread, waiting.is_cut)

@@ -1,0 +1,46 @@
+"""What somebody has rolled back stays out of the warehouse: no replay and no heal loads it, until its date is named."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+
+from prefect import get_run_logger, task
+
+from blocks.snowflake import SnowflakeHostConnector
+from tasks.batch import RolledBack, StagingTables
+from tasks.errors import PublishRefusedError
+from tasks.retries import RETRIES
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render, text_literals
+
+
+def rolled_back(session: Session, regions: Collection[str]) -> dict[str, RolledBack]:
+    """What somebody has rolled back of each region, and nobody has loaded since."""
+    found = session.query(render("rollback/stays_out", regions=text_literals(regions)))
+    return {
+        region: RolledBack(
+            frozenset(batch_id for of, batch_id, _ in found if of == region),
+            frozenset(key for of, _, key in found if of == region and key is not None),
+        )
+        for region in regions
+    }
+
+
+def refuse_held_back(session: Session, tables: StagingTables, known: Mapping[str, RolledBack]) -> None:
+    """Under the lock: raises PublishRefusedError when something is staged that stays out, or a batch was rolled back
+    that was not `known` when its region was read."""
+    told = json.dumps([f"{region} {batch_id}" for region, of in known.items() for batch_id in sorted(of.batches)])
+    statement = render("publish/held_back", regions=text_literals(known), **vars(tables))
+    if found := session.query(statement, [told]):
+        batches = ", ".join(f"{batch_id} of {region}" for region, batch_id in found)
+        raise PublishRefusedError(f"what was rolled back stays out, and it would be loaded or was not known: {batches}")
+
+
+@task(name="read-rolled-back", **RETRIES)
+def read_rolled_back(regions: Sequence[str], connector_block: str, warehouse: str) -> dict[str, RolledBack]:
+    """What somebody has rolled back of each region."""
+    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
+    with open_session(connector, warehouse, "retail-sales read-rolled-back", logger.warning) as session:
+        found = rolled_back(session, regions)
+    batches, keys = (sum(len(getattr(of, what)) for of in found.values()) for what in ("batches", "keys"))
+    logger.info("step=read-rolled-back batches=%d keys=%d", batches, keys)
+    return found

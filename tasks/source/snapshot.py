@@ -1,0 +1,246 @@
+"""How a source is read: one transaction with known settings and limits, the table locked before the first SELECT.
+
+LOCK TABLE comes first because a snapshot that is older than the lock does not show what TRUNCATE or ALTER has written
+anew in between (https://www.postgresql.org/docs/current/mvcc-caveats.html). SET, SHOW and LOCK take no snapshot.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg2
+import psycopg2.errors
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED, ISOLATION_LEVEL_REPEATABLE_READ
+from sqlalchemy import Engine
+
+from blocks.databases import CONNECT_S_MAX
+from blocks.variables import Settings
+from expectations.regions import Region
+from tasks.errors import RegionUnfitError, TransientError, may_pass
+from tasks.source.sqlstates import meaning_of
+from tasks.source.standby import POSITION, Position, Shown, wait_until_shown
+from tasks.source.table import (
+    SourceTable,
+    describe,
+    hidden_by_row_security,
+    missing,
+    name_of,
+    refuse_rewritten,
+    sql_name_of,
+)
+from tasks.source.waits import waiting_cursor
+from tasks.stopwatch import Say, say_nothing, waiting
+
+SETTINGS: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "lc_monetary": "C",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "transform_null_equals": "off",
+    "gin_fuzzy_search_limit": "0",
+    "row_security": "off",
+}
+"""What decides which rows are found and how a cell is written, as SHOW answers it: whatever the role, the database or a
+pooler says. `row_security = off` makes PostgreSQL refuse a query that a policy would filter."""
+
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000, "ms": 1}
+
+
+SOURCE = "source"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """For how long a source may keep us waiting, in seconds: a statement, a lock, a standby that lags."""
+
+    statement_s: int = 1800
+    lock_s: int = 60
+    standby_s: int = 0
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The limits that PostgreSQL keeps, as SHOW answers them; 0 would be none."""
+        statement, lock = _as_shown(self.statement_s * 1000), _as_shown(self.lock_s * 1000)
+        return {
+            "statement_timeout": statement,
+            "lock_timeout": lock,
+            "idle_in_transaction_session_timeout": statement,
+        }
+
+
+def _as_shown(milliseconds: int) -> str:
+    """A time as SHOW answers it: in the largest unit that leaves no rest."""
+    unit = next(unit for unit, length in _UNITS.items() if milliseconds % length == 0)
+    return f"{milliseconds // _UNITS[unit]}{unit}"
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What the variables grant a source."""
+    return Limits(statement_s=settings.source_timeout_minutes * 60, standby_s=settings.replica_wait_minutes * 60)
+
+
+PATIENT = Limits()
+"""What a run grants a source that is no standby."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A source in one snapshot.
+
+    `at` is the moment (aware, UTC) up to which it shows everything: the snapshot's own on a primary, the one up to
+    which a standby has replayed. `behind` says why a standby does not show all that was asked for.
+    """
+
+    cursor: Any
+    at: datetime
+    table: SourceTable
+    behind: str | None
+
+
+@contextmanager
+def connected(engine: Engine, say: Say = say_nothing, step: str = SOURCE) -> Iterator[Any]:
+    """A psycopg2 connection that speaks UTF-8. Raises RegionUnfitError for a database whose encoding is SQL_ASCII."""
+    with waiting(say, step, "a connection to its database", CONNECT_S_MAX):
+        connection = engine.raw_connection()
+    try:
+        driver: Any = connection.driver_connection
+        driver.rollback()
+        driver.set_client_encoding("UTF8")
+        refuse_unknown_encoding(driver.get_parameter_status("server_encoding"))
+        yield driver
+    finally:
+        connection.invalidate()
+
+
+def refuse_unknown_encoding(server_encoding: str) -> None:
+    """Raises RegionUnfitError for a database that does not say what its bytes mean."""
+    if server_encoding == "SQL_ASCII":
+        raise RegionUnfitError(
+            "its database has the encoding SQL_ASCII, which does not say what letters its bytes are: "
+            "restore it into one that was created with ENCODING 'UTF8'"
+        )
+
+
+@contextmanager
+def reading(
+    driver: Any,
+    limits: Limits,
+    isolation_level: int = ISOLATION_LEVEL_REPEATABLE_READ,
+    say: Say = say_nothing,
+    step: str = SOURCE,
+) -> Iterator[Any]:
+    """A cursor in a read-only transaction with SETTINGS and limits, which has taken no snapshot yet.
+
+    SET LOCAL, because a pooler may give every transaction to another session. Raises RegionUnfitError when the limits
+    are not in force.
+    """
+    driver.set_session(isolation_level=isolation_level, readonly=True, deferrable=False)
+    wanted = {**SETTINGS, **limits.settings}
+    with waiting_cursor(driver, say, step, limits.statement_s) as cursor:
+        cursor.execute("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in wanted.items()))
+        for name, value in limits.settings.items():
+            cursor.execute(f"SHOW {name}")
+            _refuse_other(name, value, *cursor.fetchone())
+        yield cursor
+    driver.rollback()
+
+
+def _refuse_other(name: str, wanted: str, shown: str) -> None:
+    if shown != wanted:
+        raise RegionUnfitError(
+            f"its connection keeps {name} at {shown} though it was set to {wanted}: let the block's URL name the "
+            "database itself, or a pooler in transaction mode"
+        )
+
+
+@contextmanager
+def open_snapshot(
+    engine: Engine,
+    region: Region,
+    limits: Limits = PATIENT,
+    needed: datetime | None = None,
+    say: Say = say_nothing,
+) -> Iterator[Snapshot]:
+    """One snapshot of a region's table, once a standby shows what was committed before `needed` (aware) or
+    `limits.standby_s` are over. `say` hears of long waits.
+
+    Raises RegionUnfitError for a table that is missing, is of a kind without a snapshot, or hides rows by row security;
+    TransientError when the table was rewritten meanwhile, or another server answers.
+    """
+    step = f"{SOURCE} region={region.code}"
+    with source_errors_told_apart(name_of(region)), connected(engine, say, step) as driver:
+        with waiting(say, step, "a standby that shows the whole day", limits.standby_s):
+            shown = wait_until_shown(lambda: look(driver, limits), needed, limits.standby_s)
+        if shown.is_standby and shown.until is None:
+            raise RegionUnfitError(
+                "its database is a standby that does not say what it has replayed: wait until it has"
+            )
+        with reading(driver, limits, say=say, step=step) as cursor:
+            _lock(cursor, region)
+            at = _first_select(cursor, shown)
+            table = describe(cursor, region)
+            try:
+                yield Snapshot(cursor, shown.until or at, table, shown.behind)
+                refuse_rewritten(cursor, table)
+            except psycopg2.errors.InsufficientPrivilege:
+                if hidden := hidden_by_row_security(table):
+                    raise hidden from None
+                raise
+
+
+@contextmanager
+def source_errors_told_apart(table: str) -> Iterator[None]:
+    """Raises RegionUnfitError, which quotes no cell and says what to do, instead of an error that will not pass."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        if error.pgcode is None or may_pass(error):
+            raise
+        meaning = meaning_of(error.pgcode)
+        # A message from inside a function may be of its author's making.
+        is_shown = meaning.may_be_shown and not error.diag.context and error.diag.message_primary
+        message = f": {error.diag.message_primary}" if is_shown else ""
+        raise RegionUnfitError(
+            f"reading {table} failed with {type(error).__name__} (SQLSTATE {error.pgcode}{message}): {meaning.words}"
+        ) from None
+
+
+def look(driver: Any, limits: Limits) -> Position:
+    """How far the server of a connection is."""
+    with reading(driver, limits, ISOLATION_LEVEL_READ_COMMITTED) as cursor:
+        cursor.execute(POSITION)
+        return Position(*cursor.fetchone())
+
+
+def _lock(cursor: Any, region: Region) -> None:
+    """Locks the table where that can be: not by rights on single columns, and not a materialized view."""
+    cursor.execute("SAVEPOINT before_lock")
+    try:
+        cursor.execute(f"LOCK TABLE {sql_name_of(region)} IN ACCESS SHARE MODE")
+    except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.WrongObjectType):
+        # `refuse_rewritten` looks at what the lock would have kept off.
+        cursor.execute("ROLLBACK TO SAVEPOINT before_lock")
+    except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+        raise missing(name_of(region)) from None
+
+
+def _first_select(cursor: Any, shown: Shown) -> datetime:
+    """Takes the snapshot, and answers its time. Raises TransientError when another server answers than was asked how
+    far it is, RegionUnfitError when a setting is not in force."""
+    names = ", ".join(f"current_setting('{name}')" for name in SETTINGS)
+    cursor.execute(f"SELECT now(), pg_postmaster_start_time(), pg_is_in_recovery(), {names}")
+    now, started_at, is_standby, *values = cursor.fetchone()
+    if (started_at, is_standby) != (shown.started_at, shown.is_standby):
+        raise TransientError("another server answers than a moment ago: it is read again")
+    for (name, wanted), value in zip(SETTINGS.items(), values, strict=True):
+        _refuse_other(name, wanted, value)
+    at: datetime = now
+    return at

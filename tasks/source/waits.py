@@ -1,0 +1,76 @@
+"""Waits for a source's database: logged while they last, and ended here where the database does not end them itself.
+
+The limits that PostgreSQL keeps (`snapshot.Limits`) do not help when it has stopped answering: the client would wait
+for as long as the connection stands. Pure.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from os import dup
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import cursor
+
+from tasks.errors import TransientError
+from tasks.stopwatch import Say, say_nothing, waiting
+
+GRACE_S = 60
+"""So long an answer may be overdue: PostgreSQL's own limit, and its words, come first."""
+
+
+@contextmanager
+def answered(connection: Any, say: Say, step: str, word: str, limit_s: float) -> Iterator[None]:
+    """Lets the body wait for the answer to a statement that begins with `word`. Raises TransientError when none has
+    come GRACE_S after `limit_s`: the connection is shut down then."""
+    file_number, is_shut = connection.fileno(), threading.Event()
+
+    def shut() -> None:
+        is_shut.set()
+        with suppress(OSError), socket.socket(fileno=dup(file_number)) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(limit_s + GRACE_S, shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        with waiting(say, step, f"its database at {word}", limit_s):
+            yield
+    except psycopg2.Error as error:
+        if is_shut.is_set():
+            raise TransientError(
+                f"its database has sent nothing at {word} for {limit_s + GRACE_S:,.0f} s, its own limit being "
+                f"{limit_s:,.0f} s: look whether it, or a pooler before it, still works"
+            ) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+class WaitingCursor(cursor):
+    """A cursor whose statements are waited for as `answered` says."""
+
+    say: Say = staticmethod(say_nothing)
+    step: str = "source"
+    limit_s: float = 0
+
+    def execute(self, query: Any, vars: Any = None) -> Any:
+        with self._answered(query):
+            return super().execute(query, vars)
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> Any:
+        with self._answered(sql):
+            return super().copy_expert(sql, file, size)
+
+    def _answered(self, statement: Any) -> Any:
+        word = str(statement).split(maxsplit=1)[0].rstrip(";")
+        return answered(self.connection, self.say, self.step, word, self.limit_s)
+
+
+def waiting_cursor(driver: Any, say: Say, step: str, limit_s: float) -> WaitingCursor:
+    """A cursor of a psycopg2 connection; `limit_s` is the time limit of a statement in its transaction, in seconds."""
+    made: WaitingCursor = driver.cursor(cursor_factory=WaitingCursor)
+    made.say, made.step, made.limit_s = say, step, limit_s
+    return made

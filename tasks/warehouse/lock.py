@@ -1,0 +1,129 @@
+"""The publish lock: one transaction at a time writes rows, and it sees all that others have committed before.
+
+Snowflake shows a session what was committed before it was opened; what is committed later it may show late
+(https://docs.snowflake.com/en/sql-reference/transactions, READ_CONSISTENCY_MODE). So who wants the lock waits for it in
+one session, leaves a token there and commits; a session that is opened then takes the lock if the token still stands.
+The lock belongs to the transaction that writes: who loses the one has lost the other.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import uuid4
+
+from expectations.tables import TABLES_VERSION
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
+from tasks.stopwatch import Say, Stopwatch, waiting
+from tasks.warehouse.session import LOCK_TIMEOUT_S, Session
+from tasks.warehouse.statements import render
+
+FRESH_S = 10
+"""So long others leave a token alone: to open a session takes a second or two."""
+POLL_S = 0.5
+"""Between two looks at a token of another."""
+TRIES_MAX = 20
+"""Tokens that one writes: each but the last was overwritten by another, who had waited too long."""
+SET_UP = "run `python -m flows.setup_warehouse`"
+WAITED_FOR = "the publish lock: another run holds it, and one whose client was killed loses it after 5 to 10 minutes,"
+OF_KNOWN_TABLES = f" AND TABLES_VERSION = {TABLES_VERSION:d}"
+"""The condition under which sql/lock/take.sql gives the lock."""
+
+
+@contextmanager
+def lock_held(
+    session: Session, run_number: int, say: Say | None = None, of_tables: str = OF_KNOWN_TABLES
+) -> Iterator[Session]:
+    """A new session in a transaction that holds the lock and is committed at the end; `session`, in no transaction,
+    waits for it. `say`, or else who hears of the session's waits, hears of a long one. Set-up, which brings the tables
+    to this version, takes those of any.
+
+    Raises TransientError when the lock is not to be had, or when the transaction was ended from outside,
+    NeedsPersonError when the tables are of another version: nothing is committed then. Raises OutcomeUnknownError when
+    COMMIT gave no answer.
+    """
+    for _ in range(TRIES_MAX):
+        token, writing = _leave_token(session, say or session.say), None
+        try:
+            with session.again() as writing, writing.transaction():
+                if _take(writing, run_number, token, of_tables):
+                    begun = writing.transaction_id()
+                    yield writing
+                    _refuse_other(begun, writing.transaction_id())
+                    return
+                if of_tables:
+                    require_known_tables(writing)
+        except OutcomeUnknownError:
+            raise
+        except BaseException:
+            # Where the lock may still be held it would be waited for. Others wait until the token is no longer fresh.
+            if writing is None or not writing.is_lost:
+                with suppress(SalesEtlError):
+                    session.query(render("lock/clear_token"), [token])
+            raise
+    raise TransientError(f"the publish lock went to others {TRIES_MAX} times: run it again")
+
+
+def _leave_token(session: Session, say: Say) -> str:
+    """Waits while the lock is held, or another is about to take it."""
+    token, watch = uuid4().hex, Stopwatch()
+    statement = render("lock/write_token", fresh_seconds=f"{FRESH_S:d}")
+    with waiting(say, "lock", WAITED_FOR, LOCK_TIMEOUT_S):
+        while not _rows_changed(session, statement, [token]):
+            if watch.seconds() > LOCK_TIMEOUT_S:
+                raise TransientError("the publish lock is wanted by others all the time: run it again")
+            time.sleep(POLL_S)
+    return token
+
+
+def _take(session: Session, run_number: int, token: str, of_tables: str) -> bool:
+    return _rows_changed(session, render("lock/take", of_known_tables=of_tables), [run_number, token])
+
+
+def require_known_tables(session: Session) -> None:
+    """Raises NeedsPersonError when the tables of the warehouse are of another version than this code."""
+    with version_readable():
+        ((version,),) = session.query(render("lock/tables_version"))
+    require_known_version(version)
+
+
+@contextmanager
+def version_readable() -> Iterator[None]:
+    """Says what to do when the tables' version cannot be read: before version 2 they have none."""
+    try:
+        yield
+    except NeedsPersonError as error:
+        raise NeedsPersonError(f"the version of the warehouse's tables cannot be read: {SET_UP}; {error}") from error
+
+
+@contextmanager
+def version_told(session: Session) -> Iterator[None]:
+    """What fails inside may fail because the tables are of another version: that is told then."""
+    try:
+        yield
+    except NeedsPersonError:
+        require_known_tables(session)
+        raise
+
+
+def require_known_version(version: int) -> None:
+    """Raises NeedsPersonError for tables of another version than this code."""
+    if int(version) < TABLES_VERSION:
+        raise NeedsPersonError(
+            f"the warehouse's tables are of version {version}, this code writes version {TABLES_VERSION}: {SET_UP}"
+        )
+    if int(version) > TABLES_VERSION:
+        raise NeedsPersonError(
+            f"the warehouse's tables are of version {version}, this code writes version {TABLES_VERSION}: bring this "
+            "machine's project up to date"
+        )
+
+
+def _rows_changed(session: Session, statement: str, values: list[object]) -> bool:
+    ((rows, *_),) = session.query(statement, values)
+    return int(rows) > 0
+
+
+def _refuse_other(begun: str, ended: str) -> None:
+    """What follows the abort of a transaction stands in another one, without the lock."""
+    if begun != ended:
+        raise TransientError(f"transaction {begun} was ended from outside, and {ended} has not the lock: run it again")

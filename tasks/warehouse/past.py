@@ -1,0 +1,33 @@
+"""The past: what the fact table showed right after a publish, for as long as the undo log is kept."""
+
+from tasks.errors import NeedsPersonError
+from tasks.warehouse.session import Session
+from tasks.warehouse.statements import render
+
+BATCH_DIGITS = 8
+"""A number of so many digits is a date."""
+
+
+def publish_number(session: Session, asked: str) -> int:
+    """The transaction of the newest publish of the batch `asked`, or the one of this number.
+
+    Raises NeedsPersonError naming it when there is none, or when its past is not known any more.
+    """
+    ((of_batch, since, newest),) = session.query(render("as_of/known_past"), [asked])
+    if since is None:
+        raise NeedsPersonError("the warehouse is not set up: run `python -m flows.setup_warehouse`")
+    is_number = asked.isascii() and asked.isdigit() and len(asked) != BATCH_DIGITS
+    if not is_number and of_batch is None:
+        raise NeedsPersonError(f"no publish of batch {asked} is known: name a date (20240115) or a publish's number")
+    number = int(asked) if is_number else int(of_batch)
+    if not int(since) <= number <= int(newest):
+        raise NeedsPersonError(
+            f"what the table showed after publish {number} is not known: the undo log goes back to {since}, the newest "
+            f"is {newest} (ORDINAL in ANALYTICS.ETL_BATCHES)"
+        )
+    return number
+
+
+def sales_as_of(number: int) -> str:
+    """The query that answers the fact table as it was right after that publish."""
+    return render("as_of/sales", publish=f"{number:d}")

@@ -1,0 +1,118 @@
+"""The second look at a published batch: whether the fact table shows it, asked otherwise than in publish; and what
+follows where it does not."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.batch import Attempt
+from tasks.errors import NeedsPersonError, SalesEtlError, TransientError, one_line
+from tasks.rollback.roll_back import roll_back_run
+from tasks.stopwatch import Stopwatch
+from tasks.tally import Tally, tallies_of_rows
+from tasks.warehouse.attributes import attribute_values
+from tasks.warehouse.session import Row, Session
+from tasks.warehouse.statements import render, union_all
+
+ExtraColumns = Mapping[str, Sequence[str]]
+"""The columns beyond the contract that were read of each region."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One region's figures: what the manifest's files and fates promise, and what the table shows."""
+
+    region: str
+    expected: Tally
+    found: Tally
+
+    @property
+    def holds(self) -> bool:
+        return self.expected == self.found
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The second look at a published batch."""
+
+    comparisons: tuple[Comparison, ...]
+    repeated_keys: int
+    seconds: float
+
+
+def look(
+    session: Session, attempt: Attempt, extra_columns: ExtraColumns, expected: Mapping[str, Tally] | None = None
+) -> Verification:
+    """Compares what is `expected` per region, the staged rows that should stand, and those that the table shows: rows,
+    exact money, and a fingerprint of every column. Where nobody knows any more what the publish promised, the staged
+    rows that should stand are expected.
+
+    Where they differ, the rows are looked for one by one: those that another run has changed since the COMMIT count as
+    found.
+    """
+    watch = Stopwatch()
+    shown = session.query(shown_query(attempt, extra_columns))
+    ((repeated_keys, *_),) = _of_side("repeated", shown).values()
+    staged, found = _of_side("staged", shown), _of_side("fact", shown)
+    tallies = _tallies(found)
+    if expected is None:
+        of_staged = _tallies(staged)
+        expected = {region: of_staged.get((region,), Tally()) for region in attempt.regions}
+    if staged != found or any(tally != tallies.get((region,), Tally()) for region, tally in expected.items()):
+        tallies = _found_one_by_one(session, attempt, extra_columns)
+    comparisons = tuple(
+        Comparison(region, tally, tallies.get((region,), Tally())) for region, tally in expected.items()
+    )
+    return Verification(comparisons, int(repeated_keys), watch.seconds())
+
+
+def shown_query(attempt: Attempt, extra_columns: ExtraColumns) -> str:
+    """The question for both sides' fingerprints and for keys that repeat, one round trip for two."""
+    names = _names(attempt, extra_columns)
+    return union_all((render("verify/shown_sales", **names), render("verify/repeated_keys", **names)))
+
+
+def _of_side(asked: str, shown: Iterable[Row]) -> dict[tuple[str, str], Row]:
+    """Rows, totals and fingerprint of one side, by region and currency."""
+    return {(region, currency): tuple(figures) for side, region, currency, *figures in shown if side == asked}
+
+
+def _tallies(side: Mapping[tuple[str, str], Row]) -> dict[tuple[str, ...], Tally]:
+    return tallies_of_rows(((*key, *figures[:-1]) for key, figures in side.items()), keys=1)
+
+
+def _found_one_by_one(session: Session, attempt: Attempt, extra_columns: ExtraColumns) -> dict[tuple[str, ...], Tally]:
+    names = _names(attempt, extra_columns)
+    matching = tallies_of_rows(session.query(render("verify/matching_rows", **names)), keys=1)
+    changed_since = render("verify/changed_since", **names)
+    changed = tallies_of_rows(session.query(changed_since, [attempt.run_number]), keys=1)
+    return {key: matching.get(key, Tally()) + changed.get(key, Tally()) for key in {*matching, *changed}}
+
+
+def _names(attempt: Attempt, extra_columns: ExtraColumns) -> dict[str, str]:
+    return vars(attempt.staging_tables) | attribute_values(extra_columns)
+
+
+def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) -> None:
+    """Raises NeedsPersonError when the table does not show what was published."""
+    wrong = [f"{c.region}: {', '.join(c.expected.differences(c.found))}" for c in comparisons if not c.holds]
+    if repeated_keys:
+        wrong.append(f"{repeated_keys} rows repeat a sale_id")
+    if wrong:
+        raise NeedsPersonError(f"the fact table does not show the published batch: {'; '.join(wrong)}")
+
+
+def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
+    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError.
+
+    Raises TransientError when the warehouse does not answer meanwhile.
+    """
+    try:
+        refuse_differences(verification.comparisons, verification.repeated_keys)
+    except NeedsPersonError as error:
+        try:
+            roll_back_run(session, attempt, one_line(error))
+        except NeedsPersonError as obstacle:
+            raise NeedsPersonError(f"{error}; it was not put back now: {obstacle}") from error
+        except SalesEtlError as obstacle:
+            raise TransientError(f"{error}; whether it was put back is not known: {obstacle}") from error
+        raise NeedsPersonError(f"{error}; the batch was put back as it was before this run") from error

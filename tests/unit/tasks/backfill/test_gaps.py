@@ -1,0 +1,146 @@
+"""Which dates and regions a backfill loads, by the ledger's word, and in which order."""
+
+from datetime import date
+
+import pytest
+
+from tasks.backfill.gaps import (
+    DAYS_MAX,
+    BackfillPlan,
+    DateRange,
+    LedgerState,
+    Mode,
+    Order,
+    check_range,
+    plan_backfill,
+    range_since,
+    rest_of,
+)
+from tasks.errors import NeedsPersonError
+
+ALL = ("US_EAST", "EUROPE")
+DAY = date(2024, 1, 10)
+YESTERDAY = date(2024, 1, 15)
+
+
+def state(region: str, status: str, in_production: str | None = None, under_way: bool = False) -> LedgerState:
+    return LedgerState(DAY, region, status, in_production, under_way)
+
+
+def plan(
+    *known: LedgerState,
+    mode: Mode = "missing",
+    order: Order = "oldest",
+    regions: tuple[str, ...] = ALL,
+    last: date = DAY,
+) -> BackfillPlan:
+    return plan_backfill(DateRange(DAY, last), known, regions, ALL, mode, order)
+
+
+@pytest.mark.parametrize(
+    ("status", "in_production", "under_way", "taken_by"),
+    [
+        pytest.param(None, None, False, {"missing", "all"}, id="never-run"),
+        pytest.param("PUBLISHED", "PUBLISHED", False, {"all"}, id="published"),
+        pytest.param("EMPTY", "EMPTY", False, {"all"}, id="empty"),
+        pytest.param("ROLLED_BACK", "ROLLED_BACK", False, {"all"}, id="rolled-back"),
+        pytest.param("MISSING", "ROLLED_BACK", False, {"missing", "failed", "all"}, id="missing-once-named-again"),
+        pytest.param("FAILED", "ROLLED_BACK", False, {"missing", "failed", "all"}, id="failed-once-named-again"),
+        pytest.param("OVERTAKEN", "PUBLISHED", False, {"all"}, id="overtaken"),
+        pytest.param("MISSING", None, False, {"missing", "failed", "all"}, id="missing"),
+        pytest.param("FAILED", None, False, {"missing", "failed", "all"}, id="failed"),
+        pytest.param("STARTED", None, False, {"missing", "failed", "all"}, id="died"),
+        pytest.param("FAILED", "PUBLISHED", False, {"all"}, id="failed-over-published"),
+        pytest.param("MISSING", "PUBLISHED", False, {"all"}, id="missing-over-published"),
+        pytest.param("STARTED", None, True, set(), id="under-way"),
+        pytest.param("STARTED", "PUBLISHED", True, set(), id="under-way-again"),
+    ],
+)
+def test_a_gap_is_what_is_not_in_production_and_not_under_way(
+    status: str | None, in_production: str | None, under_way: bool, taken_by: set[str]
+) -> None:
+    known = [] if status is None else [state(region, status, in_production, under_way) for region in ALL]
+    modes: tuple[Mode, ...] = ("missing", "failed", "all")
+    assert {mode for mode in modes if plan(*known, mode=mode).gaps} == taken_by
+
+
+def test_only_the_lacking_region_of_a_date_is_taken() -> None:
+    (gap,) = plan(state("US_EAST", "PUBLISHED", "PUBLISHED"), state("EUROPE", "MISSING")).gaps
+    assert (gap.regions, gap.whole) == (("EUROPE",), False)
+
+
+def test_a_date_that_lacks_all_regions_is_taken_whole() -> None:
+    (gap,) = plan().gaps
+    assert (gap.regions, gap.whole) == (ALL, True)
+
+
+def test_regions_that_were_not_asked_for_are_left_alone() -> None:
+    (gap,) = plan(regions=("EUROPE",)).gaps
+    assert (gap.regions, gap.whole) == (("EUROPE",), False)
+
+
+def test_a_region_that_is_under_way_is_named_and_the_other_one_taken() -> None:
+    planned = plan(state("EUROPE", "STARTED", under_way=True))
+    assert [gap.regions for gap in planned.gaps] == [("US_EAST",)]
+    assert [gap.regions for gap in planned.under_way] == [("EUROPE",)]
+
+
+def test_a_published_date_that_is_loaded_again_is_not_named_as_under_way() -> None:
+    assert plan(*(state(region, "STARTED", "PUBLISHED", under_way=True) for region in ALL)).under_way == ()
+
+
+@pytest.mark.parametrize(("order", "first"), [("oldest", DAY), ("newest", date(2024, 1, 14))])
+def test_dates_come_in_the_order_asked_for(order: Order, first: date) -> None:
+    dates = [gap.date for gap in plan(order=order, last=date(2024, 1, 14)).gaps]
+    assert dates[0] == first
+    assert sorted(dates) == list(DateRange(DAY, date(2024, 1, 14)))
+
+
+@pytest.mark.parametrize("order", ["oldest", "newest"])
+@pytest.mark.parametrize("mode", ["missing", "all"])
+@pytest.mark.parametrize("loaded", [0, 1, 4])
+def test_the_rest_of_a_range_holds_all_that_follows_and_nothing_that_was_loaded(
+    order: Order, mode: Mode, loaded: int
+) -> None:
+    whole = plan(order=order, mode=mode, last=date(2024, 1, 14))
+    rest = rest_of(whole.days, whole.gaps[loaded], order)
+    assert plan_backfill(rest, [], ALL, ALL, mode, order).gaps == whole.gaps[loaded:]
+
+
+def test_without_first_date_the_oldest_date_of_the_ledger_counts() -> None:
+    known = [state("EUROPE", "FAILED"), LedgerState(date(2024, 1, 8), "EUROPE", "EMPTY", "EMPTY", False)]
+    assert range_since(None, known, YESTERDAY) == DateRange(date(2024, 1, 8), YESTERDAY)
+    assert range_since(date(2024, 1, 2), known, YESTERDAY) == DateRange(date(2024, 1, 2), YESTERDAY)
+
+
+def test_with_neither_first_date_nor_ledger_a_person_is_asked() -> None:
+    with pytest.raises(NeedsPersonError, match="set first_date, or give start_date and end_date"):
+        range_since(None, [], YESTERDAY)
+
+
+def test_a_first_date_that_is_to_come_leaves_nothing_to_do() -> None:
+    assert list(range_since(date(2024, 2, 1), [], YESTERDAY)) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        pytest.param(DAY, None, "start_date is given without end_date: give both, or neither", id="no-end"),
+        pytest.param(None, DAY, "end_date is given without start_date: give both, or neither", id="no-start"),
+        pytest.param(YESTERDAY, DAY, "start_date 2024-01-15 is later than end_date 2024-01-10", id="reversed"),
+        pytest.param(DAY, date(2024, 1, 16), "end_date 2024-01-16 was not over when the run was due", id="today"),
+        pytest.param(date(1924, 1, 10), DAY, f"are 36526 days, {DAYS_MAX} is the most", id="typo-in-the-year"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_refused(start: date | None, end: date | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_range(start, end, YESTERDAY)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "days"),
+    [(None, None, None), (DAY, DAY, DateRange(DAY, DAY)), (DAY, YESTERDAY, DateRange(DAY, YESTERDAY))],
+    ids=["none", "one-day", "up-to-yesterday"],
+)
+def test_a_range_is_taken_with_both_ends(start: date | None, end: date | None, days: DateRange | None) -> None:
+    assert check_range(start, end, YESTERDAY) == days

@@ -1,0 +1,83 @@
+"""The ledger as a grid: each date and region by a word, dates that nobody loaded included."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from tasks.backfill.gaps import DateRange, LedgerState
+from tasks.pages.ledger_grid import DATES_SHOWN, LEGEND, Grid, cell, shown_range, to_grid
+
+FIRST, LAST = date(2024, 1, 10), date(2024, 1, 12)
+REGIONS = ("US_EAST", "EUROPE")
+
+
+def state(status: str, in_production: str | None = None, under_way: bool = False, day: date = FIRST) -> LedgerState:
+    return LedgerState(day, "EUROPE", status, in_production, under_way)
+
+
+@pytest.mark.parametrize(
+    ("known", "word"),
+    [
+        (None, "missing"),
+        (state("PUBLISHED", "PUBLISHED"), "published"),
+        (state("EMPTY", "EMPTY"), "empty"),
+        (state("ROLLED_BACK", "ROLLED_BACK"), "rolled back"),
+        (state("OVERTAKEN", "PUBLISHED"), "published"),
+        (state("STARTED", "PUBLISHED", under_way=True), "published >"),
+        (state("FAILED", "PUBLISHED"), "published !"),
+        (state("STARTED", "PUBLISHED"), "published !"),
+        (state("MISSING", "PUBLISHED"), "published !"),
+        (state("STARTED", under_way=True), "running"),
+        (state("RENEWED", under_way=True), "running"),
+        (state("STARTED"), "died"),
+        (state("MISSING"), "left out"),
+        (state("FAILED"), "failed"),
+        (state("PUBLISHED"), "not over"),
+    ],
+)
+def test_a_cell_says_what_production_holds_and_how_the_newest_run_goes(known: LedgerState | None, word: str) -> None:
+    assert cell(known) == word
+
+
+def test_every_date_has_a_row_the_newest_first() -> None:
+    known = [state("PUBLISHED", "PUBLISHED"), state("FAILED", day=LAST)]
+    assert to_grid(DateRange(FIRST, LAST), known, REGIONS).rows() == [
+        {"date": "2024-01-12", "US_EAST": "missing", "EUROPE": "failed"},
+        {"date": "2024-01-11", "US_EAST": "missing", "EUROPE": "missing"},
+        {"date": "2024-01-10", "US_EAST": "missing", "EUROPE": "published"},
+    ]
+
+
+def test_a_region_that_only_the_ledger_knows_has_a_column() -> None:
+    assert to_grid(DateRange(FIRST, FIRST), [state("PUBLISHED")], ("US_EAST",)).regions == ("US_EAST", "EUROPE")
+
+
+def test_the_newest_dates_are_shown() -> None:
+    whole = DateRange(FIRST - timedelta(days=2000), LAST)
+    shown = shown_range(whole)
+    assert shown is not None
+    assert (len(list(shown)), shown.last) == (DATES_SHOWN, LAST)
+    grid = to_grid(whole, [state("PUBLISHED", day=whole.first)], REGIONS)
+    assert len(grid.cells) == DATES_SHOWN
+    assert grid.headline() == f"The newest {DATES_SHOWN} of 2,003 dates, {whole}"
+
+
+def test_the_legend_explains_what_occurs() -> None:
+    grid = Grid(
+        REGIONS, {FIRST: ("published >", "left out"), LAST: ("published", "published !")}, DateRange(FIRST, LAST)
+    )
+    assert grid.legend() == [f"{mark}: {LEGEND[mark]}" for mark in ("left out", ">", "!")]
+
+
+def test_the_page_is_the_grid_with_its_legend() -> None:
+    page = to_grid(DateRange(FIRST, FIRST), [state("FAILED", "PUBLISHED")], REGIONS).markdown()
+    assert page == (
+        "## 1 date, 2024-01-10 to 2024-01-10\n\n"
+        "| date | US_EAST | EUROPE |\n| --- | --- | --- |\n| 2024-01-10 | missing | published ! |\n\n"
+        f"- `missing`: {LEGEND['missing']}\n- `!`: {LEGEND['!']}"
+    )
+
+
+def test_an_empty_ledger_is_a_sentence() -> None:
+    grid = to_grid(None, [], REGIONS)
+    assert (grid.headline(), grid.rows(), grid.legend()) == ("The ledger knows no date yet", [], [])
