@@ -26,8 +26,7 @@ from blocks.register import storage_blocks, warehouse_blocks
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
-from tasks.backfill.gaps import DateRange
-from tasks.batch import Batch
+from tasks.batch import Batch, DateRange
 from tasks.extract import Extracted, read_region
 from tasks.publish import Staged, publish_manifest
 from tasks.reconcile.compare import compare_region

@@ -6,6 +6,7 @@ process belongs. Production's names are the plain ones; those of another environ
 
 import os
 import re
+from dataclasses import dataclass
 
 from expectations.regions import REGIONS
 
@@ -32,6 +33,25 @@ except ValueError as error:
     raise SystemExit(str(error)) from None
 
 
+@dataclass(frozen=True)
+class Queue:
+    """A queue of the pool; `limit` is how many of its runs go on side by side, None for any number."""
+
+    name: str
+    limit: int | None
+    priority: int
+    description: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment that has to be there, and the queue that it has to sit in."""
+
+    name: str
+    queue: str
+    scheduled: bool = False
+
+
 def of(name: str, environment: str = ENVIRONMENT) -> str:
     """A name as the environment carries it: of a block, a pool, a tag, an event."""
     return name if environment == PRODUCTION else f"{name}-{environment}"
@@ -56,6 +76,11 @@ PROJECT = "retail-sales"
 TITLE = PROJECT if ENVIRONMENT == PRODUCTION else f"{PROJECT} {ENVIRONMENT}"
 """How alerts and automations begin."""
 POOL = of(PROJECT)
+LOAD, OPS = "load", "ops"
+QUEUES = (
+    Queue(OPS, None, 1, "Alerts, checks, the watchdog: they never wait behind a load."),
+    Queue(LOAD, 1, 2, "What loads: daily runs, backfills, reconciles, replays, one at a time."),
+)
 EVENT, REGION_RESOURCE = f"{of(PROJECT)}.anomaly", f"{of(PROJECT)}.region"
 
 WAREHOUSE = of("sales-warehouse")
@@ -68,3 +93,18 @@ ALERT_MAIL = of("sales-alerts")
 NOTIFICATION = of("retail-sales-alerts")
 ALERT_ENTRY, ALERT_TAG = variable("alert"), of("retail-sales-alert")
 """How the variables of the book of alerts begin, and their tag."""
+
+CHECK_SETUP = deployment("check-setup")
+DEPLOYMENTS = (
+    Deployment(deployment("daily-sales"), LOAD, scheduled=True),
+    Deployment(deployment("backfill"), LOAD),
+    Deployment(CHECK_SETUP, OPS),
+    Deployment(deployment("rollback"), OPS),
+    Deployment(deployment("replay-rejected"), LOAD),
+    Deployment(deployment("reconcile"), LOAD, scheduled=True),
+    Deployment(deployment("list-rejected"), OPS, scheduled=True),
+    Deployment(deployment("clean-staging"), OPS, scheduled=True),
+    Deployment(deployment("watchdog"), OPS, scheduled=True),
+    Deployment(deployment("send-alert"), OPS),
+    Deployment(deployment("alert-drill"), OPS, scheduled=True),
+)

@@ -1,34 +1,15 @@
 """The work pool and its queues: which runs wait for each other."""
 
-from dataclasses import dataclass
-
 from prefect import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import WorkQueue
 from prefect.exceptions import ObjectNotFound
 
-from blocks import names
+from blocks.names import POOL, QUEUES, Queue
 from deployments.change import Change
 
-POOL = names.POOL
 POOL_TYPE = "process"
 """Of a pool that is created here; one of another type is kept."""
-
-
-@dataclass(frozen=True)
-class Queue:
-    """A queue of the pool; `limit` is how many of its runs go on side by side, None for any number."""
-
-    name: str
-    limit: int | None
-    priority: int
-    description: str
-
-
-QUEUES = (
-    Queue("ops", None, 1, "Alerts, checks, the watchdog: they never wait behind a load."),
-    Queue("load", 1, 2, "What loads: daily runs, backfills, reconciles, replays, one at a time."),
-)
 
 
 async def apply_pool(client: PrefectClient) -> list[Change]:

@@ -15,11 +15,11 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from blocks.names import DEPLOYMENTS, POOL
 from deployments.prefect_command import missing_server
-from deployments.waiting import ACTIVE, WAITING, Pool, Queue, Run, Seen, to_lines
+from deployments.waiting import ACTIVE, WAITING, Pool, QueueNow, Run, Seen, to_lines
 from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
-from tasks.setup_checks.prefect_server import DEPLOYMENTS, POOL
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 ENDED_SHOWN = 15
@@ -84,7 +84,7 @@ async def _read_pool(client: PrefectClient) -> tuple[Pool | None, dict[Any, str]
     except ObjectNotFound:
         return None, {}
     queues = await client.read_work_queues(POOL)
-    known = {q.name: Queue(q.name, q.concurrency_limit, q.is_paused, _utc(q.last_polled)) for q in queues}
+    known = {q.name: QueueNow(q.name, q.concurrency_limit, q.is_paused, _utc(q.last_polled)) for q in queues}
     return Pool(POOL, known, pool.concurrency_limit, pool.is_paused), {q.id: q.name for q in queues}
 
 

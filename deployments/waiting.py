@@ -37,7 +37,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Queue:
+class QueueNow:
     """A queue of the pool; `limit` None: none. `polled_at`: when a worker last asked for its runs (aware UTC)."""
 
     name: str
@@ -51,7 +51,7 @@ class Pool:
     """The work pool with its queues by name."""
 
     name: str
-    queues: Mapping[str, Queue]
+    queues: Mapping[str, QueueNow]
     limit: int | None = None
     is_paused: bool = False
 
@@ -89,7 +89,7 @@ def why_it_waits(run: Run, seen: Seen, now: datetime) -> str:
     return _why_no_slot(run, pool, queue, seen) or "a worker starts it within seconds"
 
 
-def _why_no_slot(run: Run, pool: Pool, queue: Queue, seen: Seen) -> str:
+def _why_no_slot(run: Run, pool: Pool, queue: QueueNow, seen: Seen) -> str:
     holders = [other for other in seen.active if other.kind in HOLD_SLOTS and other.queue in pool.queues]
     own = [other for other in holders if other.queue == queue.name]
     for what, limit, held in ((f"queue {queue.name}", queue.limit, own), (f"pool {pool.name}", pool.limit, holders)):

@@ -1,7 +1,8 @@
 """The column contract: one definition from which SELECT, Arrow schema, checks, DDL, MERGE and docs are made.
 
 What belongs here: the columns themselves and how one column is written for each system. What does not:
-rules about values (`rules.py`), the suites (`suites.py`) and whole statements (`sql/`, `tasks/warehouse/statements.py`).
+rules about values (`rules.py`), the suites (`suites.py`) and whole statements (`sql/`,
+`tasks/warehouse/statements.py`).
 """
 
 from dataclasses import dataclass

@@ -37,11 +37,11 @@ from flows.run_hooks import name_of_waiting
 from flows.run_names import backfill_name, naming
 from flows.usual_time import usual_seconds
 from tasks.backfill.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
+from tasks.backfill.known import read_ledger
 from tasks.batch import choose_regions
 from tasks.pages.artifacts import write_table
+from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, StoppedError, is_cancelled, signals_in_order
 from tasks.stopwatch import Stopwatch
-from tasks.warehouse.ledger import read_ledger
-from tasks.warehouse.stopping import CANCELLED_IN_PREFECT, StoppedError, is_cancelled, signals_in_order
 
 SUBFLOWS_MAX = 10_000
 """More than a run has; see `number_subflows_anew`."""

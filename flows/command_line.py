@@ -8,8 +8,8 @@ from prefect import Flow, tags
 
 from blocks.register import NoPrefectServerError, speaking_to_prefect
 from tasks.lines import in_one_line
+from tasks.prefect_server.stopping import ToldToEnd
 from tasks.retention.periods import TAG
-from tasks.warehouse.stopping import ToldToEnd
 
 TOLD_TO_END = 130
 

@@ -22,6 +22,7 @@ from tasks.begin import begin
 from tasks.extract import Extracted, extract
 from tasks.files.scratch import scratch_directory
 from tasks.plan import needs_floor, plan, refuse_unloadable
+from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.publish import publish
 from tasks.quality import Verdict, check_quality
 from tasks.report import Findings, report
@@ -29,8 +30,7 @@ from tasks.source.snapshot import limits_of
 from tasks.stage import stage
 from tasks.transform import transform
 from tasks.verify import verify_in_any_case
-from tasks.warehouse.ledger import lease_kept
-from tasks.warehouse.stopping import finished_first, signals_in_order
+from tasks.warehouse.lease import lease_kept
 
 
 @flow(

@@ -15,7 +15,7 @@ from flows.lost_engine import ended_with_its_engine
 from flows.run_names import by_minute
 from tasks.lines import counted, in_one_line
 from tasks.pages.artifacts import write_table
-from tasks.rejected.queue import Queue, read_rejected
+from tasks.rejected.queue import OpenRejections, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
 WIDTH_OF_FILES = 140
@@ -35,7 +35,7 @@ def list_rejected() -> State:
     return Completed(message=summary(queue), data=queue)
 
 
-def summary(queue: Queue) -> str:
+def summary(queue: OpenRejections) -> str:
     """The queue in a line."""
     if not queue.rows:
         return "no rejected row is open"
@@ -43,7 +43,7 @@ def summary(queue: Queue) -> str:
     return f"{are_open}, the oldest for {counted(queue.oldest_days, 'day')}"
 
 
-def to_rows(queue: Queue) -> list[dict[str, Any]]:
+def to_rows(queue: OpenRejections) -> list[dict[str, Any]]:
     """The queue as a table; a row that broke several rules counts for each."""
     return [
         {
@@ -60,7 +60,7 @@ def to_rows(queue: Queue) -> list[dict[str, Any]]:
     ]
 
 
-def print_table(queue: Queue) -> None:
+def print_table(queue: OpenRejections) -> None:
     """Prints the queue as a table; nothing for an empty one."""
     if rows := to_rows(queue):
         table = Table()

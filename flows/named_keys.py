@@ -15,6 +15,7 @@ from tasks.begin import begin
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
 from tasks.plan import unread_regions
+from tasks.prefect_server.stopping import finished_first
 from tasks.publish import Publication, publish
 from tasks.quality import check_rows
 from tasks.rejected.replay import gone_keys
@@ -22,8 +23,9 @@ from tasks.rollback.rolled_back import read_rolled_back
 from tasks.stage import stage
 from tasks.transform import Transformed, transform
 from tasks.verify import verify_in_any_case
-from tasks.warehouse.ledger import Entry, Status, lease_kept
-from tasks.warehouse.stopping import finished_first
+from tasks.warehouse.lease import lease_kept
+from tasks.warehouse.ledger import Entry
+from tasks.warehouse.states import Status
 
 
 @dataclass(frozen=True)

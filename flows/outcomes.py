@@ -9,8 +9,8 @@ from prefect.states import Completed, Failed, State
 
 from flows.refusals import refused
 from flows.states import PARTIALLY_LOADED, YIELDED
-from tasks.backfill.gaps import BackfillPlan, DateRange, Gap
-from tasks.batch import parse_business_date
+from tasks.backfill.gaps import BackfillPlan, Gap
+from tasks.batch import DateRange, parse_business_date
 from tasks.errors import one_line
 from tasks.lines import counted
 

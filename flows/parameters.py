@@ -8,10 +8,11 @@ from prefect.runtime import flow_run
 from pydantic import BeforeValidator, WithJsonSchema
 
 from expectations.regions import REGIONS
-from tasks.backfill.gaps import DateRange, check_range
 from tasks.batch import (
     YESTERDAY,
     Batch,
+    DateRange,
+    check_range,
     choose_regions,
     date_asked,
     day_before,

@@ -22,17 +22,17 @@ from flows.refusals import refused_range
 from flows.run_hooks import record_failed_run
 from flows.run_names import naming, reconcile_name
 from flows.states import PARTIALLY_LOADED
+from tasks.backfill.known import read_ledger
 from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
 from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
 from tasks.files.scratch import scratch_directory
 from tasks.plan import unread_regions
+from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.reconcile.compare import KEYS_MAX, RegionCompared, compare
 from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.source.snapshot import limits_of
-from tasks.warehouse.ledger import read_ledger
-from tasks.warehouse.stopping import finished_first, signals_in_order
 
 
 @flow(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.backfill.gaps import DateRange
+from tasks.batch import DateRange
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
 from tasks.reconcile.compare import KEYS_MAX, DayCompared, DaySums, RegionCompared

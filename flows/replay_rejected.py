@@ -22,9 +22,9 @@ from flows.states import PARTIALLY_LOADED
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
 from tasks.files.scratch import scratch_directory
 from tasks.pages.artifacts import write_table
+from tasks.prefect_server.stopping import signals_in_order
 from tasks.ready import check_ready
 from tasks.rejected.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
-from tasks.warehouse.stopping import signals_in_order
 
 ARTIFACT_KEY = "replay-rejected"
 

@@ -17,8 +17,8 @@ from flows.refusals import refused_dates
 from flows.run_names import naming, rollback_name
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
+from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.rollback.roll_back import SAMPLE_ROWS_MAX, Difference, Rollback, roll_back_batch
-from tasks.warehouse.stopping import finished_first, signals_in_order
 
 TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 """Artifacts: what changes per region and currency, and the first sales that change."""

@@ -14,9 +14,9 @@ from blocks.variables import read_settings
 from flows.refusals import REFUSED
 from tasks.batch import date_asked
 from tasks.errors import one_line
+from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, ToldToEnd
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.session import open_session
-from tasks.warehouse.stopping import CANCELLED_IN_PREFECT, ToldToEnd
 
 
 def name_of_run() -> str:

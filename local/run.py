@@ -65,8 +65,8 @@ def run(date: str, regions: list[str] | None = None) -> int:
         from flows.daily_sales import daily_sales
         from flows.setup_warehouse import setup_warehouse
         from flows.states import report_of
+        from tasks.prefect_server.stopping import ToldToEnd
         from tasks.retention.periods import TAG
-        from tasks.warehouse.stopping import ToldToEnd
 
     say_line("registering blocks and variables ...")
     with going_on(say_line, lambda: "registering blocks and variables"):

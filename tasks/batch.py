@@ -1,7 +1,7 @@
 """What a run works on: the business date, its window, the batch, and the attempt at it. Pure."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -16,6 +16,9 @@ YESTERDAY = "yesterday"
 STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
 """How the names of an attempt's tables begin: its clean and its rejected rows, the sales that stood before it, and what
 becomes of each clean row."""
+
+DAYS_MAX = 3_660
+"""Ten years: a range beyond it is a typo in a year."""
 
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
@@ -32,6 +35,23 @@ class Window:
         """The UTC day `[day 00:00Z, day + 1 00:00Z)`."""
         start = datetime.combine(day, time.min, tzinfo=UTC)
         return cls(start, start + timedelta(days=1))
+
+
+@dataclass(frozen=True)
+class DateRange:
+    """Business dates, both ends included; none when `first` is later than `last`."""
+
+    first: date
+    last: date
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
 
 
 @dataclass(frozen=True)
@@ -186,6 +206,22 @@ def refuse_future(day: date, now: datetime) -> date:
     if day > today:
         raise ValueError(f"date {day} is in the future (today is {today} UTC): choose {today} or an earlier day")
     return day
+
+
+def check_range(start: date | None, end: date | None, yesterday: date) -> DateRange | None:
+    """The range asked for, None when no date is given. Raises ValueError for a range that makes no sense."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        given, lacking = ("start_date", "end_date") if end is None else ("end_date", "start_date")
+        raise ValueError(f"{given} is given without {lacking}: give both, or neither")
+    if start > end:
+        raise ValueError(f"start_date {start} is later than end_date {end}: give the earlier one first")
+    if end > yesterday:
+        raise ValueError(f"end_date {end} was not over when the run was due: choose {yesterday} or an earlier day")
+    if (days := (end - start).days + 1) > DAYS_MAX:
+        raise ValueError(f"{start} to {end} are {days} days, {DAYS_MAX} is the most: take it in parts")
+    return DateRange(start, end)
 
 
 def day_before(moment: datetime) -> date:

@@ -1,4 +1,4 @@
-"""The error family, and the table that maps drivers' errors to it.
+"""The error family, and the table that maps drivers' errors to it. Knows no Prefect.
 
     SalesEtlError            base: message names the thing, the value and the next step
     |- TransientError        may pass when tried again (network, lock, timeout)

@@ -1,4 +1,4 @@
-"""Plan: which regions can go on after extract, and which are left out and why. Pure."""
+"""Plan: which regions can go on after extract, and which are left out and why."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
 from tasks.lines import quoting
 from tasks.quality import Check, too_few_rows
-from tasks.warehouse.ledger import Entry, Status
+from tasks.warehouse.ledger import Entry
+from tasks.warehouse.states import Status
 
 REGION_ERRORS = (SalesEtlError, psycopg2.Error, sqlalchemy.exc.DBAPIError)
 """Errors that say something about one region; any other is a fault of the program and fails the run."""

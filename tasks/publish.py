@@ -30,17 +30,18 @@ from tasks.law import (
 )
 from tasks.lines import adding
 from tasks.load import drop_staging_tables, load_files
+from tasks.prefect_server.stopping import refuse_stopped
 from tasks.quality import Check
 from tasks.rollback.rolled_back import refuse_held_back
 from tasks.stage import Manifest
 from tasks.stopwatch import Say, Stopwatch
 from tasks.transform import Transformed
 from tasks.warehouse.attributes import attribute_values
-from tasks.warehouse.ledger import Entry, Status, is_committed, record
+from tasks.warehouse.ledger import Entry, is_committed, record
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import OpenSession, Session, open_session
 from tasks.warehouse.statements import key_lists, render, snapshots_query, subqueries_of
-from tasks.warehouse.stopping import refuse_stopped
+from tasks.warehouse.states import Status
 
 MayCommit = Callable[[], None]
 """Asked under the lock just before COMMIT; raises when the transaction must not be committed."""

@@ -1,4 +1,4 @@
-"""Seconds: how long a step took, and a log line for each wait that lasts. Pure.
+"""Seconds: how long a step took, and a log line for each wait that lasts. Knows no Prefect.
 
 Nothing that another machine keeps waiting is silent for more than SAID_FIRST_S; docs/waits.md lists the waits of a run,
 and what limits each.

@@ -11,9 +11,10 @@ from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
+from tasks.rollback.roll_back import put_back_unless_shown
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up
-from tasks.warehouse.second_look import Verification, look, put_back_unless_shown
+from tasks.warehouse.second_look import Verification, look
 from tasks.warehouse.session import Session, open_session
 
 

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tasks.warehouse.stopping import STOP
+from tasks.prefect_server.stopping import STOP
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Alert: what is asked for, what is known of a run, and the mail made of it. Pure; no personal data leaves here."""
+"""Alert: what is asked for, what is known of a run, and the mail made of it, without personal data. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

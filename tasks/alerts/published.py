@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from tasks.backfill.gaps import LedgerState
 from tasks.warehouse.ledger import known_states
 from tasks.warehouse.session import Session
+from tasks.warehouse.states import LedgerState
 
 SHOWN = ("PUBLISHED", "EMPTY")
 

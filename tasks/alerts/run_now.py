@@ -13,12 +13,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
+from blocks.names import LOAD, POOL
 from tasks.alerts.activity import Around, Doing, RunNow, in_words
 from tasks.alerts.compose import DAILY_FLOW, AlertKind
-from tasks.alerts.run_facts import link_of
 from tasks.batch import date_asked
 from tasks.errors import one_line
-from tasks.setup_checks.prefect_server import LOAD, POOL
+from tasks.prefect_server.kin import link_of
 
 LATE: frozenset[AlertKind] = frozenset({"sla", "never-started"})
 """Alerts about a date that should be in production, or a run that should have begun."""

@@ -1,4 +1,4 @@
-"""Which entry of docs/runbook.md an alert points at, and what it says. Pure."""
+"""Which entry of docs/runbook.md an alert points at, and what it says. Knows no Prefect."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Sends a mail over plain SMTP: for programs that run without Prefect. Pure but for the connection."""
+"""Sends a mail over plain SMTP: for programs that run without Prefect. Knows no Prefect."""
 
 import smtplib
 import ssl

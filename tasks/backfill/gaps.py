@@ -1,57 +1,16 @@
 """Gaps: which dates and regions a backfill loads, by what the ledger says of them. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
-from tasks.batch import parse_business_date
+from tasks.batch import DateRange
 from tasks.errors import NeedsPersonError
+from tasks.warehouse.states import LedgerState, Status
 
 Mode = Literal["missing", "failed", "all"]
 Order = Literal["oldest", "newest"]
-
-ROLLED_BACK = "ROLLED_BACK"
-
-DAYS_MAX = 3_660
-"""Ten years: a range beyond it is a typo in a year."""
-
-
-@dataclass(frozen=True)
-class LedgerState:
-    """What the ledger says of one date and region. `in_production`: PUBLISHED, EMPTY or ROLLED_BACK, or nothing.
-
-    `under_way` when the newest run has neither ended nor outlived its lease.
-    """
-
-    date: date
-    region: str
-    status: str
-    in_production: str | None
-    under_way: bool
-
-    @classmethod
-    def of_row(
-        cls, batch_id: str, region: str, status: str, in_production: str | None, under_way: bool
-    ) -> "LedgerState":
-        return cls(parse_business_date(batch_id), region, status, in_production, under_way)
-
-
-@dataclass(frozen=True)
-class DateRange:
-    """Business dates, both ends included; none when `first` is later than `last`."""
-
-    first: date
-    last: date
-
-    def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1))
-
-    def __contains__(self, day: date) -> bool:
-        return self.first <= day <= self.last
-
-    def __str__(self) -> str:
-        return f"{self.first} to {self.last}"
 
 
 @dataclass(frozen=True)
@@ -70,22 +29,6 @@ class BackfillPlan:
     days: DateRange
     gaps: tuple[Gap, ...]
     under_way: tuple[Gap, ...]
-
-
-def check_range(start: date | None, end: date | None, yesterday: date) -> DateRange | None:
-    """The range asked for, None when no date is given. Raises ValueError for a range that makes no sense."""
-    if start is None and end is None:
-        return None
-    if start is None or end is None:
-        given, lacking = ("start_date", "end_date") if end is None else ("end_date", "start_date")
-        raise ValueError(f"{given} is given without {lacking}: give both, or neither")
-    if start > end:
-        raise ValueError(f"start_date {start} is later than end_date {end}: give the earlier one first")
-    if end > yesterday:
-        raise ValueError(f"end_date {end} was not over when the run was due: choose {yesterday} or an earlier day")
-    if (days := (end - start).days + 1) > DAYS_MAX:
-        raise ValueError(f"{start} to {end} are {days} days, {DAYS_MAX} is the most: take it in parts")
-    return DateRange(start, end)
 
 
 def range_since(first_date: date | None, known: Iterable[LedgerState], yesterday: date) -> DateRange:
@@ -131,7 +74,8 @@ def is_wanted(state: LedgerState | None, mode: Mode) -> bool:
         return mode == "missing"
     # What is not in production and is known was MISSING, FAILED, or begun: an attempt over a published one is no gap.
     # One over a date that was rolled back is: somebody has named that date since.
-    return state.in_production is None or (state.in_production == ROLLED_BACK and state.status != ROLLED_BACK)
+    named_since = state.in_production is Status.ROLLED_BACK and state.status is not Status.ROLLED_BACK
+    return state.in_production is None or named_since
 
 
 def _is_under_way(states: Mapping[tuple[date, str], LedgerState], day: date, region: str) -> bool:

@@ -1,4 +1,5 @@
-"""Arrow IPC files between steps, read and written batch by batch, so that no step holds a region's rows. Pure."""
+"""Arrow IPC files between steps, read and written batch by batch, so that no step holds a region's rows. Knows no
+Prefect."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

@@ -1,6 +1,7 @@
 """Room on the scratch disk: what a region's rows take there, and an error with place and remedy when there is none.
+Knows no Prefect.
 
-Pure. Regions are read side by side onto one disk, by the runs of this machine too: what one has reserved, no other one
+Regions are read side by side onto one disk, by the runs of this machine too: what one has reserved, no other one
 counts on. A reservation is a file in the attempt's directory, which goes with it.
 """
 

@@ -1,4 +1,4 @@
-"""Scratch space of one attempt: a private directory that lives as long as its process. Pure."""
+"""Scratch space of one attempt: a private directory that lives as long as its process. Knows no Prefect."""
 
 import fcntl
 import os

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tasks.backfill.gaps import ROLLED_BACK, DateRange, LedgerState
+from tasks.batch import DateRange
 from tasks.lines import markdown_table
+from tasks.warehouse.states import LedgerState, Status
 
 DATES_SHOWN = 35
 """So many dates as the undo log reaches back by default."""
-IN_PRODUCTION = {"PUBLISHED": "published", "EMPTY": "empty", ROLLED_BACK: "rolled back"}
+IN_PRODUCTION = {Status.PUBLISHED: "published", Status.EMPTY: "empty", Status.ROLLED_BACK: "rolled back"}
+UNFINISHED = (Status.STARTED, Status.RENEWED)
 RUNNING_MARK, FAILED_MARK = " >", " !"
 MISSING = "missing"
 LEGEND = {
@@ -78,20 +80,21 @@ def cell(state: LedgerState | None) -> str:
     """What production holds of a date and region, and how the newest run over it goes."""
     if state is None:
         return MISSING
-    if held := IN_PRODUCTION.get(state.in_production or ""):
+    if state.in_production:
+        held = IN_PRODUCTION[state.in_production]
         mark = RUNNING_MARK if state.under_way else FAILED_MARK if _has_failed(state) else ""
         return held + mark
     if state.under_way:
         return "running"
-    if state.status == "MISSING":
+    if state.status is Status.MISSING:
         return "left out"
-    if state.status in ("STARTED", "RENEWED"):
+    if state.status in UNFINISHED:
         return "died"
-    return "failed" if state.status == "FAILED" else "not over"
+    return "failed" if state.status is Status.FAILED else "not over"
 
 
 def _has_failed(state: LedgerState) -> bool:
-    return state.status in ("FAILED", "STARTED", "RENEWED", "MISSING")
+    return state.status in (*UNFINISHED, Status.FAILED, Status.MISSING)
 
 
 def _marks_of(word: str) -> tuple[str, ...]:

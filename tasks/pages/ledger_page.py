@@ -1,8 +1,7 @@
 """Reads the ledger as a grid, and keeps it as a page in the dashboard."""
 
 from expectations.regions import REGIONS
-from tasks.backfill.gaps import DateRange
-from tasks.batch import parse_business_date
+from tasks.batch import DateRange, parse_business_date
 from tasks.pages.artifacts import write_page_if_changed
 from tasks.pages.ledger_grid import Grid, shown_range, to_grid
 from tasks.warehouse.ledger import known_states

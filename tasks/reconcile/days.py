@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tasks.backfill.gaps import ROLLED_BACK, DateRange, LedgerState
+from tasks.batch import DateRange
+from tasks.warehouse.states import LedgerState, Status
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def days_of_regions(known: Iterable[LedgerState], days: DateRange, regions: Sequ
     of_regions = []
     for region in regions:
         of_region = [(day, status) for day, of, status in shown if of == region and day in days]
-        due = tuple(day for day, status in of_region if status != ROLLED_BACK)
-        held_back = tuple(day for day, status in of_region if status == ROLLED_BACK)
+        due = tuple(day for day, status in of_region if status is not Status.ROLLED_BACK)
+        held_back = tuple(day for day, status in of_region if status is Status.ROLLED_BACK)
         of_regions.append(DaysOfRegion(region, due, held_back))
     return [of_region for of_region in of_regions if of_region.due or of_region.held_back]

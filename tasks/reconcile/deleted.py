@@ -7,16 +7,17 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Attempt, Window
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
+from tasks.prefect_server.stopping import refuse_stopped
 from tasks.reconcile.compare import RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.reconcile.table_side import days_as_literals
 from tasks.retries import RETRIES
 from tasks.stopwatch import Say, say_nothing
-from tasks.warehouse.ledger import Entry, Status, next_run_number, record
+from tasks.warehouse.ledger import Entry, next_run_number, record
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import Session, open_session
 from tasks.warehouse.statements import key_lists, render, render_part, text_literal
-from tasks.warehouse.stopping import refuse_stopped
+from tasks.warehouse.states import Status
 
 
 def mark(

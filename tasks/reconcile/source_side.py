@@ -1,4 +1,5 @@
-"""The source's side of a comparison, written otherwise than extract: no window, no COPY, sums made by the database."""
+"""The source's side of a comparison, written otherwise than extract: no window, no COPY, sums made by the database.
+Knows no Prefect."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta

@@ -33,7 +33,7 @@ class OpenRows:
 
 
 @dataclass(frozen=True)
-class Queue:
+class OpenRejections:
     """All open rows: `rows` of them, each counted once, and by rule and region, most first."""
 
     rows: int
@@ -41,7 +41,7 @@ class Queue:
     by_rule: tuple[OpenRows, ...]
 
 
-def to_queue(answer: Iterable[Row]) -> Queue:
+def to_queue(answer: Iterable[Row]) -> OpenRejections:
     """Adds up rows (region, rules, days, count, count without a key) of `sql/rejected/open_rows.sql`."""
     found = [(region, rules, int(days), int(rows), int(no_key)) for region, rules, days, rows, no_key in answer]
     groups: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
@@ -49,7 +49,7 @@ def to_queue(answer: Iterable[Row]) -> Queue:
         for rule in rules.split(RULE_SEPARATOR):
             groups.setdefault((rule, region), []).append((days, rows, no_key))
     by_rule = (_open_rows(rule, region, ages) for (rule, region), ages in groups.items())
-    return Queue(
+    return OpenRejections(
         rows=sum(rows for *_, rows, _ in found),
         oldest_days=max((days for _, _, days, _, _ in found), default=0),
         by_rule=tuple(sorted(by_rule, key=lambda group: (-group.rows, group.rule, group.region))),
@@ -70,7 +70,7 @@ def _open_rows(rule: str, region: str, ages: list[tuple[int, int, int]]) -> Open
 
 
 @task(name="read-rejected", **RETRIES)
-def read_rejected(connector_block: str, warehouse: str) -> Queue:
+def read_rejected(connector_block: str, warehouse: str) -> OpenRejections:
     """Reads the queue from the warehouse."""
     connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
     with open_session(connector, warehouse, "retail-sales list-rejected", logger.warning) as session:

@@ -26,11 +26,11 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
-from tasks.alerts.run_facts import read_children
+from blocks.names import DEPLOYMENTS
+from tasks.prefect_server.kin import read_children
 from tasks.retention.periods import ROUTINE_FLOW, STATE_TYPES, TAG, Kind, PastRun, days_kept, may_go
 from tasks.retention.staged import Removal
 from tasks.retries import RETRIES
-from tasks.setup_checks.prefect_server import DEPLOYMENTS
 
 FLOWS = (*dict.fromkeys(deployment.name.partition("/")[0] for deployment in DEPLOYMENTS), "setup-warehouse")
 PAGE_ROWS = 200

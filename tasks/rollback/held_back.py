@@ -1,4 +1,4 @@
-"""Which sales of a source stay out, because somebody has rolled them back."""
+"""Which sales of a source stay out, because somebody has rolled them back. Knows no Prefect."""
 
 from collections.abc import Sequence
 from typing import Any

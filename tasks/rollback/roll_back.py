@@ -10,14 +10,23 @@ from prefect import get_run_logger, task
 from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS
 from tasks.batch import ADOPTION, Attempt
-from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
+from tasks.errors import (
+    NeedsPersonError,
+    OutcomeUnknownError,
+    PublishRefusedError,
+    SalesEtlError,
+    TransientError,
+    one_line,
+)
+from tasks.prefect_server.stopping import refuse_stopped
 from tasks.retries import RETRIES
 from tasks.stopwatch import Say, say_nothing
-from tasks.warehouse.ledger import Entry, Status, next_run_number, record
+from tasks.warehouse.ledger import Entry, next_run_number, record
 from tasks.warehouse.lock import lock_held
+from tasks.warehouse.second_look import Verification, refuse_differences
 from tasks.warehouse.session import Row, Session, open_session
 from tasks.warehouse.statements import render, render_part, text_literals
-from tasks.warehouse.stopping import refuse_stopped
+from tasks.warehouse.states import Status
 
 SAMPLE_ROWS_MAX = 100
 """Sales that the table of differences shows."""
@@ -157,6 +166,23 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
         put_back(writing, runs, attempt.run_number, hold_back=False)
         record(writing, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
         settle_rejected(writing, runs)
+
+
+def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
+    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError.
+
+    Raises TransientError when the warehouse does not answer meanwhile.
+    """
+    try:
+        refuse_differences(verification.comparisons, verification.repeated_keys)
+    except NeedsPersonError as error:
+        try:
+            roll_back_run(session, attempt, one_line(error))
+        except NeedsPersonError as obstacle:
+            raise NeedsPersonError(f"{error}; it was not put back now: {obstacle}") from error
+        except SalesEtlError as obstacle:
+            raise TransientError(f"{error}; whether it was put back is not known: {obstacle}") from error
+        raise NeedsPersonError(f"{error}; the batch was put back as it was before this run") from error
 
 
 def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:

@@ -1,4 +1,4 @@
-"""Checks of the setup: what one is, and how many of them run side by side, each within its time. Pure."""
+"""Checks of the setup: what one is, and how many of them run side by side, each within its time. Knows no Prefect."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Checks of the Prefect server: variables, pool and queues, deployments, automations."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,17 +13,13 @@ from prefect.settings import PREFECT_API_URL
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
+from blocks.names import CHECK_SETUP, DEPLOYMENTS, POOL, QUEUES, Deployment, Queue
 from blocks.project import HOME, version
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
 from tasks.lines import counted, quoting
 from tasks.setup_checks.check import Check, SetupFaultError
-
-POOL, CHECK_SETUP = names.POOL, names.deployment("check-setup")
-LOAD, OPS = "load", "ops"
-QUEUES: Mapping[str, int | None] = {LOAD: 1, OPS: None}
-"""Queues of the pool, and how many of their runs may go on side by side (None: any number)."""
 
 AUTOMATION_PREFIX = f"{names.TITLE}: "
 AUTOMATIONS = (
@@ -45,30 +39,6 @@ SERVER = "prefect server"
 START = "start the server, or correct PREFECT_API_URL"
 
 
-@dataclass(frozen=True)
-class Deployment:
-    """A deployment that has to be there, and the queue that it has to sit in."""
-
-    name: str
-    queue: str
-    scheduled: bool = False
-
-
-DEPLOYMENTS = (
-    Deployment(names.deployment("daily-sales"), LOAD, scheduled=True),
-    Deployment(names.deployment("backfill"), LOAD),
-    Deployment(CHECK_SETUP, OPS),
-    Deployment(names.deployment("rollback"), OPS),
-    Deployment(names.deployment("replay-rejected"), LOAD),
-    Deployment(names.deployment("reconcile"), LOAD, scheduled=True),
-    Deployment(names.deployment("list-rejected"), OPS, scheduled=True),
-    Deployment(names.deployment("clean-staging"), OPS, scheduled=True),
-    Deployment(names.deployment("watchdog"), OPS, scheduled=True),
-    Deployment(names.deployment("send-alert"), OPS),
-    Deployment(names.deployment("alert-drill"), OPS, scheduled=True),
-)
-
-
 def prefect_checks() -> list[Check]:
     """Server, variables, token key, pool, queues, deployments, automations."""
     after = (SERVER,)
@@ -78,8 +48,8 @@ def prefect_checks() -> list[Check]:
         Check("token key", _look_at_token_key, needs=after),
         Check(f"work pool {POOL}", _look_at_pool, DEPLOY, needs=after),
         *(
-            Check(f"work queue {queue}", partial(_look_at_queue, queue, limit), DEPLOY, needs=(f"work pool {POOL}",))
-            for queue, limit in QUEUES.items()
+            Check(f"work queue {queue.name}", partial(_look_at_queue, queue), DEPLOY, needs=(f"work pool {POOL}",))
+            for queue in QUEUES
         ),
         *(Check(f"deployment {d.name}", partial(_look_at_deployment, d), DEPLOY, needs=after) for d in DEPLOYMENTS),
         Check("version", _look_at_version, needs=(f"deployment {CHECK_SETUP}",)),
@@ -147,17 +117,19 @@ async def _look_at_pool() -> str:
 
 
 @sync_compatible
-async def _look_at_queue(name: str, limit: int | None) -> str:
+async def _look_at_queue(expected: Queue) -> str:
     async with get_client() as client:
         try:
-            queue = await client.read_work_queue_by_name(name, work_pool_name=POOL)
+            found = await client.read_work_queue_by_name(expected.name, work_pool_name=POOL)
         except ObjectNotFound:
-            raise SetupFaultError(f"work queue {name} of pool {POOL} is missing: {DEPLOY}") from None
-    if queue.is_paused:
-        raise SetupFaultError(f"is paused, its runs do not start: `prefect work-queue resume {name} --pool {POOL}`")
-    if queue.concurrency_limit != limit:
-        raise SetupFaultError(f"has the limit {queue.concurrency_limit} and needs {limit}: {DEPLOY}")
-    return "no limit" if limit is None else f"limit {limit}"
+            raise SetupFaultError(f"work queue {expected.name} of pool {POOL} is missing: {DEPLOY}") from None
+    if found.is_paused:
+        raise SetupFaultError(
+            f"is paused, its runs do not start: `prefect work-queue resume {expected.name} --pool {POOL}`"
+        )
+    if found.concurrency_limit != expected.limit:
+        raise SetupFaultError(f"has the limit {found.concurrency_limit} and needs {expected.limit}: {DEPLOY}")
+    return "no limit" if expected.limit is None else f"limit {expected.limit}"
 
 
 @sync_compatible

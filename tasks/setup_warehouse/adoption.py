@@ -14,10 +14,11 @@ from tasks.batch import ADOPTION, Attempt, name_batch_of_keys
 from tasks.errors import NeedsPersonError
 from tasks.stopwatch import Say
 from tasks.tally import tallies_of_rows
-from tasks.warehouse.ledger import Entry, Status, record
+from tasks.warehouse.ledger import Entry, record
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import LOAD_TYPES, REQUIRED_NAMES, render
+from tasks.warehouse.states import Status
 
 FACT = "ANALYTICS.SALES_FACT"
 RUN_NUMBER = "ETL_RUN_NUMBER"

@@ -1,4 +1,4 @@
-"""Finds the single cells that stop a region from being read, so that their rows alone are rejected.
+"""Finds the single cells that stop a region from being read, so that their rows alone are rejected. Knows no Prefect.
 
 Three kinds: text without an equal in UTF-8, what a view's expression cannot compute, and rows too large for a block.
 """

@@ -1,4 +1,5 @@
-"""Up to when a server shows what was committed: a primary up to now, a standby up to what it has replayed."""
+"""Up to when a server shows what was committed: a primary up to now, a standby up to what it has replayed. Knows no
+Prefect."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""What a region's source table is: table, partitions, inheritance or view, and whether it shows all that it holds."""
+"""What a region's source table is: table, partitions, inheritance or view, and whether it shows all that it holds.
+Knows no Prefect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Waits for a source's database: logged while they last, and ended here where the database does not end them itself.
+Knows no Prefect.
 
 The limits that PostgreSQL keeps (`snapshot.Limits`) do not help when it has stopped answering: the client would wait
-for as long as the connection stands. Pure.
+for as long as the connection stands.
 """
 
 import socket

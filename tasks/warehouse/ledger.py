@@ -1,41 +1,18 @@
 """The ledger `ANALYTICS.ETL_BATCHES`: what happened to each batch and region. Only ever inserted into."""
 
 import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from enum import StrEnum
+from datetime import date, datetime
 from typing import Any
 
-from prefect import get_run_logger, task
-
-from blocks.once import load_once
-from blocks.snowflake import SnowflakeHostConnector
 from expectations.columns import CONTRACT_VERSION
-from tasks.backfill.gaps import LedgerState
 from tasks.batch import Attempt, Batch, NamedKeys
-from tasks.retries import RETRIES
 from tasks.tally import Tally
 from tasks.warehouse.lock import lock_held, require_known_version, version_readable, version_told
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render, union_all
-
-RENEWAL_INTERVAL = timedelta(minutes=5)
-"""How often a lease is renewed while a step goes on."""
-
-
-class Status(StrEnum):
-    """What the ledger says of a batch and region."""
-
-    STARTED = "STARTED"
-    PUBLISHED = "PUBLISHED"
-    MISSING = "MISSING"
-    EMPTY = "EMPTY"
-    FAILED = "FAILED"
-    OVERTAKEN = "OVERTAKEN"
-    ROLLED_BACK = "ROLLED_BACK"
+from tasks.warehouse.states import LedgerState, Status
 
 
 @dataclass(frozen=True)
@@ -114,33 +91,6 @@ def start_attempt(session: Session, batch: Batch | NamedKeys, flow_run_id: str, 
     return attempt
 
 
-@contextmanager
-def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_minutes: int) -> Iterator[None]:
-    """Renews the lease of `attempt` every 5 minutes, in a thread, for as long as the body runs.
-
-    A renewal that fails is logged and tried again at the next one: a lease may lapse, a load must not fail for it.
-    """
-    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
-    done, tag = threading.Event(), f"retail-sales renew {attempt.batch_id}"
-
-    def renew() -> None:
-        while not done.wait(RENEWAL_INTERVAL.total_seconds()):
-            try:
-                with open_session(connector, warehouse, tag, logger.warning) as session:
-                    session.query(render("ledger/renew_lease"), [attempt.run_number, lease_minutes])
-                logger.info("step=renew run=%d still working", attempt.run_number)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the load goes on)
-                logger.warning("step=renew run=%d failed: %s", attempt.run_number, error)
-
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def record_failure(session: Session, flow_run_id: str, cause: str) -> list[str]:
     """Records FAILED for every region of the flow run's attempts that has no final status, and answers them.
 
@@ -171,11 +121,3 @@ def known_states(session: Session, first: date | None, last: date) -> list[Ledge
     ends = [f"{first:%Y%m%d}" if first else "", f"{last:%Y%m%d}"]
     with version_told(session):
         return [LedgerState.of_row(*row) for row in session.query(render("ledger/states_for_gaps"), ends)]
-
-
-@task(name="read-ledger", **RETRIES)
-def read_ledger(first: date | None, last: date, connector_block: str, warehouse: str) -> list[LedgerState]:
-    """What the ledger says of each date and region of a range."""
-    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
-    with open_session(connector, warehouse, f"retail-sales read-ledger {last}", logger.warning) as session:
-        return known_states(session, first, last)

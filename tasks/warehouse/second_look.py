@@ -1,12 +1,10 @@
-"""The second look at a published batch: whether the fact table shows it, asked otherwise than in publish; and what
-follows where it does not."""
+"""The second look at a published batch: whether the fact table shows it, asked otherwise than in publish."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.batch import Attempt
-from tasks.errors import NeedsPersonError, SalesEtlError, TransientError, one_line
-from tasks.rollback.roll_back import roll_back_run
+from tasks.errors import NeedsPersonError
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows
 from tasks.warehouse.attributes import attribute_values
@@ -99,20 +97,3 @@ def refuse_differences(comparisons: Sequence[Comparison], repeated_keys: int) ->
         wrong.append(f"{repeated_keys} rows repeat a sale_id")
     if wrong:
         raise NeedsPersonError(f"the fact table does not show the published batch: {'; '.join(wrong)}")
-
-
-def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
-    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError.
-
-    Raises TransientError when the warehouse does not answer meanwhile.
-    """
-    try:
-        refuse_differences(verification.comparisons, verification.repeated_keys)
-    except NeedsPersonError as error:
-        try:
-            roll_back_run(session, attempt, one_line(error))
-        except NeedsPersonError as obstacle:
-            raise NeedsPersonError(f"{error}; it was not put back now: {obstacle}") from error
-        except SalesEtlError as obstacle:
-            raise TransientError(f"{error}; whether it was put back is not known: {obstacle}") from error
-        raise NeedsPersonError(f"{error}; the batch was put back as it was before this run") from error

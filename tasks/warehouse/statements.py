@@ -1,4 +1,4 @@
-"""Fills the statements of `sql/` with names and column lists made from the column contract. Pure.
+"""Fills the statements of `sql/` with names and column lists made from the column contract. Knows no Prefect.
 
 Values are bound by the driver where it can bind; what stands in text goes through `text_literal`.
 """

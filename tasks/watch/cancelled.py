@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT
 from tasks.warehouse.session import Row, Session
 from tasks.warehouse.statements import render, text_literals
-from tasks.warehouse.stopping import CANCELLED_IN_PREFECT
 from tasks.watch.runs import read_unexplained, set_message_of_cancelled
 
 LOOKED_BACK = timedelta(days=1)

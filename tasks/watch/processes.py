@@ -1,4 +1,4 @@
-"""Whether the process of a flow run is still there. Asks this machine only; nothing is touched. Pure but for that."""
+"""Whether the process of a flow run is still there. Asks this machine only; nothing is touched. Knows no Prefect."""
 
 import os
 import socket

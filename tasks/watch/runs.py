@@ -18,10 +18,10 @@ from prefect.states import Cancelled, Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
+from blocks.names import POOL
 from tasks.alerts.compose import DAILY_FLOW
-from tasks.alerts.run_facts import find_root, read_children
 from tasks.alerts.run_now import read_active_loads
-from tasks.setup_checks.prefect_server import POOL
+from tasks.prefect_server.kin import find_root, read_children
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import Process, find_process
 

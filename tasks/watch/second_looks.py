@@ -8,9 +8,9 @@ from prefect_aws import S3Bucket
 from tasks.batch import Attempt
 from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
+from tasks.rollback.roll_back import put_back_unless_shown
 from tasks.stage import read_extra_columns
 from tasks.warehouse.second_look import look as look_at
-from tasks.warehouse.second_look import put_back_unless_shown
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
 from tasks.watch.runs import read_ends

@@ -17,7 +17,7 @@ from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.batch import Attempt
 from tasks.warehouse import ledger
-from tasks.warehouse.ledger import lease_kept
+from tasks.warehouse.lease import lease_kept
 from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.processes import run_python, start_python
 from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt

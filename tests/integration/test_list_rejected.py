@@ -6,14 +6,14 @@ import pytest
 from prefect.artifacts import Artifact
 
 from flows.list_rejected import ARTIFACT_KEY, list_rejected, print_table
-from tasks.rejected.queue import OpenRows, Queue
+from tasks.rejected.queue import OpenRejections, OpenRows
 from tests.integration.conftest import World, good_sale
 
 DAY = date(2016, 10, 4)
 REGIONS = ("EUROPE", "US_WEST")
 
 
-def rows_of(queue: Queue, rule: str) -> list[OpenRows]:
+def rows_of(queue: OpenRejections, rule: str) -> list[OpenRows]:
     return [group for group in queue.by_rule if group.rule == rule]
 
 
@@ -47,4 +47,4 @@ def test_open_rows_are_listed_until_they_are_mended(world: World, capsys: pytest
     world.change("US_WEST", "DELETE FROM sales_transactions WHERE sale_id IS NULL")
     assert world.run(DAY, list(REGIONS)).state.name == "Completed"
     state = list_rejected(return_state=True)
-    assert (state.message, state.result()) == ("no rejected row is open", Queue(0, 0, ()))
+    assert (state.message, state.result()) == ("no rejected row is open", OpenRejections(0, 0, ()))

@@ -17,8 +17,9 @@ from tasks.source.statements import NewColumn
 from tasks.stage import Manifest
 from tasks.tally import Amount, Tally
 from tasks.transform import BrokenRule, Transformed
-from tasks.warehouse.ledger import Entry, Status
+from tasks.warehouse.ledger import Entry
 from tasks.warehouse.second_look import Verification
+from tasks.warehouse.states import Status
 from tests.unit.sales import SNAPSHOT
 
 DAY = date(2024, 1, 15)

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,44 +21,10 @@ MAY_IMPORT = {
 OWN = {*MAY_IMPORT, "local", "benchmarks", "tests", "docs"}
 PREFECT = ("prefect", "prefect_aws", "prefect_snowflake", "prefect_sqlalchemy", "prefect_email")
 
-PURE_TASKS = {
-    "alerts/activity.py",
-    "alerts/book.py",
-    "alerts/commands.py",
-    "alerts/compose.py",
-    "alerts/runbook.py",
-    "alerts/smtp.py",
-    "arrow_files.py",
-    "attempt.py",
-    "attributes.py",
-    "bad_cells.py",
-    "batch.py",
-    "errors.py",
-    "gaps.py",
-    "held_back.py",
-    "keys.py",
-    "ledger_grid.py",
-    "lines.py",
-    "reconcile/days.py",
-    "reconcile/discrepancies.py",
-    "reconcile/fingerprint.py",
-    "reconcile/sides.py",
-    "reconcile/source_side.py",
-    "room.py",
-    "run_retention.py",
-    "scratch.py",
-    "source.py",
-    "source_table.py",
-    "source_waits.py",
-    "sqlstates.py",
-    "standby.py",
-    "statements.py",
-    "stopwatch.py",
-    "tally.py",
-    "tokens.py",
-    "waiting.py",
-}
-"""Modules that need no Prefect at all: they run without it and move to another orchestrator as they are."""
+PURE, NO_PREFECT = "Pure.", "Knows no Prefect."
+"""How the first paragraph of a module ends that does no I/O, and of one that may and runs without Prefect."""
+DRIVERS = {"sqlalchemy", "psycopg2", "snowflake", "boto3", "botocore", "smtplib", "httpx", "subprocess", "threading"}
+TOP_FILES_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -155,16 +122,60 @@ def test_what_is_expected_of_the_data_knows_no_prefect_and_no_database() -> None
     assert [str(i) for i in PRODUCT["expectations"] if i.package in outside] == []
 
 
-def test_pure_steps_run_without_prefect() -> None:
-    tasks = PROJECT / "tasks"
-    pure = [i for i in PRODUCT["tasks"] if str(i.path.relative_to(tasks)) in PURE_TASKS]
-    assert {str(i.path.relative_to(tasks)) for i in pure} == PURE_TASKS
-    assert [str(i) for i in pure if i.package in PREFECT] == []
-    inside = [i for i in pure if i.package == "tasks"]
-    stepping_out = [
-        str(i) for i in inside if f"{i.module.removeprefix('tasks.').replace('.', '/')}.py" not in PURE_TASKS
-    ]
-    assert stepping_out == []
+def docstring_of(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def name_of(path: Path) -> str:
+    """As it is imported."""
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = [path for path in sorted((PROJECT / "tasks").rglob("*.py")) if path.name != "__init__.py"]
+MARKS = {name_of(path): " ".join(docstring_of(path).partition("\n\n")[0].split()) for path in MODULES}
+
+
+def needs_prefect(module: str) -> bool:
+    """Whether it, or one that it imports, imports Prefect at its top."""
+    found = imported_with(f"{module.replace('.', '/')}.py")
+    at_top = (i for o in PRODUCT.values() for i in o if not i.lazily and str(i.path.relative_to(PROJECT)) in found)
+    return any(imported.package in PREFECT for imported in at_top)
+
+
+@pytest.mark.parametrize("module", MARKS)
+def test_a_module_without_prefect_says_so_and_one_with_it_does_not(module: str) -> None:
+    assert MARKS[module].endswith((PURE, NO_PREFECT)) is not needs_prefect(module)
+
+
+def test_what_is_pure_imports_no_driver() -> None:
+    pure = {module for module, mark in MARKS.items() if mark.endswith(PURE)}
+    assert len(pure) > 15
+    assert [str(i) for i in PRODUCT["tasks"] if name_of(i.path) in pure and i.package in DRIVERS] == []
+
+
+def test_a_file_of_tasks_is_a_step_or_a_word_and_is_listed() -> None:
+    top = {path.stem for path in MODULES if path.parent.name == "tasks"}
+    assert {*docstring_of(PROJECT / "tasks" / "__init__.py").split("\n\n")[1].split()} == top
+    assert len(top) < TOP_FILES_MAX, "one more is __init__.py"
+
+
+def test_each_folder_of_tasks_says_what_belongs_there_and_what_does_not() -> None:
+    for folder in sorted(path for path in (PROJECT / "tasks").iterdir() if path.is_dir() and path.name[0] != "_"):
+        assert docstring_of(folder / "__init__.py").count("\n\n") == 1, folder
+
+
+def house_of(module: str) -> str:
+    """The folder, or the file at the top, that a module of tasks/ stands in."""
+    return module.split(".")[1]
+
+
+def test_nothing_in_tasks_goes_in_a_circle() -> None:
+    """Neither folders nor files at the top import each other, by whatever way round."""
+    arrows: dict[str, set[str]] = {house_of(module): set() for module in MARKS}
+    for imported in PRODUCT["tasks"]:
+        if imported.package == "tasks" and "." in imported.module and imported.path.name != "__init__.py":
+            arrows[house_of(name_of(imported.path))].add(house_of(imported.module))
+    TopologicalSorter({of: to - {of} for of, to in arrows.items()}).prepare()
 
 
 def test_pandas_and_sql_stay_out_of_the_flows() -> None:

@@ -33,7 +33,8 @@ from tasks.alerts.compose import LASTING_GAP_MAX, AlertRequest, Mail
 from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
-from tasks.warehouse.ledger import Entry, Status, record, start_attempt
+from tasks.warehouse.ledger import Entry, record, start_attempt
+from tasks.warehouse.states import Status
 from tests.integration.conftest import World
 from tests.integration.processes import start_python
 

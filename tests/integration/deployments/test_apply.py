@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployments.pool import QUEUES
+from blocks.names import QUEUES
 from tests.integration.conftest import session_of
 from tests.integration.deployments.conftest import Operator
 from tests.integration.processes import run_python

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tasks.warehouse.stopping import CANCELLED_IN_PREFECT, SIGNALS
+from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, SIGNALS
 from tests.integration.conftest import World, wait_for
 from tests.integration.deployments.conftest import Operator
 from tests.integration.deployments.test_kills import assert_next_load_completes, end_lease, told, worker_process

@@ -18,7 +18,8 @@ import pytest
 from expectations.regions import REGIONS
 from local.environment import CHECKOUT, state_dir
 from tasks.batch import Batch
-from tasks.warehouse.ledger import Entry, Status, record, start_attempt
+from tasks.warehouse.ledger import Entry, record, start_attempt
+from tasks.warehouse.states import Status
 from tests.integration.commands import COMMAND_S_MAX, run_command
 from tests.integration.conftest import World, stop
 from tests.integration.deployments.conftest import Operator

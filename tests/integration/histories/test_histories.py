@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tasks.backfill.gaps import DateRange, plan_backfill
-from tasks.batch import Attempt, Batch, Keys, NamedKeys, Window
+from tasks.backfill.gaps import plan_backfill
+from tasks.batch import Attempt, Batch, DateRange, Keys, NamedKeys, Window
 from tasks.errors import NeedsPersonError
 from tasks.reconcile.compare import Discrepancy, RegionCompared, compare_region
 from tasks.reconcile.days import days_of_regions

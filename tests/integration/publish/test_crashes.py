@@ -14,8 +14,9 @@ import pytest
 from tasks.errors import OutcomeUnknownError, TransientError
 from tasks.publish import Staged, publish_manifest
 from tasks.warehouse import session as warehouse
-from tasks.warehouse.ledger import Entry, Status, record
+from tasks.warehouse.ledger import Entry, record
 from tasks.warehouse.session import Row, Session
+from tasks.warehouse.states import Status
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import end_of, start_process
 from tests.integration.proxy import Loss, proxy_to

@@ -20,9 +20,10 @@ from tasks.publish import Staged, publish_manifest
 from tasks.stage import Manifest
 from tasks.tally import Amount, Tally
 from tasks.verify import compare
-from tasks.warehouse.ledger import Entry, Status, record, record_failure
+from tasks.warehouse.ledger import Entry, record, record_failure
 from tasks.warehouse.session import Row, Session
 from tasks.warehouse.statements import source_key
+from tasks.warehouse.states import Status
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.prefect_server import stopping
+from tasks.prefect_server.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
 from tasks.publish import Staged, publish_manifest
 from tasks.verify import compare
-from tasks.warehouse import stopping
 from tasks.warehouse.second_look import refuse_differences
-from tasks.warehouse.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
 from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.publish.harness import begin, load, stage_attempt
 from tests.integration.publish.statements import AFTER_COMMIT, LOAD, LOCK, STATEMENTS, TRANSACTION, stepping_session

@@ -18,6 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Late, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks.names import LOAD, POOL
 from blocks.outside import read_outside
 from expectations.regions import REGIONS
 from flows import watchdog as module
@@ -27,9 +28,9 @@ from tasks.alerts import run_facts
 from tasks.alerts.run_now import read_activity
 from tasks.batch import Attempt, Batch
 from tasks.pages.ledger_page import ARTIFACT_KEY
-from tasks.setup_checks.prefect_server import LOAD, POOL
-from tasks.warehouse.ledger import Entry, Status, record, start_attempt
+from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.session import Row
+from tasks.warehouse.states import Status
 from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from blocks.names import POOL, QUEUES
 from blocks.project import HOME, version
 from deployments.planned import Deployment, planned_deployments
-from deployments.pool import POOL, QUEUES
 from tests.unit.golden import assert_golden
 
 

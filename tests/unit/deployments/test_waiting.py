@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.waiting import LATE_SHOWN, Pool, Queue, Run, Seen, shorten_waiting, to_lines, why_it_waits
+from deployments.waiting import LATE_SHOWN, Pool, QueueNow, Run, Seen, shorten_waiting, to_lines, why_it_waits
 
 NOW = datetime(2024, 1, 15, 7, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -20,10 +20,10 @@ BACKFILL = replace(
     kind="RUNNING",
     at=NOW - MINUTE * 90,
 )
-LOAD, OPS = Queue("load", 1, polled_at=JUST_NOW), Queue("ops", polled_at=JUST_NOW)
+LOAD, OPS = QueueNow("load", 1, polled_at=JUST_NOW), QueueNow("ops", polled_at=JUST_NOW)
 
 
-def seen(load: Queue = LOAD, pool: dict[str, Any] | None = None, **runs: Any) -> Seen:
+def seen(load: QueueNow = LOAD, pool: dict[str, Any] | None = None, **runs: Any) -> Seen:
     known = Pool("retail-sales", {"load": load, "ops": OPS}, **(pool or {}))
     return Seen(known, **{"active": [], "waiting": [LATE], "ended": [], "paused_schedules": {}} | runs)
 

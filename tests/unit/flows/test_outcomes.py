@@ -18,7 +18,8 @@ from flows.outcomes import (
     to_carry_over,
     yielded_state,
 )
-from tasks.backfill.gaps import BackfillPlan, DateRange, Gap
+from tasks.backfill.gaps import BackfillPlan, Gap
+from tasks.batch import DateRange
 
 FIRST = date(2024, 1, 10)
 

@@ -14,7 +14,7 @@ from flows.backfill import backfill
 from flows.daily_sales import daily_sales
 from flows.parameters import ACTIVE_MAX, choose_batch, choose_range
 from flows.refusals import refused_dates, refused_range
-from tasks.backfill.gaps import DateRange
+from tasks.batch import DateRange
 
 ALL = tuple(REGIONS)
 

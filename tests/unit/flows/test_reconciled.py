@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 
 from flows.reconciled import Reconciled, in_words
-from tasks.backfill.gaps import DateRange
+from tasks.batch import DateRange
 from tasks.reconcile.compare import RegionCompared
 
 DAY = date(2024, 1, 15)

@@ -16,9 +16,10 @@ from tasks.begin import leftovers_query
 from tasks.law import rows_query, tallies_query
 from tasks.stage import Manifest
 from tasks.warehouse.attributes import attribute_values
-from tasks.warehouse.ledger import Status, _ordinal
+from tasks.warehouse.ledger import _ordinal
 from tasks.warehouse.second_look import shown_query
 from tasks.warehouse.statements import SQL_DIRECTORY, render, union_all
+from tasks.warehouse.states import Status
 
 PROJECT = SQL_DIRECTORY.parent
 AT = {"EUROPE": datetime(2024, 1, 16, 6, tzinfo=UTC)}

@@ -17,7 +17,7 @@ from tasks.errors import NeedsPersonError, RegionUnfitError, TransientError
 from tasks.extract import Extracted
 from tasks.plan import Plan, needs_floor, one_line, plan, refuse_unloadable
 from tasks.tally import Tally
-from tasks.warehouse.ledger import Status
+from tasks.warehouse.states import Status
 from tests.unit.sales import SNAPSHOT
 
 CHRISTMAS = date(2017, 12, 25)

@@ -16,8 +16,9 @@ from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
 from tasks.publish import PUBLISH_TRIES_MAX, Publication, Staged, opened, publish_manifest
 from tasks.stage import Manifest
-from tasks.warehouse.ledger import Entry, Status
+from tasks.warehouse.ledger import Entry
 from tasks.warehouse.session import Session
+from tasks.warehouse.states import Status
 
 MANIFEST = Manifest(Attempt(42, "flow-run", "20240115", ("EUROPE",)), {}, ())
 STAGED = Staged(MANIFEST, [], [], [Entry("EUROPE", Status.EMPTY)], Thresholds())

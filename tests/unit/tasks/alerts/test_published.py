@@ -6,7 +6,7 @@ import pytest
 
 from expectations.regions import REGIONS
 from tasks.alerts.published import is_mended, say_production
-from tasks.backfill.gaps import LedgerState
+from tasks.warehouse.states import LedgerState, Status
 
 DAY, ALL = date(2024, 1, 15), tuple(REGIONS)
 MAILED = datetime(2024, 1, 16, 7, tzinfo=UTC)
@@ -52,13 +52,16 @@ def test_mended_is_published_since(published: dict[str, datetime], mended: bool)
 def test_what_production_shows_of_a_date(
     in_production: dict[str, str | None], regions: tuple[str, ...], words: str
 ) -> None:
-    states = [LedgerState(DAY, region, "STARTED", status, False) for region, status in in_production.items()]
+    states = [
+        LedgerState(DAY, region, Status.STARTED, Status(status) if status else None, False)
+        for region, status in in_production.items()
+    ]
     assert say_production([DAY], regions, states) == words
 
 
 def test_each_date_has_its_line() -> None:
     other = DAY + timedelta(days=1)
-    states = [LedgerState(other, region, "PUBLISHED", "PUBLISHED", False) for region in REGIONS]
+    states = [LedgerState(other, region, Status.PUBLISHED, Status.PUBLISHED, False) for region in REGIONS]
     assert say_production([DAY, other], ALL, states).splitlines() == [
         "2024-01-15 is not in production now.",
         "2024-01-16 is in production now.",

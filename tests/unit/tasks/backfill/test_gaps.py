@@ -4,19 +4,10 @@ from datetime import date
 
 import pytest
 
-from tasks.backfill.gaps import (
-    DAYS_MAX,
-    BackfillPlan,
-    DateRange,
-    LedgerState,
-    Mode,
-    Order,
-    check_range,
-    plan_backfill,
-    range_since,
-    rest_of,
-)
+from tasks.backfill.gaps import BackfillPlan, Mode, Order, plan_backfill, range_since, rest_of
+from tasks.batch import DAYS_MAX, DateRange, check_range
 from tasks.errors import NeedsPersonError
+from tasks.warehouse.states import LedgerState, Status
 
 ALL = ("US_EAST", "EUROPE")
 DAY = date(2024, 1, 10)
@@ -24,7 +15,7 @@ YESTERDAY = date(2024, 1, 15)
 
 
 def state(region: str, status: str, in_production: str | None = None, under_way: bool = False) -> LedgerState:
-    return LedgerState(DAY, region, status, in_production, under_way)
+    return LedgerState(DAY, region, Status(status), Status(in_production) if in_production else None, under_way)
 
 
 def plan(
@@ -108,7 +99,7 @@ def test_the_rest_of_a_range_holds_all_that_follows_and_nothing_that_was_loaded(
 
 
 def test_without_first_date_the_oldest_date_of_the_ledger_counts() -> None:
-    known = [state("EUROPE", "FAILED"), LedgerState(date(2024, 1, 8), "EUROPE", "EMPTY", "EMPTY", False)]
+    known = [state("EUROPE", "FAILED"), LedgerState(date(2024, 1, 8), "EUROPE", Status.EMPTY, Status.EMPTY, False)]
     assert range_since(None, known, YESTERDAY) == DateRange(date(2024, 1, 8), YESTERDAY)
     assert range_since(date(2024, 1, 2), known, YESTERDAY) == DateRange(date(2024, 1, 2), YESTERDAY)
 

@@ -4,15 +4,16 @@ from datetime import date, timedelta
 
 import pytest
 
-from tasks.backfill.gaps import DateRange, LedgerState
+from tasks.batch import DateRange
 from tasks.pages.ledger_grid import DATES_SHOWN, LEGEND, Grid, cell, shown_range, to_grid
+from tasks.warehouse.states import LedgerState, Status
 
 FIRST, LAST = date(2024, 1, 10), date(2024, 1, 12)
 REGIONS = ("US_EAST", "EUROPE")
 
 
 def state(status: str, in_production: str | None = None, under_way: bool = False, day: date = FIRST) -> LedgerState:
-    return LedgerState(day, "EUROPE", status, in_production, under_way)
+    return LedgerState(day, "EUROPE", Status(status), Status(in_production) if in_production else None, under_way)
 
 
 @pytest.mark.parametrize(

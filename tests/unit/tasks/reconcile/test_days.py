@@ -2,8 +2,9 @@
 
 from datetime import date
 
-from tasks.backfill.gaps import DateRange, LedgerState
+from tasks.batch import DateRange
 from tasks.reconcile.days import DaysOfRegion, days_of_regions, last_days
+from tasks.warehouse.states import LedgerState, Status
 
 FIRST, SECOND, THIRD = (date(2024, 1, number) for number in (10, 11, 12))
 
@@ -11,7 +12,7 @@ DAYS = DateRange(FIRST, THIRD)
 
 
 def state(day: date, region: str, in_production: str | None, status: str = "STARTED") -> LedgerState:
-    return LedgerState(day, region, status, in_production, under_way=False)
+    return LedgerState(day, region, Status(status), Status(in_production) if in_production else None, under_way=False)
 
 
 def test_the_last_days_end_with_yesterday() -> None:

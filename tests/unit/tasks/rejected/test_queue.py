@@ -1,10 +1,10 @@
 """The queue of rejected rows: each row once in all, and once for each rule that it broke."""
 
-from tasks.rejected.queue import OpenRows, Queue, to_queue
+from tasks.rejected.queue import OpenRejections, OpenRows, to_queue
 
 
 def test_no_rows_are_an_empty_queue() -> None:
-    assert to_queue([]) == Queue(0, 0, ())
+    assert to_queue([]) == OpenRejections(0, 0, ())
 
 
 def test_a_row_counts_once_in_all_and_once_for_each_of_its_rules() -> None:

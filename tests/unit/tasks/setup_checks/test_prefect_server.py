@@ -4,19 +4,13 @@ from datetime import time, timedelta
 
 import yaml
 
+from blocks.names import DEPLOYMENTS, LOAD
 from blocks.project import HOME
 from deployments.automations import PREFIX, Limits, watches
-from deployments.pool import POOL, QUEUES
-from tasks.setup_checks import prefect_server
-from tasks.setup_checks.prefect_server import AUTOMATION_PREFIX, AUTOMATIONS, DEPLOYMENTS, LOAD
+from tasks.setup_checks.prefect_server import AUTOMATION_PREFIX, AUTOMATIONS
 from tasks.watch.late_and_dead import SCHEDULED_AT
 
 ENTRIES = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-
-
-def test_the_pool_and_its_queues_are_those_that_are_made() -> None:
-    assert prefect_server.POOL == POOL
-    assert {queue.name: queue.limit for queue in QUEUES} == prefect_server.QUEUES
 
 
 def test_the_automations_are_those_that_mail() -> None:

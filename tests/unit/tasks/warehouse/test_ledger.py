@@ -10,8 +10,9 @@ from expectations.tables import TABLES_VERSION
 from tasks.batch import Attempt, Batch
 from tasks.errors import NeedsPersonError
 from tasks.tally import Tally
-from tasks.warehouse.ledger import Entry, Status, record, record_failure, start_attempt
+from tasks.warehouse.ledger import Entry, record, record_failure, start_attempt
 from tasks.warehouse.session import Session
+from tasks.warehouse.states import Status
 from tests.unit.findings import DAY, euros
 
 ATTEMPT = Attempt(42, "flow-run", "20240115", ("US_EAST", "EUROPE"))

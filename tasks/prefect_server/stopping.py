@@ -18,8 +18,8 @@ from prefect import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.settings import PREFECT_API_URL
 
-from tasks.alerts.run_facts import read_ancestors
 from tasks.errors import NeedsPersonError, one_line
+from tasks.prefect_server.kin import read_ancestors
 from tasks.stopwatch import Say
 
 ANSWER_S_MAX = 5.0

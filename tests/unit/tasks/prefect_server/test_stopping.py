@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.warehouse import stopping
-from tasks.warehouse.stopping import (
+from tasks.prefect_server import stopping
+from tasks.prefect_server.stopping import (
     STOP,
     StoppedError,
     ToldToEnd,

@@ -1,0 +1,49 @@
+"""Flow runs and their kin, as the Prefect server knows them."""
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas import FlowRun
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_UI_URL
+
+PAGE_ROWS = 200
+"""The most runs that the server answers at once."""
+GENERATIONS_MAX = 5
+
+
+def link_of(flow_run_id: str) -> str:
+    """The run's page in the dashboard."""
+    return f"{str(PREFECT_UI_URL.value() or '').rstrip('/')}/flow-runs/flow-run/{flow_run_id}"
+
+
+async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:
+    """The run at the top of those that `run` is part of."""
+    return (await read_ancestors(client, run))[-1]
+
+
+async def read_ancestors(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
+    """The run, the one that started it, that one's, and so on, as far as the server knows them."""
+    runs = [run]
+    while (task_run_id := runs[-1].parent_task_run_id) and len(runs) <= GENERATIONS_MAX:
+        try:
+            parent = await client.read_task_run(task_run_id)
+            runs.append(await client.read_flow_run(parent.flow_run_id))
+        except ObjectNotFound:
+            break
+    return runs
+
+
+async def read_children(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
+    """The runs that it started in its own process, in their order, however many they are."""
+    children: list[FlowRun] = []
+    while True:
+        page = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id])),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=PAGE_ROWS,
+            offset=len(children),
+        )
+        children += page
+        if len(page) < PAGE_ROWS:
+            return children
