@@ -1,4 +1,4 @@
-"""The SQL that reads one region: declared types checked, every cell exact or marked unreadable. Pure."""
+"""The SQL that reads one region: declared types checked, every cell exact or marked unreadable. Knows no Prefect."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from prefect_snowflake import SnowflakeCredentials
-from tests.unit.tasks.test_statements import VALUES
 
 from blocks import names
 from blocks.register import warehouse_blocks
@@ -23,6 +22,7 @@ from tasks.watch.late_and_dead import read_leases
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import begin, fates, load
 from tests.integration.publish.statements import stepping_session
+from tests.unit.tasks.warehouse.test_statements import VALUES
 
 ADDED = {
     "ETL_BATCHES": ("SNAPSHOT_AT", "ORDINAL"),

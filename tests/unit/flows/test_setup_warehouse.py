@@ -3,11 +3,11 @@
 from typing import Any, cast
 
 import pytest
-from tests.unit.tasks.test_statements import VALUES
 
 from flows.setup_warehouse import REVOKE_ANALYSTS, set_up
 from tasks.setup_warehouse.roles import ANALYST_COMMENT, ANALYST_ROLE, EARLIER_ANALYST_ROLE
 from tasks.warehouse.session import Session
+from tests.unit.tasks.warehouse.test_statements import VALUES
 
 
 class Asked:

@@ -8,7 +8,6 @@ from io import StringIO
 
 import pytest
 from snowflake.connector.util_text import split_statements
-from tests.unit.tasks.test_statements import STATEMENTS, VALUES
 
 from local.snowflake_dialect import parse
 from tasks.batch import Attempt
@@ -20,6 +19,7 @@ from tasks.warehouse.ledger import _ordinal
 from tasks.warehouse.second_look import shown_query
 from tasks.warehouse.statements import SQL_DIRECTORY, render, union_all
 from tasks.warehouse.states import Status
+from tests.unit.tasks.warehouse.test_statements import STATEMENTS, VALUES
 
 PROJECT = SQL_DIRECTORY.parent
 AT = {"EUROPE": datetime(2024, 1, 16, 6, tzinfo=UTC)}

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 from sqlglot import Expr, exp
-from tests.unit.tasks.test_statements import VALUES
 
 from flows.setup_warehouse import SCRIPTS
 from local.snowflake_dialect import parse
 from tasks.setup_checks.warehouse import WRITES
 from tasks.warehouse.statements import render
 from tests.unit.tasks.test_every_statement import FILES, IN_PYTHON, OTHER_VALUES, statements_of
+from tests.unit.tasks.warehouse.test_statements import VALUES
 
 OF_ADMINISTRATORS = "setup/"
 OF_PEOPLE = "checks/"
