@@ -13,7 +13,6 @@ from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.states import State
 
-from blocks import names
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.command_line import run
@@ -86,7 +85,7 @@ def backfill(
     first = asked.first if asked else settings.first_date
     with ended_with_its_engine():
         last, warehouse = asked.last if asked else yesterday, settings.snowflake_watch_warehouse
-        known = read_ledger(first, last, names.WAREHOUSE, warehouse)
+        known = read_ledger(first, last, warehouse)
     days = asked or range_since(first, known, yesterday)
     wanted_regions = choose_regions(regions, tuple(REGIONS))
     plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order)

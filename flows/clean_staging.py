@@ -7,7 +7,6 @@ import sys
 from prefect import flow
 from prefect.states import Completed, Failed, State
 
-from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
@@ -35,13 +34,12 @@ def clean_staging(dry_run: bool = False) -> State:
     """
     staging_days, undo_days = read_variable("staging_retention_days"), read_variable("undo_retention_days")
     run_days = read_variable("prefect_retention_days")
-    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
-    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": read_variable("s3_staging_bucket")}
+    warehouse, bucket = read_variable("snowflake_warehouse"), read_variable("s3_staging_bucket")
     with ended_with_its_engine():
         states = [
-            remove_staged(staging_days, dry_run, **warehouse, **bucket, return_state=True),
+            remove_staged(staging_days, dry_run, warehouse, bucket, return_state=True),
             remove_scratch(staging_days, dry_run, return_state=True),
-            remove_old_rows(undo_days, dry_run, **warehouse, return_state=True),
+            remove_old_rows(undo_days, dry_run, warehouse, return_state=True),
             remove_old_runs(run_days, dry_run, return_state=True),
         ]
     removals = [removal for state in states if state.is_completed() for removal in state.result()]

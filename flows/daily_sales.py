@@ -7,7 +7,6 @@ from prefect import flow, unmapped
 from prefect.runtime import flow_run
 from prefect.states import State
 
-from blocks import names
 from blocks.variables import Settings, read_settings
 from expectations.regions import REGIONS
 from flows.command_line import run
@@ -53,15 +52,12 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
     if in_future := refused_dates(date):
         return in_future
     batch, settings = choose_batch(date, regions), read_settings()
-    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
-    ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
-    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
+    warehouse, watch_warehouse = settings.snowflake_warehouse, settings.snowflake_watch_warehouse
+    bucket, lease_minutes = settings.s3_staging_bucket, settings.lease_minutes
     with ended_with_its_engine(), signals_in_order():
-        attempt = begin(
-            batch, str(flow_run.id), names.TOKEN_KEY, **ledger, **bucket, lease_minutes=settings.lease_minutes
-        )
+        attempt = begin(batch, str(flow_run.id), watch_warehouse, bucket, lease_minutes)
 
-        with scratch_directory() as scratch, lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
+        with scratch_directory() as scratch, lease_kept(attempt, watch_warehouse, lease_minutes):
             sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
             findings = Findings(batch, attempt, sorted_regions)
             if too_few := refuse_unloadable(sorted_regions, settings):
@@ -73,19 +69,19 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
             verdict = check_quality(present, transformed, settings.thresholds, with_floor)
 
             kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
-            manifest = stage(attempt, present, transformed, kinds, scratch, **bucket)
+            manifest = stage(attempt, present, transformed, kinds, scratch, bucket)
             findings = findings.with_(transformed=transformed, verdict=verdict, manifest=manifest)
             if not verdict.passed:
                 return final_state(report(findings))
 
             with finished_first(attempt.run_number):
                 publication = publish(
-                    manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, **warehouse
+                    manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, warehouse
                 )
                 if publication.refused:
                     return final_state(report(findings.with_(publication=publication)))
-                verification = verify_in_any_case(manifest, publication, **warehouse)
-            anomalies = announce_anomalies(batch, present, publication, **ledger)
+                verification = verify_in_any_case(manifest, publication, warehouse)
+            anomalies = announce_anomalies(batch, present, publication, watch_warehouse)
             findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
             return final_state(report(findings))
 
@@ -95,7 +91,7 @@ def extract_regions(
 ) -> dict[str, Extracted | BaseException]:
     """Reads all regions side by side; a region that cannot be read answers with its error."""
     extra_columns, limits = unmapped(settings.extra_columns), unmapped(limits_of(settings))
-    futures = extract.map(list(batch.regions), batch.wanted, scratch, names.TOKEN_KEY, extra_columns, limits)
+    futures = extract.map(list(batch.regions), batch.wanted, scratch, extra_columns, limits)
     outcomes = (future.result(raise_on_failure=False) for future in futures)
     return dict(zip(batch.regions, outcomes, strict=True))
 

@@ -8,7 +8,6 @@ from prefect.states import Completed, State
 from rich.console import Console
 from rich.table import Table
 
-from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
@@ -30,7 +29,7 @@ def list_rejected() -> State:
     with the counts in the artifact `rejected-rows`.
     """
     with ended_with_its_engine():
-        queue = read_rejected(names.WAREHOUSE, read_variable("snowflake_watch_warehouse"))
+        queue = read_rejected(read_variable("snowflake_watch_warehouse"))
     write_table(to_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
     return Completed(message=summary(queue), data=queue)
 

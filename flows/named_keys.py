@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prefect.runtime import flow_run
 
-from blocks import names
 from blocks.variables import Settings
 from flows.daily_sales import extract_regions
 from tasks.batch import Attempt, NamedKeys
@@ -53,10 +52,10 @@ class LoadedAgain:
     publication: Publication
 
 
-def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: Mapping[str, str]) -> ReadAgain:
+def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: str) -> ReadAgain:
     """Reads the keys and applies the rules; a region that cannot be read is left out, and so is what was rolled
     back."""
-    batch = batch.held_by(read_rolled_back(batch.regions, **warehouse))
+    batch = batch.held_by(read_rolled_back(batch.regions, warehouse))
     outcomes = extract_regions(batch, settings, scratch)
     unread = unread_regions(outcomes)
     present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]
@@ -65,20 +64,15 @@ def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: M
     return ReadAgain(tuple(present), tuple(transformed), gone, unread)
 
 
-def load_again(
-    batch: NamedKeys,
-    settings: Settings,
-    scratch: Path,
-    warehouse: Mapping[str, str],
-    bucket: Mapping[str, str],
-) -> LoadedAgain:
+def load_again(batch: NamedKeys, settings: Settings, scratch: Path) -> LoadedAgain:
     """Reads the keys and loads what is good, by the steps of every batch, without floor and percentages.
 
     Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
     """
-    ledger = {**warehouse, "warehouse": settings.snowflake_watch_warehouse}
-    attempt = begin(batch, str(flow_run.id), names.TOKEN_KEY, **ledger, **bucket, lease_minutes=settings.lease_minutes)
-    with lease_kept(attempt, **ledger, lease_minutes=settings.lease_minutes):
+    warehouse, watch_warehouse = settings.snowflake_warehouse, settings.snowflake_watch_warehouse
+    bucket, lease_minutes = settings.s3_staging_bucket, settings.lease_minutes
+    attempt = begin(batch, str(flow_run.id), watch_warehouse, bucket, lease_minutes)
+    with lease_kept(attempt, watch_warehouse, lease_minutes):
         read = read_again(batch, settings, scratch, warehouse)
         if not read.present:
             raise NeedsPersonError(f"no region could be read: {read.unread}")
@@ -86,10 +80,10 @@ def load_again(
         verdict = check_rows(present, transformed)
         if verdict.failed:
             raise NeedsPersonError(f"nothing was loaded for {batch.batch_id}: {verdict.message}")
-        manifest = stage(attempt, present, transformed, ("clean", "rejected"), scratch, **bucket)
+        manifest = stage(attempt, present, transformed, ("clean", "rejected"), scratch, bucket)
         left_out = [Entry(region, Status.MISSING, cause=cause) for region, cause in read.unread.items()]
         tolerant = replace(settings.thresholds, max_rejected_percentage=Decimal(100))
         with finished_first(attempt.run_number):
-            publication = publish(manifest, present, transformed, left_out, tolerant, **warehouse, gone=read.gone)
-            verify_in_any_case(manifest, publication, **warehouse)
+            publication = publish(manifest, present, transformed, left_out, tolerant, warehouse, read.gone)
+            verify_in_any_case(manifest, publication, warehouse)
     return LoadedAgain(attempt, read, publication)

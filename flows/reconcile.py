@@ -10,7 +10,6 @@ from prefect import flow, unmapped
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from blocks import names
 from blocks.variables import read_settings, read_variable
 from expectations.regions import REGIONS
 from flows.command_line import run
@@ -74,13 +73,11 @@ def reconcile(
     settings = read_settings()
     asked, yesterday = choose_range(start_date, end_date)
     days = asked or last_days(yesterday, read_variable("reconcile_days"))
-    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
-    ledger = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_watch_warehouse}
-    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
+    warehouse = settings.snowflake_warehouse
     with ended_with_its_engine(), signals_in_order():
-        known = read_ledger(None, days.last, **ledger)
+        known = read_ledger(None, days.last, settings.snowflake_watch_warehouse)
         wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
-        futures = compare.map(wanted, unmapped(limits_of(settings)), **warehouse)
+        futures = compare.map(wanted, unmapped(limits_of(settings)), unmapped(warehouse))
         outcomes = {
             of.region: future.result(raise_on_failure=False) for of, future in zip(wanted, futures, strict=True)
         }
@@ -92,7 +89,7 @@ def reconcile(
         batch = NamedKeys(name_batch_of_keys(HEAL, datetime.now(UTC)), keys_to_heal(compared) if heal else {})
         if batch.regions:
             with scratch_directory() as scratch:
-                loaded = load_again(batch, settings, scratch, warehouse, bucket)
+                loaded = load_again(batch, settings, scratch)
             unread |= loaded.read.unread
             held_since = sum(loaded.read.held_back.values())
             found = replace(
@@ -102,7 +99,7 @@ def reconcile(
             batch_id = name_batch_of_keys(HEAL, datetime.now(UTC))
             with finished_first(str(flow_run.id)):
                 marked = mark_deleted(
-                    batch_id, str(flow_run.id), compared, settings.thresholds.min_region_record_count, **warehouse
+                    batch_id, str(flow_run.id), compared, settings.thresholds.min_region_record_count, warehouse
                 )
             found = replace(found, deletion=batch_id, marked=marked)
         return end(found, heal, heal_deleted, dry_run)

@@ -9,7 +9,6 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed, State
 
-from blocks import names
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.command_line import run
@@ -50,21 +49,20 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
     PartiallyLoaded when a region could not be read.
     """
     settings, asked = read_settings(), regions or list(REGIONS)
-    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": settings.snowflake_warehouse}
-    bucket = {"bucket_block": names.STAGING_BUCKET, "bucket_name": settings.s3_staging_bucket}
+    warehouse = settings.snowflake_warehouse
     with ended_with_its_engine(), signals_in_order():
-        waiting = read_open_keys(asked, **warehouse)
+        waiting = read_open_keys(asked, warehouse)
         batch = NamedKeys(name_batch_of_keys(REPLAY, datetime.now(UTC)), waiting.keys)
         if not batch.regions:
             return end(foreseen(waiting, (), {}, {}), dry_run)
         with scratch_directory() as scratch:
             if dry_run:
-                check_ready(batch, names.TOKEN_KEY, **bucket)
+                check_ready(batch, settings.s3_staging_bucket)
                 read = read_again(batch, settings, scratch, warehouse)
                 outcome = foreseen(waiting, read.transformed, read.gone, read.unread)
                 return end(replace(outcome, held_back=read.held_back), dry_run)
-            loaded = load_again(batch, settings, scratch, warehouse, bucket)
-        outcome = read_outcome(batch.batch_id, loaded.attempt.run_number, waiting, loaded.read.unread, **warehouse)
+            loaded = load_again(batch, settings, scratch)
+        outcome = read_outcome(batch.batch_id, loaded.attempt.run_number, waiting, loaded.read.unread, warehouse)
         return end(replace(outcome, held_back=loaded.read.held_back), dry_run)
 
 

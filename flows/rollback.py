@@ -8,7 +8,6 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from blocks import names
 from blocks.variables import read_variable
 from flows.command_line import run
 from flows.lost_engine import ended_with_its_engine
@@ -42,11 +41,9 @@ def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bo
     """
     if in_future := refused_dates(date):
         return in_future
-    warehouse = {"connector_block": names.WAREHOUSE, "warehouse": read_variable("snowflake_warehouse")}
+    undo_days, warehouse = read_variable("undo_retention_days"), read_variable("snowflake_warehouse")
     with ended_with_its_engine(), signals_in_order(), finished_first(str(flow_run.id)):
-        rolled_back = roll_back_batch(
-            date, reason, cascade, dry_run, read_variable("undo_retention_days"), str(flow_run.id), **warehouse
-        )
+        rolled_back = roll_back_batch(date, reason, cascade, dry_run, undo_days, str(flow_run.id), warehouse)
     show_difference(rolled_back, dry_run)
     return Completed(message=in_words(rolled_back, dry_run))
 

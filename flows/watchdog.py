@@ -83,7 +83,7 @@ def keep_ledger_page(session: Session) -> None:
 
 def look_with_staging_bucket(session: Session, attempt: Attempt) -> str:
     """Takes the second look at an attempt that was left without one; its manifest is on S3."""
-    return take(session, attempt, load_bucket(names.STAGING_BUCKET, read_variable("s3_staging_bucket")))
+    return take(session, attempt, load_bucket(read_variable("s3_staging_bucket")))
 
 
 def final_state(report: Report) -> State:

@@ -9,13 +9,11 @@ from prefect import get_run_logger, task
 from prefect.events import emit_event
 
 from blocks import names
-from blocks.once import load_once
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Batch
 from tasks.extract import Extracted
 from tasks.lines import in_one_line
 from tasks.publish import Publication
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
 
 WEEKDAYS_JUDGED_BY = 4
@@ -85,14 +83,13 @@ def usual_rows(session: Session, batch: Batch) -> dict[str, tuple[int, ...]]:
 
 @task(name="announce-anomalies")
 def announce_anomalies(
-    batch: Batch, present: list[Extracted], publication: Publication, connector_block: str, warehouse: str
+    batch: Batch, present: list[Extracted], publication: Publication, warehouse: str
 ) -> tuple[Anomaly, ...]:
     """Emits an event for each anomaly. Raises nothing: what is published stays so."""
     logger = get_run_logger()
     usual: Mapping[str, Sequence[int]] = {}
     try:
-        connector = load_once(SnowflakeHostConnector, connector_block)
-        with open_session(connector, warehouse, f"retail-sales anomalies {batch.batch_id}", logger.warning) as session:
+        with task_session(warehouse, f"anomalies {batch.batch_id}") as session:
             usual = usual_rows(session, batch)
     except Exception as error:  # noqa: BLE001 (whatever it is, the batch is published)
         logger.warning("step=anomalies row counts are not judged: %s", error)

@@ -11,9 +11,7 @@ import botocore.exceptions
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
-from blocks.once import load_once
 from blocks.shell import ignored
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Attempt, Batch, NamedKeys
 from tasks.errors import SalesEtlError
 from tasks.ready import require_ready
@@ -21,7 +19,7 @@ from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
 from tasks.stopwatch import waiting
 from tasks.warehouse.ledger import start_attempt
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, union_all
 
 
@@ -94,10 +92,7 @@ def _told(warn: Callable[[str], None]) -> Iterator[None]:
 def begin(
     batch: Batch | NamedKeys,
     flow_run_id: str,
-    token_key_block: str,
-    connector_block: str,
     warehouse: str,
-    bucket_block: str,
     bucket_name: str,
     lease_minutes: int,
 ) -> Attempt:
@@ -106,12 +101,12 @@ def begin(
     Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 or the warehouse does not
     answer.
     """
-    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
-    require_ready(batch, token_key_block, bucket_block, bucket_name, logger.info)
-    bucket = load_bucket(bucket_block, bucket_name)
+    logger = get_run_logger()
+    require_ready(batch, bucket_name, logger.info)
+    bucket = load_bucket(bucket_name)
     if from_shell := ignored():
         logger.warning("step=begin %s", from_shell)
-    with open_session(connector, warehouse, f"retail-sales begin {batch.batch_id}", logger.warning) as session:
+    with task_session(warehouse, f"begin {batch.batch_id}") as session:
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
         swept = sweep(session, batch, bucket, logger.warning)
     regions = len(batch.regions)

@@ -322,14 +322,13 @@ def extract(
     region: str,
     wanted: Window | Keys,
     directory: Path,
-    token_key_block: str,
     extra_columns: Mapping[str, str],
     limits: Limits,
 ) -> Extracted:
     """Reads one region's rows through the region's SqlAlchemyConnector block."""
     logger = get_run_logger()
     connector = load_once(SqlAlchemyConnector, names.database(region))
-    token_key = load_once(Secret, token_key_block).get().encode()
+    token_key = load_once(Secret, names.TOKEN_KEY).get().encode()
     engine = engine_of(connector)
     try:
         extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info, limits)

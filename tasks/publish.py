@@ -7,8 +7,6 @@ from functools import partial
 
 from prefect import get_run_logger, task
 
-from blocks.once import load_once
-from blocks.snowflake import SnowflakeHostConnector
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt, StagingTables
 from tasks.errors import (
@@ -39,7 +37,7 @@ from tasks.transform import Transformed
 from tasks.warehouse.attributes import attribute_values
 from tasks.warehouse.ledger import Entry, is_committed, record
 from tasks.warehouse.lock import lock_held
-from tasks.warehouse.session import OpenSession, Session, open_session
+from tasks.warehouse.session import OpenSession, Session, task_session
 from tasks.warehouse.statements import key_lists, render, snapshots_query, subqueries_of
 from tasks.warehouse.states import Status
 
@@ -341,15 +339,13 @@ def publish(
     transformed: list[Transformed],
     left_out: list[Entry],
     thresholds: Thresholds,
-    connector_block: str,
     warehouse: str,
     gone: Mapping[str, Sequence[str]] | None = None,
 ) -> Publication:
     """Loads and publishes the batch. Not retried by Prefect: a lost answer is settled by asking the ledger."""
-    connector = load_once(SnowflakeHostConnector, connector_block)
-    tag = f"retail-sales publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
     logger = get_run_logger()
-    open_again = partial(open_session, connector, warehouse, tag, logger.warning)
+    tag = f"publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
+    open_again = partial(task_session, warehouse, tag)
     staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {})
     may_commit = partial(refuse_stopped, manifest.attempt.flow_run_id, manifest.attempt.run_number, logger.warning)
     with opened(open_again, logger.info) as session:

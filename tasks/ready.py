@@ -19,9 +19,9 @@ from tasks.stage import load_bucket
 from tasks.stopwatch import Say, say_nothing, waiting
 
 
-def find_missing_blocks(batch: Batch | NamedKeys, token_key_block: str) -> list[str]:
+def find_missing_blocks(batch: Batch | NamedKeys) -> list[str]:
     """The slugs and names of the blocks of sources and token key that are not registered."""
-    wanted = [(SqlAlchemyConnector, names.database(region)) for region in batch.regions] + [(Secret, token_key_block)]
+    wanted = [(SqlAlchemyConnector, names.database(region)) for region in batch.regions] + [(Secret, names.TOKEN_KEY)]
     # Side by side, each in the context of the run: the Prefect server may be far away.
     with ThreadPoolExecutor(len(wanted)) as pool:
         found = [pool.submit(partial(copy_context().run, _exists, kind, name)) for kind, name in wanted]
@@ -40,28 +40,26 @@ def _exists(kind: type[SqlAlchemyConnector] | type[Secret], name: str) -> bool:
     return True
 
 
-def require_ready(
-    batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str, say: Say = say_nothing
-) -> None:
+def require_ready(batch: Batch | NamedKeys, bucket_name: str, say: Say = say_nothing) -> None:
     """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
-    if missing := find_missing_blocks(batch, token_key_block):
+    if missing := find_missing_blocks(batch):
         raise NeedsPersonError(
             f"block {missing[0]} is missing: set its environment variables and run `python -m blocks.register`"
         )
     try:
-        bucket = load_bucket(bucket_block, bucket_name)
+        bucket = load_bucket(bucket_name)
         with waiting(say, "begin", f"s3://{bucket_name}", storage.ANSWER_S_MAX):
             bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         kind = TransientError if may_pass(error) else NeedsPersonError
         ours = (
             f"bucket {bucket_name} cannot be reached: check variable s3_staging_bucket, block "
-            f"aws-credentials/{bucket_block} and the endpoint"
+            f"aws-credentials/{names.STAGING_CREDENTIALS} and the endpoint"
         )
         raise kind(quoting(ours, error)) from error
 
 
 @task(name="check-ready", **RETRIES)
-def check_ready(batch: Batch | NamedKeys, token_key_block: str, bucket_block: str, bucket_name: str) -> None:
+def check_ready(batch: Batch | NamedKeys, bucket_name: str) -> None:
     """The same as a task, for who begins no attempt."""
-    require_ready(batch, token_key_block, bucket_block, bucket_name, get_run_logger().info)
+    require_ready(batch, bucket_name, get_run_logger().info)

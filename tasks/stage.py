@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
-from blocks import storage
+from blocks import names, storage
 from blocks.once import load_once
 from blocks.shell import ignore_beside
 from blocks.storage import limited
@@ -170,10 +170,10 @@ def _upload(bucket: S3Bucket, path: Path, key: str) -> None:
         )
 
 
-def load_bucket(block: str, bucket_name: str) -> S3Bucket:
+def load_bucket(bucket_name: str) -> S3Bucket:
     """The staging bucket: credentials from the block and not from the shell, the name from the variable
     `s3_staging_bucket`, limits from `blocks/storage.py`."""
-    bucket: S3Bucket = load_once(S3Bucket, block)
+    bucket: S3Bucket = load_once(S3Bucket, names.STAGING_BUCKET)
     ignore_beside(bucket.credentials)
     return bucket.copy(update={"bucket_name": bucket_name, "credentials": limited(bucket.credentials)})
 
@@ -197,12 +197,11 @@ def stage(
     transformed: list[Transformed],
     kinds: tuple[FileKind, ...],
     scratch: Path,
-    bucket_block: str,
     bucket_name: str,
 ) -> Manifest:
     """Stages the rows of the given kinds, all regions side by side. With clean rows goes the manifest, last of all:
     without it nothing of the attempt is ever loaded."""
-    bucket, seconds, logger = load_bucket(bucket_block, bucket_name), {}, get_run_logger()
+    bucket, seconds, logger = load_bucket(bucket_name), {}, get_run_logger()
     place = f"s3://{bucket_name}/{attempt.staging_prefix}"
 
     def stage_region(of_region: Transformed) -> list[StagedFile]:

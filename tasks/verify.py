@@ -5,8 +5,6 @@ from contextlib import suppress
 from prefect import get_run_logger, task
 from prefect.exceptions import UnfinishedRun
 
-from blocks.once import load_once
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
@@ -15,7 +13,7 @@ from tasks.rollback.roll_back import put_back_unless_shown
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up
 from tasks.warehouse.second_look import Verification, look
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 
 
 def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str, Tally]:
@@ -33,11 +31,10 @@ def compare(session: Session, manifest: Manifest, publication: Publication) -> V
 
 
 @task(name="verify", **RETRIES)
-def verify(manifest: Manifest, publication: Publication, connector_block: str, warehouse: str) -> Verification:
+def verify(manifest: Manifest, publication: Publication, warehouse: str) -> Verification:
     """The second look: a batch that the table does not show is put back. Staging tables are dropped afterwards."""
-    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
-    tag = f"retail-sales verify {manifest.attempt.batch_id}"
-    with open_session(connector, warehouse, tag, logger.warning) as session:
+    logger = get_run_logger()
+    with task_session(warehouse, f"verify {manifest.attempt.batch_id}") as session:
         verification = compare(session, manifest, publication)
         put_back_unless_shown(session, manifest.attempt, verification)
         with suppress(SalesEtlError):  # what stays is swept by a later run
@@ -46,12 +43,10 @@ def verify(manifest: Manifest, publication: Publication, connector_block: str, w
     return verification
 
 
-def verify_in_any_case(
-    manifest: Manifest, publication: Publication, connector_block: str, warehouse: str
-) -> Verification:
+def verify_in_any_case(manifest: Manifest, publication: Publication, warehouse: str) -> Verification:
     """The second look as a task of its own; Prefect starts none in a run that was cancelled, so it is taken without."""
     try:
-        verification: Verification = verify(manifest, publication, connector_block, warehouse)
+        verification: Verification = verify(manifest, publication, warehouse)
     except UnfinishedRun:
-        verification = verify.fn(manifest, publication, connector_block, warehouse)
+        verification = verify.fn(manifest, publication, warehouse)
     return verification

@@ -13,7 +13,6 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import names
 from blocks.databases import engine_of
-from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS, Region
 from tasks.batch import Window
 from tasks.reconcile.days import DaysOfRegion
@@ -27,7 +26,7 @@ from tasks.source.snapshot import PATIENT, Limits, Snapshot, open_snapshot
 from tasks.source.statements import WINDOW_COLUMNS, check_declared, outside_statement
 from tasks.stopwatch import Say, say_nothing
 from tasks.tally import MONEY_COLUMNS, currency_name
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 
 KEYS_MAX = 50_000
 """Sales of one region and kind that are named; all are counted."""
@@ -222,13 +221,12 @@ def read_outside_windows(snapshot: Snapshot) -> OutsideWindows:
 
 
 @task(name="compare", task_run_name="compare-{days.region}", **RETRIES)
-def compare(days: DaysOfRegion, limits: Limits, connector_block: str, warehouse: str) -> RegionCompared:
+def compare(days: DaysOfRegion, limits: Limits, warehouse: str) -> RegionCompared:
     """Compares one region through its SqlAlchemyConnector block."""
     logger = get_run_logger()
-    connector = SnowflakeHostConnector.load(connector_block)
     engine = engine_of(SqlAlchemyConnector.load(names.database(days.region)))
     try:
-        with open_session(connector, warehouse, f"retail-sales reconcile {days.region}", logger.warning) as session:
+        with task_session(warehouse, f"reconcile {days.region}") as session:
             compared = compare_region(engine, session, days, limits, logger.info)
     finally:
         engine.dispose()

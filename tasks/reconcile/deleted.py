@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from prefect import get_run_logger, task
 
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Attempt, Window
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, PublishRefusedError, TransientError
 from tasks.prefect_server.stopping import refuse_stopped
@@ -15,7 +14,7 @@ from tasks.retries import RETRIES
 from tasks.stopwatch import Say, say_nothing
 from tasks.warehouse.ledger import Entry, next_run_number, record
 from tasks.warehouse.lock import lock_held
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import key_lists, render, render_part, text_literal
 from tasks.warehouse.states import Status
 
@@ -91,7 +90,6 @@ def mark_deleted(
     flow_run_id: str,
     compared: Sequence[RegionCompared],
     sales_min: int,
-    connector_block: str,
     warehouse: str,
 ) -> int:
     """Marks what is gone from whole sources, and answers how many sales of the batch are marked. A lost answer to
@@ -101,8 +99,8 @@ def mark_deleted(
     """
     whole = of_whole_sources(compared)
     refuse_empty_sources(whole, sales_min)
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, f"retail-sales mark-deleted {batch_id}", logger.warning) as session:
+    logger = get_run_logger()
+    with task_session(warehouse, f"mark-deleted {batch_id}") as session:
         try:
             mark(session, batch_id, flow_run_id, whole, logger.warning)
         except OutcomeUnknownError as error:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from prefect import get_run_logger, task
 
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.retries import RETRIES
 from tasks.transform import RULE_SEPARATOR
-from tasks.warehouse.session import Row, open_session
+from tasks.warehouse.session import Row, task_session
 from tasks.warehouse.statements import render
 
 WEEK_DAYS = 7
@@ -70,10 +69,9 @@ def _open_rows(rule: str, region: str, ages: list[tuple[int, int, int]]) -> Open
 
 
 @task(name="read-rejected", **RETRIES)
-def read_rejected(connector_block: str, warehouse: str) -> OpenRejections:
+def read_rejected(warehouse: str) -> OpenRejections:
     """Reads the queue from the warehouse."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, "retail-sales list-rejected", logger.warning) as session:
+    with task_session(warehouse, "list-rejected") as session:
         queue = to_queue(session.query(render("rejected/open_rows")))
-    logger.info("step=read-rejected rows=%d oldest_days=%d", queue.rows, queue.oldest_days)
+    get_run_logger().info("step=read-rejected rows=%d oldest_days=%d", queue.rows, queue.oldest_days)
     return queue

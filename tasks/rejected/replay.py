@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger, task
 
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Keys
 from tasks.extract import Extracted
 from tasks.files.arrow import read_batches
 from tasks.retries import RETRIES
 from tasks.transform import Transformed
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, text_literals
 
 KEYS_MAX = 50_000
@@ -88,10 +87,10 @@ def foreseen(
 
 
 @task(name="read-open-keys", **RETRIES)
-def read_open_keys(regions: Sequence[str], connector_block: str, warehouse: str) -> Waiting:
+def read_open_keys(regions: Sequence[str], warehouse: str) -> Waiting:
     """Reads the keys of the rejected rows that are open."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, "retail-sales replay-rejected", logger.warning) as session:
+    logger = get_run_logger()
+    with task_session(warehouse, "replay-rejected") as session:
         waiting = open_keys(session, regions)
     keys = sum(len(of_region.sale_ids) for of_region in waiting.keys.values())
     logger.info("step=read-open-keys keys=%d without_key=%d", keys, sum(waiting.without_key.values()))
@@ -100,11 +99,10 @@ def read_open_keys(regions: Sequence[str], connector_block: str, warehouse: str)
 
 @task(name="read-outcome", **RETRIES)
 def read_outcome(
-    batch_id: str, run_number: int, waiting: Waiting, unread: Mapping[str, str], connector_block: str, warehouse: str
+    batch_id: str, run_number: int, waiting: Waiting, unread: Mapping[str, str], warehouse: str
 ) -> Replayed:
     """What the table of rejected rows says of a replay that was published."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, "retail-sales replay-rejected", logger.warning) as session:
+    with task_session(warehouse, "replay-rejected") as session:
         answer = session.query(render("replay/outcome"), [run_number, run_number])
     rows = {(region, status): int(count) for region, status, count in answer}
     rows |= {(region, NO_KEY): count for region, count in waiting.without_key.items()}

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.errors import NeedsPersonError
 from tasks.files.scratch import leftovers, remove, scratch_root
 from tasks.retries import RETRIES
 from tasks.stage import MANIFEST_NAME, load_bucket
 from tasks.stopwatch import waiting
 from tasks.warehouse.lock import lock_held
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
 
 TAG = "retail-sales clean-staging"
@@ -98,13 +97,10 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
 
 
 @task(name="remove-staged", **RETRIES)
-def remove_staged(
-    days: int, dry_run: bool, connector_block: str, warehouse: str, bucket_block: str, bucket_name: str
-) -> list[Removal]:
+def remove_staged(days: int, dry_run: bool, warehouse: str, bucket_name: str) -> list[Removal]:
     """Removes staged files and staging tables of runs that are over and older than `days`."""
-    connector, bucket = SnowflakeHostConnector.load(connector_block), load_bucket(bucket_block, bucket_name)
-    logger = get_run_logger()
-    with open_session(connector, warehouse, TAG, logger.warning) as session:
+    bucket, logger = load_bucket(bucket_name), get_run_logger()
+    with task_session(warehouse, TAG) as session:
         runs = old_runs(session, days)
         with waiting(logger.info, "remove-staged", f"s3://{bucket_name}: the list of its files"):
             files = dict(staged_files(bucket, runs))
@@ -122,10 +118,10 @@ def remove_staged(
 
 
 @task(name="remove-old-rows", **RETRIES)
-def remove_old_rows(days: int, dry_run: bool, connector_block: str, warehouse: str) -> list[Removal]:
+def remove_old_rows(days: int, dry_run: bool, warehouse: str) -> list[Removal]:
     """Removes undo rows, closed rejected rows and renewals that are older than `days`."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, TAG, logger.warning) as session:
+    logger = get_run_logger()
+    with task_session(warehouse, TAG) as session:
         removals = old_rows(session, days, dry_run)
     for removal in removals:
         logger.info("step=remove-old-rows %s=%d dry_run=%s", removal.what.replace(" ", "-"), removal.count, dry_run)

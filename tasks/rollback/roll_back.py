@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from prefect import get_run_logger, task
 
-from blocks.snowflake import SnowflakeHostConnector
 from expectations.regions import REGIONS
 from tasks.batch import ADOPTION, Attempt
 from tasks.errors import (
@@ -24,7 +23,7 @@ from tasks.stopwatch import Say, say_nothing
 from tasks.warehouse.ledger import Entry, next_run_number, record
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.second_look import Verification, refuse_differences
-from tasks.warehouse.session import Row, Session, open_session
+from tasks.warehouse.session import Row, Session, task_session
 from tasks.warehouse.statements import render, render_part, text_literals
 from tasks.warehouse.states import Status
 
@@ -344,12 +343,11 @@ def roll_back_batch(
     dry_run: bool,
     undo_days: int,
     flow_run_id: str,
-    connector_block: str,
     warehouse: str,
 ) -> Rollback:
     """Rolls the batch back, or only looks. A lost answer to COMMIT is settled by the next try: it asks the ledger."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, f"retail-sales rollback {batch_id}", logger.warning) as session:
+    logger = get_run_logger()
+    with task_session(warehouse, f"rollback {batch_id}") as session:
         if dry_run:
             return look_at_rollback(session, batch_id, cascade, undo_days)
         try:

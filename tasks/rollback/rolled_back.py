@@ -5,11 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from prefect import get_run_logger, task
 
-from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import RolledBack, StagingTables
 from tasks.errors import PublishRefusedError
 from tasks.retries import RETRIES
-from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, text_literals
 
 
@@ -36,10 +35,10 @@ def refuse_held_back(session: Session, tables: StagingTables, known: Mapping[str
 
 
 @task(name="read-rolled-back", **RETRIES)
-def read_rolled_back(regions: Sequence[str], connector_block: str, warehouse: str) -> dict[str, RolledBack]:
+def read_rolled_back(regions: Sequence[str], warehouse: str) -> dict[str, RolledBack]:
     """What somebody has rolled back of each region."""
-    connector, logger = SnowflakeHostConnector.load(connector_block), get_run_logger()
-    with open_session(connector, warehouse, "retail-sales read-rolled-back", logger.warning) as session:
+    logger = get_run_logger()
+    with task_session(warehouse, "read-rolled-back") as session:
         found = rolled_back(session, regions)
     batches, keys = (sum(len(getattr(of, what)) for of in found.values()) for what in ("batches", "keys"))
     logger.info("step=read-rolled-back batches=%d keys=%d", batches, keys)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from prefect import get_run_logger
 
+from blocks import names
 from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector
 from tasks.batch import Attempt
@@ -18,12 +19,12 @@ RENEWAL_INTERVAL = timedelta(minutes=5)
 
 
 @contextmanager
-def lease_kept(attempt: Attempt, connector_block: str, warehouse: str, lease_minutes: int) -> Iterator[None]:
+def lease_kept(attempt: Attempt, warehouse: str, lease_minutes: int) -> Iterator[None]:
     """Renews the lease of `attempt` every 5 minutes, in a thread, for as long as the body runs.
 
     A renewal that fails is logged and tried again at the next one: a lease may lapse, a load must not fail for it.
     """
-    connector, logger = load_once(SnowflakeHostConnector, connector_block), get_run_logger()
+    connector, logger = load_once(SnowflakeHostConnector, names.WAREHOUSE), get_run_logger()
     done, tag = threading.Event(), f"retail-sales renew {attempt.batch_id}"
 
     def renew() -> None:

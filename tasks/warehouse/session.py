@@ -7,10 +7,13 @@ from functools import partial
 from io import StringIO
 from typing import Any
 
+from prefect import get_run_logger
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import Error as SnowflakeError
 from snowflake.connector.util_text import split_statements
 
+from blocks import names
+from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
 from tasks.lines import quoting
@@ -219,3 +222,11 @@ def open_session(
         # Without retry: a session that cannot be closed is ended by the server.
         with suppress(SnowflakeError, SalesEtlError):
             connection.close(retry=False)
+
+
+@contextmanager
+def task_session(warehouse: str, tag: str) -> Iterator[Session]:
+    """A session for a task: by the registered connector, tagged `retail-sales <tag>`, logged to the task's run."""
+    connector, logger = load_once(SnowflakeHostConnector, names.WAREHOUSE), get_run_logger()
+    with open_session(connector, warehouse, f"retail-sales {tag}", logger.warning) as session:
+        yield session

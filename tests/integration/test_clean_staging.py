@@ -12,7 +12,6 @@ from prefect.artifacts import Artifact
 from prefect.logging import disable_run_logger
 from prefect.states import State
 
-from blocks import names
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.batch import Attempt
@@ -187,7 +186,7 @@ def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(
     stage_attempt(world, attempt, day, tmp_path)
     renewals = f"SELECT LEASE_UNTIL > CURRENT_TIMESTAMP() FROM ETL_RENEWALS WHERE RUN_NUMBER = {attempt.run_number}"
     monkeypatch.setattr(ledger, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
-    with disable_run_logger(), lease_kept(attempt, names.WAREHOUSE, "ETL_WATCH_WH", lease_minutes=15):
+    with disable_run_logger(), lease_kept(attempt, "ETL_WATCH_WH", lease_minutes=15):
         wait_for(lambda: world.sql(renewals), "a renewal")
     assert set(world.sql(renewals)) == {(True,)}
     age(world, attempt, 20)

@@ -107,7 +107,7 @@ def staged_bytes(world: World, run: Run) -> bytes:
     """All files of a run on S3, Parquet decoded as text."""
     assert run.report is not None
     name = world.environment["S3_STAGING_BUCKET"]
-    client = load_bucket("sales-staging", name).credentials.get_s3_client()
+    client = load_bucket(name).credentials.get_s3_client()
     found = client.list_objects_v2(Bucket=name, Prefix=run.report.staging_prefix + "/")["Contents"]
     contents = [client.get_object(Bucket=name, Key=item["Key"])["Body"].read() for item in found]
     assert len(contents) >= 5

@@ -23,7 +23,7 @@ def assert_nothing_was_loaded(world: World, run: Run, day: date) -> None:
 def staged_keys(world: World, run: Run) -> list[str]:
     """The names of the files that a run left on S3, below its prefix."""
     assert run.report is not None
-    client = load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"]).credentials.get_s3_client()
+    client = load_bucket(world.environment["S3_STAGING_BUCKET"]).credentials.get_s3_client()
     prefix = run.report.staging_prefix + "/"
     found = client.list_objects_v2(Bucket=world.environment["S3_STAGING_BUCKET"], Prefix=prefix)
     return [item["Key"].removeprefix(prefix) for item in found.get("Contents", [])]
@@ -79,7 +79,7 @@ def test_too_many_rejected_rows_fail_and_are_kept_with_reasons_on_s3(world: Worl
     assert len(europe.example_keys["quantity_not_positive"]) == 10
 
     assert run.report is not None
-    bucket = load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"])
+    bucket = load_bucket(world.environment["S3_STAGING_BUCKET"])
     content = bucket.read_path(f"{run.report.staging_prefix}/rejected/EUROPE-000.parquet")
     rejected = pq.read_table(BytesIO(content)).to_pylist()
     assert len(rejected) == 12

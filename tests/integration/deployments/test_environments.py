@@ -52,7 +52,7 @@ def staging(operator: Operator, world: World) -> Iterator[dict[str, str]]:
     """The environment variables of staging, deployed and set up; a worker of it is alive."""
     operator.clear_the_way()
     environment = {**operator.environment, "RETAIL_SALES_ENVIRONMENT": "staging", **OWN}
-    bucket = load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"])
+    bucket = load_bucket(world.environment["S3_STAGING_BUCKET"])
     bucket.credentials.get_s3_client().create_bucket(Bucket=OWN["S3_STAGING_BUCKET"])
     for module in ("deployments.apply", "flows.setup_warehouse"):
         done = as_program(module, environment)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from blocks import names
 from tasks.batch import Attempt, Keys
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
@@ -230,7 +229,7 @@ def test_a_bug_in_staging_is_caught_and_nothing_changes(
 
 def stage_again(world: World, staged: Staged, attempt: Attempt, scratch: Path) -> Staged:
     """The rows that were read for `staged`, as files of another attempt."""
-    bucket = load_bucket(names.STAGING_BUCKET, world.environment["S3_STAGING_BUCKET"])
+    bucket = load_bucket(world.environment["S3_STAGING_BUCKET"])
     files: list[StagedFile] = []
     for of_region in staged.transformed:
         files += stage_files(of_region, KINDS, attempt.staging_prefix, scratch, bucket)

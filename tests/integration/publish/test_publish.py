@@ -307,7 +307,7 @@ def test_copy_loads_the_manifests_files_and_no_others(world: World, day: date, t
 def s3_client(world: World) -> Any:
     from tasks.stage import load_bucket
 
-    return load_bucket("sales-staging", world.environment["S3_STAGING_BUCKET"]).credentials.get_s3_client()
+    return load_bucket(world.environment["S3_STAGING_BUCKET"]).credentials.get_s3_client()
 
 
 def test_a_file_with_other_rows_than_the_manifest_says_is_refused(world: World, day: date, tmp_path: Path) -> None:
