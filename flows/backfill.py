@@ -15,10 +15,10 @@ from prefect.states import State
 
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
-from flows.command_line import run
 from flows.daily_sales import daily_sales
-from flows.lost_engine import ended_with_its_engine
-from flows.outcomes import (
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.outcomes import (
     Outcome,
     carried_over,
     ended_state,
@@ -29,12 +29,12 @@ from flows.outcomes import (
     to_carry_over,
     yielded_state,
 )
-from flows.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
-from flows.queue import find_waiting, queue_behind
-from flows.refusals import refused_range
-from flows.run_hooks import name_of_waiting
-from flows.run_names import backfill_name, naming
-from flows.usual_time import usual_seconds
+from flows.support.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
+from flows.support.queue import find_waiting, queue_behind
+from flows.support.refusals import refused_range
+from flows.support.run_hooks import name_of_waiting
+from flows.support.run_names import backfill_name, naming
+from flows.support.usual_time import usual_seconds
 from tasks.backfill.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
 from tasks.backfill.known import read_ledger
 from tasks.batch import choose_regions

@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
-from flows.run_names import by_minute
+from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError
 from tasks.pages.artifacts import data, write_artifacts
 from tasks.retention.periods import TAG

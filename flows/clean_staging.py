@@ -8,9 +8,9 @@ from prefect import flow
 from prefect.states import Completed, Failed, State
 
 from blocks.variables import read_variable
-from flows.command_line import run
-from flows.lost_engine import ended_with_its_engine
-from flows.run_names import by_minute
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.run_names import by_minute
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
 from tasks.retention.old_runs import STAYS, remove_old_runs

@@ -1,44 +1,36 @@
 """The daily run: one day of sales of all regions into the fact table. Reads top to bottom as it happens."""
 
 import sys
-from pathlib import Path
 
-from prefect import flow, unmapped
+from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import State
 
-from blocks.variables import Settings, read_settings
+from blocks.variables import read_settings
 from expectations.regions import REGIONS
-from flows.command_line import run
-from flows.lost_engine import ended_with_its_engine
-from flows.parameters import BusinessDate, RegionCodes, choose_batch
-from flows.refusals import refused_dates
-from flows.run_hooks import name_of_run, record_failed_run
-from flows.states import final_state
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.parameters import BusinessDate, RegionCodes, choose_batch
+from flows.support.refusals import refused_dates
+from flows.support.run_hooks import IN_LEDGER, name_of_run
+from flows.support.states import final_state
 from tasks.anomalies import announce_anomalies
-from tasks.batch import YESTERDAY, Batch, NamedKeys
+from tasks.batch import YESTERDAY
 from tasks.begin import begin
-from tasks.extract import Extracted, extract
+from tasks.extract import extract_regions
 from tasks.files.scratch import scratch_directory
-from tasks.plan import needs_floor, plan, refuse_unloadable
+from tasks.plan import check_regions, needs_floor, plan
 from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.publish import publish
 from tasks.quality import Verdict, check_quality
 from tasks.report import Findings, report
-from tasks.source.snapshot import limits_of
 from tasks.stage import stage
 from tasks.transform import transform
 from tasks.verify import verify_in_any_case
 from tasks.warehouse.lease import lease_kept
 
 
-@flow(
-    name="daily-sales",
-    flow_run_name=name_of_run,
-    on_failure=[record_failed_run],
-    on_crashed=[record_failed_run],
-    on_cancellation=[record_failed_run],
-)
+@flow(name="daily-sales", flow_run_name=name_of_run, **IN_LEDGER)
 def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> State:
     """Loads one business date into `ANALYTICS.SALES_FACT`.
 
@@ -58,42 +50,31 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
         attempt = begin(batch, str(flow_run.id), watch_warehouse, bucket, lease_minutes)
 
         with scratch_directory() as scratch, lease_kept(attempt, watch_warehouse, lease_minutes):
-            sorted_regions = plan(batch, extract_regions(batch, settings, scratch), settings)
-            findings = Findings(batch, attempt, sorted_regions)
-            if too_few := refuse_unloadable(sorted_regions, settings):
-                return final_state(report(findings.with_(verdict=Verdict((too_few,), 0.0))))
+            extracted = extract_regions(batch, settings, scratch)
+            found = Findings(batch, attempt, plan(batch, extracted, settings))
+            if too_few := check_regions(found.plan, settings):
+                found.verdict = Verdict((too_few,), 0.0)
+                return final_state(report(found))
 
-            present = list(sorted_regions.present)
-            transformed = transform(present, scratch)
+            present, left_out = list(found.plan.present), list(found.plan.left_out)
+            found.transformed = transform(present, scratch)
             with_floor = needs_floor(batch, tuple(REGIONS), settings)
-            verdict = check_quality(present, transformed, settings.thresholds, with_floor)
+            found.verdict = check_quality(present, found.transformed, settings.thresholds, with_floor)
 
-            kinds = ("clean", "rejected") if verdict.passed else ("rejected",)
-            manifest = stage(attempt, present, transformed, kinds, scratch, bucket)
-            findings = findings.with_(transformed=transformed, verdict=verdict, manifest=manifest)
-            if not verdict.passed:
-                return final_state(report(findings))
+            kinds = ("clean", "rejected") if found.verdict.passed else ("rejected",)
+            found.manifest = stage(attempt, present, found.transformed, kinds, scratch, bucket)
+            if not found.verdict.passed:
+                return final_state(report(found))
 
             with finished_first(attempt.run_number):
-                publication = publish(
-                    manifest, present, transformed, list(sorted_regions.left_out), settings.thresholds, warehouse
+                found.publication = publish(
+                    found.manifest, present, found.transformed, left_out, settings.thresholds, warehouse
                 )
-                if publication.refused:
-                    return final_state(report(findings.with_(publication=publication)))
-                verification = verify_in_any_case(manifest, publication, warehouse)
-            anomalies = announce_anomalies(batch, present, publication, watch_warehouse)
-            findings = findings.with_(publication=publication, verification=verification, anomalies=anomalies)
-            return final_state(report(findings))
-
-
-def extract_regions(
-    batch: Batch | NamedKeys, settings: Settings, scratch: Path
-) -> dict[str, Extracted | BaseException]:
-    """Reads all regions side by side; a region that cannot be read answers with its error."""
-    extra_columns, limits = unmapped(settings.extra_columns), unmapped(limits_of(settings))
-    futures = extract.map(list(batch.regions), batch.wanted, scratch, extra_columns, limits)
-    outcomes = (future.result(raise_on_failure=False) for future in futures)
-    return dict(zip(batch.regions, outcomes, strict=True))
+                if found.publication.refused:
+                    return final_state(report(found))
+                found.verification = verify_in_any_case(found.manifest, found.publication, warehouse)
+            found.anomalies = announce_anomalies(batch, present, found.publication, watch_warehouse)
+            return final_state(report(found))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from blocks.variables import read_variable
-from flows.command_line import run
-from flows.lost_engine import ended_with_its_engine
-from flows.run_names import by_minute
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.run_names import by_minute
 from tasks.lines import counted, in_one_line
 from tasks.pages.artifacts import write_table
 from tasks.rejected.queue import OpenRejections, read_rejected

@@ -12,15 +12,15 @@ from prefect.states import Completed, State
 
 from blocks.variables import read_settings, read_variable
 from expectations.regions import REGIONS
-from flows.command_line import run
-from flows.lost_engine import ended_with_its_engine
-from flows.named_keys import LoadedAgain, load_again
-from flows.parameters import BusinessDate, RegionCodes, choose_range
-from flows.reconciled import HEALED, Reconciled, in_words, show_tables
-from flows.refusals import refused_range
-from flows.run_hooks import record_failed_run
-from flows.run_names import naming, reconcile_name
-from flows.states import PARTIALLY_LOADED
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.named_keys import LoadedAgain, load_again
+from flows.support.parameters import BusinessDate, RegionCodes, choose_range
+from flows.support.reconciled import HEALED, Reconciled, in_words, show_tables
+from flows.support.refusals import refused_range
+from flows.support.run_hooks import IN_LEDGER
+from flows.support.run_names import naming, reconcile_name
+from flows.support.states import PARTIALLY_LOADED
 from tasks.backfill.known import read_ledger
 from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
 from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
@@ -34,13 +34,7 @@ from tasks.reconcile.discrepancies import Discrepancy
 from tasks.source.snapshot import limits_of
 
 
-@flow(
-    name="reconcile",
-    flow_run_name=naming(reconcile_name),
-    on_failure=[record_failed_run],
-    on_crashed=[record_failed_run],
-    on_cancellation=[record_failed_run],
-)
+@flow(name="reconcile", flow_run_name=naming(reconcile_name), **IN_LEDGER)
 def reconcile(
     start_date: BusinessDate = None,
     end_date: BusinessDate = None,

@@ -11,13 +11,13 @@ from prefect.states import Completed, State
 
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
-from flows.command_line import run
-from flows.lost_engine import ended_with_its_engine
-from flows.named_keys import load_again, read_again
-from flows.parameters import RegionCodes
-from flows.run_hooks import record_failed_run
-from flows.run_names import naming, replay_name
-from flows.states import PARTIALLY_LOADED
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.named_keys import load_again, read_again
+from flows.support.parameters import RegionCodes
+from flows.support.run_hooks import IN_LEDGER
+from flows.support.run_names import naming, replay_name
+from flows.support.states import PARTIALLY_LOADED
 from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
 from tasks.files.scratch import scratch_directory
 from tasks.pages.artifacts import write_table
@@ -28,13 +28,7 @@ from tasks.rejected.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_o
 ARTIFACT_KEY = "replay-rejected"
 
 
-@flow(
-    name="replay-rejected",
-    flow_run_name=naming(replay_name),
-    on_failure=[record_failed_run],
-    on_crashed=[record_failed_run],
-    on_cancellation=[record_failed_run],
-)
+@flow(name="replay-rejected", flow_run_name=naming(replay_name), **IN_LEDGER)
 def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State:
     """Reads the rejected rows that are open from their sources again, by key, and loads those that break no rule today
     as a batch of its own (R and the time). May be killed and run again at any time.

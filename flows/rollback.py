@@ -9,11 +9,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
 from blocks.variables import read_variable
-from flows.command_line import run
-from flows.lost_engine import ended_with_its_engine
-from flows.parameters import BatchName, Reason
-from flows.refusals import refused_dates
-from flows.run_names import naming, rollback_name
+from flows.support.command_line import run
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.parameters import BatchName, Reason
+from flows.support.refusals import refused_dates
+from flows.support.run_names import naming, rollback_name
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
 from tasks.prefect_server.stopping import finished_first, signals_in_order

@@ -15,9 +15,9 @@ from pydantic import BeforeValidator
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
-from flows.lost_engine import ended_with_its_engine
-from flows.parameters import BusinessDate
-from flows.run_names import alert_name, naming
+from flows.support.lost_engine import ended_with_its_engine
+from flows.support.parameters import BusinessDate
+from flows.support.run_names import alert_name, naming
 from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, see_again, take
 from tasks.alerts.compose import (
     DATES_MAX,

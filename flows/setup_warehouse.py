@@ -11,8 +11,8 @@ from prefect.states import Completed, State
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
-from flows.command_line import run
-from flows.run_names import by_minute
+from flows.support.command_line import run
+from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError, one_line
 from tasks.retries import RETRIES
 from tasks.setup_warehouse.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values

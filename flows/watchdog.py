@@ -21,8 +21,8 @@ from blocks.environment import Environment, MissingSettingError
 from blocks.outside import Outside, read_outside
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
-from flows.run_names import by_minute
 from flows.send_alert import alert, keep_house
+from flows.support.run_names import by_minute
 from tasks.alerts.book import AlertBook, AlertEntry, FileBook, find_unsent, forget_old, is_free
 from tasks.alerts.compose import AlertRequest, Subject, hide_values
 from tasks.alerts.published import is_mended, published_at, read_production

@@ -21,8 +21,8 @@ def main() -> int:
     os.environ.update(stack)
     # Prefect reads its settings when it is imported.
     from blocks import register
-    from flows.command_line import run
     from flows.setup_warehouse import setup_warehouse
+    from flows.support.command_line import run
 
     return register.main(stack_settings(stack, os.environ)) or run(setup_warehouse, only_if_needed=True)
 

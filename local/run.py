@@ -64,7 +64,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
         from blocks.register import register
         from flows.daily_sales import daily_sales
         from flows.setup_warehouse import setup_warehouse
-        from flows.states import report_of
+        from flows.support.states import report_of
         from tasks.prefect_server.stopping import ToldToEnd
         from tasks.retention.periods import TAG
 

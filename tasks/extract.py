@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from prefect import get_run_logger, task
+from prefect import get_run_logger, task, unmapped
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
@@ -19,16 +19,17 @@ from sqlalchemy import Engine
 from blocks import names
 from blocks.databases import engine_of
 from blocks.once import load_once
+from blocks.variables import Settings
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS, Region
-from tasks.batch import Keys, RolledBack, Window
+from tasks.batch import Batch, Keys, NamedKeys, RolledBack, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.files.arrow import open_writer
 from tasks.files.room import bytes_needed, full_disk_named, room_reserved
 from tasks.retries import RETRIES
 from tasks.rollback.held_back import held_back
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
-from tasks.source.snapshot import PATIENT, Limits, open_snapshot
+from tasks.source.snapshot import PATIENT, Limits, limits_of, open_snapshot
 from tasks.source.statements import (
     NewColumn,
     check_declared,
@@ -342,3 +343,13 @@ def extract(
         logger.warning("step=extract region=%s %s", region, extracted.behind)
     logger.info("step=extract region=%s rows=%d seconds=%.1f", region, extracted.read.rows, extracted.seconds)
     return extracted
+
+
+def extract_regions(
+    batch: Batch | NamedKeys, settings: Settings, directory: Path
+) -> dict[str, Extracted | BaseException]:
+    """Runs `extract` for all regions of the batch side by side; the error of a region stands in its place."""
+    extra_columns, limits = unmapped(settings.extra_columns), unmapped(limits_of(settings))
+    futures = extract.map(list(batch.regions), batch.wanted, directory, extra_columns, limits)
+    outcomes = (future.result(raise_on_failure=False) for future in futures)
+    return dict(zip(batch.regions, outcomes, strict=True))

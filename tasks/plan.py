@@ -86,21 +86,21 @@ def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) ->
     return len(batch.regions) == len(all_regions) and not all(is_closed(batch, r, settings) for r in batch.regions)
 
 
-def refuse_unloadable(sorted_regions: Plan, settings: Settings) -> Check | None:
+def check_regions(planned: Plan, settings: Settings) -> Check | None:
     """The failed check of a day on which all regions answered, with fewer rows than a batch needs.
 
     Raises NeedsPersonError when a required region is missing, or no region is left for another reason.
     """
-    required = [entry for entry in sorted_regions.missing if entry.region in settings.regions_required]
+    required = [entry for entry in planned.missing if entry.region in settings.regions_required]
     if required:
-        raise NeedsPersonError(f"a required region is missing: {sorted_regions.missing_message}")
-    if sorted_regions.present or not sorted_regions.missing:
+        raise NeedsPersonError(f"a required region is missing: {planned.missing_message}")
+    if planned.present or not planned.missing:
         return None
-    answered = {extracted.region for extracted in sorted_regions.answered}
-    rows, floor = sum(e.read.rows for e in sorted_regions.answered), settings.thresholds.min_record_count
+    answered = {extracted.region for extracted in planned.answered}
+    rows, floor = sum(e.read.rows for e in planned.answered), settings.thresholds.min_record_count
     if answered == REGIONS.keys() and rows < floor:
         return too_few_rows(rows, floor)
-    raise NeedsPersonError(f"no region left: {sorted_regions.missing_message}")
+    raise NeedsPersonError(f"no region left: {planned.missing_message}")
 
 
 def cause_of(region: str, error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """Report: what a run did, as one record, as Prefect artifacts and as JSON. Holds no personal data."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
@@ -76,9 +76,9 @@ class RunReport:
         return {**vars(self), "regions": [region.to_json() for region in self.regions]}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Findings:
-    """What the steps answered, as far as the run came."""
+    """What the steps returned, as far as the run came: filled step by step."""
 
     batch: Batch
     attempt: Attempt
@@ -89,10 +89,6 @@ class Findings:
     publication: Publication | None = None
     verification: Verification | None = None
     anomalies: Sequence[Anomaly] = ()
-
-    def with_(self, **answers: Any) -> "Findings":
-        """The findings with more steps' answers."""
-        return replace(self, **answers)
 
 
 class OfRegion(Protocol):

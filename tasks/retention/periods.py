@@ -8,7 +8,7 @@ from enum import StrEnum
 from blocks import names
 
 TAG = names.of(names.PROJECT)
-"""What runs of this project carry: from their deployments in prefect.yaml, or from `flows/command_line.py`."""
+"""What runs of this project carry: from their deployments in prefect.yaml, or from `flows/support/command_line.py`."""
 
 ROUTINE_FLOW = "watchdog"
 ROUTINE_DAYS_MAX = 7

@@ -30,7 +30,7 @@ from blocks.register import register, warehouse_blocks
 from expectations.regions import REGIONS
 from flows.daily_sales import daily_sales
 from flows.setup_warehouse import setup_warehouse
-from flows.states import report_of
+from flows.support.states import report_of
 from local import generator, postgres, stack
 from local.environment import HOST, read_stack_env
 from tasks.begin import begin

@@ -10,7 +10,7 @@ import os
 from urllib.parse import urlsplit
 from prefect import flow, task
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from flows import lost_engine
+from flows.support import lost_engine
 from tests.integration.proxy import proxy_to
 
 lost_engine.POLL_S = lost_engine.GRACE_S = 0.1

@@ -14,11 +14,11 @@ from prefect.states import State
 from expectations.columns import SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from flows import reconcile as reconcile_module
-from flows import reconciled
 from flows.clean_staging import clean_staging
 from flows.reconcile import reconcile
-from flows.reconciled import DAYS_KEY, SALES_KEY, Reconciled
 from flows.rollback import rollback
+from flows.support import reconciled
+from flows.support.reconciled import DAYS_KEY, SALES_KEY, Reconciled
 from local import generator
 from tasks.errors import NeedsPersonError
 from tasks.reconcile import compare, discrepancies

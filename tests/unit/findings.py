@@ -67,7 +67,8 @@ def findings(present: Sequence[Extracted], left_out: Sequence[Entry] = ()) -> Fi
 
 def completed() -> Findings:
     """Two regions published: 100 rows each, of which 12 of Europe's broke a rule and 8 were older versions."""
-    return findings([extracted("US_EAST", 100), extracted("EUROPE", 100)]).with_(
+    return replace(
+        findings([extracted("US_EAST", 100), extracted("EUROPE", 100)]),
         transformed=[transformed("US_EAST", 100), transformed("EUROPE", 80, rejected=12, duplicates=8)],
         verdict=PASSED,
         manifest=Manifest(ATTEMPT, {}, (), seconds={"US_EAST": 0.3, "EUROPE": 0.3}),
@@ -77,7 +78,8 @@ def completed() -> Findings:
 
 
 def partially_loaded() -> Findings:
-    return findings([extracted("US_EAST", 100)], [missing("EUROPE")]).with_(
+    return replace(
+        findings([extracted("US_EAST", 100)], [missing("EUROPE")]),
         transformed=[transformed("US_EAST", 100)],
         verdict=PASSED,
         publication=publication(published("US_EAST", 100)),
@@ -86,7 +88,8 @@ def partially_loaded() -> Findings:
 
 
 def overtaken() -> Findings:
-    return findings([extracted("EUROPE", 100)]).with_(
+    return replace(
+        findings([extracted("EUROPE", 100)]),
         transformed=[transformed("EUROPE", 100)],
         verdict=PASSED,
         publication=publication(overtaken=("EUROPE",)),
@@ -95,28 +98,34 @@ def overtaken() -> Findings:
 
 
 def quality_failed() -> Findings:
-    return findings([extracted("EUROPE", 100)]).with_(
-        transformed=[transformed("EUROPE", 45, rejected=55)], verdict=REFUSED
+    return replace(
+        findings([extracted("EUROPE", 100)]), transformed=[transformed("EUROPE", 45, rejected=55)], verdict=REFUSED
     )
 
 
 def refused_before_commit() -> Findings:
     """The gate had passed; then cross-region keys made it too many rejected rows."""
     check = Check("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
-    return findings([extracted("EUROPE", 100)]).with_(
-        transformed=[transformed("EUROPE", 100)], verdict=PASSED, publication=publication(refused=check)
+    return replace(
+        findings([extracted("EUROPE", 100)]),
+        transformed=[transformed("EUROPE", 100)],
+        verdict=PASSED,
+        publication=publication(refused=check),
     )
 
 
 def too_few_answered() -> Findings:
     """No region went on: the verdict is the plan's."""
     entry = Entry("EUROPE", Status.MISSING, cause="answered with 0 rows, min_region_record_count is 1")
-    sorted_regions = Plan((), (entry,), (extracted("EUROPE", 0),))
+    planned_regions = Plan((), (entry,), (extracted("EUROPE", 0),))
     attempt = Attempt(42, "flow-run", "20240115", ("EUROPE",))
-    return Findings(Batch(DAY, ("EUROPE",)), attempt, sorted_regions, verdict=REFUSED)
+    return Findings(Batch(DAY, ("EUROPE",)), attempt, planned_regions, verdict=REFUSED)
 
 
 def closed_day() -> Findings:
-    return findings([], [Entry("EUROPE", Status.EMPTY, cause="closed day")]).with_(
-        verdict=PASSED, publication=publication(), verification=VERIFIED
+    return replace(
+        findings([], [Entry("EUROPE", Status.EMPTY, cause="closed day")]),
+        verdict=PASSED,
+        publication=publication(),
+        verification=VERIFIED,
     )

@@ -19,8 +19,8 @@ from deployments.automations import (
     planned_automations,
     watches,
 )
-from flows import states
-from flows.refusals import REFUSED
+from flows.support import states
+from flows.support.refusals import REFUSED
 from tests.unit.golden import assert_golden
 
 NAMES = sorted({SEND_ALERT, *(name for watch in watches(Limits(timedelta(hours=2))) for name in watch.deployments)})

@@ -70,7 +70,8 @@ def with_value(value: str) -> Findings:
     column, money = NewColumn(value, f"numeric({value})"), Tally(1, {(value, "total_amount"): Amount()})
     read = replace(extracted, new_columns=(column,), source=money)
     (anomaly,) = find_anomalies([read], made.publication(), {})
-    return found.with_(
+    return replace(
+        found,
         plan=replace(found.plan, present=(read,), answered=(read,)),
         transformed=[replace(region, broken=(BrokenRule("quantity_not_positive", 1, (value, value)),))],
         anomalies=[anomaly],

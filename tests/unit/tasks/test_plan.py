@@ -15,7 +15,7 @@ from expectations.thresholds import Thresholds
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, RegionUnfitError, TransientError
 from tasks.extract import Extracted
-from tasks.plan import Plan, needs_floor, one_line, plan, refuse_unloadable
+from tasks.plan import Plan, check_regions, needs_floor, one_line, plan
 from tasks.tally import Tally
 from tasks.warehouse.states import Status
 from tests.unit.sales import SNAPSHOT
@@ -51,9 +51,9 @@ def planned(settings: Settings = OPEN, **outcomes: int | BaseException) -> Plan:
     return plan(Batch(CHRISTMAS, tuple(outcomes)), answers, settings)
 
 
-def fates(sorted_regions: Plan) -> dict[str, str]:
-    present = {extracted.region: "present" for extracted in sorted_regions.present}
-    return present | {entry.region: str(entry.status) for entry in sorted_regions.left_out}
+def fates(planned_regions: Plan) -> dict[str, str]:
+    present = {extracted.region: "present" for extracted in planned_regions.present}
+    return present | {entry.region: str(entry.status) for entry in planned_regions.left_out}
 
 
 @pytest.mark.parametrize(
@@ -94,33 +94,33 @@ def test_a_region_is_sorted_by_what_it_answered(rows: int | BaseException, setti
 )
 def test_a_standby_that_is_behind_is_believed_for_what_it_shows_alone(rows: int, settings: Settings, fate: str) -> None:
     answers = {"EUROPE": replace(answer("EUROPE", rows), behind="its database is a standby that lags")}
-    sorted_regions = plan(Batch(CHRISTMAS, ("EUROPE",)), answers, settings)
-    assert fates(sorted_regions) == {"EUROPE": fate}
+    planned_regions = plan(Batch(CHRISTMAS, ("EUROPE",)), answers, settings)
+    assert fates(planned_regions) == {"EUROPE": fate}
     if fate == "MISSING":
-        assert sorted_regions.missing_message == (
+        assert planned_regions.missing_message == (
             "EUROPE left out: answered with 0 rows: its database is a standby that lags"
         )
 
 
 def test_every_region_has_one_place() -> None:
-    sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
-    assert fates(sorted_regions) == {
+    planned_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
+    assert fates(planned_regions) == {
         "US_EAST": "present",
         "US_WEST": "EMPTY",
         "EUROPE": "MISSING",
         "ASIA_PACIFIC": "MISSING",
     }
-    assert [extracted.region for extracted in sorted_regions.answered] == ["US_EAST", "US_WEST", "ASIA_PACIFIC"]
+    assert [extracted.region for extracted in planned_regions.answered] == ["US_EAST", "US_WEST", "ASIA_PACIFIC"]
 
 
 def test_the_message_names_each_missing_region_and_its_cause() -> None:
-    sorted_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
-    assert sorted_regions.missing_message == (
+    planned_regions = planned(closed("US_WEST"), US_EAST=5, US_WEST=0, EUROPE=DOWN, ASIA_PACIFIC=1)
+    assert planned_regions.missing_message == (
         "EUROPE left out: connection refused; "
         "ASIA_PACIFIC left out: answered with 1 rows, min_region_record_count is 3: "
         "look at its database, or name the date in closed_days"
     )
-    assert {entry.status for entry in sorted_regions.missing} == {Status.MISSING}
+    assert {entry.status for entry in planned_regions.missing} == {Status.MISSING}
 
 
 @pytest.mark.parametrize(
@@ -134,17 +134,17 @@ def test_an_error_that_is_no_regions_own_fails_the_run(error: BaseException) -> 
 def test_a_required_region_that_is_missing_fails_the_run() -> None:
     required = replace(OPEN, regions_required=("EUROPE",))
     with pytest.raises(NeedsPersonError, match="a required region is missing: EUROPE left out: connection refused"):
-        refuse_unloadable(planned(required, US_EAST=5, EUROPE=DOWN), required)
+        check_regions(planned(required, US_EAST=5, EUROPE=DOWN), required)
 
 
 def test_a_required_region_may_be_closed() -> None:
     settings = replace(closed("EUROPE"), regions_required=("EUROPE",))
-    assert refuse_unloadable(planned(settings, US_EAST=5, EUROPE=0), settings) is None
+    assert check_regions(planned(settings, US_EAST=5, EUROPE=0), settings) is None
 
 
 def test_no_region_that_answered_fails_the_run_with_every_cause() -> None:
     with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: .*; EUROPE left out: "):
-        refuse_unloadable(planned(US_EAST=DOWN, EUROPE=DOWN), OPEN)
+        check_regions(planned(US_EAST=DOWN, EUROPE=DOWN), OPEN)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_no_region_that_answered_fails_the_run_with_every_cause() -> None:
     ],
 )
 def test_a_day_with_too_few_rows_fails_the_gate_in_its_words(rows: tuple[int, ...], record_count: int) -> None:
-    check = refuse_unloadable(planned(OPEN, **dict(zip(ALL, rows, strict=True))), OPEN)
+    check = check_regions(planned(OPEN, **dict(zip(ALL, rows, strict=True))), OPEN)
     assert check is not None
     assert (check.passed, check.message) == (False, f"record count {record_count} is below threshold 100")
 
@@ -175,35 +175,35 @@ def test_a_day_with_too_few_rows_fails_the_gate_in_its_words(rows: tuple[int, ..
 def test_without_a_region_left_every_region_is_named(
     settings: Settings, outcomes: dict[str, int | BaseException]
 ) -> None:
-    sorted_regions = planned(settings, **outcomes)
+    planned_regions = planned(settings, **outcomes)
     with pytest.raises(NeedsPersonError) as caught:
-        refuse_unloadable(sorted_regions, settings)
-    assert str(caught.value) == f"no region left: {sorted_regions.missing_message}"
+        check_regions(planned_regions, settings)
+    assert str(caught.value) == f"no region left: {planned_regions.missing_message}"
     assert all(f"{region} left out: " in str(caught.value) for region in outcomes)
 
 
 @pytest.mark.parametrize(
-    "sorted_regions",
+    "planned_regions",
     [
         pytest.param(planned(US_EAST=5, EUROPE=DOWN), id="one-left"),
         pytest.param(planned(closed("US_EAST", "EUROPE"), US_EAST=0, EUROPE=0), id="closed-everywhere"),
     ],
 )
-def test_what_can_be_loaded_goes_on(sorted_regions: Plan) -> None:
-    assert refuse_unloadable(sorted_regions, OPEN) is None
+def test_what_can_be_loaded_goes_on(planned_regions: Plan) -> None:
+    assert check_regions(planned_regions, OPEN) is None
 
 
 def test_a_closed_region_does_not_excuse_the_missing_ones() -> None:
     """No region left: Failed. Here one is closed and three are down, so nothing was read, and the run must say so."""
     settings = closed("EUROPE")
-    sorted_regions = planned(settings, US_EAST=DOWN, US_WEST=DOWN, EUROPE=0, ASIA_PACIFIC=DOWN)
+    planned_regions = planned(settings, US_EAST=DOWN, US_WEST=DOWN, EUROPE=0, ASIA_PACIFIC=DOWN)
     with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: "):
-        refuse_unloadable(sorted_regions, settings)
+        check_regions(planned_regions, settings)
 
 
 def test_a_closed_region_does_not_excuse_too_few_rows() -> None:
     settings = closed("EUROPE")
-    check = refuse_unloadable(planned(settings, US_EAST=1, US_WEST=0, EUROPE=0, ASIA_PACIFIC=0), settings)
+    check = check_regions(planned(settings, US_EAST=1, US_WEST=0, EUROPE=0, ASIA_PACIFIC=0), settings)
     assert check is not None
     assert check.message == "record count 1 is below threshold 100"
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -75,7 +76,8 @@ def test_a_missing_region_has_its_cause_and_what_it_answered() -> None:
 
 def test_every_row_of_a_region_is_counted_once() -> None:
     """A row whose key belongs to another region was clean at first and counts as rejected in the end."""
-    found = made.findings([made.extracted("EUROPE", 100)]).with_(
+    found = replace(
+        made.findings([made.extracted("EUROPE", 100)]),
         transformed=[made.transformed("EUROPE", 90, rejected=6, duplicates=4)],
         verdict=made.PASSED,
         publication=made.publication(made.published("EUROPE", 88, cross_region=2)),
@@ -123,7 +125,7 @@ def test_a_key_cannot_break_the_pages_table(key: str) -> None:
     broken = (BrokenRule("quantity_not_positive", 1, (key,)),)
     found = made.quality_failed()
     region = found.transformed[0]
-    changed = found.with_(transformed=[type(region)(**{**vars(region), "broken": broken})])
+    changed = replace(found, transformed=[type(region)(**{**vars(region), "broken": broken})])
     page = markdown_report(summarize(changed))
     (row,) = [line for line in page.splitlines() if "quantity_not_positive" in line]
     assert row.endswith(" |")

@@ -8,11 +8,10 @@ from pathlib import Path
 from prefect.runtime import flow_run
 
 from blocks.variables import Settings
-from flows.daily_sales import extract_regions
 from tasks.batch import Attempt, NamedKeys
 from tasks.begin import begin
 from tasks.errors import NeedsPersonError
-from tasks.extract import Extracted
+from tasks.extract import Extracted, extract_regions
 from tasks.plan import unread_regions
 from tasks.prefect_server.stopping import finished_first
 from tasks.publish import Publication, publish

@@ -6,7 +6,7 @@ import pytest
 from prefect.client.schemas import StateType
 from prefect.states import Completed, Failed
 
-from flows.outcomes import (
+from flows.support.outcomes import (
     DATES_NAMED_MAX,
     Outcome,
     carried_over,

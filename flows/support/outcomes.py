@@ -7,8 +7,8 @@ from typing import Any
 
 from prefect.states import Completed, Failed, State
 
-from flows.refusals import refused
-from flows.states import PARTIALLY_LOADED, YIELDED
+from flows.support.refusals import refused
+from flows.support.states import PARTIALLY_LOADED, YIELDED
 from tasks.backfill.gaps import BackfillPlan, Gap
 from tasks.batch import DateRange, parse_business_date
 from tasks.errors import one_line

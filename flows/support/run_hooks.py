@@ -11,7 +11,7 @@ from prefect.states import State
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
-from flows.refusals import REFUSED
+from flows.support.refusals import REFUSED
 from tasks.batch import date_asked
 from tasks.errors import one_line
 from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, ToldToEnd
@@ -53,3 +53,7 @@ def how_it_ended(state: State) -> str:
         return f"{CANCELLED_IN_PREFECT}: nothing was published"
     _, is_told, words = (state.message or "").partition(f"{ToldToEnd.__name__}: ")
     return words.strip() if is_told else f"{state.name}: {state.message}"
+
+
+IN_LEDGER: dict[str, Any] = {f"on_{end}": [record_failed_run] for end in ("failure", "crashed", "cancellation")}
+"""The hooks of a flow whose bad end the ledger has to know."""

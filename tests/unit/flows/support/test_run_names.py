@@ -14,9 +14,9 @@ from flows.list_rejected import list_rejected
 from flows.reconcile import reconcile
 from flows.replay_rejected import replay_rejected
 from flows.rollback import rollback
-from flows.run_names import alert_name, backfill_name, reconcile_name, replay_name, rollback_name
 from flows.send_alert import send_alert
 from flows.setup_warehouse import setup_warehouse
+from flows.support.run_names import alert_name, backfill_name, reconcile_name, replay_name, rollback_name
 from flows.watchdog import watchdog
 
 DUE = datetime(2024, 1, 16, 9, 15, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from prefect.context import TagsContext
 from prefect.states import Completed, Failed, State
 
-from flows import command_line
+from flows.support import command_line
 from tasks.retention.periods import TAG
 
 

@@ -2,12 +2,13 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from prefect.client.schemas import StateType
 from prefect.states import Failed
 
-from flows.states import QualityFailedError, final_state, report_of
+from flows.support.states import QualityFailedError, final_state, report_of
 from tasks.report import Findings, summarize
 from tests.unit import findings as made
 
@@ -68,7 +69,9 @@ def test_a_run_ends_in_a_state_that_says_what_happened(
 
 
 def test_a_region_that_was_overtaken_does_not_hide_one_that_was_loaded() -> None:
-    found = made.completed().with_(publication=made.publication(made.published("US_EAST", 100), overtaken=("EUROPE",)))
+    found = replace(
+        made.completed(), publication=made.publication(made.published("US_EAST", 100), overtaken=("EUROPE",))
+    )
     state = final_state(summarize(found))
     assert (state.name, state.message) == ("Completed", "2024-01-15: 100 clean rows of 1 region")
 

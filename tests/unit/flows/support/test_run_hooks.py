@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from prefect.client.schemas import FlowRun
 
-from flows.run_hooks import name_of_waiting
+from flows.support.run_hooks import name_of_waiting
 
 SIX = datetime(2024, 1, 16, 6, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from prefect.states import Failed, State
 
-from flows.parameters import WITHOUT_DATE, choose_range
+from flows.support.parameters import WITHOUT_DATE, choose_range
 from tasks.batch import YESTERDAY, parse_business_date, refuse_future
 
 REFUSED = "Refused"

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from flows.reconciled import Reconciled, in_words
+from flows.support.reconciled import Reconciled, in_words
 from tasks.batch import DateRange
 from tasks.reconcile.compare import RegionCompared
 

@@ -9,11 +9,11 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.schema_tools import validation as schemas
 
 from expectations.regions import REGIONS
-from flows import parameters, run_hooks
 from flows.backfill import backfill
 from flows.daily_sales import daily_sales
-from flows.parameters import ACTIVE_MAX, choose_batch, choose_range
-from flows.refusals import refused_dates, refused_range
+from flows.support import parameters, run_hooks
+from flows.support.parameters import ACTIVE_MAX, choose_batch, choose_range
+from flows.support.refusals import refused_dates, refused_range
 from tasks.batch import DateRange
 
 ALL = tuple(REGIONS)
