@@ -375,9 +375,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         sweep()
 
 
-YEAR = ("local/test_stack.py", "deployments/test_runs.py", "test_command_line.py", "test_daily_run.py")
+YEAR = ("local/test_stack.py", "deployments/test_runs.py", "daily/test_command_line.py", "daily/test_daily_run.py")
 """What asks for the real year, for one worker: it takes a while to load."""
-LONGEST_FIRST = ("publish/test_crashes.py", "deployments/test_kills.py", "test_reconcile.py", *YEAR)
+LONGEST_FIRST = ("publish/test_crashes.py", "deployments/test_kills.py", "reconcile/test_reconcile.py", *YEAR)
 """So that no worker begins with one of these when the others have nothing left to do."""
 
 

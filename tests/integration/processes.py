@@ -47,7 +47,7 @@ _PROCESSES.set_forkserver_preload(
         "tests.integration.histories.test_histories",
         "tests.integration.processes",
         "tests.integration.publish.test_crashes",
-        "tests.integration.test_keeper",
+        "tests.integration.local.test_keeper",
     ]
 )
 

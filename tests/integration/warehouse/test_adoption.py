@@ -14,7 +14,7 @@ from tasks.setup_warehouse.adoption import needs_adoption
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import LOAD_TYPES, render
 from tests.integration.conftest import World, good_sale, session_of
-from tests.integration.test_setup_warehouse import EndedError, count_statements
+from tests.integration.warehouse.test_setup_warehouse import EndedError, count_statements
 
 OTHER = "OTHER_TOOL"
 KEYS = ("same", "changed", "gone")

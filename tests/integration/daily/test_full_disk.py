@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from local.environment import CHECKOUT
+
 WRITES = """
 import os, sys
 from pathlib import Path
 import pyarrow as pa
+from local.environment import CHECKOUT
 from tasks.files.arrow import open_writer
 from tasks.files.room import ScratchFullError, full_disk_named
 
@@ -31,7 +34,7 @@ print(sorted(os.listdir(directory)))
 """
 
 
-@pytest.mark.more  # where nobody may mount, tests/integration/test_regions_left_out.py has a full disk all the same
+@pytest.mark.more  # where nobody may mount, test_regions_left_out.py has a full disk all the same
 def test_a_region_that_fills_the_disk_leaves_room_to_the_others(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=900k tmpfs "$1" && exec "$2" -c "$3" "$1"'
     program = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
@@ -40,7 +43,7 @@ def test_a_region_that_fills_the_disk_leaves_room_to_the_others(tmp_path: Path) 
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=CHECKOUT,
     )
     assert ran.stdout.splitlines() == [
         f"the scratch disk is full: {tmp_path}/EUROPE.extracted.arrow of region EUROPE could not be written "

@@ -16,11 +16,11 @@ from tasks.rollback.roll_back import roll_back
 from tasks.setup_checks.check import Finding, Outcome, run_checks
 from tasks.setup_checks.sources import source_checks
 from tests.integration.conftest import World, good_sale
+from tests.integration.daily.test_anomalies import anomalies_of
+from tests.integration.daily.test_dirt import artifacts_of
 from tests.integration.publish.bugs import MERGE, Put, statement
 from tests.integration.publish.harness import begin, fates, keys_of, load, publish_staged, stage_attempt, stage_wanted
 from tests.integration.server import events_enabled
-from tests.integration.test_anomalies import anomalies_of
-from tests.integration.test_dirt import artifacts_of
 
 TIER = {"loyalty_tier": "plain"}
 TYPO = {"loyalty_teir": "plain"}
