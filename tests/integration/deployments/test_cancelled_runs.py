@@ -10,12 +10,14 @@ from datetime import date, timedelta
 import pytest
 
 from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, SIGNALS
+from tasks.watch.cancelled import explain_cancelled
 from tests.integration.conftest import World, wait_for
 from tests.integration.deployments.conftest import Operator
 from tests.integration.deployments.test_kills import assert_next_load_completes, end_lease, told, worker_process
 from tests.integration.processes import run_python
 
 DAILY, BACKFILL, WATCHDOG = "daily-sales/production", "backfill/production", "watchdog/production"
+ROLLBACK = "rollback/production"
 NOTHING = f"{CANCELLED_IN_PREFECT}: nothing was published"
 TOLD = f"{SIGNALS[signal.SIGTERM]}: nothing was changed"
 STAYS_BUSY_S = 2
@@ -173,6 +175,15 @@ def test_cancelled_a_backfill_keeps_what_it_has_published_and_publishes_no_more(
         for day in rest:
             assert {status for status, _ in in_ledger(world, day)} <= {"FAILED"}
     assert [day for day in days if sales_of(world, day)] == published
+
+
+def test_a_cancelled_rollback_is_explained_too(world: World, operator: Operator, filled: date) -> None:
+    flow_run_id = operator.start(ROLLBACK, "-p", f"date={filled}", "-p", "reason=a test")
+    for state in ("RUNNING", "CANCELLED"):
+        operator.post(f"/flow_runs/{flow_run_id}/set_state", {"state": {"type": state}, "force": True})
+    with world.session() as session:
+        assert explain_cancelled(session) == "1 explained"
+    assert operator.flow_run(flow_run_id)["state"]["message"] == f"{CANCELLED_IN_PREFECT}: nothing was changed"
 
 
 ENDED_IN_SECOND_LOOK = """

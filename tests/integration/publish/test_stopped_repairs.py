@@ -1,0 +1,183 @@
+"""A rollback, and marks of deleted sales, whose process is told to end, or whose run is cancelled, at any of its
+statements."""
+
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from flows.reconcile import reconcile
+from tasks.prefect_server import stopping
+from tasks.prefect_server.stopping import StoppedError, ToldToEnd, finished_first, signals_in_order
+from tasks.reconcile.deleted import mark
+from tasks.rollback.roll_back import roll_back
+from tasks.warehouse.session import Session
+from tests.integration.conftest import World, good_sale
+from tests.integration.publish.harness import load
+from tests.integration.publish.statements import stepping_session
+from tests.integration.publish.test_stopping import told_at
+from tests.signals import signals_forgotten
+
+LOCK = ("lock/write_token", "BEGIN TRANSACTION", "lock/take", "SELECT CURRENT_TRANSACTION()", "ledger/next_run_number")
+FROM_COMMIT = ("SELECT CURRENT_TRANSACTION() #2", "COMMIT")
+"""What follows the last question whether the run may commit."""
+ROLLBACK = (
+    *LOCK,
+    "rollback/in_production",
+    "rollback/runs_in_effect",
+    "rollback/later_batches",
+    "rollback/count_changes",
+    "rollback/count_rejected",
+    "rollback/changed_sales",
+    "rollback/count_standing",
+    "rollback/hold_back",
+    "rollback/insert_undo",
+    "rollback/delete_sales",
+    "rollback/restore_sales",
+    "rollback/count_standing #2",
+    "rollback/count_left",
+    "SELECT DISTINCT REGION FROM ANALYTICS.ETL_BATCHES",
+    "ledger/insert_entries",
+    "publish/close_rejected",
+    "rollback/count_left_rejected",
+)
+MARKS = (
+    *LOCK,
+    "reconcile/count_fact",
+    "reconcile/insert_undo",
+    "reconcile/mark_deleted",
+    "reconcile/count_marked",
+    "reconcile/count_fact #2",
+    "ledger/insert_entries",
+)
+"""What each sends before that, in order."""
+
+
+Repair = Callable[[Session, str], Any]
+"""A repair that is due; takes a session and the id of a flow run."""
+
+
+@pytest.fixture(autouse=True)
+def _told_anew() -> Iterator[None]:
+    with signals_forgotten():
+        yield
+
+
+def rollback_due(world: World, day: date, scratch: Path) -> Repair:
+    """A batch with a new sale, a correction and a rejected row, which is to be rolled back."""
+    key = f"stopped-repair-{day}"
+    world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": key})
+    load(world, day, scratch, "EUROPE")
+    following = day + timedelta(days=1)
+    noon = good_sale("EUROPE", following)["updated_at"]
+    world.insert("EUROPE", good_sale("EUROPE", following) | {"sale_id": f"{key}-new"})
+    world.insert("EUROPE", good_sale("EUROPE", following) | {"sale_id": f"{key}-bad", "quantity": 0})
+    correction = "UPDATE sales_transactions SET updated_at = %s, total_amount = 2.20 WHERE sale_id = %s"
+    world.change("EUROPE", correction, (noon, key))
+    load(world, following, scratch, "EUROPE")
+
+    def do(session: Session, flow_run_id: str) -> None:
+        roll_back(session, f"{following:%Y%m%d}", "a test", False, 35, flow_run_id, print)
+
+    return do
+
+
+def marks_due(world: World, day: date, scratch: Path) -> Repair:
+    """A sale that its source does not hold any more, which is to be marked."""
+    names = ("stays", "gone")
+    world.insert("EUROPE", *(good_sale("EUROPE", day) | {"sale_id": f"stopped-{day}-{name}"} for name in names))
+    load(world, day, scratch, "EUROPE")
+    world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (f"stopped-{day}-gone",))
+    state = reconcile(start_date=str(day), end_date=str(day), regions=["EUROPE"], dry_run=True, return_state=True)
+    compared = state.result().compared
+
+    def do(session: Session, flow_run_id: str) -> None:
+        mark(session, "H20140601T000000Z", flow_run_id, compared, print)
+
+    return do
+
+
+def tables(world: World) -> list[Any]:
+    """What repairs change: sales, rejected rows as they stand, the versions that were kept, and the ledger."""
+    names = ("SALES_FACT", "SALES_REJECTED", "SALES_FACT_UNDO", "SALES_HELD_BACK", "ETL_BATCHES")
+    return [world.rows(f"SELECT * FROM {name}") for name in names]
+
+
+def repaired(world: World, repair: Repair, before: Callable[[str], None]) -> list[str]:
+    """Repairs in a thread, as Prefect runs tasks, and returns the statements; `before` is called before each."""
+    flow_run_id = str(uuid4())
+    with (
+        stepping_session(dict(world.environment), before) as session,
+        ThreadPoolExecutor(1) as thread,
+        signals_in_order(),
+        finished_first(flow_run_id),
+    ):
+        thread.submit(repair, session, flow_run_id).result()
+    return session.sent
+
+
+@pytest.fixture(scope="module")
+def due(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Repair]]:
+    """Repairs for all attempts that must change nothing; then each is made, and sends what is listed."""
+    scratch = tmp_path_factory.mktemp("due")
+    repairs = {
+        "rollback": rollback_due(world, date(2014, 7, 1), scratch),
+        "marks": marks_due(world, date(2014, 7, 4), scratch),
+    }
+    yield repairs
+    for name, statements in UNTIL_COMMIT.items():
+        assert repaired(world, repairs[name], lambda _: None) == [*statements, *FROM_COMMIT]
+
+
+UNTIL_COMMIT = {"rollback": ROLLBACK, "marks": MARKS}
+EACH = [
+    pytest.param(name, statement, id=f"{name}-{statement}") for name in UNTIL_COMMIT for statement in UNTIL_COMMIT[name]
+]
+INTERRUPTED = [("rollback", "rollback/restore_sales"), ("marks", "reconcile/mark_deleted")]
+
+
+@pytest.mark.parametrize(("name", "statement"), EACH)
+def test_told_to_end_before_commit_a_repair_changes_nothing(
+    world: World, due: dict[str, Repair], name: str, statement: str
+) -> None:
+    before = tables(world)
+    with pytest.raises(ToldToEnd, match="nothing was changed$"):
+        repaired(world, due[name], told_at(statement, signal.SIGTERM))
+    assert tables(world) == before
+
+
+@pytest.mark.parametrize(("name", "statement"), INTERRUPTED)
+def test_after_ctrl_c_a_repair_changes_nothing(world: World, due: dict[str, Repair], name: str, statement: str) -> None:
+    before = tables(world)
+    with pytest.raises(ToldToEnd, match="^Ctrl-C ended its process: nothing was changed$"):
+        repaired(world, due[name], told_at(statement, signal.SIGINT))
+    assert tables(world) == before
+
+
+@pytest.mark.parametrize(("name", "statement"), INTERRUPTED)
+def test_cancelled_in_prefect_a_repair_changes_nothing(
+    world: World, due: dict[str, Repair], monkeypatch: pytest.MonkeyPatch, name: str, statement: str
+) -> None:
+    before, cancelled = tables(world), list[str]()
+    # The question itself is tried on a Prefect server by tests/integration/deployments/test_cancelled_runs.py.
+    monkeypatch.setattr(stopping, "is_cancelled", lambda *_: statement in cancelled)
+    with pytest.raises(StoppedError, match="the run was cancelled in Prefect"):
+        repaired(world, due[name], cancelled.append)
+    assert tables(world) == before
+
+
+@pytest.mark.parametrize("statement", FROM_COMMIT)
+@pytest.mark.parametrize("name", UNTIL_COMMIT)
+def test_told_to_end_from_commit_on_a_repair_is_made_whole(
+    world: World, day: date, tmp_path: Path, name: str, statement: str
+) -> None:
+    repair = {"rollback": rollback_due, "marks": marks_due}[name](world, day, tmp_path)
+    before = tables(world)
+    with pytest.raises(ToldToEnd, match="what it had changed stays$"):
+        repaired(world, repair, told_at(statement, signal.SIGTERM))
+    assert tables(world) != before
