@@ -63,3 +63,12 @@ def test_every_term_has_its_line_and_the_readme_leads_there_at_once() -> None:
     assert tuple(re.findall(r"^\| \*\*(.+?)\*\* \|", words, re.MULTILINE)) == TERMS
     first_screen = (CHECKOUT / "README.md").read_text("utf-8").partition("\n## ")[0]
     assert "(docs/words.md)" in first_screen
+
+
+def test_the_architecture_page_leads_to_every_folder_and_names_every_file_of_tasks() -> None:
+    page = (CHECKOUT / "docs" / "architecture.md").read_text("utf-8")
+    assert len(page.splitlines()) <= 80
+    inside = [path for path in sorted((CHECKOUT / "tasks").iterdir()) if path.name[0] not in "_."]
+    assert [path.name for path in inside if path.is_dir() and f"](../tasks/{path.name}/__init__.py)" not in page] == []
+    assert [path.name for path in inside if path.is_file() and f"`{path.stem}`" not in page] == []
+    assert [folder for folder in FOLDERS if f"`{folder}/`" not in page] == []
