@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.columns import BLANKS, SOURCE_COLUMNS, Column
+from expectations.columns import BLANKS, DIGITS, SOURCE_COLUMNS, Column
 from expectations.regions import Region, code_of_spelling
 from expectations.tables import EXTRA_ATTRIBUTES
 
@@ -25,7 +25,7 @@ CROSS_REGION_RULE = "cross_region_sale_id"
 _PRODUCT = pd.ArrowDtype(pa.decimal128(37, 6))
 """Holds quantity x unit_price, and twice as much, to the last digit."""
 
-_QUANTITY = pd.ArrowDtype(pa.decimal128(18, 0))
+_QUANTITY = pd.ArrowDtype(pa.decimal128(*DIGITS["integer"]))
 _ANY_INT64 = pd.ArrowDtype(pa.decimal128(19, 0))
 """What Arrow casts an int64 to; a product with so many digits would not fit, so _QUANTITY follows."""
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from expectations.columns import SOURCE_COLUMNS
+from expectations.columns import DIGITS, SOURCE_COLUMNS
 
 IntArray = npt.NDArray[np.int64]
 
@@ -210,13 +210,13 @@ def divide_half_even(dividend: IntArray, divisor: IntArray | int) -> IntArray:
 
 
 def money(amount_cents: IntArray) -> pa.Array:
-    """Cents as numeric(12,2)."""
-    return _decimal(amount_cents, pa.decimal128(12, 2))
+    """Cents as decimals of the kind `money`."""
+    return _decimal(amount_cents, pa.decimal128(*DIGITS["money"]))
 
 
 def price(micros: IntArray) -> pa.Array:
-    """Millionths as numeric(18,6)."""
-    return _decimal(micros, pa.decimal128(18, 6))
+    """Millionths as decimals of the kind `price`."""
+    return _decimal(micros, pa.decimal128(*DIGITS["price"]))
 
 
 def _decimal(units: IntArray, kind: pa.Decimal128Type) -> pa.Array:

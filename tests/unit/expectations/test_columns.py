@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from expectations.columns import DERIVED_COLUMNS, SOURCE_COLUMNS, Column, Role
+from expectations.columns import DERIVED_COLUMNS, DIGITS, SOURCE_COLUMNS, Column, Role
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS
 from tasks.extract import EXTRACTED_SCHEMA
 
@@ -20,6 +20,13 @@ from tasks.extract import EXTRACTED_SCHEMA
 def test_types_are_exact_in_every_system(kind: str, arrow: pa.DataType, snowflake: str) -> None:
     columns = [column for column in (*SOURCE_COLUMNS, *DERIVED_COLUMNS) if column.kind == kind]
     assert {(column.arrow_field.type, column.snowflake_type) for column in columns} == {(arrow, snowflake)}
+
+
+def test_decimals_are_those_of_every_system() -> None:
+    for column in (*SOURCE_COLUMNS, *DERIVED_COLUMNS):
+        arrow = column.arrow_field.type
+        assert column.decimals == (arrow.scale if pa.types.is_decimal(arrow) else 0), column.name
+        assert (column.kind in DIGITS) == column.snowflake_type.startswith("NUMBER"), column.name
 
 
 def test_no_column_of_any_shape_is_named_like_personal_data() -> None:
