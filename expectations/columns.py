@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 CONTRACT_VERSION = "1"
-"""Raised with every change of a column's name, type or meaning; stands in every ledger row."""
+"""Raised with every change of a column's name, type or meaning; recorded in every ledger row."""
 
 
 class Role(StrEnum):
@@ -49,7 +49,7 @@ _SNOWFLAKE: Mapping[Kind, str] = {
 }
 
 BLANKS = " \t\n\v\f\r"
-"""ASCII white space: a text of nothing else is blank, and so is an empty one."""
+"""ASCII white space: a text of nothing else, or an empty one, is blank."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The column contract: one definition that every system's types come from."""
+"""The column contract: the one definition of every system's types."""
 
 import pyarrow as pa
 import pytest
@@ -45,7 +45,7 @@ def test_a_rejected_row_has_every_source_column_as_text() -> None:
     assert set(REJECTED_SOURCE_COLUMNS) == {c.stored_name for c in SOURCE_COLUMNS} | {"extra_attributes"}
 
 
-def test_roles_that_code_relies_on_are_taken_once() -> None:
+def test_roles_that_code_relies_on_have_their_columns() -> None:
     def named(role: Role) -> list[Column]:
         return [column for column in SOURCE_COLUMNS if column.role is role]
 
