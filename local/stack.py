@@ -1,6 +1,6 @@
 """The supervisor: starts, watches and stops the parts of the local stack.
 
-Each part is a process of its own, detached from the terminal. What belongs here: processes, ports, passwords and
+Each part is a separate process, detached from the terminal. What belongs here: processes, ports, passwords and
 `stack.env`. Each part has its own module.
 """
 
