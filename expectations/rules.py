@@ -1,7 +1,6 @@
 """The row rules: what makes a single row unfit for the fact table. Pure functions over a pandas frame.
 
-A rule looks at one row at a time and never at other rows; a missing cell never breaks a value rule (it has
-`missing_*`).
+A rule judges a row by itself, without other rows; a missing cell breaks no value rule (it has `missing_*`).
 """
 
 from collections.abc import Callable

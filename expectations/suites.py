@@ -108,7 +108,7 @@ def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """The clean rows as numpy columns, with the identities of the derived columns as residuals.
 
     The residuals are computed exactly; as floats they keep what the suite checks: sign, zero, and NaN for NULL.
-    Texts become 1.0 or NaN, which Great Expectations judges at once; Arrow columns it goes through value by value.
+    Texts become 1.0 or NaN, which Great Expectations judges vectorized; Arrow columns take it value by value.
     """
     columns: dict[str, Any] = {name: _as_numpy(frame[name]) for name in frame.columns}
     columns |= {c.stored_name: _presence(frame, c) for c in SOURCE_COLUMNS if c.blank_is_missing}
