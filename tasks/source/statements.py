@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import QuotedString
 
-from expectations.columns import BLANKS, SOURCE_COLUMNS, Column, Kind
+from expectations.columns import BLANKS, DIGITS, SOURCE_COLUMNS, Column, Kind
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.tally import TALLIED_COLUMNS
@@ -37,8 +37,6 @@ FIRST_MOMENT, LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz
 
 _INTEGER_DIGITS = 10
 """Of the largest `integer`."""
-
-_DIGITS: Mapping[Kind, tuple[int, int]] = {"integer": (18, 0), "price": (18, 6), "money": (12, 2)}
 
 Declared = Mapping[str, str]
 """Types by column name, as `source_table.DECLARED_COLUMNS` answers them."""
@@ -98,7 +96,7 @@ def unreadable(column: Column, declared: str) -> str | None:
     if column.kind == "timestamp":
         # Snowflake holds the years 1 to 9999; infinity and -infinity lie outside.
         return f"coalesce({name} < {FIRST_MOMENT} OR {name} >= {LAST_MOMENT}, false)"
-    precision, scale = _DIGITS[column.kind]
+    precision, scale = DIGITS[column.kind]
     whole = precision - scale
     if declared in ("smallint", "integer") and whole >= _INTEGER_DIGITS:
         return None
@@ -135,7 +133,7 @@ def _cell(column: Column, declared: str, bad: Mapping[str, str]) -> str:
     name = quote_postgres(column.name)
     if column.kind == "text":
         return _guarded(f"{name}::text", column.name, bad)
-    exact = name if column.kind == "timestamp" else "{}::numeric({}, {})".format(name, *_DIGITS[column.kind])
+    exact = name if column.kind == "timestamp" else "{}::numeric({}, {})".format(name, *DIGITS[column.kind])
     condition = _unreadable(column, declared, bad)
     return f"CASE WHEN {condition} THEN NULL ELSE {exact} END AS {name}" if condition else f"{exact} AS {name}"
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
-from expectations.columns import Column, Kind, Role
+from expectations.columns import DIGITS, Column, Role
 from expectations.regions import REGIONS, Region
 from expectations.tables import (
     CLEAN_COLUMNS,
@@ -21,8 +21,6 @@ from expectations.tables import (
 )
 from tasks.batch import ADOPTION, HEAL, REPLAY, STAGING_KINDS, Attempt
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
-
-_DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
 
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
 """Of rejected rows that are work to be done."""
@@ -94,7 +92,7 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
 def tally_sums(prefix: str = "") -> str:
     """Exact sum and number of values of each tallied column; without the cast a stand-in may add floats."""
     return ",\n    ".join(
-        f"SUM({number_in_snowflake(column, prefix)}::NUMBER(38,{_DECIMALS.get(column.kind, 0)})), "
+        f"SUM({number_in_snowflake(column, prefix)}::NUMBER(38,{column.decimals})), "
         f"COUNT({prefix}{column.name.upper()})"
         for column in TALLIED_COLUMNS
     )
@@ -103,10 +101,12 @@ def tally_sums(prefix: str = "") -> str:
 def _rejected_tally_sums() -> str:
     """Exact sum and number of amounts of the money columns as text; what was unreadable is not written like this. The
     other tallied columns have none."""
+    precision, scale = DIGITS["money"]
+    written = f"-?[0-9]{{1,{precision - scale}}}[.][0-9]{{{scale}}}"
     sums = []
     for column in TALLIED_COLUMNS:
         name = column.name.upper()
-        amount = f"CASE WHEN REGEXP_LIKE({name}, '-?[0-9]{{1,10}}[.][0-9]{{2}}') THEN {name}::NUMBER(38,2) END"
+        amount = f"CASE WHEN REGEXP_LIKE({name}, '{written}') THEN {name}::NUMBER(38,{scale}) END"
         sums.append(f"SUM({amount}), COUNT({amount})" if column.name in MONEY_COLUMNS else "NULL, 0")
     return ",\n    ".join(sums)
 

@@ -1,4 +1,4 @@
-"""Findings made by hand: what the steps of a run on 2024-01-15 could have answered, without running them."""
+"""Findings made by hand: what the steps of a run on 2024-01-15 could have returned, without running them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,7 +66,7 @@ def findings(present: Sequence[Extracted], left_out: Sequence[Entry] = ()) -> Fi
 
 
 def completed() -> Findings:
-    """Two regions published: 100 rows each, of which 12 of Europe's broke a rule and 8 were older versions."""
+    """Two regions published, with 100 rows each; 12 of Europe's broke a rule and 8 were older versions."""
     return replace(
         findings([extracted("US_EAST", 100), extracted("EUROPE", 100)]),
         transformed=[transformed("US_EAST", 100), transformed("EUROPE", 80, rejected=12, duplicates=8)],
@@ -104,7 +104,7 @@ def quality_failed() -> Findings:
 
 
 def refused_before_commit() -> Findings:
-    """The gate had passed; then cross-region keys made it too many rejected rows."""
+    """The gate had passed; then cross-region keys raised the rejected rows above the limit."""
     check = Check("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
     return replace(
         findings([extracted("EUROPE", 100)]),
@@ -115,7 +115,7 @@ def refused_before_commit() -> Findings:
 
 
 def too_few_answered() -> Findings:
-    """No region went on: the verdict is the plan's."""
+    """No region is left: the verdict is the plan's."""
     entry = Entry("EUROPE", Status.MISSING, cause="answered with 0 rows, min_region_record_count is 1")
     planned_regions = Plan((), (entry,), (extracted("EUROPE", 0),))
     attempt = Attempt(42, "flow-run", "20240115", ("EUROPE",))

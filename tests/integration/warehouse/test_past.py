@@ -158,6 +158,6 @@ def test_make_sql_asks_the_past(
     code, told = ask("", f"{day:%Y%m%d}")
     assert code == 0
     assert "TOTAL" in told
-    assert ask(query) == (1, f'which past? make sql Q="{query}" AS_OF=20240115, or the number of a publish\n')
+    assert ask(query) == (1, f'sales_as_of needs a batch or a publish: make sql Q="{query}" AS_OF=20240115\n')
     code, told = ask("", "20010101")
     assert (code, "no publish of batch 20010101 is known" in told) == (1, True), told
