@@ -1,11 +1,31 @@
 """The error family, and the table that maps drivers' errors to it. Knows no Prefect.
 
-    SalesEtlError            base: message names the thing, the value and the next step
-    |- TransientError        may pass when tried again (network, lock, timeout)
-    |- NeedsPersonError      will not pass by itself (password, permission, missing table, bad input)
-    |  |- RegionUnfitError   one region cannot be read as the contract says; the others go on
-    |  `- PublishRefusedError  the law does not hold: the transaction was rolled back
-    `- OutcomeUnknownError   the answer to a COMMIT was lost: nothing is retried before the ledger was asked
+    SalesEtlError              tasks/errors.py                   base: names the thing, the value and the next step
+    |- TransientError          tasks/errors.py                   may pass when tried again: network, lock, timeout
+    |- OutcomeUnknownError     tasks/errors.py                   the answer to a COMMIT was lost: ask the ledger first
+    `- NeedsPersonError        tasks/errors.py                   will not pass: password, permission, bad input
+       |- RegionUnfitError     tasks/errors.py                   a region does not fit the contract; the others go on
+       |- PublishRefusedError  tasks/errors.py                   the law does not hold: the transaction is rolled back
+       |- ScratchFullError     tasks/files/room.py               the scratch disk has no room for a region's rows
+       |- StoppedError         tasks/prefect_server/stopping.py  cancelled or ended by a signal just before COMMIT
+       |- SetupFaultError      tasks/setup_checks/check.py       a check of the setup found something wrong
+       |- SetupNotReadyError   flows/check_setup.py              the result of a check-setup that found faults
+       |- QualityFailedError   flows/support/states.py           the result of a run that the quality gate refused
+       |- DrillError           flows/alert_drill.py              a run fails on purpose, to prove that alerts arrive
+       `- DeployError          deployments/change.py             something cannot be applied to the Prefect server
+
+Outside the family, because blocks/ may not import tasks/; all of them need a person:
+
+    MissingSettingError(ValueError)   blocks/environment.py                  an environment variable
+    BadVariableError(ValueError)      blocks/variables.py                    a Prefect variable
+    UnusableKeyError(Exception)       blocks/snowflake.py                    a private key; becomes a NeedsPersonError
+    NoPrefectServerError(Exception)   blocks/register.py                     no Prefect server answers
+
+and because nobody is to catch them as one of the family:
+
+    PrefectDatabaseError(Exception)   deployments/clean_prefect_database.py  this program loads nothing of tasks/
+    _TooManyRejectedError(Exception)  tasks/publish.py                       rolls back; the publication says why
+    ToldToEnd(BaseException)          tasks/prefect_server/stopping.py       a signal ends the run
 
 Which errors may pass is decided here and nowhere else; how often to try stands in `retries.py`.
 """
