@@ -13,7 +13,7 @@ from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
 from tasks.lines import quoting
-from tasks.quality import Check, too_few_rows
+from tasks.quality import QualityCheck, too_few_rows
 from tasks.warehouse.ledger import Entry
 from tasks.warehouse.states import Status
 
@@ -86,7 +86,7 @@ def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) ->
     return len(batch.regions) == len(all_regions) and not all(is_closed(batch, r, settings) for r in batch.regions)
 
 
-def check_regions(planned: Plan, settings: Settings) -> Check | None:
+def check_regions(planned: Plan, settings: Settings) -> QualityCheck | None:
     """The failed check of a day on which all regions answered, with fewer rows than a batch needs.
 
     Raises NeedsPersonError when a required region is missing, or no region is left for another reason.

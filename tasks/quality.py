@@ -31,7 +31,7 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 
 
 @dataclass(frozen=True)
-class Check:
+class QualityCheck:
     """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value.
 
     `rows` were looked at and `bad` of them found, where the check looks at rows. `used` is how much of its limit the
@@ -53,11 +53,11 @@ class Check:
 class Verdict:
     """All checks of a batch. It passes when there are checks and all of them passed."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[QualityCheck, ...]
     seconds: float
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[QualityCheck, ...]:
         return tuple(check for check in self.checks if not check.passed)
 
     @property
@@ -72,16 +72,18 @@ class Verdict:
         return "; ".join(check.message for check in self.failed) or f"{len(self.checks)} checks passed"
 
 
-def run_suite(suite: gx.ExpectationSuite, frames: Iterable[pd.DataFrame], scope: str, context: Any) -> list[Check]:
-    """One Check per expectation: its counts are summed over the frames and judged once.
+def run_suite(
+    suite: gx.ExpectationSuite, frames: Iterable[pd.DataFrame], scope: str, context: Any
+) -> list[QualityCheck]:
+    """One QualityCheck per expectation: its counts are summed over the frames and judged once.
 
     A suite without expectations, no rows at all, a check that raised and one without a result are failures.
     """
     if not suite.expectations:
-        return [Check(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
+        return [QualityCheck(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
     results = list(map(partial(_results, suite, context), filter(len, frames)))  # no name keeps a frame alive
     if not results:
-        return [Check(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
+        return [QualityCheck(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
     configs = [expectation.configuration for expectation in suite.expectations]
     return [_check(suite.name, scope, config, [found.get(_id(config)) for found in results]) for config in configs]
 
@@ -106,23 +108,23 @@ def _id(config: Any) -> tuple[str, str]:
     return config.type, config.kwargs.get("column", "")
 
 
-def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> Check:
+def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> QualityCheck:
     """Judges one expectation by its results over all frames."""
     name, column = _id(config)
     for failure, has_failed in (("gave no result", _is_missing), ("raised an error", _raised)):
         if any(map(has_failed, results)):
             message = f"{scope}: {name} on {column or 'the frame'} {failure} and counts as failed"
-            return Check(suite, scope, name, column, False, message)
+            return QualityCheck(suite, scope, name, column, False, message)
     if name == ROW_COUNT:
         rows = sum(result.result["observed_value"] for result in results)
         passed, least = rows >= config.kwargs["min_value"], config.kwargs["min_value"]
         relation = "is at least" if passed else "is below"
         message = f"record count {rows} {relation} threshold {least}"
-        return Check(suite, scope, name, column, passed, message, used=_used(least, rows))
+        return QualityCheck(suite, scope, name, column, passed, message, used=_used(least, rows))
     rows, bad = (sum(result.result[count] for result in results) for count in ("element_count", "unexpected_count"))
     mostly = config.kwargs.get("mostly", 1)
     passed, used = (rows - bad) / rows >= mostly, _used(bad / rows, 1 - mostly)
-    return Check(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad, used)
+    return QualityCheck(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad, used)
 
 
 def _message(scope: str, config: Any, rows: int, bad: int) -> str:
@@ -156,7 +158,7 @@ def _raised(result: Any) -> bool:
     )
 
 
-def null_shares_of_batch(of_regions: Sequence[Check], thresholds: Thresholds) -> list[Check]:
+def null_shares_of_batch(of_regions: Sequence[QualityCheck], thresholds: Thresholds) -> list[QualityCheck]:
     """The NULL share of each column over all regions, by the counts of the regions' own checks."""
     checks = []
     for column in dict.fromkeys(check.column for check in of_regions if check.rows):
@@ -166,18 +168,18 @@ def null_shares_of_batch(of_regions: Sequence[Check], thresholds: Thresholds) ->
         message = _null_message(BATCH, column, bad, rows, f"{limit} %")
         passed = bad <= suites.most_below(limit, rows)
         used = _used(100 * bad / rows, float(limit))
-        checks.append(Check(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad, used))
+        checks.append(QualityCheck(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad, used))
     return checks
 
 
-def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresholds) -> Check:
+def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresholds) -> QualityCheck:
     """Fails when more than `max_rejected_percentage` of the extracted rows are rejected."""
     limit = thresholds.max_rejected_percentage
     share = Decimal(100 * rejected) / extracted if extracted else Decimal(0)
     relation = "is above" if share > limit else "is within"
     message = f"{scope}: rejected {rejected} of {extracted} rows ({share:.2f} %) {relation} threshold {limit} %"
     used = _used(float(share), float(limit))
-    return Check("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
+    return QualityCheck("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
 
 
 def judge(
@@ -190,9 +192,9 @@ def judge(
     Without any region, all of them are closed or missing: the plan has judged that already.
     """
     if not extracts:
-        return Verdict((Check("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
+        return Verdict((QualityCheck("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
     watch, context = Stopwatch(), _context()
-    checks: list[Check] = []
+    checks: list[QualityCheck] = []
     for extract in extracts:
         suite = suites.input_suite(extract.read.rows, thresholds)
         checks += run_suite(suite, map(suites.input_frame, _frames(extract.path)), extract.region, context)
@@ -219,7 +221,7 @@ def _context() -> Any:
     return context
 
 
-def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any) -> list[Check]:
+def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any) -> list[QualityCheck]:
     snapshots, checks = {e.region: e.snapshot_at for e in extracts}, []
     for region in regions:
         suite = suites.output_suite(region.region, snapshots[region.region])
@@ -240,17 +242,17 @@ def _key_frames(path: Path) -> Iterator[pd.DataFrame]:
     return (suites.keys_frame(codes[codes % parts == part]) for part in range(parts))
 
 
-def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[Check]:
+def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[QualityCheck]:
     if rows == 0:
         return [too_few_rows(0, thresholds.min_record_count)]
     batch = pd.DataFrame(index=pd.RangeIndex(rows))
     return run_suite(suites.batch_suite(thresholds.min_record_count), [batch], BATCH, context)
 
 
-def too_few_rows(rows: int, min_record_count: int) -> Check:
+def too_few_rows(rows: int, min_record_count: int) -> QualityCheck:
     """The failed check of a batch without enough rows, in the words that users know."""
     message = f"record count {rows} is below threshold {min_record_count}"
-    return Check("clean-batch", BATCH, ROW_COUNT, "", False, message)
+    return QualityCheck("clean-batch", BATCH, ROW_COUNT, "", False, message)
 
 
 @task(name="quality-gate")

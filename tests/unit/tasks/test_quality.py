@@ -16,7 +16,7 @@ from expectations.thresholds import Thresholds
 from tasks import quality
 from tasks.extract import Extracted
 from tasks.files.arrow import open_writer
-from tasks.quality import BATCH, Check, Verdict, judge, rejected_share, run_suite, too_few_rows
+from tasks.quality import BATCH, QualityCheck, Verdict, judge, rejected_share, run_suite, too_few_rows
 from tasks.transform import Transformed, transform_region
 from tests.unit.sales import Row, extract_of, extracted_table, sale, sales, transformed
 
@@ -169,8 +169,8 @@ def test_a_verdict_without_checks_does_not_pass() -> None:
 
 
 def test_a_verdict_names_every_failed_check_in_one_line() -> None:
-    good = Check("s", "EUROPE", "n", "c", True, "fine")
-    bad = [Check("s", "EUROPE", "n", "c", False, message) for message in ("one", "two")]
+    good = QualityCheck("s", "EUROPE", "n", "c", True, "fine")
+    bad = [QualityCheck("s", "EUROPE", "n", "c", False, message) for message in ("one", "two")]
     assert Verdict((good, *bad), 0.0).message == "one; two"
     assert not Verdict((good, *bad), 0.0).passed
     assert Verdict((good,), 0.0).message == "1 checks passed"
