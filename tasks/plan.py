@@ -47,8 +47,8 @@ def plan(batch: Batch, outcomes: Mapping[str, Extracted | BaseException], settin
     """
     answered = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, Extracted))
     left_out = [entry for region, outcome in outcomes.items() if (entry := _left_out(batch, region, outcome, settings))]
-    gone = {entry.region for entry in left_out}
-    return Plan(tuple(e for e in answered if e.region not in gone), tuple(left_out), answered)
+    codes = {entry.region for entry in left_out}
+    return Plan(tuple(e for e in answered if e.region not in codes), tuple(left_out), answered)
 
 
 def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, settings: Settings) -> Entry | None:

@@ -60,14 +60,14 @@ def _make_private(root: Path) -> None:
 
 
 def sweep(root: Path) -> list[Path]:
-    """Removes the directories whose process is gone, and returns them."""
+    """Removes the directories of dead processes, and returns them."""
     dead = leftovers(root)
     remove(dead)
     return dead
 
 
 def leftovers(root: Path, older_than_s: float = 0) -> list[Path]:
-    """The directories whose process is gone and that were last changed longer ago."""
+    """The directories of dead processes that were last changed at least `older_than_s` ago."""
     unfinished = (directory for directory in root.glob("new-*") if _age_s(directory) > STARTING_S_MAX)
     dead = [*(directory for directory in root.glob("run-*") if not _in_use(directory)), *unfinished]
     return [directory for directory in dead if _age_s(directory) >= older_than_s]

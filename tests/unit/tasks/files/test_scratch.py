@@ -1,4 +1,4 @@
-"""Scratch space: private, gone at the end, and never taken from a run that lives."""
+"""Scratch space: private, removed at the end, and never taken from a run that lives."""
 
 import errno
 import os
