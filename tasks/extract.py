@@ -29,7 +29,7 @@ from tasks.files.room import bytes_needed, full_disk_named, room_reserved
 from tasks.retries import RETRIES
 from tasks.rollback.held_back import held_back
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
-from tasks.source.snapshot import PATIENT, Limits, limits_of, open_snapshot
+from tasks.source.snapshot import DEFAULT_LIMITS, Limits, limits_of, open_snapshot
 from tasks.source.statements import (
     NewColumn,
     check_declared,
@@ -91,7 +91,7 @@ def read_region(
     token_key: bytes,
     extra_columns: Mapping[str, str],
     say: Say,
-    limits: Limits = PATIENT,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
     """Reads the wanted rows of `region` into `directory`; personal data are tokens before a byte is written.
 
@@ -125,7 +125,7 @@ def read_region(
             if isinstance(error, psycopg2.Error) and not may_be_of_a_cell(error):
                 raise
             bad = Finder(cursor, table, wanted, extra, token_key, CSV_BLOCK_BYTES).find()
-            if not bad.told:
+            if not bad.recorded:
                 raise
             say(f"step=extract region={region} cells that cannot be read: {bad.count}; their rows are rejected")
             held, source, read = read_without(bad)
@@ -295,7 +295,7 @@ def without_personal_data(
         name: tokenize(batch[f"extra.{name}"]) if kind == "personal" else batch[f"extra.{name}"]
         for name, kind in extra_columns.items()
     }
-    unreadable = _told(batch["unreadable"], bad) if bad.told else batch["unreadable"]
+    unreadable = _told(batch["unreadable"], bad) if bad.recorded else batch["unreadable"]
     return pa.record_batch([*contract, _as_json(extra, batch.num_rows), unreadable], schema=EXTRACTED_SCHEMA)
 
 

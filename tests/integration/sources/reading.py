@@ -10,7 +10,7 @@ from blocks.databases import engine_of
 from blocks.register import database_block
 from tasks.batch import Keys, Window
 from tasks.extract import Extracted, read_region
-from tasks.source.snapshot import PATIENT, Limits
+from tasks.source.snapshot import DEFAULT_LIMITS, Limits
 from tests.integration.publish.harness import KEY
 from tests.integration.sources.clusters import REGION
 from tests.unit.sales import read_table
@@ -24,7 +24,7 @@ def read(
     directory: Path,
     extra_columns: Mapping[str, str] | None = None,
     wanted: Window | Keys | None = None,
-    limits: Limits = PATIENT,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
     """Reads what is wanted, or DAY."""
     block = database_block({f"PG_{REGION}_URL": url}, REGION)
