@@ -21,13 +21,13 @@ Outside the family, because blocks/ may not import tasks/; all of them need a pe
     UnusableKeyError(Exception)       blocks/snowflake.py                    a private key; becomes a NeedsPersonError
     NoPrefectServerError(Exception)   blocks/register.py                     no Prefect server answers
 
-and because nobody is to catch them as one of the family:
+and because no handler of the family may catch them:
 
     PrefectDatabaseError(Exception)   deployments/clean_prefect_database.py  this program loads nothing of tasks/
     _TooManyRejectedError(Exception)  tasks/publish.py                       rolls back; the publication says why
     ToldToEnd(BaseException)          tasks/prefect_server/stopping.py       a signal ends the run
 
-Which errors may pass is decided here and nowhere else; how often to try stands in `retries.py`.
+Only this module decides which errors may pass; `retries.py` decides how often to try.
 """
 
 import boto3.exceptions
@@ -60,7 +60,7 @@ class RegionUnfitError(NeedsPersonError):
 
 
 class OutcomeUnknownError(SalesEtlError):
-    """Raised when the answer to COMMIT was lost and the ledger could not tell how it ended."""
+    """Raised when the answer to COMMIT was lost and the ledger did not show how it ended."""
 
 
 class PublishRefusedError(NeedsPersonError):
@@ -84,7 +84,7 @@ NEEDS_PERSON_POSTGRES_TEXTS = (
     "not permitted",
     "permission denied",
 )
-"""A refused login carries no SQLSTATE in psycopg2, only the server's text."""
+"""A refused login has no SQLSTATE in psycopg2, only the server's text."""
 
 TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 615, 625, 630, 251011, 251012, 390111, 390112, 390114})
 """Statement cancelled; transaction aborted; statement aborted (lock wait, conflict) or timed out; connection timed out;
@@ -128,13 +128,13 @@ def _aws_may_pass(error: botocore.exceptions.ClientError) -> bool:
 
 
 def _upload_may_pass(error: boto3.exceptions.S3UploadFailedError) -> bool:
-    # It carries the service's code in its text alone, and a lost connection as its context.
-    told = any(f"({code})" in str(error) for code in TRANSIENT_S3_CODES)
-    return told or (error.__context__ is not None and may_pass(error.__context__))
+    # The service's code is only in the error's text; a lost connection is its context.
+    is_transient = any(f"({code})" in str(error) for code in TRANSIENT_S3_CODES)
+    return is_transient or (error.__context__ is not None and may_pass(error.__context__))
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether trying again can help. An error that no line here knows needs a person."""
+    """Whether trying again can help. An error without a case here needs a person."""
     match error:
         case SalesEtlError():
             return isinstance(error, TransientError)

@@ -1,4 +1,4 @@
-"""Quality gate: runs the suites over the rows as read and the clean rows, and answers one verdict. Fails closed."""
+"""Quality gate: runs the suites over the rows as read and the clean rows, and returns one verdict. Fails closed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ BATCH = "batch"
 """The scope of a check over all regions together."""
 
 FRAME_BYTES = 128 * 2**20
-"""A frame that is judged is complete when its rows take so much Arrow memory; bounds the memory of the gate."""
+"""The Arrow memory with which a frame is complete and is judged; bounds the memory of the gate."""
 
 KEY_FRAME_ROWS = 1_000_000
 
@@ -34,8 +34,8 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 class QualityCheck:
     """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value.
 
-    `rows` were looked at and `bad` of them found, where the check looks at rows. `used` is how much of its limit the
-    figure takes: 1.0 is at the limit.
+    `rows` were checked and `bad` of them failed, for a check of rows. `used` is the share of its limit that the figure
+    takes: 1.0 is at the limit.
     """
 
     suite: str
@@ -77,7 +77,7 @@ def run_suite(
 ) -> list[QualityCheck]:
     """One QualityCheck per expectation: its counts are summed over the frames and judged once.
 
-    A suite without expectations, no rows at all, a check that raised and one without a result are failures.
+    A suite without expectations, no rows at all, a check that raised and one without a result count as failed.
     """
     if not suite.expectations:
         return [QualityCheck(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
@@ -90,13 +90,13 @@ def run_suite(
 
 def _results(suite: gx.ExpectationSuite, context: Any, frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
     """Great Expectations' result of each expectation by `_id`."""
-    batch = _whole_frame(context).get_batch(batch_parameters={"dataframe": frame})
-    # COUNTS without examples: raw values, personal data perhaps, must not enter results.
+    batch = _batch_definition(context).get_batch(batch_parameters={"dataframe": frame})
+    # Counts without examples: results must not hold raw values, which may be personal data.
     outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
     return {_id(result.expectation_config): result for result in outcome.results}
 
 
-def _whole_frame(context: Any) -> Any:
+def _batch_definition(context: Any) -> Any:
     """The context's one batch definition: making another for each frame takes longer than some suites."""
     if "memory" not in context.data_sources.all():
         source = context.data_sources.add_pandas("memory")
@@ -143,7 +143,7 @@ def _share(bad: int, rows: int) -> str:
 
 
 def _used(figure: float, limit: float) -> float:
-    """How much of its limit a figure takes; nothing where the limit is 0, which is kept or broken."""
+    """The share of its limit that a figure takes; 0 for a limit of 0."""
     return figure / limit if limit else 0.0
 
 
@@ -189,7 +189,7 @@ def judge(
 
     `with_floor`: the batch needs `min_record_count` rows.
 
-    Without any region, all of them are closed or missing: the plan has judged that already.
+    Without any region, all of them are closed or missing, which the plan has judged already.
     """
     if not extracts:
         return Verdict((QualityCheck("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
@@ -209,7 +209,7 @@ def judge(
 
 
 def judge_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
-    """Judges the clean rows alone, without floor and percentages; a region without any has nothing to judge."""
+    """Judges only the clean rows, without floor and percentages; regions without any are skipped."""
     watch = Stopwatch()
     with_rows = [region for region in regions if region.clean.rows]
     return Verdict(tuple(_clean_rows(extracts, with_rows, _context())), watch.seconds())
@@ -235,7 +235,7 @@ def _frames(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _key_frames(path: Path) -> Iterator[pd.DataFrame]:
-    """Frames of the rows' key codes, cut so that equal codes come together."""
+    """Frames of the rows' key codes, split so that equal codes share a frame."""
     rows = sum(batch.num_rows for batch in read_batches(path))
     codes = key_codes(key_hashes(read_batches(path), rows), read_batches(path))
     parts = len(codes) // KEY_FRAME_ROWS + 1
@@ -250,7 +250,7 @@ def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[QualityCheck
 
 
 def too_few_rows(rows: int, min_record_count: int) -> QualityCheck:
-    """The failed check of a batch without enough rows, in the words that users know."""
+    """The failed check of a batch with too few rows, worded as the suite words it."""
     message = f"record count {rows} is below threshold {min_record_count}"
     return QualityCheck("clean-batch", BATCH, ROW_COUNT, "", False, message)
 
@@ -259,17 +259,17 @@ def too_few_rows(rows: int, min_record_count: int) -> QualityCheck:
 def check_quality(
     extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
 ) -> Verdict:
-    """Judges the batch; the verdict is an answer, not an error."""
-    return _told(judge(extracts, regions, thresholds, with_floor))
+    """Judges the batch; a verdict that fails is returned, not raised."""
+    return _logged(judge(extracts, regions, thresholds, with_floor))
 
 
 @task(name="quality-gate")
 def check_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
     """Judges the clean rows of a batch of named keys."""
-    return _told(judge_rows(extracts, regions))
+    return _logged(judge_rows(extracts, regions))
 
 
-def _told(verdict: Verdict) -> Verdict:
+def _logged(verdict: Verdict) -> Verdict:
     logger = get_run_logger()
     for check in verdict.failed:
         logger.error("step=quality-gate %s", check.message)

@@ -1,4 +1,4 @@
-"""Tokens for personal data: keyed, so that nobody can guess back without the key; equal for equal values. Pure."""
+"""Tokens for personal data: keyed, so that only the key lets one guess back; equal for equal values. Pure."""
 
 import hmac
 from collections.abc import Callable
