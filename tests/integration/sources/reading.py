@@ -16,7 +16,7 @@ from tests.integration.sources.clusters import REGION
 from tests.unit.sales import read_table
 
 DAY = date(2024, 1, 1)
-"""On which good sales are sold."""
+"""The day on which good sales are sold."""
 
 
 def read(
@@ -26,7 +26,7 @@ def read(
     wanted: Window | Keys | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
-    """Reads what is wanted, or DAY."""
+    """Reads the wanted rows, else those of DAY."""
     block = database_block({f"PG_{REGION}_URL": url}, REGION)
     engine = engine_of(block)
     try:

@@ -37,7 +37,7 @@ def postgres(state: str, text: str = "x") -> psycopg2.Error:
 
 
 def login(text: str) -> psycopg2.OperationalError:
-    """A refused connection: psycopg2 gives its text alone."""
+    """A refused connection: psycopg2 gives only its text."""
     return psycopg2.OperationalError(f'connection to server at "db" (10.0.0.1), port 5432 failed: {text}')
 
 
@@ -160,14 +160,14 @@ TRANSIENT_CLASSES = {"08", "40", "53"}
 TRANSIENT_STATES = {"55P03", "57014", "57P01", "57P02", "57P03", "57P04", "57P05"}
 
 
-def test_every_sqlstate_of_postgresql_has_its_answer() -> None:
+def test_every_sqlstate_of_postgresql_is_decided() -> None:
     states = set(sqlstate_errors)
     passing = {state for state in states if may_pass(postgres(state))}
     assert passing == {state for state in states if state[:2] in TRANSIENT_CLASSES or state in TRANSIENT_STATES}
     assert len(states) > 200
 
 
-def test_every_class_of_the_snowflake_connector_has_its_answer() -> None:
+def test_every_class_of_the_snowflake_connector_is_decided() -> None:
     passing = {kind.__name__ for kind in classes(snowflake_errors, snowflake_errors.Error) if may_pass(snowflake(kind))}
     assert passing == {
         "BadGatewayError",
@@ -185,7 +185,7 @@ def test_every_class_of_the_snowflake_connector_has_its_answer() -> None:
     }
 
 
-def test_every_class_of_botocore_has_its_answer() -> None:
+def test_every_class_of_botocore_is_decided() -> None:
     kinds: Any = classes(botocore.exceptions, botocore.exceptions.BotoCoreError)
     passing = {kind.__name__ for kind in kinds if may_pass(kind.__new__(kind))}
     network = {

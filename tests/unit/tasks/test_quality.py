@@ -1,4 +1,4 @@
-"""The gate fails closed, says figure and threshold, and never a value."""
+"""The gate fails closed, and its messages name figure and threshold, never a value."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def context() -> Any:
 
 @pytest.fixture
 def _short_suites(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Suites of two columns: what each expectation is worth stands in test_suites.py, and whole ones take long."""
+    """Suites of two columns: whole ones take long, and test_suites.py tests each expectation."""
 
     def shortened(make: Callable[..., gx.ExpectationSuite]) -> Callable[..., gx.ExpectationSuite]:
         def short(*given: Any) -> gx.ExpectationSuite:

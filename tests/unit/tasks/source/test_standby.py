@@ -111,9 +111,7 @@ def test_one_that_moves_is_not_idle(clock: Clock) -> None:
         ),
     ],
 )
-def test_a_standby_that_stays_behind_is_read_after_the_wait(
-    clock: Clock, position: Position, why: str
-) -> None:
+def test_a_standby_that_stays_behind_is_read_after_the_wait(clock: Clock, position: Position, why: str) -> None:
     shown = wait(clock, position)
     assert (shown.until, clock.now) == (BEFORE, 900)
     assert shown.behind == f"its database is a standby that shows sales until 2024-01-15 22:00:00 UTC: {why}"
