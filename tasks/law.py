@@ -16,7 +16,7 @@ from expectations.thresholds import Thresholds
 from tasks.batch import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
-from tasks.quality import BATCH, Check, rejected_share
+from tasks.quality import BATCH, QualityCheck, rejected_share
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
@@ -290,7 +290,7 @@ def judge_rejected(
     transformed: Sequence[Transformed],
     extracts: Sequence[Extracted],
     thresholds: Thresholds,
-) -> Check | None:
+) -> QualityCheck | None:
     """The first failed check of the share of rejected rows, cross-region keys included."""
     read = {extracted.region: extracted.read.rows for extracted in extracts}
     rejected = {p.region: p.cross_region.rows + t.rejected.rows for p, t in zip(regions, transformed, strict=True)}

@@ -29,7 +29,7 @@ from tasks.law import (
 from tasks.lines import adding
 from tasks.load import drop_staging_tables, load_files
 from tasks.prefect_server.stopping import refuse_stopped
-from tasks.quality import Check
+from tasks.quality import QualityCheck
 from tasks.rollback.rolled_back import refuse_held_back
 from tasks.stage import Manifest
 from tasks.stopwatch import Say, Stopwatch
@@ -61,7 +61,7 @@ class Publication:
 
     regions: tuple[Published, ...]
     overtaken: tuple[str, ...]
-    refused: Check | None
+    refused: QualityCheck | None
     seconds_load: float
     seconds_publish: float
 
@@ -167,7 +167,7 @@ def _dropped_on_failure(sessions: Sequence[Session], attempt: Attempt) -> Iterat
 class _TooManyRejectedError(Exception):
     """Leaves the transaction so that it is rolled back; an answer, not a failure."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: QualityCheck) -> None:
         super().__init__(check.message)
         self.check = check
 

@@ -22,7 +22,7 @@ from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
-from tasks.source.snapshot import PATIENT, Limits, Snapshot, open_snapshot
+from tasks.source.snapshot import DEFAULT_LIMITS, Limits, Snapshot, open_snapshot
 from tasks.source.statements import WINDOW_COLUMNS, check_declared, outside_statement
 from tasks.stopwatch import Say, say_nothing
 from tasks.tally import MONEY_COLUMNS, currency_name
@@ -173,7 +173,7 @@ def by_day(sums: CellSums) -> dict[date, DaySums]:
 
 
 def compare_region(
-    engine: Any, session: Session, days: DaysOfRegion, limits: Limits = PATIENT, say: Say = say_nothing
+    engine: Any, session: Session, days: DaysOfRegion, limits: Limits = DEFAULT_LIMITS, say: Say = say_nothing
 ) -> RegionCompared:
     """Compares one region, its source in one snapshot. Raises as extract does."""
     region: Region = REGIONS[days.region]
@@ -195,7 +195,7 @@ def compare_region(
             if not (may_be_of_a_cell(error) and days.due):
                 raise
             bad = Finder(snapshot.cursor, at_source, window_of(days.due)).find()
-            if not bad.told:
+            if not bad.recorded:
                 raise
             compared = compare_without(bad)
         return replace(

@@ -11,7 +11,7 @@ from tasks.extract import Extracted
 from tasks.law import Published
 from tasks.plan import Plan
 from tasks.publish import Publication
-from tasks.quality import Check, Verdict
+from tasks.quality import QualityCheck, Verdict
 from tasks.report import Findings
 from tasks.source.statements import NewColumn
 from tasks.stage import Manifest
@@ -25,9 +25,10 @@ from tests.unit.sales import SNAPSHOT
 DAY = date(2024, 1, 15)
 KEYS = tuple(f"key-{number}" for number in range(10))
 ATTEMPT = Attempt(42, "flow-run", "20240115", ())
-PASSED = Verdict((Check("clean-rows", "EUROPE", "unique", "sale_id", True, "fine"),), 1.5)
+PASSED = Verdict((QualityCheck("clean-rows", "EUROPE", "unique", "sale_id", True, "fine"),), 1.5)
 REFUSED = Verdict(
-    (Check("clean-batch", "batch", "rows", "", False, "record count 45 is below threshold 100"), *PASSED.checks), 1.5
+    (QualityCheck("clean-batch", "batch", "rows", "", False, "record count 45 is below threshold 100"), *PASSED.checks),
+    1.5,
 )
 VERIFIED = Verification((), 0, 0.2)
 
@@ -51,7 +52,9 @@ def published(region: str, inserted: int, cross_region: int = 0) -> Published:
     return Published(region, euros(inserted), Tally(), Tally(), Tally(), euros(cross_region))
 
 
-def publication(*regions: Published, overtaken: tuple[str, ...] = (), refused: Check | None = None) -> Publication:
+def publication(
+    *regions: Published, overtaken: tuple[str, ...] = (), refused: QualityCheck | None = None
+) -> Publication:
     return Publication(regions, overtaken, refused, 0.5, 0.6)
 
 
@@ -105,7 +108,7 @@ def quality_failed() -> Findings:
 
 def refused_before_commit() -> Findings:
     """The gate had passed; then cross-region keys raised the rejected rows above the limit."""
-    check = Check("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
+    check = QualityCheck("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
     return replace(
         findings([extracted("EUROPE", 100)]),
         transformed=[transformed("EUROPE", 100)],

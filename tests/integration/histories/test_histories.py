@@ -248,7 +248,7 @@ class Histories(RuleBasedStateMachine):
     def _publish_keys(self, batch_id: str, keys: Mapping[str, Keys], kill: str | None) -> None:
         """Loads sales by their keys, but for what was rolled back."""
         with self.world.session() as session:
-            batch = NamedKeys(batch_id, keys).held_by(rolled_back(session, REGIONS))
+            batch = NamedKeys(batch_id, keys).with_rolled_back(rolled_back(session, REGIONS))
         wanted = {sale_id for of_region in keys.values() for sale_id in of_region.sale_ids} - self.model.stays_out()
         sales = [sale for sale in self.model.source.values() if sale.key in wanted]
         self._publish(batch, batch.keys, sales, kill)

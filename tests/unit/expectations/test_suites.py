@@ -17,7 +17,7 @@ import pytest
 from expectations import suites
 from expectations.thresholds import Thresholds
 from tasks.files.arrow import to_frame
-from tasks.quality import Check, run_suite
+from tasks.quality import QualityCheck, run_suite
 from tests.unit.sales import (
     REQUIRED_COLUMNS,
     SNAPSHOT,
@@ -56,7 +56,7 @@ def column_of(expectation: Any) -> str:
     return str(expectation.column)
 
 
-def output_checks(frame: pd.DataFrame, context: Any, *columns: str) -> list[Check]:
+def output_checks(frame: pd.DataFrame, context: Any, *columns: str) -> list[QualityCheck]:
     suite = suites.output_suite("EUROPE", SNAPSHOT)
     return run_suite(only(suite, *columns) if columns else suite, [suites.output_frame(frame)], "EUROPE", context)
 
