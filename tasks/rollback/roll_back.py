@@ -57,7 +57,7 @@ class PublishedRun:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChangedTotals:
     """Sales of one region and currency that a rollback changes: how many stand now and afterwards, with their gross
     amounts (exact, in the currency)."""
 
@@ -86,7 +86,7 @@ class Difference:
 
     batches: tuple[str, ...]
     runs: tuple[PublishedRun, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedTotals, ...]
     rejected: RejectedChange
     sales: tuple[Row, ...]
 
@@ -103,7 +103,7 @@ class Rollback:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RollbackCounts:
     """What the tables hold, as sql/rollback/count_standing.sql counts it."""
 
     fact: int
@@ -207,7 +207,7 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
         tuple(batches),
         tuple(runs),
         tuple(
-            Change(region, currency, int(rows_now), amount_now, int(rows_after), amount_after)
+            ChangedTotals(region, currency, int(rows_now), amount_now, int(rows_after), amount_after)
             for region, currency, rows_now, amount_now, rows_after, amount_after in changes
         ),
         RejectedChange(*(int(rows) for rows in rejected)),
@@ -250,9 +250,9 @@ def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
     _demand_none(session, "rollback/count_left_rejected", LEFT_REJECTED, runs)
 
 
-def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> Standing:
+def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> RollbackCounts:
     (counts,) = session.query(render("rollback/count_standing", runs=_numbers(runs)))
-    return Standing(*(int(count) for count in counts))
+    return RollbackCounts(*(int(count) for count in counts))
 
 
 def _demand(what: str, expected: int, found: int) -> None:
