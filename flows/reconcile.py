@@ -22,12 +22,12 @@ from flows.support.run_hooks import IN_LEDGER
 from flows.support.run_names import naming, reconcile_name
 from flows.support.states import PARTIALLY_LOADED
 from tasks.backfill.known import read_ledger
-from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
+from tasks.batch import HEAL, KEYS_MAX, Keys, NamedKeys, choose_regions, name_batch_of_keys
 from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
 from tasks.files.scratch import scratch_directory
 from tasks.plan import unread_regions
 from tasks.prefect_server.stopping import finished_first, signals_in_order
-from tasks.reconcile.compare import KEYS_MAX, RegionCompared, compare
+from tasks.reconcile.compare import RegionCompared, compare
 from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy

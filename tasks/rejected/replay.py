@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 
 from prefect import get_run_logger, task
 
-from tasks.batch import Keys
+from tasks.batch import KEYS_MAX, Keys
 from tasks.extract import Extracted
 from tasks.files.arrow import read_batches
 from tasks.retries import RETRIES
 from tasks.transform import Transformed
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, text_literals
-
-KEYS_MAX = 50_000
-"""Keys of one region that a replay reads again; it says when there are more."""
 
 RELEASED, STILL_BAD, GONE, NO_KEY = "RELEASED", "STILL_BAD", "GONE", "NO_KEY"
 STATUSES = (RELEASED, STILL_BAD, GONE, NO_KEY)
