@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
@@ -24,11 +25,21 @@ from tasks.warehouse.attributes import attribute_values
 from tasks.warehouse.session import Row, Session
 from tasks.warehouse.statements import render, snapshots_query, subqueries_of, union_all
 
-WRITTEN_FATES = ("inserted", "updated")
-TALLIED_FATES = (*WRITTEN_FATES, "unchanged", "superseded")
-IN_TABLE_FATES = (*WRITTEN_FATES, "unchanged")
-CROSS_REGION = "cross_region"
-GIVING_WAY = ("superseded", CROSS_REGION, "updated")
+
+class Fate(StrEnum):
+    """The fates of staged clean rows, as sql/publish/insert_fates.sql writes them."""
+
+    INSERTED = "inserted"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+    CROSS_REGION = "cross_region"
+
+
+WRITTEN_FATES = (Fate.INSERTED, Fate.UPDATED)
+TALLIED_FATES = (*WRITTEN_FATES, Fate.UNCHANGED, Fate.SUPERSEDED)
+IN_TABLE_FATES = (*WRITTEN_FATES, Fate.UNCHANGED)
+GIVING_WAY = (Fate.SUPERSEDED, Fate.CROSS_REGION, Fate.UPDATED)
 """Fates in which one version gives way to another that the tables show."""
 CHANGED_UNREAD = "changed_unread"
 """Attributes that the run has not read and that are not what they were."""
@@ -53,18 +64,13 @@ Fingerprints = Mapping[tuple[str, str], int]
 
 @dataclass(frozen=True)
 class Published:
-    """One region's clean rows by fate; each is a Tally of the staged rows."""
+    """One region's staged clean rows by fate."""
 
     region: str
-    inserted: Tally
-    updated: Tally
-    unchanged: Tally
-    superseded: Tally
-    cross_region: Tally
+    fates: Mapping[Fate, Tally]
 
-    def of(self, fate: str) -> Tally:
-        tally: Tally = getattr(self, fate)
-        return tally
+    def of(self, fate: Fate) -> Tally:
+        return self.fates.get(fate, Tally())
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ def check_law(
     for published, of_region in zip(found.published, transformed, strict=True):
         _check_sales(published, before, found)
         _check_rejected(published, of_region, found)
-        fates = add_up(published.of(fate) for fate in (*TALLIED_FATES, CROSS_REGION))
+        fates = add_up(published.of(fate) for fate in Fate)
         _demand(f"{published.region} staged", of_region.clean, fates)
         read = fates + of_region.duplicates + of_region.rejected
         _demand(f"{published.region} source", sources[published.region], read)
@@ -149,10 +155,9 @@ def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> 
     tallies = session.query(tallies_query(manifest), [run, run])
     sides = _by_side(tallies)
     counted = session.query(rows_query(manifest), [run, run, run, run, run, manifest.attempt.batch_id])
-    fates = (*TALLIED_FATES, CROSS_REGION)
     return Found(
         published=tuple(
-            Published(region, **{fate: sides["staged"].get((region, fate), Tally()) for fate in fates})
+            Published(region, {fate: sides["staged"].get((region, fate), Tally()) for fate in Fate})
             for region in regions
         ),
         after=_standing(session, manifest.attempt, sides["fact"]),
@@ -194,8 +199,8 @@ def _check_sales(published: Published, before: Standing, found: Found) -> None:
     _demand_rows(f"{region} new under another form of their key", 0, found.rows.get((region, RENAMED), 0))
     _demand_rows(f"{region} attributes that were not read", 0, found.rows.get((region, CHANGED_UNREAD), 0))
     _demand_rows(f"{region} inserted by another run than before", 0, found.rows.get((region, FIRST_RUN), 0))
-    replaced = found.undo.get((region, "updated"), Tally())
-    _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
+    replaced = found.undo.get((region, Fate.UPDATED), Tally())
+    _demand(f"{region} undo of updated", before.of_keys.get((region, Fate.UPDATED), Tally()), replaced)
     if _of_region(region, before.fingerprints) != _of_region(region, found.undo_fingerprints):
         raise PublishRefusedError(
             f"the law does not hold for {region} undo of updated: cells that did not stand in SALES_FACT"
@@ -207,14 +212,12 @@ def _of_region(region: str, fingerprints: Fingerprints) -> Fingerprints:
 
 
 def _check_rejected(published: Published, of_region: Transformed, found: Found) -> None:
-    region = published.region
+    region, cross_region = published.region, published.of(Fate.CROSS_REGION)
     in_table = {rules: tally for (code, rules), tally in found.rejected.items() if code == region}
-    _demand(
-        f"{region} rejected", (of_region.rejected + published.cross_region).money(), add_up(in_table.values()).money()
-    )
+    _demand(f"{region} rejected", (of_region.rejected + cross_region).money(), add_up(in_table.values()).money())
     _demand_rows(f"{region} rejected with other cells", 0, found.rows.get((region, LOST), 0))
     broken = Counter({rule.rule: rule.rows for rule in of_region.broken})
-    broken[CROSS_REGION_RULE] += published.cross_region.rows
+    broken[CROSS_REGION_RULE] += cross_region.rows
     told = count_rules((rules, tally.rows) for rules, tally in in_table.items())
     for rule in sorted(broken | told):
         _demand_rows(f"{region} rejected for {rule}", broken[rule], told[rule])
@@ -230,22 +233,22 @@ def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
 
 def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Transformed]) -> None:
     regions = found.published
-    inserted, written = _rows(regions, "inserted"), _rows(regions, *WRITTEN_FATES)
-    rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, CROSS_REGION)
+    inserted, written = _rows(regions, Fate.INSERTED), _rows(regions, *WRITTEN_FATES)
+    rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, Fate.CROSS_REGION)
     _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
     _demand_rows("SALES_FACT of the run", written, found.after.of_run)
     _demand_rows("SALES_FACT of the run under another batch or publish", 0, found.after.misnamed)
     _demand_rows("sale_ids that stand twice", 0, found.rows.get(("", REPEATED), 0))
     _demand_rows("sales that the fates did not know", 0, found.rows.get(("", UNCOPIED), 0))
     _demand_rows("SALES_FACT first inserted by the run", inserted, found.after.inserted)
-    _demand_rows("SALES_FACT_UNDO", _rows(regions, "updated"), add_up(found.undo.values()).rows)
+    _demand_rows("SALES_FACT_UNDO", _rows(regions, Fate.UPDATED), add_up(found.undo.values()).rows)
     _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
     _demand_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
     for what, told in CLOSINGS.items():
         _demand_rows(told, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == what))
 
 
-def _rows(regions: Sequence[Published], *fates: str) -> int:
+def _rows(regions: Sequence[Published], *fates: Fate) -> int:
     return sum(published.of(fate).rows for published in regions for fate in fates)
 
 
@@ -266,9 +269,9 @@ def check_ledger(
         source = sources[published.region]
         expected = {
             "extracted": source.rows,
-            "rejected": of_region.rejected.rows + published.cross_region.rows,
+            "rejected": of_region.rejected.rows + published.of(Fate.CROSS_REGION).rows,
             "duplicates": of_region.duplicates.rows,
-            **{fate: published.of(fate).rows for fate in TALLIED_FATES},
+            **{str(fate): published.of(fate).rows for fate in TALLIED_FATES},
         }
         *counts, money = entries[published.region]
         for (name, rows), told in zip(expected.items(), counts, strict=True):
@@ -293,7 +296,9 @@ def judge_rejected(
 ) -> Check | None:
     """The first failed check of the share of rejected rows, cross-region keys included."""
     read = {extracted.region: extracted.read.rows for extracted in extracts}
-    rejected = {p.region: p.cross_region.rows + t.rejected.rows for p, t in zip(regions, transformed, strict=True)}
+    rejected = {
+        p.region: p.of(Fate.CROSS_REGION).rows + t.rejected.rows for p, t in zip(regions, transformed, strict=True)
+    }
     shares = [rejected_share(region, rows, read[region], thresholds) for region, rows in rejected.items()]
     shares.append(rejected_share(BATCH, sum(rejected.values()), sum(read[region] for region in rejected), thresholds))
     return next((check for check in shares if not check.passed), None)

@@ -18,6 +18,7 @@ from tasks.errors import (
 from tasks.extract import Extracted
 from tasks.law import (
     TALLIED_FATES,
+    Fate,
     Published,
     Standing,
     ask_tables,
@@ -310,7 +311,7 @@ def _entries(
             status=Status.PUBLISHED,
             counts={
                 "EXTRACTED": by_region[published.region].source.rows,
-                "REJECTED": transformed.rejected.rows + published.cross_region.rows,
+                "REJECTED": transformed.rejected.rows + published.of(Fate.CROSS_REGION).rows,
                 "DUPLICATES": transformed.duplicates.rows,
                 **{fate.upper(): published.of(fate).rows for fate in TALLIED_FATES},
             },

@@ -6,6 +6,7 @@ from prefect import get_run_logger, task
 from prefect.exceptions import UnfinishedRun
 
 from tasks.errors import SalesEtlError
+from tasks.law import Fate
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
@@ -21,7 +22,8 @@ def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str,
     expected = {}
     for published in publication.regions:
         files = [file.tally or Tally() for file in manifest.files_of("clean") if file.region == published.region]
-        expected[published.region] = add_up(files).minus(published.superseded + published.cross_region)
+        gave_way = published.of(Fate.SUPERSEDED) + published.of(Fate.CROSS_REGION)
+        expected[published.region] = add_up(files).minus(gave_way)
     return expected
 
 

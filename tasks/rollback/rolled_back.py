@@ -40,6 +40,7 @@ def read_rolled_back(regions: Sequence[str], warehouse: str) -> dict[str, Rolled
     logger = get_run_logger()
     with task_session(warehouse, "read-rolled-back") as session:
         found = rolled_back(session, regions)
-    batches, keys = (sum(len(getattr(of, what)) for of in found.values()) for what in ("batches", "keys"))
+    batches = sum(len(of.batches) for of in found.values())
+    keys = sum(len(of.keys) for of in found.values())
     logger.info("step=read-rolled-back batches=%d keys=%d", batches, keys)
     return found

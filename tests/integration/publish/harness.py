@@ -13,6 +13,7 @@ from blocks.register import storage_blocks
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt, Batch, Keys, Window
 from tasks.extract import read_region
+from tasks.law import Fate
 from tasks.publish import Publication, Staged, publish_manifest
 from tasks.rollback.rolled_back import rolled_back
 from tasks.stage import FileKind, Manifest, stage_files
@@ -91,8 +92,7 @@ def load(world: World, day: date, scratch: Path, *regions: str, extra_columns: M
 
 def fates(publication: Publication) -> Mapping[str, dict[str, int]]:
     """Rows per region and fate, zeros left out."""
-    names_of_fates = ("inserted", "updated", "unchanged", "superseded", "cross_region")
     return {
-        p.region: {fate: getattr(p, fate).rows for fate in names_of_fates if getattr(p, fate).rows}
-        for p in publication.regions
+        region.region: {str(fate): region.of(fate).rows for fate in Fate if region.of(fate).rows}
+        for region in publication.regions
     }
