@@ -127,7 +127,7 @@ def test_a_statement_is_shown_as_it_is_run(name: str) -> None:
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_a_statement_has_a_headline_and_no_placeholder_left(name: str) -> None:
     rendered = render(name, **VALUES)
-    assert re.match(r"-- (Guarantees|Answers|Lists|Counts)[: ].{20,}", rendered)
+    assert re.match(r"-- (Guarantees:|(Counts|Lists|Returns),?) .{20,}", rendered)
     assert "${" not in rendered
 
 
