@@ -1,9 +1,9 @@
-"""The conservation law, asked before COMMIT: every row that was read has one fate, by count and by exact totals.
+"""The conservation law, checked before COMMIT: every row that was read has one fate, by count and by exact totals.
 
     source = inserted + updated + unchanged + superseded + duplicates + rejected
 
-The source was counted by its database, the fates and the tables are counted here by the warehouse: no side takes the
-other's word. What is outside the batch stays, what gave way is kept, and the ledger says the same: docs/law.md.
+The source was counted by its database; the fates and the tables are counted here by the warehouse, independently. By
+the law, too, rows outside the batch stay, replaced versions are kept, and the ledger agrees: docs/law.md.
 """
 
 import json
@@ -40,26 +40,26 @@ WRITTEN_FATES = (Fate.INSERTED, Fate.UPDATED)
 TALLIED_FATES = (*WRITTEN_FATES, Fate.UNCHANGED, Fate.SUPERSEDED)
 IN_TABLE_FATES = (*WRITTEN_FATES, Fate.UNCHANGED)
 GIVING_WAY = (Fate.SUPERSEDED, Fate.CROSS_REGION, Fate.UPDATED)
-"""Fates in which one version gives way to another that the tables show."""
+"""Fates in which one version gives way to another, which the tables hold."""
 CHANGED_UNREAD = "changed_unread"
-"""Attributes that the run has not read and that are not what they were."""
+"""Attributes that the run has not read and that changed."""
 CLOSINGS = {"unfounded": "rejected rows closed without a cause", "overlooked": "rejected rows left open"}
-"""What sql/publish/count_closings.sql counts, and in which words it is refused."""
+"""What sql/publish/count_closings.sql counts, with the words of the error."""
 FIRST_RUN = "first_run"
-"""Sales of which another run is told to have inserted them than before."""
+"""Sales that no longer name the run that first inserted them."""
 RENAMED = "renamed"
-"""Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
+"""Sales that would count twice, because the region's `prefix_keys` has changed since they were loaded."""
 LOST = "lost"
-"""Staged rejected rows that do not stand in the table cell by cell."""
+"""Staged rejected rows that are not in the table cell by cell."""
 REPEATED = "repeated"
 """Rows of the fact table that repeat a key, whatever their region."""
 UNCOPIED = "uncopied"
-"""Rows of the fact table that stand beside those that stood when the fates were decided and those that are new."""
+"""Rows of the fact table that neither stood when the fates were decided nor are new."""
 
 Tallies = Mapping[tuple[str, ...], Tally]
 """By region and fate, or by region and broken rules."""
 Fingerprints = Mapping[tuple[str, str], int]
-"""Numbers made of every column of some rows, by region and currency."""
+"""Hashes over every column of some rows, by region and currency."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Published:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it, `closings` being those
-    of other runs. `of_keys` are the rows of SALES_FACT that are to be replaced, with their `fingerprints`, and after
-    the MERGE those that have the batch's keys."""
+    """The contents of the tables at one moment of a publish, as sql/publish/count_rows.sql counts them; `closings` are
+    those of other runs. `of_keys` are the rows of SALES_FACT that will be replaced, with their `fingerprints`; after
+    the MERGE, the rows with the batch's keys."""
 
     fact: int
     of_run: int
@@ -91,8 +91,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Found:
-    """The warehouse's side of the law, asked after all was written: the staged clean rows of each region by fate, and
-    what the tables hold. `rows` are numbers of rows by region and what they are."""
+    """The warehouse's side of the law after all writes: each region's staged clean rows by fate, and the contents of
+    the tables. `rows` are numbers of rows by region and kind."""
 
     published: tuple[Published, ...]
     after: Standing
@@ -103,7 +103,7 @@ class Found:
 
 
 def count_standing(session: Session, manifest: Manifest) -> Standing:
-    """What the tables hold before anything is written that readers will see."""
+    """The contents of the tables before the first write that readers will see."""
     statement = render("publish/count_replaced", **vars(manifest.attempt.staging_tables))
     replaced = session.query(statement)
     return _standing(session, manifest.attempt, _by_side(replaced)["fact"], _fingerprints("fact", replaced))
@@ -126,8 +126,8 @@ def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
     return sides
 
 
-def _fingerprints(asked: str, rows: Iterable[Row]) -> Fingerprints:
-    of_side = (row for row in rows if row[0] == asked)
+def _fingerprints(side: str, rows: Iterable[Row]) -> Fingerprints:
+    of_side = (row for row in rows if row[0] == side)
     return {(region, currency): int(fingerprint) for _, region, _, currency, *_, fingerprint in of_side}
 
 
@@ -136,7 +136,7 @@ def check_law(
 ) -> None:
     """Raises PublishRefusedError naming region, fate and figures when the law does not hold.
 
-    `before` is what the tables held before the first write. `transformed` are the regions of `found`, in its order.
+    `before` are the contents of the tables before the first write, `transformed` the regions of `found`, in its order.
     """
     sources = {extracted.region: extracted.source for extracted in extracts}
     for published, of_region in zip(found.published, transformed, strict=True):
@@ -150,7 +150,7 @@ def check_law(
 
 
 def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> Found:
-    """What staged rows and tables hold after all was written."""
+    """Counts the staged rows and the tables after all writes."""
     run = manifest.attempt.run_number
     tallies = session.query(tallies_query(manifest), [run, run])
     sides = _by_side(tallies)
@@ -164,19 +164,19 @@ def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> 
         undo=sides["undo"],
         undo_fingerprints=_fingerprints("undo", tallies),
         rejected=sides["rejected"],
-        rows={(region, what): int(rows) for region, what, rows in counted},
+        rows={(region, kind): int(rows) for region, kind, rows in counted},
     )
 
 
 def tallies_query(manifest: Manifest) -> str:
-    """The question for rows and exact money of all sides, one round trip for four."""
+    """The query for rows and exact money of all sides: one round trip for four."""
     names = vars(manifest.attempt.staging_tables)
     sides = ("publish/count_staged", "publish/count_fact", "publish/count_undo", "publish/count_rejected")
     return union_all(render(side, **names) for side in sides)
 
 
 def rows_query(manifest: Manifest) -> str:
-    """The question for everything that is counted by rows alone, one round trip for four."""
+    """The query for everything that is counted by rows alone: one round trip for four."""
     attempt = manifest.attempt
     names = vars(attempt.staging_tables) | subqueries_of(attempt)
     attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
@@ -218,17 +218,17 @@ def _check_rejected(published: Published, of_region: Transformed, found: Found) 
     _demand_rows(f"{region} rejected with other cells", 0, found.rows.get((region, LOST), 0))
     broken = Counter({rule.rule: rule.rows for rule in of_region.broken})
     broken[CROSS_REGION_RULE] += cross_region.rows
-    told = count_rules((rules, tally.rows) for rules, tally in in_table.items())
-    for rule in sorted(broken | told):
-        _demand_rows(f"{region} rejected for {rule}", broken[rule], told[rule])
+    stored = count_rules((rules, tally.rows) for rules, tally in in_table.items())
+    for rule in sorted(broken | stored):
+        _demand_rows(f"{region} rejected for {rule}", broken[rule], stored[rule])
 
 
 def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
-    """How many rows broke each rule; `rows` are the rules that rows broke together, and how many did."""
-    told: Counter[str] = Counter()
+    """Counts the rows that broke each rule; `rows` pairs the rules that rows broke together with their number."""
+    counts: Counter[str] = Counter()
     for rules, count in rows:
-        told.update(dict.fromkeys(rules.split(RULE_SEPARATOR), count))
-    return told
+        counts.update(dict.fromkeys(rules.split(RULE_SEPARATOR), count))
+    return counts
 
 
 def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Transformed]) -> None:
@@ -244,8 +244,8 @@ def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Tr
     _demand_rows("SALES_FACT_UNDO", _rows(regions, Fate.UPDATED), add_up(found.undo.values()).rows)
     _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
     _demand_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
-    for what, told in CLOSINGS.items():
-        _demand_rows(told, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == what))
+    for kind, message in CLOSINGS.items():
+        _demand_rows(message, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == kind))
 
 
 def _rows(regions: Sequence[Published], *fates: Fate) -> int:
@@ -259,7 +259,7 @@ def check_ledger(
     transformed: Sequence[Transformed],
     extracts: Sequence[Extracted],
 ) -> None:
-    """Raises PublishRefusedError when the ledger's entries of the run do not say what the law has found."""
+    """Raises PublishRefusedError when the run's entries in the ledger differ from the law's figures."""
     published_entries = session.query(render("ledger/published_entries"), [attempt.run_number])
     entries = {region: figures for region, *figures in published_entries}
     sources = {extracted.region: extracted.source for extracted in extracts}
@@ -274,8 +274,8 @@ def check_ledger(
             **{str(fate): published.of(fate).rows for fate in TALLIED_FATES},
         }
         *counts, money = entries[published.region]
-        for (name, rows), told in zip(expected.items(), counts, strict=True):
-            _demand_rows(f"{published.region} {name} in the ledger", rows, int(told))
+        for (name, rows), recorded in zip(expected.items(), counts, strict=True):
+            _demand_rows(f"{published.region} {name} in the ledger", rows, int(recorded))
         _demand(f"{published.region} money in the ledger", source, Tally.from_json(json.loads(money)))
 
 

@@ -1,4 +1,4 @@
-"""Verify: what the table has to show, and in which words a difference is refused."""
+"""Verify: the rows that the table must show, and the error for a difference."""
 
 import pytest
 
