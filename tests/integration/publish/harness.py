@@ -53,7 +53,7 @@ def stage_wanted(
     scratch: Path,
     extra_columns: Mapping[str, str] = NONE,
 ) -> Staged:
-    """Reads, cleans and stages what is wanted of the attempt's regions."""
+    """Reads, cleans and stages the wanted windows or keys of the attempt's regions."""
     _, bucket = storage_blocks(world.environment)
     extracts, transformed, files = [], [], []
     for region in attempt.regions:
@@ -86,12 +86,12 @@ def publish_staged(world: World, staged: Staged) -> tuple[Publication, Verificat
 
 
 def load(world: World, day: date, scratch: Path, *regions: str, extra_columns: Mapping[str, str] = NONE) -> Publication:
-    """One attempt from source to table."""
+    """Runs one attempt from source to table."""
     return publish_staged(world, stage_attempt(world, begin(world, day, *regions), day, scratch, extra_columns))[0]
 
 
 def fates(publication: Publication) -> Mapping[str, dict[str, int]]:
-    """Rows per region and fate, zeros left out."""
+    """The numbers of rows by region and fate, without zeros."""
     return {
         region.region: {str(fate): region.of(fate).rows for fate in Fate if region.of(fate).rows}
         for region in publication.regions

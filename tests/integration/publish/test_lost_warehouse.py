@@ -27,7 +27,7 @@ from tests.integration.publish.statements import stepping_session
 def test_a_session_that_is_lost_while_it_loads_is_followed_by_another_and_no_row_is_lost_or_doubled(
     world: World, day: date, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost_at: str
 ) -> None:
-    """The warehouse has done what it was asked for; the answer is lost, and the session with it."""
+    """The warehouse has run the statement; its answer is lost, and the session with it."""
     monkeypatch.setattr(warehouse, "RESEND_DELAYS_S", (0, 0, 0))
     noon = good_sale("EUROPE", day)
     world.insert("EUROPE", *(noon | {"sale_id": f"again-{lost_at}-{number}"} for number in range(3)))
