@@ -20,6 +20,9 @@ each clean row."""
 DAYS_MAX = 3_660
 """Ten years: a longer range is a typo in a year."""
 
+KEYS_MAX = 50_000
+"""Sales of one region that a replay reads again, or a reconcile names and loads; the rest is counted and reported."""
+
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
 

@@ -14,7 +14,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from blocks import names
 from blocks.databases import engine_of
 from expectations.regions import REGIONS, Region
-from tasks.batch import Window
+from tasks.batch import KEYS_MAX, Window
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
@@ -28,8 +28,6 @@ from tasks.stopwatch import Say, say_nothing
 from tasks.tally import MONEY_COLUMNS, currency_name
 from tasks.warehouse.session import Session, task_session
 
-KEYS_MAX = 50_000
-"""Sales of one region and kind that are named; all are counted."""
 TOTAL = MONEY_COLUMNS.index("total_amount")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.batch import Attempt, Batch
 from tasks.extract import Extracted
-from tasks.law import Published
+from tasks.law import Fate, Published
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import QualityCheck, Verdict
@@ -49,7 +49,7 @@ def transformed(region: str, clean: int, rejected: int = 0, duplicates: int = 0)
 
 
 def published(region: str, inserted: int, cross_region: int = 0) -> Published:
-    return Published(region, euros(inserted), Tally(), Tally(), Tally(), euros(cross_region))
+    return Published(region, {Fate.INSERTED: euros(inserted), Fate.CROSS_REGION: euros(cross_region)})
 
 
 def publication(

@@ -1,4 +1,4 @@
-"""Replay reads open rejected rows again by key, loads what is good today, and says what has become of each."""
+"""Replay reads open rejected rows again by key, loads those that are good now, and records the end of each."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from tests.integration.publish.harness import begin, keys_of, load, publish_stag
 
 @dataclass(frozen=True)
 class Till:
-    """A source that sends broken sales, and what the warehouse knows of them."""
+    """A source of broken sales, and the warehouse's rows of them."""
 
     world: World
     day: date
@@ -40,7 +40,7 @@ class Till:
         self.world.insert(region, *(good_sale(region, day) | {"sale_id": self.key(name)} | cells for name in names))
 
     def mend(self, name: str, cells: str) -> None:
-        """Without a newer `updated_at`: no daily run ever sees it."""
+        """Without a newer `updated_at`, so that daily runs never see it."""
         self.world.change("EUROPE", f"UPDATE sales_transactions SET {cells} WHERE sale_id = %s", (self.key(name),))
 
     def statuses(self) -> dict[str, list[str]]:
@@ -70,14 +70,14 @@ class Till:
 
 @pytest.fixture
 def till(world: World, day: date) -> Iterator[Till]:
-    """Nothing else is open: other tests leave rejected rows on purpose."""
+    """A till with no other open rows: other tests leave rejected rows on purpose."""
     world.forget_rejected()
     yield Till(world, day)
     world.tidy()
 
 
 def broken_day(till: Till, scratch: Path) -> None:
-    """A day with a good sale and broken ones, loaded; then some are mended, one is deleted."""
+    """Loads a day with a good sale and broken ones, then mends some and deletes one."""
     till.sell("good")
     till.sell("mended", "broken", "removed", quantity=0)
     till.sell("west", region="US_WEST", quantity=-1)
@@ -106,7 +106,7 @@ STATUSES_AFTER = {
     "west": ["STILL_BAD"],
     "": ["NO_KEY", "NO_KEY"],
 }
-"""What becomes of a broken day's rejected rows; ENDS counts them."""
+"""The end of each rejected row of a broken day; ENDS counts them."""
 
 ENDS = {
     ("EUROPE", "RELEASED"): 1,
@@ -153,8 +153,8 @@ def test_each_row_ends_as_released_still_bad_gone_or_without_key(till: Till, tmp
 
 
 def test_what_an_older_version_at_the_source_has_made_good_is_released(till: Till, tmp_path: Path) -> None:
-    """The source takes a broken correction back: the table holds that version already."""
-    till.sell("back", customer_email=None)  # as the harness has another token key
+    """The source takes a broken correction back; the table holds that version already."""
+    till.sell("back", customer_email=None)  # the harness has another token key
     load(till.world, till.day, tmp_path, "EUROPE")
     later = till.day + timedelta(days=1)
     when = good_sale("EUROPE", later)["updated_at"]

@@ -1,4 +1,4 @@
-"""Rollback puts every row back to what it was before a batch, or changes nothing; the ledger remembers."""
+"""Rollback restores every row to its version before a batch, or changes nothing; the ledger records it."""
 
 import signal
 from dataclasses import dataclass
@@ -27,19 +27,19 @@ REASON = "the till sent test sales"
 
 @dataclass(frozen=True)
 class Tables:
-    """What a rollback touches, whole: the sales, what has become of the rejected rows, the undo log."""
+    """The tables that a rollback changes, whole: sales, statuses of the rejected rows, undo log."""
 
     world: World
 
     def fact(self) -> list[Any]:
-        """Without since when each version stands, which is new for one that returns."""
+        """Without the publish since which a version stands, which is new for a restored one."""
         return self.world.rows("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT")
 
     def rejected(self) -> list[Any]:
         return self.world.rows("SELECT * FROM SALES_REJECTED")
 
     def undo(self) -> list[Any]:
-        """What can be put back."""
+        """The versions that can be put back."""
         return self.world.sql(
             "SELECT UNDO.UNDO_RUN_NUMBER, UNDO.SALE_ID FROM SALES_FACT_UNDO AS UNDO "
             "INNER JOIN ETL_RUNS_IN_EFFECT AS RUNS "
@@ -70,7 +70,7 @@ def change(world: World, first: date, name: str, on: date, cells: str) -> None:
 
 
 def two_days(world: World, day: date, scratch: Path) -> date:
-    """A day that is loaded, and the next one at the sources: it changes, mends, breaks and adds sales of the first."""
+    """A loaded day, and the next one at the sources, which changes, mends, breaks and adds sales of the first."""
     following = day + timedelta(days=1)
     sell(world, day, "same", "changed", "later")
     sell(world, day, "mended", "broken-still", quantity=0)
@@ -103,7 +103,7 @@ def test_the_tables_are_what_they_were_before_the_batch(tables: Tables, day: dat
     load(world, following, tmp_path, "EUROPE", "US_WEST")
     after_first = tables.all()
     assert after_first[:2] != before[:2]
-    # Once more, with other rejected rows in the place of those of the first run, and a version upon a version.
+    # Again, with other rejected rows in place of the first run's, and a second replaced version.
     sell(world, following, "bad-too", quantity=-1)
     change(world, day, "changed", following, "total_amount = 2.30")
     load(world, following, tmp_path, "EUROPE", "US_WEST")
@@ -266,7 +266,7 @@ def test_a_batch_that_the_table_does_not_show_is_put_back_and_is_a_gap(
 def test_a_rejected_row_is_open_again_when_the_version_that_closed_it_goes(
     tables: Tables, day: date, tmp_path: Path
 ) -> None:
-    """The newer version came first: the run that rejected the older one has closed it at once."""
+    """The newer version came first, so the run that rejected the older one closed it at once."""
     world, following = tables.world, day + timedelta(days=1)
     sell(world, day, "late", quantity=0)
     sell(world, following, "late", sale_id=f"back-{day}-late")
@@ -307,7 +307,7 @@ class StillBad:
     batch_id: str
 
     def rows(self) -> list[Any]:
-        """Batch and status of the row, as often as it stands."""
+        """Batch and status of the row, once for each that is there."""
         of_key = "SELECT LEFT(ETL_BATCH_ID, 1), STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
         return self.tables.world.sql(of_key, (f"back-{self.day}-bad",))
 
@@ -333,7 +333,7 @@ def test_a_rejected_row_that_a_replay_has_replaced_never_returns_without_its_dat
 def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
     still_bad: StillBad, tmp_path: Path
 ) -> None:
-    """The date is run again after the replay, and then the replay goes."""
+    """The date is run again after the replay, and then the replay is rolled back."""
     load(still_bad.tables.world, still_bad.day, tmp_path, "EUROPE")
     assert run(still_bad.batch_id).name == "Completed"
     assert still_bad.rows() == [("2", "OPEN")]
@@ -344,7 +344,7 @@ def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
 def test_a_row_that_is_open_again_waits_although_its_date_was_run_again_meanwhile(
     tables: Tables, day: date, tmp_path: Path
 ) -> None:
-    """The date has found its sale unchanged, as a replay had loaded it: without the replay it stands nowhere."""
+    """The date found its sale unchanged, as a replay had loaded it; without the replay the table lacks it."""
     world = tables.world
     world.forget_rejected()
     sell(world, day, "mended", quantity=0, customer_email=None)

@@ -207,7 +207,7 @@ def test_a_limit_that_an_entry_changes_is_set_back(title: str) -> None:
         ),
         pytest.param(
             "failed",
-            "TransientError: transaction 17 was ended from outside, and None has not the lock: run it again",
+            "TransientError: transaction 17 was ended from outside, and None does not hold the lock: run it again",
             "Snowflake statement timeout or lock",
             id="aborted",
         ),
