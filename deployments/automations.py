@@ -19,7 +19,7 @@ from blocks import names
 from deployments.change import Change
 from flows.support import states
 from flows.support.refusals import REFUSED
-from tasks.alerts.compose import ALERTS, SUBJECT_BEGIN
+from tasks.alerts.mail import ALERTS, SUBJECT_BEGIN
 from tasks.setup_checks.through_worker import NOT_READY
 from tasks.watch.lost_alerts import MAILED_LATER
 

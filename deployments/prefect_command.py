@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from prefect.settings import PREFECT_API_URL
 
 from blocks.shell import as_given
-from tasks.alerts.compose import hide_values
+from tasks.lines import hide_values
 from tasks.watch.runs import server_answers
 
 LINE = "--line"

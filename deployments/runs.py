@@ -18,8 +18,8 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from blocks.names import DEPLOYMENTS, POOL
 from deployments.prefect_command import missing_server
 from deployments.waiting import ACTIVE, WAITING, Pool, QueueNow, Run, Seen, to_lines
-from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
+from tasks.lines import hide_values
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 ENDED_SHOWN = 15

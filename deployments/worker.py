@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL
 from blocks import names
 from blocks.project import HOME
 from blocks.shell import as_given
-from tasks.alerts.compose import hide_values
+from tasks.lines import hide_values
 from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")

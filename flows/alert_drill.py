@@ -14,7 +14,7 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
 from tasks.alerts.book import Stage
-from tasks.alerts.compose import DRILL_FLOW, DRILL_PARAMETER
+from tasks.alerts.request import DRILL_FLOW, DRILL_PARAMETER
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError
 

@@ -19,28 +19,22 @@ from flows.support.lost_engine import ended_with_its_engine
 from flows.support.parameters import BusinessDate
 from flows.support.run_names import alert_name, naming
 from tasks.alerts.book import AlertEntry, confirm, find_unsent, forget_old, new_entry, release, see_again, take
-from tasks.alerts.compose import (
-    DATES_MAX,
+from tasks.alerts.mail import DATES_MAX, Mail, compose_mail, find_error
+from tasks.alerts.published import KnownDate, is_mended, published_at, read_production
+from tasks.alerts.request import (
+    ENDS_OF_RUNS,
     LASTING_GAP_MAX,
-    TOLD_BY_STATE,
     AlertKind,
     AlertRequest,
-    Mail,
     RunFacts,
-    Subject,
-    as_it_is,
-    compose_mail,
-    dates_of,
-    find_error,
-    find_subject,
     is_lasting,
-    slot_name,
+    with_kind_of_run,
 )
-from tasks.alerts.published import KnownDate, is_mended, published_at, read_production
 from tasks.alerts.run_facts import read_run
 from tasks.alerts.run_now import tell_activity
 from tasks.alerts.runbook import find_advice, read_runbook
 from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
+from tasks.alerts.subject import Subject, dates_of, find_subject, slot_name
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
@@ -98,9 +92,9 @@ def send_alert(
 def alert(request: AlertRequest, slot: str | None = None) -> str:
     """Sends one alert if it is due; answers in a line what was done. `slot` is that of an alert noticed before."""
     run = read_run(request.flow_run_id) if request.flow_run_id else None
-    request = as_it_is(request, run)
+    request = with_kind_of_run(request, run)
     subject = find_subject(request, run)
-    if run and run.is_child and request.kind in TOLD_BY_STATE:
+    if run and run.is_child and request.kind in ENDS_OF_RUNS:
         return f"no mail: {run.name} is part of another run, whose mail tells of it"
     book, now = VariableBook(), datetime.now(UTC)
     slot = slot or slot_name(request, subject, run, now)

@@ -24,11 +24,13 @@ from blocks.variables import BadVariableError, read_variable
 from flows.send_alert import alert, keep_house
 from flows.support.run_names import by_minute
 from tasks.alerts.book import AlertBook, AlertEntry, FileBook, find_unsent, forget_old, is_free
-from tasks.alerts.compose import AlertRequest, Subject, hide_values
 from tasks.alerts.published import is_mended, published_at, read_production
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.subject import Subject
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Attempt
 from tasks.errors import one_line
+from tasks.lines import hide_values
 from tasks.pages.ledger_page import ARTIFACT_KEY, keep_page
 from tasks.stage import load_bucket
 from tasks.warehouse.session import Session, open_session

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from tasks.alerts.compose import AlertRequest, shorten
+from tasks.alerts.request import AlertRequest
+from tasks.lines import public_line
 
 CLAIM_AGE_MAX = timedelta(minutes=20)
 """A claim that is older belongs to a sender that died: sending takes a few minutes at most, with all its retries."""
@@ -55,7 +56,7 @@ class AlertEntry:
     def to_text(self) -> str:
         """JSON text; the message of the request is shortened."""
         message = self.request.message
-        short = replace(self.request, message=message and shorten(message, MESSAGE_LENGTH_MAX))
+        short = replace(self.request, message=message and public_line(message, MESSAGE_LENGTH_MAX))
         return json.dumps(
             {
                 "slot": self.slot,

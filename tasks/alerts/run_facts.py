@@ -24,7 +24,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.utilities.asyncutils import sync_compatible
 
-from tasks.alerts.compose import ChildRun, FailedTask, RunFacts
+from tasks.alerts.request import ChildRun, FailedTask, RunFacts
 from tasks.prefect_server.kin import find_root, link_of, read_children
 
 BAD_STATES = (StateType.FAILED, StateType.CRASHED)

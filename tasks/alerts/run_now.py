@@ -15,7 +15,7 @@ from prefect.utilities.asyncutils import sync_compatible
 from blocks import names
 from blocks.names import LOAD, POOL
 from tasks.alerts.activity import Around, Doing, RunNow, in_words
-from tasks.alerts.compose import DAILY_FLOW, AlertKind
+from tasks.alerts.request import DAILY_FLOW, AlertKind
 from tasks.batch import date_asked
 from tasks.errors import one_line
 from tasks.prefect_server.kin import link_of

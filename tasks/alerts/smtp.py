@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 
 from blocks.smtp import SmtpSettings
-from tasks.alerts.compose import Mail
+from tasks.alerts.mail import Mail
 
 SMTP_TIMEOUT_S = 60
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from expectations.regions import REGIONS
-from tasks.alerts.compose import ALL_REGIONS, AlertRequest, join_regions
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.subject import ALL_REGIONS, join_regions
 from tasks.batch import Batch, parse_business_date
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.lock import version_told

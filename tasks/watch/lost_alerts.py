@@ -15,7 +15,7 @@ from prefect.states import Completed
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
-from tasks.alerts.compose import AlertKind, AlertRequest
+from tasks.alerts.request import AlertKind, AlertRequest
 from tasks.watch.one_pass import Report
 
 DEPLOYMENT = names.deployment("send-alert")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 
-from tasks.alerts.compose import AlertRequest, join_regions
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.subject import join_regions
 from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse.session import Session

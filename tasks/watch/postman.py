@@ -6,23 +6,13 @@ from datetime import UTC, date, datetime
 
 from blocks.smtp import SmtpSettings
 from tasks.alerts.book import AlertBook, AlertEntry, Stage, confirm, find_unsent, new_entry, release, take
-from tasks.alerts.compose import (
-    DATES_MAX,
-    AlertRequest,
-    Mail,
-    RunFacts,
-    Subject,
-    as_it_is,
-    compose_mail,
-    dates_of,
-    find_error,
-    find_subject,
-    slot_name,
-)
+from tasks.alerts.mail import DATES_MAX, Mail, compose_mail, find_error
+from tasks.alerts.request import AlertRequest, RunFacts, with_kind_of_run
 from tasks.alerts.run_facts import read_run
 from tasks.alerts.run_now import tell_activity
 from tasks.alerts.runbook import find_advice, read_runbook
 from tasks.alerts.smtp import send_mail
+from tasks.alerts.subject import Subject, dates_of, find_subject, slot_name
 
 OUTAGE_SLOT = "server-down"
 """One entry for an outage, whatever its days; it is removed when the server answers again."""
@@ -64,7 +54,7 @@ class Postman:
     def tell(self, request: AlertRequest, slot: str | None = None) -> str:
         """Answers in a line what was done. Raises OSError or SMTPException when the mail could not be sent."""
         run = read_run(request.flow_run_id) if self.asks_prefect and request.flow_run_id else None
-        request = as_it_is(request, run)
+        request = with_kind_of_run(request, run)
         subject, now = find_subject(request, run), datetime.now(UTC)
         slot = slot or slot_name(request, subject, run, now)
         entry = take(self.book, new_entry(slot, request, now), now, lambda sent: self.is_mended(sent, subject))

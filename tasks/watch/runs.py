@@ -19,7 +19,7 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
 from blocks.names import POOL
-from tasks.alerts.compose import DAILY_FLOW
+from tasks.alerts.request import DAILY_FLOW
 from tasks.alerts.run_now import read_active_loads
 from tasks.prefect_server.kin import find_root, read_children
 from tasks.watch.late_and_dead import Family, WatchedRun

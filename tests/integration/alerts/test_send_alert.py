@@ -29,7 +29,8 @@ from flows.daily_sales import daily_sales
 from flows.send_alert import send_alert
 from local.environment import state_dir
 from tasks.alerts.book import Stage, confirm, forget_old, new_entry, release, take
-from tasks.alerts.compose import LASTING_GAP_MAX, AlertRequest, Mail
+from tasks.alerts.mail import Mail
+from tasks.alerts.request import LASTING_GAP_MAX, AlertRequest
 from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch

@@ -23,7 +23,7 @@ from tasks.alerts.book import (
     see_again,
     take,
 )
-from tasks.alerts.compose import AlertRequest
+from tasks.alerts.request import AlertRequest
 
 NOW = datetime(2024, 1, 16, 8, tzinfo=UTC)
 SLOT = "20240115 all failed"

@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from blocks.smtp import SmtpSettings
-from tasks.alerts.compose import Mail
+from tasks.alerts.mail import Mail
 from tasks.alerts.smtp import send_mail
 
 

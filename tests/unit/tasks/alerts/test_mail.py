@@ -1,61 +1,18 @@
-"""The mail of an alert: what it says for each kind, what it is about, and what never leaves."""
+"""The mail of an alert: what it says for each kind, and what never leaves."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, get_args
 
 import pytest
 
-from tasks.alerts.book import plain_name
-from tasks.alerts.compose import (
-    ALERTS,
-    CHILDREN_MAX,
-    DATES_IN_COMMANDS_MAX,
-    SUBJECT_LENGTH_MAX,
-    AlertKind,
-    AlertRequest,
-    ChildRun,
-    FailedTask,
-    RunFacts,
-    as_it_is,
-    compose_mail,
-    find_subject,
-    hide_values,
-    join_regions,
-    slot_name,
-)
+from tasks.alerts.mail import ALERTS, CHILDREN_MAX, DATES_IN_COMMANDS_MAX, SUBJECT_LENGTH_MAX, compose_mail
+from tasks.alerts.request import AlertKind, AlertRequest, ChildRun, FailedTask, RunFacts
 from tasks.alerts.runbook import Advice
+from tasks.alerts.subject import find_subject
+from tests.unit.tasks.alerts.run_facts import ERROR, ROOT_ID, RUN_ID, run_of
 
-SIX = datetime(2024, 1, 16, 6, tzinfo=UTC)
-RUN_ID = "3f0c8d9e-0000-4000-8000-000000000001"
-ROOT_ID = "3f0c8d9e-0000-4000-8000-000000000002"
-LACKING_COLUMN = "column of extra_columns that the source lacks: loyalty_tier"
-NEW_COLUMNS = "new columns in the source: loyalty_tier (text), weight (numeric(12,2))"
 ADVICE = Advice("Run failed or crashed", "run-failed-or-crashed", "Do this.\n\n    prefect version")
-ERROR = "NeedsPersonError: COPY of a.parquet loaded 1 rows, the manifest says 2"
-
-
-def run_of(flow: str = "daily-sales", **changes: Any) -> RunFacts:
-    facts: dict[str, Any] = {
-        "id": RUN_ID,
-        "flow": flow,
-        "name": f"{flow}-2024-01-15",
-        "state": "Failed",
-        "message": f"Flow run encountered an exception. {ERROR}",
-        "link": f"http://127.0.0.1:4200/flow-runs/flow-run/{RUN_ID}",
-        "scheduled_at": SIX,
-        "started_at": SIX + timedelta(seconds=3),
-        "ended_at": SIX + timedelta(minutes=2),
-        "deployment": "production",
-        "failed_tasks": (FailedTask("load", "Task run encountered an exception"),),
-        "trace": (
-            "Traceback (most recent call last):",
-            *(f'  File "{n}.py", line {n}' for n in range(40)),
-            "ValueError: end",
-        ),
-        "log": ("06:00:03 Created a new engine.", "06:00:04 step=extract region=EUROPE rows=1 seconds=0.1"),
-    }
-    return RunFacts(**{**facts, **changes})
 
 
 def mail_of(request: AlertRequest, run: RunFacts | None, *notes: str) -> Any:
@@ -259,35 +216,6 @@ def test_everything_is_bounded() -> None:
     assert max(map(len, mail.body.splitlines())) < 998, "the longest line that SMTP takes"
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        pytest.param("of somebody@example.com!", "of <address>!", id="address"),
-        pytest.param("postgresql://reader:p%40ss@host:5432/sales", "postgresql://***@host:5432/sales", id="url"),
-        pytest.param("connect(user='a', password='geheim')", "connect(user='a', password=***)", id="password"),
-        pytest.param("Token: abc.def", "Token: ***", id="token"),
-        pytest.param(
-            "duplicate key\nDETAIL:  Key (customer_email)=(x) exists\nat y",
-            "duplicate key\nDETAIL: (not shown, may hold values)",
-            id="postgres-detail",
-        ),
-        pytest.param("CONTEXT: COPY s, line 3: 'x'", "CONTEXT: (not shown, may hold values)", id="postgres-context"),
-        pytest.param(
-            'invalid input syntax for type date: "Jo"', "invalid input syntax for type date: (not shown)", id="cell"
-        ),
-        pytest.param(
-            "CSV conversion error: invalid value 'Jo'", "CSV conversion error: invalid value (not shown)", id="csv"
-        ),
-        pytest.param(
-            "[SQL: SELECT 1]\n[parameters: ('x',\n'y')]", "[SQL: SELECT 1]\n[parameters: not shown]", id="bound"
-        ),
-        pytest.param("step=extract region=EUROPE rows=7", "step=extract region=EUROPE rows=7", id="plain"),
-    ],
-)
-def test_values_of_rows_and_secrets_do_not_leave(text: str, shown: str) -> None:
-    assert hide_values(text) == shown
-
-
 def test_no_part_of_a_mail_shows_an_address() -> None:
     secret = "somebody@example.com"
     run = run_of(
@@ -304,152 +232,3 @@ def test_no_part_of_a_mail_shows_an_address() -> None:
 def test_a_value_of_several_lines_does_not_leave_either() -> None:
     run = run_of(trace=("psycopg2.Error: duplicate key", "DETAIL: Key (note)=(Jane", "Doe) exists."))
     assert "Doe" not in mail_of(AlertRequest("failed", RUN_ID), run).body
-
-
-@pytest.mark.parametrize(
-    ("request_", "run", "slot"),
-    [
-        pytest.param(AlertRequest("failed", RUN_ID), run_of(), "20240115 all failed", id="scheduled-run"),
-        pytest.param(
-            AlertRequest("failed", RUN_ID),
-            run_of(parameters={"date": "20240110", "regions": None}),
-            "20240110 all failed",
-            id="date-of-the-run",
-        ),
-        pytest.param(
-            AlertRequest("failed", RUN_ID),
-            run_of(parameters={"date": 20240110, "regions": ["EUROPE", "US_EAST"]}),
-            "20240110 US_EAST,EUROPE failed",
-            id="regions-of-the-run",
-        ),
-        pytest.param(AlertRequest("failed", None, "2024-01-15"), None, "20240115 all failed", id="watchdog-outside"),
-        pytest.param(AlertRequest("failed", None, "2024-01-15", "All"), None, "20240115 all failed", id="all-by-name"),
-        pytest.param(
-            AlertRequest("sla", None, "2024-01-15", "EUROPE, us_east"),
-            None,
-            "20240115 US_EAST,EUROPE sla",
-            id="regions-in-any-order",
-        ),
-        pytest.param(
-            AlertRequest("lease-expired", RUN_ID), run_of(), "20240115 all failed", id="lease-is-that-failure"
-        ),
-        pytest.param(
-            AlertRequest("partially-loaded", RUN_ID),
-            run_of(message="EUROPE left out: a; US_EAST left out: b"),
-            "20240115 US_EAST,EUROPE partially-loaded",
-            id="missing-regions",
-        ),
-        pytest.param(
-            AlertRequest("failed", RUN_ID),
-            run_of("check-setup"),
-            f"{RUN_ID} failed",
-            id="each-run-without-a-date",
-        ),
-        pytest.param(
-            AlertRequest("partially-loaded", RUN_ID),
-            run_of("backfill", message="3 dates loaded"),
-            f"{RUN_ID} partially-loaded",
-            id="each-backfill",
-        ),
-        pytest.param(
-            AlertRequest("lease-expired", RUN_ID),
-            run_of("backfill"),
-            f"{RUN_ID} failed",
-            id="lease-of-a-backfill-is-its-failure",
-        ),
-        pytest.param(
-            AlertRequest("failed", RUN_ID),
-            run_of(parameters={"date": "tomorrow"}),
-            f"{RUN_ID} failed",
-            id="date-not-understood",
-        ),
-        pytest.param(
-            AlertRequest("lease-expired", RUN_ID),
-            run_of(parameters={"date": "tomorrow"}, root_id=ROOT_ID),
-            f"{ROOT_ID} failed",
-            id="child-without-a-date",
-        ),
-        pytest.param(
-            AlertRequest("lease-expired", RUN_ID), None, f"{RUN_ID} failed", id="run-that-the-server-does-not-know"
-        ),
-        pytest.param(
-            AlertRequest("failed", RUN_ID), run_of("watchdog"), "20240116 watchdog failed", id="watchdog-once-a-day"
-        ),
-        pytest.param(
-            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", "row-count: 49 rows, below half the median 100"),
-            run_of(),
-            "20240115 EUROPE anomaly row-count",
-            id="anomalies-are-told-apart",
-        ),
-        pytest.param(
-            AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows, below half the median 100"),
-            run_of(root_id=ROOT_ID),
-            f"{ROOT_ID} EUROPE anomaly row-count",
-            id="anomalies-of-a-backfill-are-one",
-        ),
-        pytest.param(
-            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", f"new-column: {NEW_COLUMNS}"),
-            run_of(),
-            "EUROPE anomaly new-column loyalty_tier, weight",
-            id="new-columns-whatever-the-date",
-        ),
-        pytest.param(
-            AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", f"new-column: {NEW_COLUMNS}"),
-            run_of(root_id=ROOT_ID),
-            "EUROPE anomaly new-column loyalty_tier, weight",
-            id="new-columns-whoever-noticed",
-        ),
-        pytest.param(
-            AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", f"lacking-column: {LACKING_COLUMN}"),
-            run_of(root_id=ROOT_ID),
-            "EUROPE anomaly lacking-column loyalty_tier",
-            id="lacking-column-whatever-the-date-and-whoever-noticed",
-        ),
-        pytest.param(AlertRequest("drill", RUN_ID), run_of("alert-drill"), f"{RUN_ID} drill", id="each-drill"),
-        pytest.param(AlertRequest("anomaly"), None, "20240120 all anomaly", id="nothing-known"),
-    ],
-)
-def test_one_slot_per_date_region_and_kind_whoever_noticed(
-    request_: AlertRequest, run: RunFacts | None, slot: str
-) -> None:
-    now = datetime(2024, 1, 20, tzinfo=UTC)
-    assert slot_name(request_, find_subject(request_, run), run, now) == slot
-
-
-def slot_of_new_columns(count: int) -> str:
-    columns = ", ".join(f"column_{number} (text)" for number in range(count))
-    request = AlertRequest(
-        "anomaly", RUN_ID, "2024-01-15", "EUROPE", f"new-column: new columns in the source: {columns}"
-    )
-    return slot_name(request, find_subject(request, run_of()), run_of(), SIX)
-
-
-def test_many_new_columns_are_told_apart_by_a_name_of_bounded_length() -> None:
-    names = {plain_name(slot_of_new_columns(count)) for count in range(1, 1000)}
-    assert len(names) == 999
-    assert max(map(len, names)) <= 200
-    assert len(slot_of_new_columns(1000)) < 200
-
-
-@pytest.mark.parametrize(
-    ("kind", "run", "expected"),
-    [
-        pytest.param("failed", run_of(state="QualityFailed"), "quality-failed", id="quality"),
-        pytest.param("failed", run_of(state="PartiallyLoaded"), "partially-loaded", id="partial"),
-        pytest.param("failed", run_of("alert-drill", parameters={"fail": True}), "drill", id="drill"),
-        pytest.param(
-            "failed", run_of("alert-drill", parameters={"fail": False}), "failed", id="the-drill-itself-failed"
-        ),
-        pytest.param("sla", run_of(state="QualityFailed"), "sla", id="a-reminder-stays-one"),
-        pytest.param("failed", None, "failed", id="no-run"),
-    ],
-)
-def test_a_runs_own_state_says_how_it_ended(kind: AlertKind, run: RunFacts | None, expected: str) -> None:
-    assert as_it_is(AlertRequest(kind, RUN_ID), run).kind == expected
-
-
-def test_regions_are_named_in_one_order() -> None:
-    assert join_regions(["EUROPE", "US_EAST"]) == "US_EAST,EUROPE"
-    assert join_regions(["ASIA_PACIFIC", "EUROPE", "US_WEST", "US_EAST"]) == "all"
-    assert join_regions([]) == "all"
-    assert join_regions(["MARS", "EUROPE"]) == "EUROPE,MARS"
