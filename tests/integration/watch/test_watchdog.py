@@ -24,10 +24,10 @@ from expectations.regions import REGIONS
 from flows import watchdog as module
 from flows.send_alert import send_alert
 from flows.watchdog import watch_outside, watchdog
-from tasks.alerts import run_facts
 from tasks.alerts.run_now import read_activity
 from tasks.batch import Attempt, Batch
 from tasks.pages.ledger_page import ARTIFACT_KEY
+from tasks.prefect_server import kin
 from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.session import Row
 from tasks.warehouse.states import Status
@@ -146,7 +146,7 @@ def scene(deployed: World) -> Scene:
 
 
 def test_a_family_is_read_whole_however_large_it_is(deployed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_facts, "PAGE_ROWS", 2)
+    monkeypatch.setattr(kin, "PAGE_ROWS", 2)
     root = add_run(BACKFILL, None, NOBODY, Running())
     children = [add_child(root, CHILD) for _ in range(5)]
     families = [family for family in read_families([root]) if family.root.id == root]
