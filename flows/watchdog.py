@@ -21,12 +21,15 @@ from blocks.environment import Environment, MissingSettingError
 from blocks.outside import Outside, read_outside
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
-from flows.send_alert import alert, keep_house
+from flows.send_alert import new_sender, send_unsent_and_forget_old
 from flows.support.run_names import by_minute
-from tasks.alerts.book import AlertBook, AlertEntry, FileBook, find_unsent, forget_old, is_free
-from tasks.alerts.published import is_mended, published_at, read_production
+from tasks.alerts.book import AlertBook, FileBook, find_unsent, forget_old
+from tasks.alerts.published import read_known_date, read_production
 from tasks.alerts.request import AlertRequest
-from tasks.alerts.subject import Subject
+from tasks.alerts.run_facts import read_run
+from tasks.alerts.run_now import describe_activity
+from tasks.alerts.sender import LedgerReader, Sender
+from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Attempt
 from tasks.errors import one_line
@@ -37,7 +40,7 @@ from tasks.warehouse.session import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.lost_alerts import mail_lost
 from tasks.watch.one_pass import Means, Report, describe_unsent, watch
-from tasks.watch.postman import OUTAGE_SLOT, Postman, sync_books
+from tasks.watch.outage import OUTAGE_SLOT, sync_books
 from tasks.watch.runs import forget_missed_passes, server_answers
 from tasks.watch.second_looks import take
 
@@ -59,17 +62,16 @@ def watchdog() -> State:
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
     report = Report()
     # What waits is not lost: this run shows that a worker is at work.
-    mail_lost(alert, waiting_too=False, report=report)
+    sender = new_sender()
+    mail_lost(sender, waiting_too=False, report=report)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
-    means = Means(
-        tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True, look=look_with_staging_bucket
-    )
+    means = Means(sender, asks_prefect=True, look=look_with_staging_bucket)
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
         report.add(watch(session, settings, means))
         keep_ledger_page(session)
     for line in report.done:
         logger.warning("step=watch %s", line)
-    keep_house()
+    send_unsent_and_forget_old(sender)
     return final_state(report)
 
 
@@ -95,11 +97,6 @@ def final_state(report: Report) -> State:
     return Completed(message="; ".join(report.done) or "nothing is late or dead")
 
 
-def told_slots(book: AlertBook) -> list[str]:
-    """The slots of alerts that were mailed or are being mailed."""
-    return [entry.slot for entry in book.entries() if not is_free(entry, utc_now())]
-
-
 # Outside Prefect
 
 
@@ -115,43 +112,44 @@ def watch_outside(outside: Outside) -> Report:
             files.remove(outage)
         book = VariableBook()
         sync_books(files, book)
-    postman = Postman(
-        book, outside.smtp, outside.variables["alert_sender"], outside.variables["alert_email_list"], answers, note
-    )
+    sender = smtp_sender(outside, book, answers, note)
     report = Report()
     if note:
         request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation tells of it.")
-        report.attempt("Prefect server", lambda: postman.tell(request, OUTAGE_SLOT))
-    report.attempt("warehouse", lambda: _watch_ledger(outside, postman, report))
+        report.attempt("Prefect server", lambda: sender.send(request, OUTAGE_SLOT))
+    report.attempt("warehouse", lambda: _watch_ledger(outside, sender, answers, report))
     if answers:
-        mail_lost(postman.tell, waiting_too=True, report=report)
-    report.attempt("mails not sent before", lambda: "; ".join(postman.send_unsent()))
+        mail_lost(sender, waiting_too=True, report=report)
+    report.attempt("mails not sent before", lambda: "; ".join(sender.send_unsent()))
     report.looked_at.append(describe_unsent(len(find_unsent(book, utc_now()))))
     forget_old(files, utc_now())
     return report
 
 
-def _watch_ledger(outside: Outside, postman: Postman, report: Report) -> str:
+def smtp_sender(outside: Outside, book: AlertBook, asks_prefect: bool, notes: tuple[str, ...]) -> Sender:
+    """Sends by plain SMTP, with what the Prefect server knows where it answers."""
+    deliver = partial(
+        send_mail,
+        outside.smtp,
+        sender=outside.variables["alert_sender"],
+        recipients=outside.variables["alert_email_list"],
+    )
+    if asks_prefect:
+        return Sender(book, deliver, read_run, describe_activity, notes=notes)
+    return Sender(book, deliver, notes=notes)
+
+
+def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: Report) -> str:
     settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
     with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG, to_stderr) as session:
-        asking = replace(
-            postman, is_mended=partial(was_mended_by, session), read_production=partial(read_production, session)
-        )
-        means = Means(asking.tell, lambda: told_slots(postman.book), postman.asks_prefect)
-        report.add(watch(session, settings, means))
+        ledger = LedgerReader(partial(read_known_date, session), partial(read_production, session))
+        report.add(watch(session, settings, Means(replace(sender, ledger=ledger), asks_prefect)))
     return ""
 
 
 def to_stderr(line: str) -> None:
     """For lines beside the report."""
     print(line, file=sys.stderr, flush=True)
-
-
-def was_mended_by(session: Session, entry: AlertEntry, subject: Subject) -> bool:
-    """Whether the date was published after the alert of `entry`."""
-    if subject.batch_id is None:
-        return False
-    return is_mended(published_at(session, subject.batch_id, subject.regions), subject.regions, entry.at)
 
 
 def answers_at_last() -> bool:

@@ -33,7 +33,7 @@ DOING = {
 }
 
 
-def tell_activity(kind: AlertKind, day: date | None) -> str:
+def describe_activity(kind: AlertKind, day: date | None) -> str:
     """What the runs of a late date are doing now, for its mail; empty for other alerts. Never raises: the mail goes
     out all the same."""
     if kind not in LATE or day is None:

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from expectations.regions import REGIONS
 from tasks.alerts.request import AlertRequest
 from tasks.alerts.subject import ALL_REGIONS, join_regions
 from tasks.batch import Batch, parse_business_date
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.lock import version_told
 from tasks.warehouse.session import Session
-from tasks.warehouse.statements import render, text_literal
+from tasks.warehouse.statements import render
 from tasks.watch.processes import Process
 
 SCHEDULED_AT = time(6)
@@ -96,26 +95,11 @@ def due_dates(now: datetime, settings: WatchSettings) -> list[date]:
     return [day for day in dates if settings.first_date is None or day >= settings.first_date]
 
 
-def read_unpublished(session: Session, dates: Sequence[date]) -> dict[date, list[str]]:
-    """The regions of each of `dates` that are not in production; dates that are complete are left out."""
-    if not dates:
-        return {}
-    expected = " UNION ALL ".join(
-        f"SELECT {text_literal(Batch(day, ()).batch_id)} AS BATCH_ID, {text_literal(region)} AS REGION"
-        for day in dates
-        for region in REGIONS
-    )
-    found: dict[date, list[str]] = {}
-    for batch_id, region in session.query(render("ledger/unpublished_regions", expected=expected)):
-        found.setdefault(parse_business_date(batch_id), []).append(region)
-    return found
-
-
-def sla_alerts(unpublished: Mapping[date, Sequence[str]], told_slots: Iterable[str]) -> Iterator[AlertRequest]:
-    """An alert for each late date that was not told before, whichever regions were late then."""
-    told = {slot.split()[0] for slot in told_slots if slot.endswith(" sla")}
+def sla_alerts(unpublished: Mapping[date, Sequence[str]], taken_slots: Iterable[str]) -> Iterator[AlertRequest]:
+    """An alert for each late date that was not mailed before, whichever regions were late then."""
+    mailed = {slot.split()[0] for slot in taken_slots if slot.endswith(" sla")}
     for day, regions in unpublished.items():
-        if Batch(day, ()).batch_id not in told:
+        if Batch(day, ()).batch_id not in mailed:
             joined = join_regions(regions)
             what = "no region is" if joined == ALL_REGIONS else f"{joined} not"
             message = f"{what} in production, as the ledger says (sales of {day})"

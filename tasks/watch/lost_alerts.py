@@ -1,6 +1,6 @@
 """Alerts that Prefect was to mail and did not: runs of send-alert that failed, or that no worker has begun."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast, get_args
@@ -16,6 +16,7 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
 from tasks.alerts.request import AlertKind, AlertRequest
+from tasks.alerts.sender import Sender
 from tasks.watch.one_pass import Report
 
 DEPLOYMENT = names.deployment("send-alert")
@@ -29,16 +30,16 @@ MAILED_LATER = "MailedLater"
 """The state of a run of send-alert whose alert the watchdog has mailed; completed."""
 
 
-def mail_lost(tell: Callable[[AlertRequest], str], waiting_too: bool, report: Report) -> None:
-    """Mails what is lost, each once, and ends its run. `waiting_too`: also what no worker has begun."""
+def mail_lost(sender: Sender, waiting_too: bool, report: Report) -> None:
+    """Mails lost alerts, each once, and ends their runs. `waiting_too`: also those that no worker has begun."""
     for run in read_lost(waiting_too):
-        report.attempt(f"{run.name} ({run.state_name}) was not mailed", partial(_mail, tell, run))
+        report.attempt(f"{run.name} ({run.state_name}) was not mailed", partial(_mail, sender, run))
 
 
-def _mail(tell: Callable[[AlertRequest], str], run: FlowRun) -> str:
-    answer = tell(request_of(run.parameters))
-    _end(run, f"the watchdog: {answer}")
-    return answer
+def _mail(sender: Sender, run: FlowRun) -> str:
+    done = sender.send(request_of(run.parameters))
+    _end(run, f"the watchdog: {done}")
+    return done
 
 
 @sync_compatible

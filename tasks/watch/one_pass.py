@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 
+from tasks.alerts.published import read_unpublished
 from tasks.alerts.request import AlertRequest
+from tasks.alerts.sender import Sender
 from tasks.alerts.subject import join_regions
 from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, one_line
@@ -21,7 +23,6 @@ from tasks.watch.late_and_dead import (
     find_deaths,
     left_alone,
     read_leases,
-    read_unpublished,
     record_death,
     sla_alerts,
 )
@@ -53,11 +54,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Means:
-    """How a pass tells people, the slots of what was told, whether Prefect can be asked, and how a second look is taken
-    that a run did not come to."""
+    """How a pass sends alerts, whether it may ask Prefect, and how it takes a second look that a run has left."""
 
-    tell: Callable[[AlertRequest], str]
-    told_slots: Callable[[], list[str]]
+    sender: Sender
     asks_prefect: bool
     look: Callable[[Session, Attempt], str] | None = None
 
@@ -83,8 +82,8 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
     if settings.first_date is None:
         unpublished = only_missed(session, absent, means.asks_prefect)
     report.looked_at += [describe_dates(dates, absent, unpublished), describe_runs(leases.values())]
-    for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
-        report.attempt(f"{alert.date} is late", partial(means.tell, alert))
+    for alert in sla_alerts(unpublished, means.sender.taken_slots() if unpublished else ()):
+        report.attempt(f"{alert.date} is late", partial(means.sender.send, alert))
     return report
 
 
@@ -118,7 +117,7 @@ def _end(session: Session, death: Death, means: Means, report: Report) -> None:
     for flow_run_id in death.crash:
         report.attempt(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
     if alert := death.alert:
-        report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.tell, alert))
+        report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.sender.send, alert))
     if death.record:
         report.attempt("ledger", lambda: f"FAILED for {', '.join(record_death(session, death)) or 'none'}")
 
@@ -133,7 +132,7 @@ def _look(session: Session, left: SecondLook, look: Callable[[Session, Attempt],
     request = AlertRequest(
         "second-look", attempt.flow_run_id, date_of_batch(attempt.batch_id), join_regions(attempt.regions), found
     )
-    answer = f"{found}; {means.tell(request)}" if is_news else ""
+    answer = f"{found}; {means.sender.send(request)}" if is_news else ""
     forget_staged(session, attempt)
     return answer
 
