@@ -17,7 +17,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from blocks.names import DEPLOYMENTS, POOL
 from deployments.prefect_command import missing_server
-from deployments.waiting import ACTIVE, WAITING, Pool, QueueNow, Run, Seen, to_lines
+from deployments.run_list import ACTIVE, WAITING, Pool, QueueNow, Run, Seen, to_lines
 from tasks.errors import one_line
 from tasks.lines import hide_values
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.waiting import LATE_SHOWN, Pool, QueueNow, Run, Seen, shorten_waiting, to_lines, why_it_waits
+from deployments.run_list import LATE_SHOWN, Pool, QueueNow, Run, Seen, shorten_waiting, to_lines, why_it_waits
 
 NOW = datetime(2024, 1, 15, 7, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
