@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,8 @@ from prefect.settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from tasks.stopwatch import Say
+
 SETTING = "PREFECT_API_DATABASE_CONNECTION_URL"
 DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
 """What Prefect itself can use."""
@@ -49,8 +51,6 @@ PAUSE_S = 0.02
 
 ANSWER_S_MAX = 60
 """For a connection, and for a statement; on SQLite, for others to let go of the database."""
-
-Say = Callable[[str], None]
 
 
 class PrefectDatabaseError(Exception):
