@@ -177,7 +177,7 @@ def _death_in(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
         return _ended(expired, leases)
     lease = max((leases[member.id] for member in expired), key=lambda lease: lease.until, default=None)
     cause = _cause(lease) if lease else f"it holds no lease, and is {root.state} since {root.since:%Y-%m-%d %H:%M} UTC"
-    if root.process is Process.GONE:
+    if root.process is Process.ENDED:
         cause += "; no process of it is left"
     # One that its worker saw crash was told of: its children belong to that mail.
     told = root if root.is_active or root.state == "Crashed" else next(member for member in members if member.is_active)

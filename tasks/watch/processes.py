@@ -12,7 +12,7 @@ class Process(StrEnum):
     """What this machine knows of the process of a run."""
 
     RUNS = "runs"
-    GONE = "gone"
+    ENDED = "ended"
     ELSEWHERE = "elsewhere"
 
 
@@ -26,7 +26,7 @@ def find_process(infrastructure_pid: str | None, flow_run_id: str) -> Process:
     if not pid.isdecimal() or host != socket.gethostname():
         return Process.ELSEWHERE
     is_there = _is_of_run(int(pid), flow_run_id) if PROC.exists() else _exists(int(pid))
-    return Process.RUNS if is_there else Process.GONE
+    return Process.RUNS if is_there else Process.ENDED
 
 
 def _is_of_run(pid: int, flow_run_id: str) -> bool:

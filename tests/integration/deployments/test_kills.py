@@ -160,7 +160,7 @@ def test_a_killed_server_is_told_from_outside_and_loads_go_on_when_it_is_back(
                 watch_outside(os.environ)
             assert outages_told() == before + 1, subjects()
             # The flow goes on to its next task, which Prefect cannot create.
-            wait_for(lambda: find_process(pid, flow_run_id) is Process.GONE, "the end of a flow that lost its server")
+            wait_for(lambda: find_process(pid, flow_run_id) is Process.ENDED, "the end of a flow that lost its server")
         # A flow that could not report its end is found like one that was killed with its worker.
         end_lease(world, flow_run_id)
         operator.finished(operator.start(WATCHDOG))
