@@ -32,8 +32,8 @@ from blocks.register import (
     variables_from,
 )
 from blocks.variables import BadVariableError, parse_variables, read_variables
+from deployments.applied import Applied, DeployError
 from deployments.automations import Limits, apply_automations, planned_automations, read_ours
-from deployments.change import Change, DeployError
 from deployments.deployed import apply_deployments
 from deployments.notification import Choice, find_block, notification_choice, save_choice
 from deployments.planned import Deployment, planned_deployments
@@ -57,9 +57,9 @@ def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
     say(f"Prefect server {check_server()}")
     for line in register(environment):
         say(line)
-    choice, change = save_choice(choice)
-    if change:
-        say(str(change))
+    choice, saved = save_choice(choice)
+    if saved:
+        say(str(saved))
     if set_up:
         set_up_warehouse(say)
     limits = Limits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
@@ -88,8 +88,8 @@ def look_at_warehouse(say: Say) -> str:
 async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: Limits, say: Say) -> None:
     async with _client() as client:
         _say_all(await apply_pool(client), say)
-        ids, changes = await apply_deployments(client, planned)
-        _say_all(changes, say)
+        ids, applied = await apply_deployments(client, planned)
+        _say_all(applied, say)
         block_id, reference = await find_block(client, choice, await read_ours(client))
         say(f"notification by {reference}" + ("" if block_id else f": {NO_NOTIFICATION}"))
         automations = planned_automations(ids, block_id, PREFECT_UI_URL.value(), limits)
@@ -101,9 +101,9 @@ NO_NOTIFICATION = (
 )
 
 
-def _say_all(changes: list[Change], say: Say) -> None:
-    for change in changes:
-        say(str(change))
+def _say_all(applied: list[Applied], say: Say) -> None:
+    for thing in applied:
+        say(str(thing))
 
 
 def check_server() -> str:

@@ -16,7 +16,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.events.schemas.events import ResourceSpecification
 
 from blocks import names
-from deployments.change import Change
+from deployments.applied import Applied
 from flows.support import states
 from flows.support.refusals import REFUSED
 from tasks.alerts.mail import ALERTS, SUBJECT_BEGIN
@@ -270,10 +270,10 @@ async def read_ours(client: PrefectClient) -> list[Automation]:
     return [automation for automation in await client.read_automations() if automation.name.startswith(PREFIX)]
 
 
-async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> list[Change]:
+async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> list[Applied]:
     """Creates, updates and removes until the server holds `planned` and no other with our prefix."""
     surplus = {automation.id: automation for automation in await read_ours(client)}
-    changes = []
+    applied = []
     for wanted in planned:
         stored = next((one for one in surplus.values() if one.name == wanted.name), None)
         if stored is None:
@@ -282,11 +282,11 @@ async def apply_automations(client: PrefectClient, planned: Sequence[AutomationC
         else:
             del surplus[stored.id]
             outcome = await _update(client, stored, wanted)
-        changes.append(Change("automation", wanted.name, outcome, "" if not stored or stored.enabled else "disabled"))
+        applied.append(Applied("automation", wanted.name, outcome, "" if not stored or stored.enabled else "disabled"))
     for automation in surplus.values():
         await client.delete_automation(automation.id)
-        changes.append(Change("automation", automation.name, "removed"))
-    return changes
+        applied.append(Applied("automation", automation.name, "removed"))
+    return applied
 
 
 async def _update(client: PrefectClient, stored: Automation, wanted: AutomationCore) -> str:

@@ -24,8 +24,8 @@ from prefect.states import Scheduled
 
 from blocks import names
 from blocks.project import HOME
+from deployments.applied import Applied, DeployError
 from deployments.automations import DAILY
-from deployments.change import Change, DeployError
 from deployments.planned import Deployment, project_file, stored_deployment
 
 DEPLOY_S_MAX = 300
@@ -33,14 +33,14 @@ DEPLOY_S_MAX = 300
 
 async def apply_deployments(
     client: PrefectClient, planned: Mapping[str, Deployment]
-) -> tuple[dict[str, UUID], list[Change]]:
+) -> tuple[dict[str, UUID], list[Applied]]:
     """Deploys when anything differs; answers the ids by `<flow>/<name>`, and what became of each."""
     before = {name: await _read(client, name) for name in planned}
     differing = {name for name, wanted in planned.items() if not _holds(before[name], wanted)}
     waiting = await _late_runs(client, before[DAILY])
     if differing:
         _prefect_deploy()
-    changes, ids = [], {}
+    applied, ids = [], {}
     for name, wanted in planned.items():
         after = await _read(client, name)
         if after is None or not _holds(after, wanted):
@@ -53,8 +53,8 @@ async def apply_deployments(
         paused = stored is not None and _is_paused(stored)
         if paused and not _is_paused(after):
             await _pause(client, after)
-        changes.append(Change("deployment", name, outcome, "schedule stays paused" if paused else ""))
-    return ids, changes + await _queue_again(client, ids[DAILY], waiting)
+        applied.append(Applied("deployment", name, outcome, "schedule stays paused" if paused else ""))
+    return ids, applied + await _queue_again(client, ids[DAILY], waiting)
 
 
 async def _read(client: PrefectClient, name: str) -> DeploymentResponse | None:
@@ -110,9 +110,9 @@ async def _late_runs(client: PrefectClient, deployment: DeploymentResponse | Non
     return [run for run in runs if run.auto_scheduled]
 
 
-async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list[FlowRun]) -> list[Change]:
+async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list[FlowRun]) -> list[Applied]:
     """Creates the runs that deploying has deleted anew, for the same scheduled start."""
-    changes = []
+    applied = []
     for run in waiting:
         try:
             await client.read_flow_run(run.id)
@@ -124,7 +124,7 @@ async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list
                 name=run.name,
                 idempotency_key=f"queued again {run.id}",
             )
-            changes.append(
-                Change("flow run", f"{run.name} of {run.expected_start_time:%Y-%m-%d %H:%M} UTC", "queued again")
+            applied.append(
+                Applied("flow run", f"{run.name} of {run.expected_start_time:%Y-%m-%d %H:%M} UTC", "queued again")
             )
-    return changes
+    return applied

@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from blocks import names
 from blocks.register import Environment, MissingSettingError, save_block
-from deployments.change import Change, DeployError
+from deployments.applied import Applied, DeployError
 
 BLOCK_NAME = names.NOTIFICATION
 VARIABLES = ("ALERT_SLACK_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "ALERT_NOTIFICATION_BLOCK")
@@ -64,12 +64,12 @@ def _reference(value: str) -> str:
     return value
 
 
-def save_choice(choice: Choice) -> tuple[Choice, Change | None]:
+def save_choice(choice: Choice) -> tuple[Choice, Applied | None]:
     """Saves the block, if there is one to save; answers the choice as a reference."""
     if choice.block is None:
         return choice, None
     reference = f"{choice.block.get_block_type_slug()}/{BLOCK_NAME}"
-    return Choice(reference=reference), Change("block", reference, save_block(choice.block, BLOCK_NAME))
+    return Choice(reference=reference), Applied("block", reference, save_block(choice.block, BLOCK_NAME))
 
 
 async def find_block(client: PrefectClient, choice: Choice, ours: Iterable[Automation]) -> tuple[UUID | None, str]:
