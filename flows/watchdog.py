@@ -23,7 +23,8 @@ from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
 from flows.send_alert import new_sender, send_unsent_and_forget_old
 from flows.support.run_names import by_minute
-from tasks.alerts.book import AlertBook, FileBook, find_unsent, forget_old
+from tasks.alerts.book import AlertBook, find_unsent, forget_old
+from tasks.alerts.file_book import FileBook
 from tasks.alerts.published import read_known_date, read_production
 from tasks.alerts.request import AlertRequest
 from tasks.alerts.run_facts import read_run

@@ -5,17 +5,13 @@ sent    SENT: nobody sends it again until the entry is over or forgotten; what l
 failed  UNSENT: free for the next who notices, and for whoever sends what others could not
 """
 
-import fcntl
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -29,7 +25,6 @@ ENTRY_AGE_MAX = timedelta(days=60)
 
 MESSAGE_LENGTH_MAX = 1000
 """An entry has to fit into a Prefect variable of 5,000 characters."""
-
 
 NAME_LENGTH_MAX = 200
 
@@ -159,60 +154,3 @@ def plain_name(slot: str) -> str:
     if slot.isascii() and len(name) <= NAME_LENGTH_MAX:
         return name
     return f"{name[:NAME_LENGTH_MAX]}_{sha256(slot.encode()).hexdigest()[:12]}"
-
-
-@dataclass(frozen=True)
-class FileBook:
-    """Entries as files of a directory, for programs that run without a Prefect server."""
-
-    directory: Path
-
-    def claim(self, entry: AlertEntry) -> bool:
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self.directory / f".{entry.holder}"
-        draft.write_text(entry.to_text(), encoding="utf-8")
-        try:
-            # A link fails where a file is, and whoever sees the file sees all of it.
-            os.link(draft, self._file(entry.slot))
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
-        return True
-
-    def find(self, slot: str) -> AlertEntry | None:
-        return self._read(self._file(slot))
-
-    def remove(self, entry: AlertEntry) -> bool:
-        with self._alone():
-            if self.find(entry.slot) != entry:
-                return False
-            self._file(entry.slot).unlink()
-            return True
-
-    def rewrite(self, entry: AlertEntry, stage: Stage, at: datetime) -> None:
-        with self._alone():
-            held = self.find(entry.slot)
-            if held and held.holder == entry.holder:
-                draft = self.directory / f".{entry.holder}"
-                draft.write_text(replace(entry, stage=stage, at=at).to_text(), encoding="utf-8")
-                draft.replace(self._file(entry.slot))
-
-    def entries(self) -> list[AlertEntry]:
-        found = (self._read(file) for file in sorted(self.directory.glob("*.json")))
-        return [entry for entry in found if entry]
-
-    def _file(self, slot: str) -> Path:
-        return self.directory / f"{plain_name(slot)}.json"
-
-    def _read(self, file: Path) -> AlertEntry | None:
-        try:
-            return AlertEntry.from_text(file.read_text(encoding="utf-8"), file.name)
-        except FileNotFoundError:
-            return None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.directory / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

@@ -12,7 +12,6 @@ from tasks.alerts.book import (
     CLAIM_AGE_MAX,
     ENTRY_AGE_MAX,
     AlertEntry,
-    FileBook,
     Stage,
     confirm,
     find_unsent,
@@ -23,6 +22,7 @@ from tasks.alerts.book import (
     see_again,
     take,
 )
+from tasks.alerts.file_book import FileBook
 from tasks.alerts.request import AlertRequest
 
 NOW = datetime(2024, 1, 16, 8, tzinfo=UTC)

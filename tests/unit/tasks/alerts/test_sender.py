@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.alerts.book import FileBook, Stage
+from tasks.alerts.book import Stage
+from tasks.alerts.file_book import FileBook
 from tasks.alerts.mail import Mail
 from tasks.alerts.published import KnownDate
 from tasks.alerts.request import LASTING_GAP_MAX, AlertKind, AlertRequest, RunFacts
