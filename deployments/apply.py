@@ -1,8 +1,8 @@
-"""Brings a Prefect server to what this project says: `make deploy`, or `python -m deployments.apply`. Idempotent.
+"""Applies this project to a Prefect server: `make deploy`, or `python -m deployments.apply`. Idempotent.
 
 In this order, so that each thing finds what it refers to: blocks and variables, work pool and queues, deployments,
-automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL. Last it
-says whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them before all that uses them.
+automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL. The last
+line reports whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them first.
 """
 
 import argparse
@@ -46,8 +46,8 @@ ANSWER_S_MAX = 10
 
 
 def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
-    """Applies everything and says a line for each thing. Looks at the environment and the server first. `set_up`: the
-    warehouse, too, as `flows.setup_warehouse --only-if-needed` does.
+    """Applies everything and prints a line for each thing, after a check of environment and server. `set_up`: sets up
+    the warehouse, too, as `flows.setup_warehouse --only-if-needed` does.
 
     Raises MissingSettingError, BadVariableError, NoPrefectServerError, DeployError, or TransientError of the warehouse.
     """
@@ -77,7 +77,7 @@ def set_up_warehouse(say: Say) -> None:
 
 
 def look_at_warehouse(say: Say) -> str:
-    """Whether the loads find their tables, in a line. A warehouse that does not answer fails no deployment."""
+    """Returns a line on whether the loads find their tables. A warehouse that does not answer fails no deployment."""
     try:
         fault = find_setup_fault(say)
     except TransientError as error:
@@ -107,7 +107,7 @@ def _say_all(applied: list[Applied], say: Say) -> None:
 
 
 def check_server() -> str:
-    """The API's address. Raises DeployError when none is set, or it does not answer, or has no automations."""
+    """Returns the API's address. Raises DeployError when none is set, or it does not answer or has no automations."""
     url = PREFECT_API_URL.value()
     if not url:
         raise DeployError("PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first")
@@ -145,7 +145,7 @@ def _client() -> PrefectClient:
 
 
 def main() -> int:
-    """Applies from this process's environment; a mistake is one line."""
+    """Applies with this process's environment; an error is one line."""
     parser = argparse.ArgumentParser(prog="python -m deployments.apply", allow_abbrev=False)
     parser.add_argument("--set-up-warehouse", action="store_true", help="create the tables where they are missing")
     set_up = parser.parse_args().set_up_warehouse

@@ -1,7 +1,7 @@
-"""Deployments on the server: brought to what prefect.yaml asks for by `prefect deploy --all`, without its losses.
+"""Applies the deployments of prefect.yaml by `prefect deploy --all`, and puts back what that loses.
 
-Deploying again makes Prefect forget which schedules are paused and deletes scheduled runs, those that are late and
-wait for their turn too. So nothing is deployed while nothing differs, and afterwards both are put back.
+Deploying again resumes paused schedules and deletes scheduled runs, late ones that wait for their turn included. So
+nothing is deployed unless something differs, and both are put back afterwards.
 """
 
 import os
@@ -34,7 +34,7 @@ DEPLOY_S_MAX = 300
 async def apply_deployments(
     client: PrefectClient, planned: Mapping[str, Deployment]
 ) -> tuple[dict[str, UUID], list[Applied]]:
-    """Deploys when anything differs; answers the ids by `<flow>/<name>`, and what became of each."""
+    """Deploys when anything differs; returns the ids by `<flow>/<name>`, and the outcome of each."""
     before = {name: await _read(client, name) for name in planned}
     differing = {name for name, wanted in planned.items() if not _holds(before[name], wanted)}
     waiting = await _late_runs(client, before[DAILY])
@@ -98,7 +98,7 @@ async def _pause(client: PrefectClient, deployment: DeploymentResponse) -> None:
 
 
 async def _late_runs(client: PrefectClient, deployment: DeploymentResponse | None) -> list[FlowRun]:
-    """Runs of the schedule whose time has come and that wait for a worker or for their slot."""
+    """The scheduled runs that are due and wait for a worker or for their slot."""
     if deployment is None:
         return []
     filters = {
@@ -111,7 +111,7 @@ async def _late_runs(client: PrefectClient, deployment: DeploymentResponse | Non
 
 
 async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list[FlowRun]) -> list[Applied]:
-    """Creates the runs that deploying has deleted anew, for the same scheduled start."""
+    """Creates the runs that deploying has deleted again, with the same scheduled start."""
     applied = []
     for run in waiting:
         try:

@@ -9,11 +9,11 @@ from blocks.names import POOL, QUEUES, Queue
 from deployments.applied import Applied
 
 POOL_TYPE = "process"
-"""Of a pool that is created here; one of another type is kept."""
+"""The type of a pool that is created here; a pool of another type is kept."""
 
 
 async def apply_pool(client: PrefectClient) -> list[Applied]:
-    """Creates what is missing of pool and queues, and sets limits and priorities to those above."""
+    """Creates a missing pool and missing queues, and sets limits and priorities to those of QUEUES."""
     applied = [await _apply_pool(client)]
     existing = {queue.name: queue for queue in await client.read_work_queues(POOL)}
     return applied + [await _apply_queue(client, queue, existing.get(queue.name)) for queue in QUEUES]

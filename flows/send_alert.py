@@ -1,4 +1,4 @@
-"""Mails an alert, once per date, region and kind, or per run and kind, whoever noticed it."""
+"""Mails an alert, once per date, region and kind, or per run and kind, whatever noticed it."""
 
 import socket
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ SEND_RETRY_DELAYS_S = [5, 30, 120]
 
 
 def _none_if_empty(value: Any) -> Any:
-    """Automations fill in templates: what an event does not hold arrives as an empty text."""
+    """Automations render templates: what an event lacks arrives as an empty text."""
     return None if value in ("", "None") else value
 
 
@@ -62,7 +62,7 @@ def send_alert(
     Args:
         kind: What was noticed. failed: a run failed or crashed; quality-failed: the quality gate refused a batch;
             partially-loaded: a region was left out; sla: not published in time; never-started: a scheduled run did
-            not start; anomaly: unusual data; lease-expired: a run died without a word; second-look: the watchdog took
+            not start; anomaly: unusual data; lease-expired: a run died; second-look: the watchdog took
             the look that a run had left; server-down: the Prefect server did not answer; drill: a trial.
         flow_run_id: The flow run that it is about; empty when there is none.
         date: Business date (UTC day), as 2024-01-15 or 20240115. Empty: the flow run's own.
@@ -110,7 +110,7 @@ def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
 
 @contextmanager
 def waits_limited(seconds: float) -> Iterator[None]:
-    """Limits waits on new sockets: the mail block sets no limit of its own."""
+    """Limits waits on new sockets: the mail block sets no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -120,20 +120,20 @@ def waits_limited(seconds: float) -> Iterator[None]:
 
 
 def find_known_date(day: date, regions: list[str]) -> KnownDate:
-    """What the ledger says of some regions of a date, by a task."""
+    """Reads some regions of a date from the ledger, by a task."""
     with ended_with_its_engine():
         return read_published(day, regions)
 
 
 def find_production(dates: list[date], regions: list[str]) -> str:
-    """Whether production shows these dates, in words, by a task."""
+    """Returns whether production shows these dates, in words, by a task."""
     with ended_with_its_engine():
         return read_production_now(dates, regions)
 
 
 @task(name="read-production", persist_result=False)
 def read_production_now(dates: list[date], regions: list[str]) -> str:
-    """Whether production shows these dates, in words."""
+    """Returns whether production shows these dates, in words."""
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
     with open_session(connector, warehouse, "retail-sales alert", get_run_logger().warning) as session:
         return read_production(session, dates, regions)
@@ -141,7 +141,7 @@ def read_production_now(dates: list[date], regions: list[str]) -> str:
 
 @task(name="read-published", persist_result=False)
 def read_published(day: date, regions: list[str]) -> KnownDate:
-    """What the ledger says of some regions of a date."""
+    """Reads some regions of a date from the ledger."""
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
     batch_id = Batch(day, ()).batch_id
     with open_session(connector, warehouse, f"retail-sales alert {batch_id}", get_run_logger().warning) as session:

@@ -1,7 +1,7 @@
-"""Looks every five minutes for late dates and dead runs, by the ledger and not by Prefect's word.
+"""Looks every five minutes for late dates and dead runs, by the ledger rather than by Prefect.
 
 As a program (`python -m flows.watchdog`) it needs no Prefect server: warehouse, mail server and addresses come from the
-environment variables that registration reads, it mails by itself, and says when the server does not answer.
+environment variables that registration reads, it mails by itself, and reports a server that does not answer.
 """
 
 import os
@@ -47,7 +47,7 @@ from tasks.watch.second_looks import take
 
 TAG = "retail-sales watchdog"
 SERVER_TRIES, SERVER_WAIT_S = 3, 5
-"""A server that is started anew is no outage."""
+"""A server that restarts is no outage."""
 
 
 @flow(name="watchdog", flow_run_name=by_minute("watchdog"))
@@ -62,22 +62,22 @@ def watchdog() -> State:
     if missed := forget_missed_passes(str(flow_run.id)):
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
     report = Report()
-    # What waits is not lost: this run shows that a worker is at work.
+    # Waiting runs are not lost: this run proves that a worker is at work.
     sender = new_sender()
     mail_lost(sender, waiting_too=False, report=report)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     means = Means(sender, asks_prefect=True, look=look_with_staging_bucket)
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
         report.add(watch(session, settings, means))
-        keep_ledger_page(session)
+        update_ledger_page(session)
     for line in report.done:
         logger.warning("step=watch %s", line)
     send_unsent_and_forget_old(sender)
     return final_state(report)
 
 
-def keep_ledger_page(session: Session) -> None:
-    """Brings the artifact `ledger` up to date; a fault in it is logged, it fails no pass."""
+def update_ledger_page(session: Session) -> None:
+    """Brings the artifact `ledger` up to date. Failures are logged and never fail the pass."""
     logger = get_run_logger()
     try:
         if keep_page(session):
@@ -87,7 +87,7 @@ def keep_ledger_page(session: Session) -> None:
 
 
 def look_with_staging_bucket(session: Session, attempt: Attempt) -> str:
-    """Takes the second look at an attempt that was left without one; its manifest is on S3."""
+    """Takes the second look at an attempt, whose manifest is on S3."""
     return take(session, attempt, load_bucket(read_variable("s3_staging_bucket")))
 
 
@@ -102,10 +102,10 @@ def final_state(report: Report) -> State:
 
 
 def watch_outside(outside: Outside) -> Report:
-    """A pass with what the environment names; with the server's help where it answers."""
+    """One pass with the environment's connections, and with the Prefect server where it answers."""
     files = FileBook(outside.directory)
     url = PREFECT_API_URL.value()
-    answers = bool(url) and answers_at_last()
+    answers = bool(url) and answers_within_tries()
     note = (f"The Prefect server at {hide_values(url)} does not answer.",) if url and not answers else ()
     book: AlertBook = files
     if answers:
@@ -116,7 +116,7 @@ def watch_outside(outside: Outside) -> Report:
     sender = smtp_sender(outside, book, answers, note)
     report = Report()
     if note:
-        request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation tells of it.")
+        request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation reports it.")
         report.attempt("Prefect server", lambda: sender.send(request, OUTAGE_SLOT))
     report.attempt("warehouse", lambda: _watch_ledger(outside, sender, answers, report))
     if answers:
@@ -149,12 +149,12 @@ def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: 
 
 
 def to_stderr(line: str) -> None:
-    """For lines beside the report."""
+    """Prints a line that is not part of the report."""
     print(line, file=sys.stderr, flush=True)
 
 
-def answers_at_last() -> bool:
-    """Whether the server answers, asked several times."""
+def answers_within_tries() -> bool:
+    """Whether the server answers one of SERVER_TRIES."""
     for waits in reversed(range(SERVER_TRIES)):
         if server_answers():
             return True
@@ -168,8 +168,8 @@ def utc_now() -> datetime:
 
 
 def main(environment: Environment) -> int:
-    """Prints what was done, and what was looked at; 1 when something could not be done. Cron mails what a program says:
-    it is to hear of stderr alone."""
+    """Prints what was done and what was looked at; returns 1 when something could not be done. Cron mails what reaches
+    it, so that only problems go to stderr."""
     try:
         report = watch_outside(read_outside(environment))
     except (MissingSettingError, BadVariableError) as error:

@@ -21,7 +21,7 @@ LINE_WIDTH = 160
 ERROR_LENGTH_MAX = 2000
 SUBJECT_LENGTH_MAX = 80
 SUBJECT_BEGIN = f"[{names.TITLE}]"
-"""Of every mail and notification, for the filters of mail programs."""
+"""Begins the subject of every mail and notification, for the filters of mail programs."""
 TRACE_LINES_MAX = 15
 LOG_LINES_MAX = 20
 CHILDREN_MAX = 40
@@ -32,8 +32,8 @@ DATES_IN_COMMANDS_MAX = 5
 
 @dataclass(frozen=True)
 class Alert:
-    """A kind of alert: its words in the subject and the first sentence of its mail; `names_cause` when the subject
-    goes on with the cause."""
+    """A kind of alert: its words in the subject and the first sentence of its mail. `names_cause`: the subject goes on
+    with the cause."""
 
     subject: str
     sentence: str
@@ -51,15 +51,15 @@ ALERTS: Mapping[AlertKind, Alert] = {
     "sla": Alert("not published in time", "{what} is not published, and its time (variable sla_minutes) is over."),
     "never-started": Alert("never started", "{what} was due and has not started."),
     "anomaly": Alert("anomaly", "{what} shows something unusual. The run goes on; a person should look.", True),
-    "lease-expired": Alert("run died", "{what} stopped without a word: its lease ran out."),
+    "lease-expired": Alert("run died", "{what} died: its lease expired."),
     "second-look": Alert(
-        "second look", "{what} ended after its batch was published, before it looked whether the table shows it."
+        "second look", "{what} ended after its batch was published and before its second look at the table."
     ),
     "server-down": Alert("Prefect server down", "The Prefect server does not answer. No run starts until it does."),
     "drill": Alert("drill", "This is a drill: a run failed on purpose to prove that alerts arrive. Nothing to mend."),
 }
 
-SAID_ONCE = "The same in other dates of its backfill is not mailed again: the report of each run names what it saw."
+MAILED_ONCE = "The same anomaly in other dates of this backfill is not mailed again: each run's report lists its own."
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Mail:
 
 
 def find_error(request: AlertRequest, run: RunFacts | None) -> str:
-    """What went wrong, in words: what was told, else the run's own message without Prefect's preamble."""
+    """Returns what went wrong: the request's message, else the run's own without Prefect's preamble."""
     text = request.message or (run.message if run else "")
     return re.sub(r"^(Flow|Task) run encountered an exception\.?:?\s*", "", text)
 
@@ -80,14 +80,14 @@ def find_error(request: AlertRequest, run: RunFacts | None) -> str:
 def compose_mail(
     request: AlertRequest, subject: Subject, run: RunFacts | None, advice: Advice, notes: Sequence[str] = ()
 ) -> Mail:
-    """The mail of an alert: what happened, the run, what to do next, then the details; plain text, bounded."""
+    """Composes the mail: what happened, the run, what to do next, then the details; plain text, bounded."""
     alert = ALERTS[request.kind]
     error = find_error(request, run)
     sections = [
         _capitalized(alert.sentence.format(what=subject.what)),
         _error(public_line(error, ERROR_LENGTH_MAX)) if error else "",
         *notes,
-        SAID_ONCE if request.kind == "anomaly" and run and run.is_child else "",
+        MAILED_ONCE if request.kind == "anomaly" and run and run.is_child else "",
         _table(_about(request, subject, run)),
         _what_to_do(advice, request, subject, run, error),
         _children(run.children if run else ()),
@@ -104,7 +104,7 @@ def _capitalized(sentence: str) -> str:
 
 
 def _cause(request: AlertRequest, advice: Advice, error: str) -> str:
-    """What a subject says of the cause: the runbook's word for it, else the beginning of the error."""
+    """The cause in a subject: the runbook's heading, else the beginning of the error."""
     if is_lasting(request):
         return f"{sort_of_anomaly(error)}: {column_names(error)}"
     return advice.title if advice.is_cause else error
@@ -134,7 +134,7 @@ def _about(request: AlertRequest, subject: Subject, run: RunFacts | None) -> dic
             "Ended": _moment(run.ended_at),
         }
     elif request.flow_run_id:
-        about["Run"] = f"{request.flow_run_id} (the Prefect server did not tell more)"
+        about["Run"] = f"{request.flow_run_id} (unknown to the Prefect server)"
     if subject.date:
         about |= {"Date": str(subject.date), "Batch": str(subject.batch_id), "Regions": subject.region}
     return {name: public_line(value, LINE_LENGTH_MAX) for name, value in about.items() if value}
@@ -184,11 +184,11 @@ def _table(rows: Mapping[str, str]) -> str:
 
 
 _PARTS = re.compile(rf"(?<=\.) (?={DRIVER_SAYS})|(?<=;) (?=[A-Z_]+ left out: )")
-"""Where a new line of an error begins: the driver's own words, and each region."""
+"""Where an error breaks into lines: before the driver's own words, and before each region."""
 
 
 def _error(text: str) -> str:
-    """A text of any length below its name's column: mail servers refuse lines of 1,000 characters (RFC 5321)."""
+    """Wraps a text of any length in its column: mail servers refuse lines of 1,000 characters (RFC 5321)."""
     head = "Error  "
     indent = " " * len(head)
     parts = [
@@ -206,11 +206,11 @@ _CHATTER = re.compile(
     r"^(\d\d:\d\d:\d\d )?(Created (a new engine|task run|subflow run)|Submitted task run|Executing '|View at "
     r"|Beginning |Finished in state Completed\(\)|(Running h|H)ook ')"
 )
-"""Lines that Prefect writes around every step and that tell nothing of this run."""
+"""Lines that Prefect logs around every step."""
 
 
 def _last_lines(texts: Sequence[str], count_max: int) -> list[str]:
-    """The last lines, each of bounded length, indented as they are. Values are hidden per text, over all its lines."""
+    """Returns the last lines, bounded in length, with their indentation. Values are hidden in each text as a whole."""
     newest_first = (
         line.rstrip() for text in reversed(texts) for line in reversed(hide_values(text).splitlines()) if line.strip()
     )

@@ -1,4 +1,4 @@
-"""What the ledger says about a date that an alert is about."""
+"""Reads from the ledger what is published of the dates that alerts are about."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ SHOWN = ("PUBLISHED", "EMPTY")
 
 @dataclass(frozen=True)
 class KnownDate:
-    """What the ledger says of a date: when regions were published last (aware UTC), whatever came later, and which
-    regions are `late`: production does not show them, and no run has left them out with a word."""
+    """A date in the ledger: when each region was last published (aware UTC), whatever followed, and the `late` regions,
+    neither in production nor recorded as left out."""
 
     published: Mapping[str, datetime]
     late: tuple[str, ...]
 
 
 def published_at(session: Session, batch_id: str, regions: Sequence[str]) -> dict[str, datetime]:
-    """Per region when the batch was published last, or found to be empty (aware UTC); without those never published."""
+    """Returns by region when the batch was last published, or found empty (aware UTC); others are left out."""
     places = ", ".join(["?"] * len(regions))
     rows = session.query(
         "SELECT REGION, MAX(RECORDED_AT) FROM ANALYTICS.ETL_BATCHES "
@@ -41,7 +41,7 @@ def _aware(moment: Any) -> datetime:
 
 
 def read_unpublished(session: Session, dates: Sequence[date]) -> dict[date, list[str]]:
-    """The regions of each of `dates` that are not in production; dates that are complete are left out."""
+    """Returns the regions of each of `dates` that are not in production; complete dates are left out."""
     if not dates:
         return {}
     expected = " UNION ALL ".join(
@@ -56,7 +56,7 @@ def read_unpublished(session: Session, dates: Sequence[date]) -> dict[date, list
 
 
 def read_known_date(session: Session, day: date, regions: Sequence[str]) -> KnownDate:
-    """What the ledger says of some regions of a date."""
+    """Reads the publications and the late ones of some regions of a date."""
     late = read_unpublished(session, [day]).get(day, [])
     published = published_at(session, Batch(day, ()).batch_id, regions)
     return KnownDate(published, tuple(region for region in late if region in regions))
@@ -68,12 +68,12 @@ def is_mended(published: Mapping[str, datetime], regions: Sequence[str], since: 
 
 
 def read_production(session: Session, dates: Sequence[date], regions: Sequence[str]) -> str:
-    """Whether production shows the dates now, whichever run has loaded them, in a line for each; empty for none."""
+    """Returns a line for each date: whether production shows it now, whichever run has loaded it."""
     return describe_production(dates, regions, known_states(session, min(dates), max(dates))) if dates else ""
 
 
 def describe_production(dates: Sequence[date], regions: Sequence[str], states: Iterable[LedgerState]) -> str:
-    """The same, by what the ledger says of each date and region."""
+    """Returns these lines by the states in the ledger."""
     shown = {(state.date, state.region) for state in states if state.in_production in SHOWN}
     missing = {day: [code for code in regions if (day, code) not in shown] for day in dates}
     return "\n".join(_describe_date(day, codes, regions) for day, codes in missing.items())

@@ -28,7 +28,7 @@ CARRIED_PARAMETER = "not_loaded_before"
 """A backfill's dates that the run before it could not load."""
 
 LASTING_ANOMALIES = frozenset({"new-column", "lacking-column"})
-"""The sorts that stay until somebody acts, if ever: each is mailed once per region and names of columns."""
+"""Sorts that last until a person acts: mailed once per region and column names."""
 
 LASTING_GAP_MAX = timedelta(days=7)
 """A lasting anomaly that was not seen for longer is mailed anew."""
@@ -45,7 +45,7 @@ ENDS_OF_RUNS = frozenset({"failed", "quality-failed", "partially-loaded"})
 
 @dataclass(frozen=True)
 class AlertRequest:
-    """What somebody noticed. `date` is a business date as 2024-01-15, `region` one code or several with commas."""
+    """What was noticed. `date` is a business date as 2024-01-15, `region` one code or several with commas."""
 
     kind: AlertKind
     flow_run_id: str | None = None
@@ -68,7 +68,7 @@ class FailedTask:
 
 @dataclass(frozen=True)
 class ChildRun:
-    """A run that another one started in itself and that did not end well."""
+    """A run within another that did not end well."""
 
     name: str
     date: str | None
@@ -80,7 +80,7 @@ class ChildRun:
 class RunFacts:
     """What the Prefect server knows of a flow run. Times are aware UTC; `trace` and `log` are lines, oldest first.
 
-    `root_id` is the run that a child was started in, at the top; None for a run of its own.
+    `root_id` is the topmost run around a child; None for a run that stands alone.
     """
 
     id: str
@@ -114,13 +114,13 @@ def with_kind_of_run(request: AlertRequest, run: RunFacts | None) -> AlertReques
 
 
 def sort_of_anomaly(message: str) -> str:
-    """The word before the first colon of its message; nothing when there is none."""
+    """Returns the word before the first colon of an anomaly's message; empty when there is none."""
     named = re.match(r"([\w -]{1,40}):", message)
     return named[1] if named else ""
 
 
 def is_lasting(request: AlertRequest) -> bool:
-    """Whether it is an anomaly that every run sees until somebody acts."""
+    """Whether it is an anomaly that every run sees until a person acts."""
     return request.kind == "anomaly" and sort_of_anomaly(request.message or "") in LASTING_ANOMALIES
 
 

@@ -1,10 +1,10 @@
-"""Sends each alert once, whoever noticed it. How a mail is sent and what can be asked are given by the caller."""
+"""Sends each alert once, whatever noticed it. The caller passes how a mail is sent and what can be asked."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from tasks.alerts.book import AlertBook, AlertEntry, confirm, find_unsent, is_free, new_entry, release, see_again, take
+from tasks.alerts.book import AlertBook, AlertEntry, confirm, find_unsent, is_free, new_entry, release, renew, take
 from tasks.alerts.mail import DATES_MAX, Mail, compose_mail, find_error
 from tasks.alerts.published import KnownDate, is_mended
 from tasks.alerts.request import (
@@ -52,7 +52,7 @@ class Sender:
 
         Args:
             request: What was noticed.
-            slot: That of an entry in the book whose mail could not be sent. None: the request's own.
+            slot: That of an entry whose mail could not be sent. None: the request's own.
 
         Raises what `deliver` raises: the next sender may send the mail then.
         """
@@ -60,14 +60,14 @@ class Sender:
         request = with_kind_of_run(request, run)
         subject, now = find_subject(request, run), _utc_now()
         if run and run.is_child and request.kind in ENDS_OF_RUNS:
-            return f"no mail: {run.name} is part of another run, whose mail tells of it"
+            return f"no mail: {run.name} is part of another run, whose mail lists it"
         slot = slot or slot_name(request, subject, run, now)
         entry = take(
             self.book, new_entry(slot, request, now), now, lambda sent: self._was_mended(sent, request, subject)
         )
         if entry is None:
             if is_lasting(request):
-                see_again(self.book, slot, now)
+                renew(self.book, slot, now)
             return f"no mail: {slot} was mailed before, or is being mailed"
         try:
             known, doubt = self._read_date(subject) if request.kind == "sla" else (None, "")

@@ -22,7 +22,7 @@ from tasks.batch import Batch, date_asked, parse_business_date
 ALL_REGIONS = "all"
 
 SAME_FAILURE: Mapping[str, str] = {"lease-expired": "failed"}
-"""A run whose lease ran out is set to Crashed by whoever noticed it: that is one failure, not two."""
+"""A run whose lease expired is set to Crashed for it: one failure, not two."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Subject:
 
 
 def find_subject(request: AlertRequest, run: RunFacts | None) -> Subject:
-    """Date and region of what was noticed, the same whoever noticed it: given, else the run's own.
+    """Returns date and regions, the same whatever noticed them: the request's, else the run's own.
 
-    A flow without a business date (check-setup, backfill) has its name in the place of the region.
+    A flow without a business date (check-setup, backfill) is named in place of the region.
     """
     day = _given_date(request.date) or (_date_of_run(run) if run else None)
     if run and run.flow != DAILY_FLOW and request.date is None:
@@ -67,7 +67,7 @@ def region_codes(request: AlertRequest, run: RunFacts | None) -> Iterable[str]:
 
 
 def join_regions(codes: Iterable[str]) -> str:
-    """Region codes in their usual order with commas; `all` for none and for all of them."""
+    """Returns region codes in their usual order, joined by commas; `all` for none and for all of them."""
     given = {code.upper() for code in codes if code and code.lower() != ALL_REGIONS}
     known = [code for code in REGIONS if code in given]
     joined = ",".join([*known, *sorted(given.difference(REGIONS))])
@@ -75,13 +75,13 @@ def join_regions(codes: Iterable[str]) -> str:
 
 
 def dates_of(subject: Subject, run: RunFacts | None) -> list[date]:
-    """The date that an alert is about; of a backfill, those that did not end well in it, and in those that it goes on
-    for; oldest first."""
+    """Returns the date that an alert is about; for a backfill, those that it and the runs before it did not load,
+    oldest first."""
     if subject.date or run is None:
         return [subject.date] if subject.date else []
     before = run.parameters.get(CARRIED_PARAMETER)
-    told = [*(child.date for child in run.children), *(before if isinstance(before, Mapping) else ())]
-    return sorted({day for value in told if (day := _given_date(value))})
+    dates = [*(child.date for child in run.children), *(before if isinstance(before, Mapping) else ())]
+    return sorted({day for value in dates if (day := _given_date(value))})
 
 
 def _given_date(value: Any) -> date | None:
@@ -101,9 +101,9 @@ def _date_of_run(run: RunFacts) -> date | None:
 
 
 def slot_name(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:
-    """The name under which the alert is kept: one per date, region and kind; without a business date, per run and kind.
+    """Returns the alert's name in the book: one per date, region and kind; without a business date, per run and kind.
 
-    The watchdog, which fails every five minutes, and what names no run have a slot a day.
+    The watchdog, which runs every five minutes, and alerts without a run have one slot a day.
     """
     if request.kind == "anomaly":
         return _slot_of_anomaly(request, subject, run, now)
@@ -118,14 +118,14 @@ def slot_name(request: AlertRequest, subject: Subject, run: RunFacts | None, now
 def _slot_of_anomaly(request: AlertRequest, subject: Subject, run: RunFacts | None, now: datetime) -> str:
     """One per region and sort (the word before the first colon of the message) of a date, or of a whole backfill.
 
-    Lasting ones have one per region and names of columns.
+    Lasting anomalies have one per region and column names.
     """
     message = request.message or ""
     sort = sort_of_anomaly(message)
     if is_lasting(request):
         return f"{subject.region} anomaly {sort} {column_names(message)}"
-    whose = run.root_id if run and run.root_id else _day(subject, run, now)
-    return " ".join([whose, subject.region, "anomaly", *([sort] if sort else [])])
+    scope = run.root_id if run and run.root_id else _day(subject, run, now)
+    return " ".join([scope, subject.region, "anomaly", *([sort] if sort else [])])
 
 
 def _day(subject: Subject, run: RunFacts | None, now: datetime) -> str:

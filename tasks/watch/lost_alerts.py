@@ -1,4 +1,4 @@
-"""Alerts that Prefect was to mail and did not: runs of send-alert that failed, or that no worker has begun."""
+"""Mails lost alerts: those of runs of send-alert that failed, or that no worker has begun."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ DEPLOYMENT = names.deployment("send-alert")
 ENDED_BADLY = (StateType.FAILED, StateType.CRASHED)
 WAITS = (StateType.SCHEDULED, StateType.PENDING)
 WAITS_MAX = timedelta(minutes=10)
-"""Begun by no worker for so long, an alert is mailed from outside."""
+"""After that time without a worker, an alert is mailed from outside Prefect."""
 LOST_SINCE_MAX = timedelta(days=7)
 RUNS_READ_MAX = 200
 MAILED_LATER = "MailedLater"
@@ -44,7 +44,7 @@ def _mail(sender: Sender, run: FlowRun) -> str:
 
 @sync_compatible
 async def read_lost(waiting_too: bool) -> list[FlowRun]:
-    """The runs of send-alert of the last days that have not mailed, the oldest first."""
+    """Returns the runs of send-alert of the last days that have not mailed, the oldest first."""
     now = datetime.now(UTC)
     async with get_client() as client:
         try:
@@ -74,7 +74,7 @@ def _is_lost(run: FlowRun, waiting_too: bool, now: datetime) -> bool:
 
 
 def request_of(parameters: Mapping[str, Any]) -> AlertRequest:
-    """What send-alert was asked for. Automations give what an event does not hold as an empty text."""
+    """Returns the request of a run of send-alert. Automations pass what an event lacks as an empty text."""
 
     def given(name: str) -> str | None:
         value = parameters.get(name)

@@ -5,14 +5,14 @@ from dataclasses import replace
 from tasks.alerts.book import AlertBook, Stage
 
 OUTAGE_SLOT = "server-down"
-"""One entry for an outage, whatever its days; it is removed when the server answers again."""
+"""One entry per outage, however many days it lasts; removed when the server answers again."""
 
 MIRRORED = "mirrored"
-"""Holder of an entry that was copied from the server's book, so that an outage does not make it news."""
+"""Holder of an entry that was copied from the server's book, so that it is not mailed again in an outage."""
 
 
 def sync_books(files: AlertBook, server: AlertBook) -> None:
-    """Gives the server what was noticed while it was away, and remembers in files what it says was sent."""
+    """Moves the entries of an outage to the server, and copies those of sent mails into files for the next outage."""
     held = {entry.slot for entry in server.entries()}
     for entry in files.entries():
         if entry.holder != MIRRORED and entry.slot not in held:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.worker import own_place
+from deployments.worker import checkout_variables
 from flows.watchdog import main as watch_outside
 from local import stack
 from local.environment import CHECKOUT, state_dir
@@ -38,7 +38,7 @@ def worker_process(operator: Operator, command: tuple[str, ...] = WORKER) -> Ite
     with (operator.directory / "killed-worker.log").open("a") as log:
         process = subprocess.Popen(
             command,
-            env=operator.environment | own_place(os.environ),
+            env=operator.environment | checkout_variables(os.environ),
             cwd=CHECKOUT,
             stdout=log,
             stderr=log,

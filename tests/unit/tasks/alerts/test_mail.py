@@ -130,9 +130,7 @@ def test_mails_about_a_run_without_a_date_are_one_thread() -> None:
 
 
 def test_a_run_that_the_server_does_not_know_is_named() -> None:
-    assert (
-        f"Run   {RUN_ID} (the Prefect server did not tell more)" in mail_of(AlertRequest("failed", RUN_ID), None).body
-    )
+    assert f"Run   {RUN_ID} (unknown to the Prefect server)" in mail_of(AlertRequest("failed", RUN_ID), None).body
 
 
 def test_thirty_bad_dates_of_a_backfill_are_one_mail() -> None:
@@ -181,8 +179,8 @@ def test_the_dates_beyond_the_first_five_are_named() -> None:
 def test_an_anomaly_of_a_backfill_says_that_it_stands_for_others() -> None:
     request = AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows")
     alone, one_of_many = run_of(), run_of(root_id=ROOT_ID)
-    told = "The same in other dates of its backfill is not mailed again"
-    assert (told in mail_of(request, alone).body, told in mail_of(request, one_of_many).body) == (False, True)
+    note = "The same anomaly in other dates of this backfill is not mailed again"
+    assert (note in mail_of(request, alone).body, note in mail_of(request, one_of_many).body) == (False, True)
 
 
 def test_a_drivers_words_and_each_region_have_lines_of_their_own() -> None:

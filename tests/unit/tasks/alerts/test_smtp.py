@@ -57,6 +57,6 @@ def test_a_mail_arrives_as_it_was_composed(sink: tuple[Sink, SmtpSettings]) -> N
     assert arrived["References"] == "<20240115.retail-sales@example.com>"
 
 
-def test_a_server_that_is_gone_is_an_error() -> None:
+def test_a_server_that_is_down_is_an_error() -> None:
     with pytest.raises(OSError, match="refused"):
         send_mail(SmtpSettings("127.0.0.1", 1, "INSECURE"), Mail("s", "b"), "a@example.com", ["b@example.com"])

@@ -86,7 +86,7 @@ NEW_COLUMNS = "new columns in the source: loyalty_tier (text), weight (numeric(1
             AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", "row-count: 49 rows, below half the median 100"),
             run_of(),
             "20240115 EUROPE anomaly row-count",
-            id="anomalies-are-told-apart",
+            id="each-sort-of-anomaly",
         ),
         pytest.param(
             AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", "row-count: 49 rows, below half the median 100"),
@@ -104,19 +104,19 @@ NEW_COLUMNS = "new columns in the source: loyalty_tier (text), weight (numeric(1
             AlertRequest("anomaly", RUN_ID, "2024-01-10", "EUROPE", f"new-column: {NEW_COLUMNS}"),
             run_of(root_id=ROOT_ID),
             "EUROPE anomaly new-column loyalty_tier, weight",
-            id="new-columns-whoever-noticed",
+            id="new-columns-whatever-noticed-it",
         ),
         pytest.param(
             AlertRequest("anomaly", RUN_ID, "2024-01-15", "EUROPE", f"lacking-column: {LACKING_COLUMN}"),
             run_of(root_id=ROOT_ID),
             "EUROPE anomaly lacking-column loyalty_tier",
-            id="lacking-column-whatever-the-date-and-whoever-noticed",
+            id="lacking-column-whatever-the-date-and-whatever-noticed-it",
         ),
         pytest.param(AlertRequest("drill", RUN_ID), run_of("alert-drill"), f"{RUN_ID} drill", id="each-drill"),
         pytest.param(AlertRequest("anomaly"), None, "20240120 all anomaly", id="nothing-known"),
     ],
 )
-def test_one_slot_per_date_region_and_kind_whoever_noticed(
+def test_one_slot_per_date_region_and_kind_whatever_noticed_it(
     request_: AlertRequest, run: RunFacts | None, slot: str
 ) -> None:
     now = datetime(2024, 1, 20, tzinfo=UTC)
@@ -131,7 +131,7 @@ def slot_of_new_columns(count: int) -> str:
     return slot_name(request, find_subject(request, run_of()), run_of(), SIX)
 
 
-def test_many_new_columns_are_told_apart_by_a_name_of_bounded_length() -> None:
+def test_many_new_columns_are_distinguished_by_a_name_of_bounded_length() -> None:
     names = {plain_name(slot_of_new_columns(count)) for count in range(1, 1000)}
     assert len(names) == 999
     assert max(map(len, names)) <= 200
@@ -151,7 +151,7 @@ def test_many_new_columns_are_told_apart_by_a_name_of_bounded_length() -> None:
         pytest.param("failed", None, "failed", id="no-run"),
     ],
 )
-def test_a_runs_own_state_says_how_it_ended(kind: AlertKind, run: RunFacts | None, expected: str) -> None:
+def test_a_runs_own_state_names_the_kind(kind: AlertKind, run: RunFacts | None, expected: str) -> None:
     assert with_kind_of_run(AlertRequest(kind, RUN_ID), run).kind == expected
 
 

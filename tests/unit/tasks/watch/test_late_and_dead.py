@@ -39,7 +39,7 @@ def deaths_of(family: Family, leases: dict[str, Lease]) -> list[Death]:
         pytest.param(run_of(Process.ENDED), lease_of(False), ("run",), ("run",), id="no-process-and-lease-over"),
         pytest.param(run_of(Process.ENDED), {}, ("run",), (), id="died-before-it-began"),
         pytest.param(run_of(Process.ELSEWHERE), lease_of(False), ("run",), ("run",), id="elsewhere-and-lease-over"),
-        pytest.param(run_of(Process.ELSEWHERE), {}, ("run",), (), id="elsewhere-without-a-word-for-long"),
+        pytest.param(run_of(Process.ELSEWHERE), {}, ("run",), (), id="elsewhere-and-silent-for-long"),
         pytest.param(run_of(Process.ENDED, state="Crashed"), lease_of(False), (), ("run",), id="crashed-already"),
         pytest.param(run_of(Process.ENDED, state="Scheduled"), lease_of(False), (), ("run",), id="waits-to-run-again"),
     ],
@@ -99,7 +99,7 @@ def test_a_date_is_due_two_hours_after_its_scheduled_start(
     assert due_dates(now, WatchSettings("ETL_WH", 120, 15, first_date)) == expected
 
 
-def test_a_late_date_that_was_told_is_not_told_again_for_fewer_regions() -> None:
+def test_a_late_date_is_not_mailed_again_for_fewer_regions() -> None:
     unpublished = {date(2024, 1, 14): ["EUROPE"], date(2024, 1, 15): ["EUROPE"]}
     (alert,) = sla_alerts(unpublished, ["20240114 all sla", "20240115 all failed"])
     assert (alert.date, alert.region) == ("2024-01-15", "EUROPE")
