@@ -26,6 +26,7 @@ from blocks.register import storage_blocks, warehouse_blocks
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
+from tasks.alerts.published import read_unpublished
 from tasks.batch import Batch, DateRange
 from tasks.extract import Extracted, read_region
 from tasks.publish import Staged, publish_manifest
@@ -40,7 +41,7 @@ from tasks.warehouse.ledger import known_states, start_attempt
 from tasks.warehouse.second_look import refuse_differences
 from tasks.warehouse.session import Session, open_session
 from tasks.warehouse.statements import LOAD_TYPES, render
-from tasks.watch.late_and_dead import read_leases, read_unpublished
+from tasks.watch.late_and_dead import read_leases
 
 ROWS, MILLIONS, REPEATS = 50_000, (0, 10, 40), 3
 DAYS_OF_HISTORY = 730

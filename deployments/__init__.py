@@ -1,5 +1,5 @@
-"""What is not in prefect.yaml: work pool, queues, automations, the order in which all is applied, and keeping house.
+"""What prefect.yaml does not hold: work pool, queues, automations, the order in which all is applied, and cleaning up.
 
-Belongs here: what a Prefect server has to hold before a run can start, as code, and what its database must not hold for
-ever. Does not: what a run does (`flows/`).
+Belongs here: as code, what a Prefect server needs before a run can start, and what its database must not keep for ever.
+Does not: what a run does (`flows/`).
 """

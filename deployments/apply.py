@@ -1,8 +1,8 @@
-"""Brings a Prefect server to what this project says: `make deploy`, or `python -m deployments.apply`. Idempotent.
+"""Applies this project to a Prefect server: `make deploy`, or `python -m deployments.apply`. Idempotent.
 
 In this order, so that each thing finds what it refers to: blocks and variables, work pool and queues, deployments,
-automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL. Last it
-says whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them before all that uses them.
+automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL. The last
+line reports whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them first.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from blocks.register import (
     variables_from,
 )
 from blocks.variables import BadVariableError, parse_variables, read_variables
+from deployments.applied import Applied, DeployError
 from deployments.automations import Limits, apply_automations, planned_automations, read_ours
-from deployments.change import Change, DeployError
 from deployments.deployed import apply_deployments
 from deployments.notification import Choice, find_block, notification_choice, save_choice
 from deployments.planned import Deployment, planned_deployments
@@ -46,8 +46,8 @@ ANSWER_S_MAX = 10
 
 
 def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
-    """Applies everything and says a line for each thing. Looks at the environment and the server first. `set_up`: the
-    warehouse, too, as `flows.setup_warehouse --only-if-needed` does.
+    """Applies everything and prints a line for each thing, after a check of environment and server. `set_up`: sets up
+    the warehouse, too, as `flows.setup_warehouse --only-if-needed` does.
 
     Raises MissingSettingError, BadVariableError, NoPrefectServerError, DeployError, or TransientError of the warehouse.
     """
@@ -57,9 +57,9 @@ def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
     say(f"Prefect server {check_server()}")
     for line in register(environment):
         say(line)
-    choice, change = save_choice(choice)
-    if change:
-        say(str(change))
+    choice, saved = save_choice(choice)
+    if saved:
+        say(str(saved))
     if set_up:
         set_up_warehouse(say)
     limits = Limits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
@@ -77,7 +77,7 @@ def set_up_warehouse(say: Say) -> None:
 
 
 def look_at_warehouse(say: Say) -> str:
-    """Whether the loads find their tables, in a line. A warehouse that does not answer fails no deployment."""
+    """Returns a line on whether the loads find their tables. A warehouse that does not answer fails no deployment."""
     try:
         fault = find_setup_fault(say)
     except TransientError as error:
@@ -88,8 +88,8 @@ def look_at_warehouse(say: Say) -> str:
 async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: Limits, say: Say) -> None:
     async with _client() as client:
         _say_all(await apply_pool(client), say)
-        ids, changes = await apply_deployments(client, planned)
-        _say_all(changes, say)
+        ids, applied = await apply_deployments(client, planned)
+        _say_all(applied, say)
         block_id, reference = await find_block(client, choice, await read_ours(client))
         say(f"notification by {reference}" + ("" if block_id else f": {NO_NOTIFICATION}"))
         automations = planned_automations(ids, block_id, PREFECT_UI_URL.value(), limits)
@@ -101,13 +101,13 @@ NO_NOTIFICATION = (
 )
 
 
-def _say_all(changes: list[Change], say: Say) -> None:
-    for change in changes:
-        say(str(change))
+def _say_all(applied: list[Applied], say: Say) -> None:
+    for thing in applied:
+        say(str(thing))
 
 
 def check_server() -> str:
-    """The API's address. Raises DeployError when none is set, or it does not answer, or has no automations."""
+    """Returns the API's address. Raises DeployError when none is set, or it does not answer or has no automations."""
     url = PREFECT_API_URL.value()
     if not url:
         raise DeployError("PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first")
@@ -145,7 +145,7 @@ def _client() -> PrefectClient:
 
 
 def main() -> int:
-    """Applies from this process's environment; a mistake is one line."""
+    """Applies with this process's environment; an error is one line."""
     parser = argparse.ArgumentParser(prog="python -m deployments.apply", allow_abbrev=False)
     parser.add_argument("--set-up-warehouse", action="store_true", help="create the tables where they are missing")
     set_up = parser.parse_args().set_up_warehouse

@@ -1,6 +1,6 @@
-"""The automations: what the server itself watches for, and whom it tells. Applied by name, idempotently.
+"""The automations: what the server itself watches for, and how it reports it. Applied by name, idempotently.
 
-The server evaluates them and sends the notification with no worker alive; the mail needs one, as `send-alert` is a run.
+The server evaluates them and sends notifications without a worker; a mail needs one, as `send-alert` is a run.
 Only runs of our deployments count: a subflow's events name no deployment.
 """
 
@@ -16,15 +16,15 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.events.schemas.events import ResourceSpecification
 
 from blocks import names
-from deployments.change import Change
+from deployments.applied import Applied
 from flows.support import states
 from flows.support.refusals import REFUSED
-from tasks.alerts.compose import ALERTS, SUBJECT_BEGIN
+from tasks.alerts.mail import ALERTS, SUBJECT_BEGIN
 from tasks.setup_checks.through_worker import NOT_READY
 from tasks.watch.lost_alerts import MAILED_LATER
 
 PREFIX = f"{names.TITLE}: "
-"""What our automations' names begin with: one that is no longer in this file is removed."""
+"""Begins the names of our automations: one that is no longer in this file is removed."""
 
 DAILY = names.deployment("daily-sales")
 WATCHDOG = names.deployment("watchdog")
@@ -34,7 +34,7 @@ REPLAY, RECONCILE = names.deployment("replay-rejected"), names.deployment("recon
 REPAIRS = (names.deployment("rollback"), REPLAY, RECONCILE)
 HOUSEKEEPING = (names.deployment("list-rejected"), names.deployment("clean-staging"))
 OTHERS = (names.deployment("check-setup"), names.deployment("alert-drill"))
-TOLD_EACH_TIME = (*LOADS, *REPAIRS, *HOUSEKEEPING, *OTHERS)
+REPORTED_EACH_TIME = (*LOADS, *REPAIRS, *HOUSEKEEPING, *OTHERS)
 
 FAILED = frozenset({"Failed", "Crashed", "TimedOut"})
 OWN_STATES = frozenset({states.PARTIALLY_LOADED, states.OVERTAKEN, states.QUALITY_FAILED, REFUSED, "Yielded"})
@@ -49,13 +49,13 @@ ONCE_AN_HOUR = timedelta(hours=1)
 RUN_ID = "{{ event.resource.id.split('.')[-1] }}"
 """Not `flow_run.id`: the run may have been deleted since."""
 SHORT_NAME = "{{ event.resource.name | replace('daily-sales-', '') | truncate(40) }}"
-"""A daily run that has begun by its date, another one by its name."""
+"""The date of a daily run that has begun, the name of any other run."""
 MESSAGE = "{{ event.resource['prefect.state-message'] | default('', true) | truncate(1000) }}"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long the server waits before it says that something is missing."""
+    """How long the server waits before it reports that something is missing."""
 
     sla: timedelta
     never_started: timedelta = NEVER_STARTED
@@ -75,17 +75,17 @@ class Watch:
     within: timedelta = timedelta(0)
     each: str = "prefect.resource.id"
     kind: str | None = None
-    """What send-alert is told; None: no mail."""
+    """The kind that send-alert is started with; None: no mail."""
 
 
 def watches(limits: Limits) -> tuple[Watch, ...]:
-    """The watches over runs."""
+    """Returns the watches over runs."""
     return (
         Watch(
             name="run failed or crashed",
             description="A run ended as failed, timed out or crashed.",
             headline=ALERTS["failed"].subject,
-            deployments=TOLD_EACH_TIME,
+            deployments=REPORTED_EACH_TIME,
             expect=FAILED,
             kind="failed",
         ),
@@ -128,7 +128,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         ),
         Watch(
             name="watchdog failed",
-            description="The watchdog itself failed; told once an hour.",
+            description="The watchdog itself failed; reported once an hour.",
             headline=ALERTS["failed"].subject,
             deployments=(WATCHDOG,),
             expect=FAILED,
@@ -138,7 +138,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         ),
         Watch(
             name="alert not mailed",
-            description="send-alert failed, so a mail is missing; told by the server alone, once an hour.",
+            description="send-alert failed, so a mail is missing; reported by the server alone, once an hour.",
             headline="alert not mailed",
             deployments=(SEND_ALERT,),
             expect=FAILED,
@@ -147,7 +147,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
         ),
         Watch(
             name="alert not begun",
-            description="No worker has begun a run of send-alert, so a mail is missing; told by the server alone.",
+            description="No worker has begun a run of send-alert, so a mail is missing; reported by the server alone.",
             headline="alert not begun",
             deployments=(SEND_ALERT,),
             after=frozenset({"Late", "Pending"}),
@@ -161,11 +161,11 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
 def planned_automations(
     ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None, limits: Limits
 ) -> list[AutomationCore]:
-    """All automations.
+    """Returns all automations.
 
     Args:
         ids: Ids of the deployments by `<flow>/<name>`.
-        block_id: The notification block, None for none: then the mail is all, and what is not mailed is left out.
+        block_id: The notification block. None: automations only mail, and those that do not mail are left out.
         ui_url: Address of the dashboard, for the link to the run.
     """
     planned = [_of_watch(watch, ids, block_id, ui_url) for watch in watches(limits)]
@@ -218,12 +218,12 @@ def _anomaly(ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None)
     run_id = "{{ event.resource_in_role['flow-run'].id.split('.')[-1] }}"
     body = [f"Date: {date}", f"Region: {region}", "What: {{ event.payload.what }}", f"Message: {message}"]
     headline = f"{date} {region}: {ALERTS['anomaly'].subject}: {{{{ event.payload.what }}}}"
-    # send-alert tells the sorts of anomalies apart by the word before the first colon.
-    told = "{{ event.payload.what }}: {{ event.payload.message }}"
-    parameters = {"kind": "anomaly", "flow_run_id": run_id, "date": date, "region": region, "message": told}
+    # send-alert reads the sort of an anomaly from the word before the first colon.
+    sorted_message = "{{ event.payload.what }}: {{ event.payload.message }}"
+    parameters = {"kind": "anomaly", "flow_run_id": run_id, "date": date, "region": region, "message": sorted_message}
     return AutomationCore(
         name=PREFIX + "anomaly",
-        description="A daily run saw something unusual in the data; they are loaded all the same.",
+        description="A daily run saw something unusual in the data, which are loaded all the same.",
         trigger=trigger,
         actions=_actions(headline, body, _link(ui_url, run_id), parameters, ids, block_id),
     )
@@ -255,7 +255,7 @@ def _events(state_names: frozenset[str]) -> set[str]:
 
 
 def as_json(automation: AutomationCore) -> dict[str, Any]:
-    """What people chose about an automation, in an order of its own: sets are sorted."""
+    """Returns the settings of an automation, without what the server adds; sets are sorted."""
     content: dict[str, Any] = automation.dict(
         json_compatible=True, include={"name", "description", "trigger", "actions"}
     )
@@ -270,10 +270,10 @@ async def read_ours(client: PrefectClient) -> list[Automation]:
     return [automation for automation in await client.read_automations() if automation.name.startswith(PREFIX)]
 
 
-async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> list[Change]:
+async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> list[Applied]:
     """Creates, updates and removes until the server holds `planned` and no other with our prefix."""
     surplus = {automation.id: automation for automation in await read_ours(client)}
-    changes = []
+    applied = []
     for wanted in planned:
         stored = next((one for one in surplus.values() if one.name == wanted.name), None)
         if stored is None:
@@ -282,17 +282,17 @@ async def apply_automations(client: PrefectClient, planned: Sequence[AutomationC
         else:
             del surplus[stored.id]
             outcome = await _update(client, stored, wanted)
-        changes.append(Change("automation", wanted.name, outcome, "" if not stored or stored.enabled else "disabled"))
+        applied.append(Applied("automation", wanted.name, outcome, "" if not stored or stored.enabled else "disabled"))
     for automation in surplus.values():
         await client.delete_automation(automation.id)
-        changes.append(Change("automation", automation.name, "removed"))
-    return changes
+        applied.append(Applied("automation", automation.name, "removed"))
+    return applied
 
 
 async def _update(client: PrefectClient, stored: Automation, wanted: AutomationCore) -> str:
     if as_json(stored) == as_json(wanted):
         return "unchanged"
-    # Parsed from JSON, every field counts as set: the client sends no others. What somebody switched off stays off.
+    # Parsed from JSON, every field counts as set, and the client sends only those. What is disabled stays disabled.
     update = AutomationCore.parse_obj(as_json(wanted) | {"enabled": stored.enabled})
     await client.update_automation(stored.id, update)
     return "updated"

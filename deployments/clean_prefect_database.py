@@ -1,20 +1,20 @@
 """Removes from a Prefect server's database what no API removes: `python -m deployments.clean_prefect_database`.
 
 Run beside the server, as often as clean-staging: PREFECT_API_DATABASE_CONNECTION_URL of its environment names the
-database, as it does for the server (PostgreSQL or SQLite). Nothing goes that a run still shows:
+database, as it does for the server (PostgreSQL or SQLite). It keeps all that an existing run shows, and removes:
 
-- logs, results and the like of runs that are gone, whoever removed these and whosever they were;
-- events older than PREFECT_EVENTS_RETENTION_PERIOD (7 days), and what the server never trims: `event_resources`.
+- logs, results and the like of deleted runs, of other projects, too;
+- events older than PREFECT_EVENTS_RETENTION_PERIOD (7 days), and their `event_resources`, which the server never trims.
 
-Removes page by page, each in a transaction of its own, so that the server is not kept waiting. May be killed and run
-again at any time, beside the server and beside itself.
+It removes page by page, each in its own transaction, so that the server does not wait. It may be killed and run again
+at any time, beside the server and beside itself.
 """
 
 import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,22 +35,22 @@ from prefect.settings import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from tasks.stopwatch import Say
+
 SETTING = "PREFECT_API_DATABASE_CONNECTION_URL"
 DRIVERS = ("postgresql+asyncpg", "sqlite+aiosqlite")
-"""What Prefect itself can use."""
+"""The drivers that Prefect supports."""
 BEGINNINGS = " or ".join(f"{driver}://" for driver in DRIVERS)
 
 SQLITE_HEAD = b"SQLite format 3\0"
 PAGE_ROWS = 2_000
-"""Looked at, and at most removed, by one transaction."""
+"""Rows that one transaction reads and at most removes."""
 
 PAUSE_S = 0.02
-"""After each that has removed something: others get at a SQLite database then."""
+"""After each transaction that removed rows, so that others get at a SQLite database."""
 
 ANSWER_S_MAX = 60
-"""For a connection, and for a statement; on SQLite, for others to let go of the database."""
-
-Say = Callable[[str], None]
+"""For a connection, and for a statement; on SQLite, for the lock of the database."""
 
 
 class PrefectDatabaseError(Exception):
@@ -59,39 +59,41 @@ class PrefectDatabaseError(Exception):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Rows of a table that are to go, and why."""
+    """Rows of a table to remove, and why."""
 
     table: sa.Table
     why: str
-    is_left: Any
+    is_surplus: Any
     """The condition, as SQLAlchemy writes it."""
 
 
 def sweeps(db: PrefectDBInterface, events_before: datetime) -> tuple[Sweep, ...]:
-    """What goes. Nothing of a run that is there, and no event that the server's own setting keeps."""
-    of_no_run, of_no_state = "their runs are gone", "their states are gone"
+    """Returns what to remove: nothing of an existing run, and no event that the server's own setting keeps."""
+    of_no_run, of_no_state = "their runs were deleted", "their states were deleted"
     old = f"older than {events_before:%Y-%m-%d %H:%M} UTC"
     log, artifact = db.Log, db.Artifact
     cache, queue = db.TaskRunStateCache, db.FlowRunNotificationQueue
     return (
-        Sweep(log.__table__, of_no_run, _is_gone(log.flow_run_id, db.FlowRun)),
-        # One with a key has a page of its own in the dashboard.
+        Sweep(log.__table__, of_no_run, _is_orphan(log.flow_run_id, db.FlowRun)),
+        # An artifact with a key has its own page in the dashboard.
         Sweep(
-            artifact.__table__, of_no_run, sa.and_(artifact.key.is_(None), _is_gone(artifact.flow_run_id, db.FlowRun))
+            artifact.__table__,
+            of_no_run,
+            sa.and_(artifact.key.is_(None), _is_orphan(artifact.flow_run_id, db.FlowRun)),
         ),
-        Sweep(cache.__table__, of_no_state, _is_gone(cache.task_run_state_id, db.TaskRunState)),
-        Sweep(queue.__table__, of_no_state, _is_gone(queue.flow_run_state_id, db.FlowRunState)),
+        Sweep(cache.__table__, of_no_state, _is_orphan(cache.task_run_state_id, db.TaskRunState)),
+        Sweep(queue.__table__, of_no_state, _is_orphan(queue.flow_run_state_id, db.FlowRunState)),
         Sweep(db.Event.__table__, old, db.Event.occurred < events_before),
         Sweep(db.EventResource.__table__, old, db.EventResource.occurred < events_before),
     )
 
 
-def _is_gone(reference: Any, referred: Any) -> Any:
+def _is_orphan(reference: Any, referred: Any) -> Any:
     return sa.and_(reference.is_not(None), ~sa.exists().where(referred.id == reference))
 
 
 async def clean(db: PrefectDBInterface, now: datetime, dry_run: bool, say: Say) -> dict[str, int]:
-    """Removes, or counts, and says a line for each table; answers the rows by table.
+    """Removes or counts rows, prints a line for each table, and returns the rows by table.
 
     Args:
         db: Prefect's own interface to its database.
@@ -121,13 +123,13 @@ async def _refuse_another_database(db: PrefectDBInterface, tables: Sequence[str]
 
 
 async def _sweep(db: PrefectDBInterface, sweep: Sweep, dry_run: bool) -> int:
-    """Goes through the table by its key, so that each row is looked at once, however many stay."""
+    """Pages through the table by its key, so that each row is read once, however many stay."""
     count, key, after = 0, sweep.table.c.id, None
     while True:
         rest = sa.true() if after is None else key > after
         async with db.session_context(begin_transaction=not dry_run) as session:
             end = await session.scalar(sa.select(key).where(rest).order_by(key).offset(PAGE_ROWS - 1).limit(1))
-            page = sa.and_(rest, sa.true() if end is None else key <= end, sweep.is_left)
+            page = sa.and_(rest, sa.true() if end is None else key <= end, sweep.is_surplus)
             if dry_run:
                 found = await session.scalar(sa.select(sa.func.count()).select_from(sweep.table).where(page))
             else:
@@ -169,7 +171,7 @@ def _checked(text: str) -> URL:
     # SQLite would make an empty one.
     if url.drivername == DRIVERS[1] and not (url.database and Path(url.database).is_file()):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database or 'in memory'}, which is not there")
-    # Met only by connecting, it would leave the driver a thread that does not end.
+    # If only the connection found it out, the driver would keep a thread that does not end.
     if url.drivername == DRIVERS[1] and _head_of(Path(str(url.database))) not in (b"", SQLITE_HEAD):
         raise PrefectDatabaseError(f"{SETTING} names the file {url.database}, which is not a database")
     return url
@@ -181,8 +183,7 @@ def _head_of(file: Path) -> bytes:
 
 
 async def clean_named(url: URL, dry_run: bool, say: Say) -> None:
-    """Cleans the database of Prefect's settings, whose URL this is. Raises PrefectDatabaseError, whatever the
-    database's answer was."""
+    """Cleans the database of Prefect's settings, whose URL this is. Raises PrefectDatabaseError for any failure."""
     shown = url.render_as_string()
     try:
         await clean(provide_database_interface(), datetime.now(UTC), dry_run, say)
@@ -190,17 +191,17 @@ async def clean_named(url: URL, dry_run: bool, say: Say) -> None:
         raise PrefectDatabaseError(f"{shown} {error}") from None
     except (SQLAlchemyError, PostgresError, OSError, TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
-        said = " ".join(f"{type(cause).__name__}: {cause}".split())
+        text = " ".join(f"{type(cause).__name__}: {cause}".split())
         raise PrefectDatabaseError(
-            f"{shown} does not answer as it should ({said}): is it up? Then run this again"
+            f"{shown} does not answer as it should ({text}): is it up? Then run this again"
         ) from None
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> int:
-    """Says what was removed, a line for each table; a mistake is one line on stderr."""
+    """Prints what was removed, a line for each table; an error is one line on stderr."""
     parser = argparse.ArgumentParser(
         prog="python -m deployments.clean_prefect_database",
-        description="Removes logs and results of runs that are gone, and old events, from a Prefect server's database.",
+        description="Removes logs and results of deleted runs, and old events, from a Prefect server's database.",
         allow_abbrev=False,
     )
     parser.add_argument("--dry-run", action="store_true", help="count, remove nothing")

@@ -1,7 +1,7 @@
-"""Deployments on the server: brought to what prefect.yaml asks for by `prefect deploy --all`, without its losses.
+"""Applies the deployments of prefect.yaml by `prefect deploy --all`, and puts back what that loses.
 
-Deploying again makes Prefect forget which schedules are paused and deletes scheduled runs, those that are late and
-wait for their turn too. So nothing is deployed while nothing differs, and afterwards both are put back.
+Deploying again resumes paused schedules and deletes scheduled runs, late ones that wait for their turn included. So
+nothing is deployed unless something differs, and both are put back afterwards.
 """
 
 import os
@@ -24,8 +24,8 @@ from prefect.states import Scheduled
 
 from blocks import names
 from blocks.project import HOME
+from deployments.applied import Applied, DeployError
 from deployments.automations import DAILY
-from deployments.change import Change, DeployError
 from deployments.planned import Deployment, project_file, stored_deployment
 
 DEPLOY_S_MAX = 300
@@ -33,14 +33,14 @@ DEPLOY_S_MAX = 300
 
 async def apply_deployments(
     client: PrefectClient, planned: Mapping[str, Deployment]
-) -> tuple[dict[str, UUID], list[Change]]:
-    """Deploys when anything differs; answers the ids by `<flow>/<name>`, and what became of each."""
+) -> tuple[dict[str, UUID], list[Applied]]:
+    """Deploys when anything differs; returns the ids by `<flow>/<name>`, and the outcome of each."""
     before = {name: await _read(client, name) for name in planned}
     differing = {name for name, wanted in planned.items() if not _holds(before[name], wanted)}
     waiting = await _late_runs(client, before[DAILY])
     if differing:
         _prefect_deploy()
-    changes, ids = [], {}
+    applied, ids = [], {}
     for name, wanted in planned.items():
         after = await _read(client, name)
         if after is None or not _holds(after, wanted):
@@ -53,8 +53,8 @@ async def apply_deployments(
         paused = stored is not None and _is_paused(stored)
         if paused and not _is_paused(after):
             await _pause(client, after)
-        changes.append(Change("deployment", name, outcome, "schedule stays paused" if paused else ""))
-    return ids, changes + await _queue_again(client, ids[DAILY], waiting)
+        applied.append(Applied("deployment", name, outcome, "schedule stays paused" if paused else ""))
+    return ids, applied + await _queue_again(client, ids[DAILY], waiting)
 
 
 async def _read(client: PrefectClient, name: str) -> DeploymentResponse | None:
@@ -98,7 +98,7 @@ async def _pause(client: PrefectClient, deployment: DeploymentResponse) -> None:
 
 
 async def _late_runs(client: PrefectClient, deployment: DeploymentResponse | None) -> list[FlowRun]:
-    """Runs of the schedule whose time has come and that wait for a worker or for their slot."""
+    """The scheduled runs that are due and wait for a worker or for their slot."""
     if deployment is None:
         return []
     filters = {
@@ -110,9 +110,9 @@ async def _late_runs(client: PrefectClient, deployment: DeploymentResponse | Non
     return [run for run in runs if run.auto_scheduled]
 
 
-async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list[FlowRun]) -> list[Change]:
-    """Creates the runs that deploying has deleted anew, for the same scheduled start."""
-    changes = []
+async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list[FlowRun]) -> list[Applied]:
+    """Creates the runs that deploying has deleted again, with the same scheduled start."""
+    applied = []
     for run in waiting:
         try:
             await client.read_flow_run(run.id)
@@ -124,7 +124,7 @@ async def _queue_again(client: PrefectClient, deployment_id: UUID, waiting: list
                 name=run.name,
                 idempotency_key=f"queued again {run.id}",
             )
-            changes.append(
-                Change("flow run", f"{run.name} of {run.expected_start_time:%Y-%m-%d %H:%M} UTC", "queued again")
+            applied.append(
+                Applied("flow run", f"{run.name} of {run.expected_start_time:%Y-%m-%d %H:%M} UTC", "queued again")
             )
-    return changes
+    return applied

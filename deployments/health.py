@@ -1,4 +1,4 @@
-"""Whether the worker on this machine is healthy: the health check of its container. Exit code 0 when it is."""
+"""The health check of a worker's container. Exit code 0 when the worker on this machine is healthy."""
 
 import sys
 from urllib.error import URLError
@@ -10,10 +10,10 @@ ANSWER_S_MAX = 5
 
 
 def is_healthy(port: int) -> bool:
-    """Asks the server that `prefect worker start --with-healthcheck` starts on 127.0.0.1."""
+    """Whether the server that `prefect worker start --with-healthcheck` starts on 127.0.0.1 returns 200."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/health", timeout=ANSWER_S_MAX) as answer:
-            return bool(answer.status == 200)
+        with urlopen(f"http://127.0.0.1:{port}/health", timeout=ANSWER_S_MAX) as response:
+            return bool(response.status == 200)
     except (URLError, TimeoutError):
         return False
 

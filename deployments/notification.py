@@ -1,4 +1,4 @@
-"""The block by which the server itself tells of an alert, chosen by environment variables.
+"""The block by which the server itself sends notifications, chosen by environment variables.
 
 | environment variable | becomes |
 |---|---|
@@ -6,7 +6,7 @@
 | `ALERT_WEBHOOK_URL` | CustomWebhookNotificationBlock of that name: a POST of `{"subject": ..., "body": ...}` |
 | `ALERT_NOTIFICATION_BLOCK` | the block that it names, `<type>/<name>`: Teams, PagerDuty ...; `none` for no block |
 
-With none of them, the block that our automations use already stays.
+With none of them, the block that our automations already use stays.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectNotFound
 
 from blocks import names
 from blocks.register import Environment, MissingSettingError, save_block
-from deployments.change import Change, DeployError
+from deployments.applied import Applied, DeployError
 
 BLOCK_NAME = names.NOTIFICATION
 VARIABLES = ("ALERT_SLACK_WEBHOOK_URL", "ALERT_WEBHOOK_URL", "ALERT_NOTIFICATION_BLOCK")
@@ -31,7 +31,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Choice:
-    """A block to save, or the `<type>/<name>` of one that exists; neither: no notification. `keep`: as it is."""
+    """A block to save, or the `<type>/<name>` of one that exists; neither: no notification. `keep` the present one."""
 
     block: Block | None = None
     reference: str | None = None
@@ -39,7 +39,7 @@ class Choice:
 
 
 def notification_choice(environment: Environment) -> Choice:
-    """What the environment asks for. Raises MissingSettingError naming the variable that is unusable."""
+    """Returns the choice of the environment. Raises MissingSettingError naming the variable that is unusable."""
     given = {name: value for name in VARIABLES if (value := environment.get(name, "").strip())}
     if len(given) > 1:
         raise MissingSettingError(f"{' and '.join(given)} are both set: set one of them")
@@ -64,16 +64,16 @@ def _reference(value: str) -> str:
     return value
 
 
-def save_choice(choice: Choice) -> tuple[Choice, Change | None]:
-    """Saves the block, if there is one to save; answers the choice as a reference."""
+def save_choice(choice: Choice) -> tuple[Choice, Applied | None]:
+    """Saves the block, if there is one to save; returns the choice as a reference."""
     if choice.block is None:
         return choice, None
     reference = f"{choice.block.get_block_type_slug()}/{BLOCK_NAME}"
-    return Choice(reference=reference), Change("block", reference, save_block(choice.block, BLOCK_NAME))
+    return Choice(reference=reference), Applied("block", reference, save_block(choice.block, BLOCK_NAME))
 
 
 async def find_block(client: PrefectClient, choice: Choice, ours: Iterable[Automation]) -> tuple[UUID | None, str]:
-    """The id of the block to notify by, and its reference or `none`. Raises DeployError when there is no such block."""
+    """Returns the id of the block and its reference, or `none`. Raises DeployError when there is no such block."""
     if choice.keep:
         used = {
             action.block_document_id for one in ours for action in one.actions if isinstance(action, SendNotification)

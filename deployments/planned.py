@@ -1,4 +1,4 @@
-"""The deployments as prefect.yaml asks for them, in the form in which a Prefect server answers them."""
+"""The deployments of prefect.yaml, in the form that a Prefect server returns."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ from blocks import names
 from blocks.project import HOME
 
 Deployment = dict[str, Any]
-"""What people chose about a deployment, as JSON: no ids, no times of change, not whether its schedule is paused."""
+"""The settings of a deployment as JSON, without ids, times of change and whether its schedule is paused."""
 
 
 def project_file() -> dict[str, Any]:
-    """prefect.yaml as this process's environment carries it: deployments, pool, tags, and what runs are told."""
+    """Returns prefect.yaml with the names of this process's environment: deployments, pool, tags, variables of runs."""
     content: dict[str, Any] = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))
-    return content | {"deployments": [_carried(entry) for entry in content["deployments"]]}
+    return content | {"deployments": [_named(entry) for entry in content["deployments"]]}
 
 
-def _carried(entry: dict[str, Any]) -> dict[str, Any]:
+def _named(entry: dict[str, Any]) -> dict[str, Any]:
     pool = entry["work_pool"]
-    told = pool["job_variables"]["env"] | {names.VARIABLE_OF_SHELL: names.ENVIRONMENT}
-    job_variables = pool["job_variables"] | {"env": told}
+    variables = pool["job_variables"]["env"] | {names.VARIABLE_OF_SHELL: names.ENVIRONMENT}
+    job_variables = pool["job_variables"] | {"env": variables}
     return entry | {
         "name": names.ENVIRONMENT,
         "tags": [names.of(tag) if tag == names.PROJECT else tag for tag in entry["tags"]],
@@ -34,7 +34,7 @@ def _carried(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def planned_deployments(version: str) -> dict[str, Deployment]:
-    """Every deployment of prefect.yaml by `<flow>/<name>`, as `version`. What only a worker knows stays a template."""
+    """Returns the deployments of prefect.yaml by `<flow>/<name>`. What only a worker knows stays a template."""
     file = apply_values(project_file(), {"version": {"stdout": version}}, remove_notset=False)
     return dict(_planned(entry, file["pull"]) for entry in file["deployments"])
 
@@ -59,7 +59,7 @@ def _planned(entry: dict[str, Any], pull: list[dict[str, Any]]) -> tuple[str, De
 
 
 def stored_deployment(deployment: DeploymentResponse) -> Deployment:
-    """A deployment of the server in the same form."""
+    """Returns a deployment of the server in the same form."""
     stored = deployment.dict(json_compatible=True)
     return {
         "description": stored["description"],

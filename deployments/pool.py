@@ -6,20 +6,20 @@ from prefect.client.schemas.objects import WorkQueue
 from prefect.exceptions import ObjectNotFound
 
 from blocks.names import POOL, QUEUES, Queue
-from deployments.change import Change
+from deployments.applied import Applied
 
 POOL_TYPE = "process"
-"""Of a pool that is created here; one of another type is kept."""
+"""The type of a pool that is created here; a pool of another type is kept."""
 
 
-async def apply_pool(client: PrefectClient) -> list[Change]:
-    """Creates what is missing of pool and queues, and sets limits and priorities to those above."""
-    changes = [await _apply_pool(client)]
+async def apply_pool(client: PrefectClient) -> list[Applied]:
+    """Creates a missing pool and missing queues, and sets limits and priorities to those of QUEUES."""
+    applied = [await _apply_pool(client)]
     existing = {queue.name: queue for queue in await client.read_work_queues(POOL)}
-    return changes + [await _apply_queue(client, queue, existing.get(queue.name)) for queue in QUEUES]
+    return applied + [await _apply_queue(client, queue, existing.get(queue.name)) for queue in QUEUES]
 
 
-async def _apply_pool(client: PrefectClient) -> Change:
+async def _apply_pool(client: PrefectClient) -> Applied:
     try:
         pool = await client.read_work_pool(POOL)
     except ObjectNotFound:
@@ -27,19 +27,19 @@ async def _apply_pool(client: PrefectClient) -> Change:
 
         template = ProcessWorker.get_default_base_job_template()
         await client.create_work_pool(WorkPoolCreate(name=POOL, type=POOL_TYPE, base_job_template=template))
-        return Change("work pool", POOL, "created")
+        return Applied("work pool", POOL, "created")
     notes = ([] if pool.type == POOL_TYPE else [f"of type {pool.type}"]) + (["paused"] if pool.is_paused else [])
-    return Change("work pool", POOL, "unchanged", ", ".join(notes))
+    return Applied("work pool", POOL, "unchanged", ", ".join(notes))
 
 
-async def _apply_queue(client: PrefectClient, queue: Queue, existing: WorkQueue | None) -> Change:
+async def _apply_queue(client: PrefectClient, queue: Queue, existing: WorkQueue | None) -> Applied:
     name = f"{POOL}/{queue.name}"
     wanted = {"description": queue.description, "priority": queue.priority, "concurrency_limit": queue.limit}
     if existing is None:
         await client.create_work_queue(queue.name, work_pool_name=POOL, **wanted)
-        return Change("work queue", name, "created")
+        return Applied("work queue", name, "created")
     note = "paused" if existing.is_paused else ""
     if all(getattr(existing, field) == value for field, value in wanted.items()):
-        return Change("work queue", name, "unchanged", note)
+        return Applied("work queue", name, "unchanged", note)
     await client.update_work_queue(existing.id, **wanted)
-    return Change("work queue", name, "updated", note)
+    return Applied("work queue", name, "updated", note)

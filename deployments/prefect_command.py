@@ -3,8 +3,7 @@
     python -m deployments.prefect_command deployment run 'daily-sales/production' -p date=2024-01-15
     python -m deployments.prefect_command --line "deployment run 'daily-sales/production' -p date=2024-01-15"
 
-Where no server answers, Prefect would start one of its own for seconds, in which nothing is deployed, or end in a stack
-trace. Here that is one line.
+Where no server answers, Prefect would start an empty one for seconds, or end in a stack trace. Here that is one line.
 """
 
 import os
@@ -15,17 +14,17 @@ from collections.abc import Sequence
 from prefect.settings import PREFECT_API_URL
 
 from blocks.shell import as_given
-from tasks.alerts.compose import hide_values
+from tasks.lines import hide_values
 from tasks.watch.runs import server_answers
 
 LINE = "--line"
 NEED_NO_SERVER = frozenset({"--help", "--version", "-v", "cloud", "config", "profile", "profiles", "server", "version"})
-"""First words of commands that ask no server."""
+"""First words of commands that need no server."""
 
 
 def split_line(line: str) -> list[str]:
-    """The words of a command as a shell would read them, which may begin with `prefect`. Raises ValueError for a quote
-    that is not closed."""
+    """Splits a command, which may begin with `prefect`, into words as a shell does. Raises ValueError for a quote that
+    is not closed."""
     try:
         words = shlex.split(line)
     except ValueError as error:
@@ -33,13 +32,13 @@ def split_line(line: str) -> list[str]:
     return words[1:] if words[:1] == ["prefect"] else words
 
 
-def asks_server(words: Sequence[str]) -> bool:
-    """Whether the command can do nothing without a server."""
+def needs_server(words: Sequence[str]) -> bool:
+    """Whether the command needs a server."""
     return bool(words) and words[0] not in NEED_NO_SERVER and "--help" not in words
 
 
 def missing_server() -> str:
-    """Which server does not answer and what to do, in a line; empty when one answers."""
+    """Returns a line that names the server that does not answer and what to do; empty when one answers."""
     if server_answers():
         return ""
     if url := PREFECT_API_URL.value():
@@ -48,14 +47,14 @@ def missing_server() -> str:
 
 
 def main() -> int:
-    """Runs the command in this process; 1 and a line where no server answers."""
+    """Runs the command in this process; returns 1 after a line on stderr where no server answers."""
     arguments = sys.argv[1:]
     try:
         words = split_line(" ".join(arguments[1:])) if arguments[:1] == [LINE] else arguments
     except ValueError as error:
         print(f"prefect: {error}", file=sys.stderr)
         return 1
-    if asks_server(words) and (fault := missing_server()):
+    if needs_server(words) and (fault := missing_server()):
         print(f"prefect: {fault}", file=sys.stderr)
         return 1
     os.environ.update(as_given())

@@ -17,18 +17,18 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from blocks.names import DEPLOYMENTS, POOL
 from deployments.prefect_command import missing_server
-from deployments.waiting import ACTIVE, WAITING, Pool, QueueNow, Run, Seen, to_lines
-from tasks.alerts.compose import hide_values
+from deployments.run_list import ACTIVE, WAITING, Pool, QueueNow, Run, ServerRuns, to_lines
 from tasks.errors import one_line
+from tasks.lines import hide_values
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 ENDED_SHOWN = 15
 RUNS_READ_MAX = 200
-"""The most that the server answers at once."""
+"""The most runs that the server returns at once."""
 WIDTH_MIN, WIDTH_OF_FILES = 60, 120
-"""Characters of a line: in a narrow terminal, and in what goes to no terminal."""
+"""Characters of a line: at least, and where the output is no terminal."""
 OFTEN = "watchdog"
-"""The flow whose passes would hide all others: of those that have ended, only the newest is shown."""
+"""The flow whose passes would hide all others: only its newest ended run is listed."""
 FLOWS = [deployment.name.partition("/")[0] for deployment in DEPLOYMENTS]
 BY_HAND = ["setup-warehouse"]
 """Flows that have no deployment."""
@@ -36,14 +36,14 @@ BY_HAND = ["setup-warehouse"]
 UTC_MIN = datetime.min.replace(tzinfo=UTC)
 
 
-async def read_seen() -> Seen:
+async def read_server_runs() -> ServerRuns:
     """Reads runs, pool and schedules of this project's flows; others on the same server are left out."""
     async with get_client() as client:
         flows = {flow.id: flow.name for flow in await client.read_flows(flow_filter=_named([*FLOWS, *BY_HAND]))}
         pool, queues = await _read_pool(client)
         found = {
             kind: [
-                _seen(run, flows, queues)
+                _listed(run, flows, queues)
                 for names, limit in groups
                 for run in await _read_runs(client, states, names, sort, limit)
             ]
@@ -55,7 +55,7 @@ async def read_seen() -> Seen:
         }
         ended = sorted(found["ended"], key=lambda run: run.at, reverse=True)
         deployments = await client.read_deployments(flow_filter=_named(FLOWS))
-        return Seen(pool, found["active"], found["waiting"], ended, _paused_schedules(deployments, flows))
+        return ServerRuns(pool, found["active"], found["waiting"], ended, _paused_schedules(deployments, flows))
 
 
 def _groups_of_ended() -> list[tuple[list[str], int]]:
@@ -88,7 +88,7 @@ async def _read_pool(client: PrefectClient) -> tuple[Pool | None, dict[Any, str]
     return Pool(POOL, known, pool.concurrency_limit, pool.is_paused), {q.id: q.name for q in queues}
 
 
-def _seen(run: FlowRun, flows: dict[Any, str], queues: dict[Any, str]) -> Run:
+def _listed(run: FlowRun, flows: dict[Any, str], queues: dict[Any, str]) -> Run:
     kind = run.state_type.value if run.state_type else ""
     moments = {
         **dict.fromkeys(WAITING, run.next_scheduled_start_time or run.expected_start_time),
@@ -124,17 +124,17 @@ def _paused_schedules(deployments: Sequence[DeploymentResponse], flows: dict[Any
 
 
 def main() -> int:
-    """Prints the list; a server that does not answer is one line and 1."""
+    """Prints the list; returns 1 after a line on stderr where no server answers."""
     if fault := missing_server():
         print(f"runs: {fault}", file=sys.stderr)
         return 1
     try:
-        seen = asyncio.run(read_seen())
+        runs = asyncio.run(read_server_runs())
     except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as error:
         print(f"runs: the Prefect server cannot be asked: {one_line(error)}", file=sys.stderr)
         return 1
     width = shutil.get_terminal_size((WIDTH_OF_FILES, 0)).columns
-    print("\n".join(to_lines(seen, datetime.now(UTC), max(width, WIDTH_MIN))))
+    print("\n".join(to_lines(runs, datetime.now(UTC), max(width, WIDTH_MIN))))
     return 0
 
 

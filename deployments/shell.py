@@ -1,6 +1,6 @@
 """`make shell`: an interactive shell in which `prefect` and `python` are the project's.
 
-The server is that of PREFECT_API_URL, which the prompt names, and no proxy stands before this machine. Bash reads the
+The server is that of PREFECT_API_URL, which the prompt names; this machine is reached without a proxy. Bash reads the
 user's own settings first.
 """
 
@@ -19,11 +19,11 @@ from blocks.shell import NO_PROXY, as_given
 from deployments.prefect_command import missing_server
 
 KEPT = ("PREFECT_API_URL", "PREFECT_EXPERIMENTAL_EVENTS", "PREFECT_EXPERIMENTAL_WARN", *NO_PROXY)
-"""What a user's own settings do not overrule: the shell was opened for this server."""
+"""Variables that the user's own settings do not override: the shell was opened for this server."""
 
 
 def settings(environment: Mapping[str, str], python: Path, project: Path) -> str:
-    """What the shell reads before its first prompt."""
+    """Returns what the shell reads before its first prompt."""
     programs, url = shlex.quote(str(python.parent)), environment["PREFECT_API_URL"]
     prompt = f"(retail-sales on {urlsplit(url).hostname or url}{_port(url)}) "
     command = f"PYTHONPATH={shlex.quote(str(project))} {shlex.quote(str(python))} -m deployments.prefect_command"
@@ -47,7 +47,7 @@ def _port(url: str) -> str:
 
 
 def main() -> int:
-    """Becomes the shell; 1 and a line where no server answers."""
+    """Becomes the shell; returns 1 after a line on stderr where no server answers."""
     if fault := missing_server():
         print(f"shell: {fault}", file=sys.stderr)
         return 1

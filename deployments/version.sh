@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says which version of the project this is: git's word in a checkout of it, else what the image was built as.
+# Prints the version of the project: git's in a checkout, else the one that the image was built with.
 if git ls-files --error-unmatch prefect.yaml >/dev/null 2>&1; then
     git describe --always --dirty
 else

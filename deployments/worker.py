@@ -1,4 +1,4 @@
-"""Keeps a worker alive: one gives up when its server does not answer for a while, and the next one starts by itself.
+"""Keeps a worker alive: when one gives up because its server does not answer, the next one starts by itself.
 
     python -m deployments.worker [options of `prefect worker start`]
 
@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL
 from blocks import names
 from blocks.project import HOME
 from blocks.shell import as_given
-from tasks.alerts.compose import hide_values
+from tasks.lines import hide_values
 from tasks.watch.runs import server_answers
 
 PREFECT = Path(sys.executable).with_name("prefect")
@@ -27,16 +27,15 @@ WAIT_S = 5
 
 
 def keep_worker(prefect: Path, wait_s: float, options: Sequence[str], answers: Callable[[], bool]) -> None:
-    """Starts workers one after the other, each when the server `answers`, until SIGTERM or SIGINT arrives; the last one
-    has ended then.
+    """Starts workers one after the other, each when the server `answers`, until SIGTERM or SIGINT; ends the last one.
 
     Raises SystemExit with code 0.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker inherits that it is ignored, but no handler
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker inherits an ignored signal, but no handler
     while True:
         _wait_for_server(wait_s, answers)
-        with subprocess.Popen([prefect, *START, *options], env=as_given() | own_place(os.environ)) as worker:
+        with subprocess.Popen([prefect, *START, *options], env=as_given() | checkout_variables(os.environ)) as worker:
             try:
                 worker.wait()
                 print(f"the worker has ended: another one starts in {wait_s:g} s", file=sys.stderr)
@@ -49,8 +48,8 @@ def keep_worker(prefect: Path, wait_s: float, options: Sequence[str], answers: C
                 sys.exit(0)
 
 
-def own_place(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables by which the runs of a worker find this checkout and its interpreter."""
+def checkout_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables by which the runs of a worker find this checkout and its interpreter."""
     return {
         "RETAIL_SALES_HOME": str(HOME),
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath))),

@@ -14,7 +14,7 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
 from tasks.alerts.book import Stage
-from tasks.alerts.compose import DRILL_FLOW, DRILL_PARAMETER
+from tasks.alerts.request import DRILL_FLOW, DRILL_PARAMETER
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError
 
@@ -29,7 +29,7 @@ class DrillError(NeedsPersonError):
 
 
 def name_of_run() -> str:
-    """Tells the run that fails on purpose from the one that watches it."""
+    """Names the run that fails on purpose, and the one that watches it."""
     return "drill-failure" if (current.parameters or {}).get(DRILL_PARAMETER) else "alert-drill"
 
 
@@ -37,8 +37,8 @@ def name_of_run() -> str:
 def alert_drill(wait_s_max: int = 600, fail: bool = False) -> State:
     """Proves that a failure is mailed: from a failed run over automation, worker and send-alert to the mail server.
 
-    Starts a second run of itself that fails on purpose. Ends as Completed saying how long its mail took, or as Failed
-    saying where the path ends.
+    Starts a second run of itself that fails on purpose. Ends as Completed with the seconds that its mail took, or as
+    Failed with the place where the path ends.
 
     Args:
         wait_s_max: Seconds to wait for the mail, once the run has failed.
@@ -65,7 +65,7 @@ def alert_drill(wait_s_max: int = 600, fail: bool = False) -> State:
 
 
 def start_failure() -> FlowRun:
-    """Starts the run that fails, as a run of its own, and waits for its end."""
+    """Starts the failing run as a separate run and waits for its end."""
     try:
         started = run_deployment(DEPLOYMENT, parameters={DRILL_PARAMETER: True}, timeout=0, as_subflow=False)
     except ObjectNotFound as error:
@@ -80,13 +80,13 @@ def start_failure() -> FlowRun:
 
 @sync_compatible
 async def read_flow_run(flow_run_id: UUID) -> FlowRun:
-    """A flow run as the server has it."""
+    """Reads a flow run from the server."""
     async with get_client() as client:
         return await client.read_flow_run(flow_run_id)
 
 
 def wait_for_mail(flow_run_id: str, wait_s_max: int) -> datetime | None:
-    """When the mail about the run was sent (aware UTC), as the book of alerts says; None when it was not in time."""
+    """Returns when the mail about the run was sent (aware UTC), by the book of alerts; None when it was not in time."""
     book, give_up = VariableBook(), time.monotonic() + wait_s_max
     while True:
         entry = book.find(f"{flow_run_id} drill")

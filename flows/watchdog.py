@@ -1,7 +1,7 @@
-"""Looks every five minutes for late dates and dead runs, by the ledger and not by Prefect's word.
+"""Looks every five minutes for late dates and dead runs, by the ledger rather than by Prefect.
 
 As a program (`python -m flows.watchdog`) it needs no Prefect server: warehouse, mail server and addresses come from the
-environment variables that registration reads, it mails by itself, and says when the server does not answer.
+environment variables that registration reads, it mails by itself, and reports a server that does not answer.
 """
 
 import os
@@ -21,27 +21,33 @@ from blocks.environment import Environment, MissingSettingError
 from blocks.outside import Outside, read_outside
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
-from flows.send_alert import alert, keep_house
+from flows.send_alert import new_sender, send_unsent_and_forget_old
 from flows.support.run_names import by_minute
-from tasks.alerts.book import AlertBook, AlertEntry, FileBook, find_unsent, forget_old, is_free
-from tasks.alerts.compose import AlertRequest, Subject, hide_values
-from tasks.alerts.published import is_mended, published_at, read_production
+from tasks.alerts.book import AlertBook, find_unsent, forget_old
+from tasks.alerts.file_book import FileBook
+from tasks.alerts.published import read_known_date, read_production
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.run_facts import read_run
+from tasks.alerts.run_now import describe_activity
+from tasks.alerts.sender import LedgerReader, Sender
+from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Attempt
 from tasks.errors import one_line
+from tasks.lines import hide_values
 from tasks.pages.ledger_page import ARTIFACT_KEY, keep_page
 from tasks.stage import load_bucket
 from tasks.warehouse.session import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.lost_alerts import mail_lost
 from tasks.watch.one_pass import Means, Report, describe_unsent, watch
-from tasks.watch.postman import OUTAGE_SLOT, Postman, sync_books
+from tasks.watch.outage import OUTAGE_SLOT, sync_books
 from tasks.watch.runs import forget_missed_passes, server_answers
 from tasks.watch.second_looks import take
 
 TAG = "retail-sales watchdog"
 SERVER_TRIES, SERVER_WAIT_S = 3, 5
-"""A server that is started anew is no outage."""
+"""A server that restarts is no outage."""
 
 
 @flow(name="watchdog", flow_run_name=by_minute("watchdog"))
@@ -56,23 +62,22 @@ def watchdog() -> State:
     if missed := forget_missed_passes(str(flow_run.id)):
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
     report = Report()
-    # What waits is not lost: this run shows that a worker is at work.
-    mail_lost(alert, waiting_too=False, report=report)
+    # Waiting runs are not lost: this run proves that a worker is at work.
+    sender = new_sender()
+    mail_lost(sender, waiting_too=False, report=report)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
-    means = Means(
-        tell=alert, told_slots=lambda: told_slots(VariableBook()), asks_prefect=True, look=look_with_staging_bucket
-    )
+    means = Means(sender, asks_prefect=True, look=look_with_staging_bucket)
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
         report.add(watch(session, settings, means))
-        keep_ledger_page(session)
+        update_ledger_page(session)
     for line in report.done:
         logger.warning("step=watch %s", line)
-    keep_house()
+    send_unsent_and_forget_old(sender)
     return final_state(report)
 
 
-def keep_ledger_page(session: Session) -> None:
-    """Brings the artifact `ledger` up to date; a fault in it is logged, it fails no pass."""
+def update_ledger_page(session: Session) -> None:
+    """Brings the artifact `ledger` up to date. Failures are logged and never fail the pass."""
     logger = get_run_logger()
     try:
         if keep_page(session):
@@ -82,7 +87,7 @@ def keep_ledger_page(session: Session) -> None:
 
 
 def look_with_staging_bucket(session: Session, attempt: Attempt) -> str:
-    """Takes the second look at an attempt that was left without one; its manifest is on S3."""
+    """Takes the second look at an attempt, whose manifest is on S3."""
     return take(session, attempt, load_bucket(read_variable("s3_staging_bucket")))
 
 
@@ -93,19 +98,14 @@ def final_state(report: Report) -> State:
     return Completed(message="; ".join(report.done) or "nothing is late or dead")
 
 
-def told_slots(book: AlertBook) -> list[str]:
-    """The slots of alerts that were mailed or are being mailed."""
-    return [entry.slot for entry in book.entries() if not is_free(entry, utc_now())]
-
-
 # Outside Prefect
 
 
 def watch_outside(outside: Outside) -> Report:
-    """A pass with what the environment names; with the server's help where it answers."""
+    """One pass with the environment's connections, and with the Prefect server where it answers."""
     files = FileBook(outside.directory)
     url = PREFECT_API_URL.value()
-    answers = bool(url) and answers_at_last()
+    answers = bool(url) and answers_within_tries()
     note = (f"The Prefect server at {hide_values(url)} does not answer.",) if url and not answers else ()
     book: AlertBook = files
     if answers:
@@ -113,47 +113,48 @@ def watch_outside(outside: Outside) -> Report:
             files.remove(outage)
         book = VariableBook()
         sync_books(files, book)
-    postman = Postman(
-        book, outside.smtp, outside.variables["alert_sender"], outside.variables["alert_email_list"], answers, note
-    )
+    sender = smtp_sender(outside, book, answers, note)
     report = Report()
     if note:
-        request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation tells of it.")
-        report.attempt("Prefect server", lambda: postman.tell(request, OUTAGE_SLOT))
-    report.attempt("warehouse", lambda: _watch_ledger(outside, postman, report))
+        request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation reports it.")
+        report.attempt("Prefect server", lambda: sender.send(request, OUTAGE_SLOT))
+    report.attempt("warehouse", lambda: _watch_ledger(outside, sender, answers, report))
     if answers:
-        mail_lost(postman.tell, waiting_too=True, report=report)
-    report.attempt("mails not sent before", lambda: "; ".join(postman.send_unsent()))
+        mail_lost(sender, waiting_too=True, report=report)
+    report.attempt("mails not sent before", lambda: "; ".join(sender.send_unsent()))
     report.looked_at.append(describe_unsent(len(find_unsent(book, utc_now()))))
     forget_old(files, utc_now())
     return report
 
 
-def _watch_ledger(outside: Outside, postman: Postman, report: Report) -> str:
+def smtp_sender(outside: Outside, book: AlertBook, asks_prefect: bool, notes: tuple[str, ...]) -> Sender:
+    """Sends by plain SMTP, with what the Prefect server knows where it answers."""
+    deliver = partial(
+        send_mail,
+        outside.smtp,
+        sender=outside.variables["alert_sender"],
+        recipients=outside.variables["alert_email_list"],
+    )
+    if asks_prefect:
+        return Sender(book, deliver, read_run, describe_activity, notes=notes)
+    return Sender(book, deliver, notes=notes)
+
+
+def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: Report) -> str:
     settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
     with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG, to_stderr) as session:
-        asking = replace(
-            postman, is_mended=partial(was_mended_by, session), read_production=partial(read_production, session)
-        )
-        means = Means(asking.tell, lambda: told_slots(postman.book), postman.asks_prefect)
-        report.add(watch(session, settings, means))
+        ledger = LedgerReader(partial(read_known_date, session), partial(read_production, session))
+        report.add(watch(session, settings, Means(replace(sender, ledger=ledger), asks_prefect)))
     return ""
 
 
 def to_stderr(line: str) -> None:
-    """For lines beside the report."""
+    """Prints a line that is not part of the report."""
     print(line, file=sys.stderr, flush=True)
 
 
-def was_mended_by(session: Session, entry: AlertEntry, subject: Subject) -> bool:
-    """Whether the date was published after the alert of `entry`."""
-    if subject.batch_id is None:
-        return False
-    return is_mended(published_at(session, subject.batch_id, subject.regions), subject.regions, entry.at)
-
-
-def answers_at_last() -> bool:
-    """Whether the server answers, asked several times."""
+def answers_within_tries() -> bool:
+    """Whether the server answers one of SERVER_TRIES."""
     for waits in reversed(range(SERVER_TRIES)):
         if server_answers():
             return True
@@ -167,8 +168,8 @@ def utc_now() -> datetime:
 
 
 def main(environment: Environment) -> int:
-    """Prints what was done, and what was looked at; 1 when something could not be done. Cron mails what a program says:
-    it is to hear of stderr alone."""
+    """Prints what was done and what was looked at; returns 1 when something could not be done. Cron mails what reaches
+    it, so that only problems go to stderr."""
     try:
         report = watch_outside(read_outside(environment))
     except (MissingSettingError, BadVariableError) as error:

@@ -11,8 +11,7 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from local.environment import StackError, read_stack_env, state_dir
-from tasks.alerts.compose import hide_values
-from tasks.lines import in_one_line
+from tasks.lines import hide_values, in_one_line
 
 WHOLE = 5
 """How many of the newest are printed with their text; the others are a line each."""

@@ -80,3 +80,30 @@ def _cell(value: object) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 row`, `2,000 rows`; `many` is the plural that takes more than an `s`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+_HIDDEN = (
+    (re.compile(r"://[^\s/@]+@"), "://***@"),
+    (re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+"), "<address>"),
+    (re.compile(r"(?i)\b(password|passwd|secret|token|api_?key)(['\"]?\s*[=:]\s*)(?!<)[^\s,;)]+"), r"\1\2***"),
+    # PostgreSQL puts the values of the row there.
+    (re.compile(r"\b(DETAIL|CONTEXT):.*", re.DOTALL), r"\1: (not shown, may hold values)"),
+    (re.compile(r"\[parameters: .*", re.DOTALL), "[parameters: not shown]"),
+    (
+        re.compile(r"(Failing row contains|invalid value|invalid input syntax for [\w ]+:)\s*[('\"].*"),
+        r"\1 (not shown)",
+    ),
+)
+
+
+def hide_values(text: str) -> str:
+    """The text without e-mail addresses, passwords and values of rows."""
+    for pattern, shown in _HIDDEN:
+        text = pattern.sub(shown, text)
+    return text
+
+
+def public_line(text: str, length_max: int) -> str:
+    """One line of at most `length_max` characters without personal data and secrets."""
+    line = " ".join(in_one_line(hide_values(text)).split())
+    return shortened(line, length_max)

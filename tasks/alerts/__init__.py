@@ -1,4 +1,4 @@
-"""Alerts: the mail, who sends it, and that each is sent once.
+"""Alerts: their mails, and sending each once.
 
-What notices a fault stands elsewhere: in automations (`deployments/`) and in `tasks/watch/`.
+Faults are noticed elsewhere: by automations (`deployments/`) and in `tasks/watch/`.
 """

@@ -1,4 +1,4 @@
-"""What the runs of a date are doing now, in words: for a mail about a date that is late. Pure."""
+"""Describes what the runs of a date are doing now, for the mail about a late date. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from blocks import names
 
 
 class Doing(StrEnum):
-    """What a run does, by its state: the first is told before the others."""
+    """What a run does, by its state; in the order of preference for a mail."""
 
     RUNS = "runs"
     HANDED_OVER = "handed over"
@@ -21,7 +21,7 @@ class Doing(StrEnum):
 
 @dataclass(frozen=True)
 class RunNow:
-    """A flow run. `since`: when it came into its state; `due`: when it was to start (aware UTC); `steps` go on."""
+    """A flow run. `since`: when it entered its state; `due`: its scheduled start (aware UTC); `steps` that run."""
 
     name: str
     doing: Doing
@@ -34,8 +34,8 @@ class RunNow:
 
 @dataclass(frozen=True)
 class Around:
-    """What decides whether a run starts: what holds runs back because it is paused (in words), who holds the queue's
-    slot, workers online; and whether the schedule is paused, which adds no runs then."""
+    """What decides whether a run starts: paused pool and queue (in words), the run `ahead` that holds the queue's slot,
+    and workers online. A paused schedule adds no runs."""
 
     paused: tuple[str, ...] = ()
     is_schedule_paused: bool = False
@@ -44,14 +44,14 @@ class Around:
 
 
 def choose_run(runs: Sequence[RunNow]) -> RunNow | None:
-    """Of the runs of a date, the one to tell of: that which goes on, else waits, else the last that ended."""
+    """Returns the run of a date to report: one that goes on, else one that waits, else the last that ended."""
     order = list(Doing)
     last_first = sorted(runs, key=lambda run: run.since, reverse=True)
     return min(last_first, key=lambda run: order.index(run.doing), default=None)
 
 
 def in_words(day: date, runs: Sequence[RunNow], around: Around, now: datetime) -> str:
-    """`Now: ...`, with a link to the run where there is one, and whether the schedule is paused; in several lines."""
+    """Returns lines that begin with `Now: `: the run's activity, a link to it, and whether the schedule is paused."""
     run = choose_run(runs)
     if run is None:
         lines = [f"Now: no run of {day} exists"]

@@ -1,40 +1,36 @@
-"""The book of alerts: one entry per slot, so that an alert is mailed once, whoever noticed it. Pure.
+"""The book of alerts: one entry per slot, so that an alert is mailed once, whatever noticed it. Pure.
 
-claim   SENDING, with the request, so that a mail whose sender died can be sent by another
-sent    SENT: nobody sends it again until the entry is over or forgotten; what lasts renews it
-failed  UNSENT: free for the next who notices, and for whoever sends what others could not
+claim   SENDING, with the request, so that another sender can take over when this one dies
+sent    SENT: not sent again until the failure is mended or the entry forgotten; a lasting anomaly renews it
+failed  UNSENT: free for the next sender that notices it or that sends unsent mails
 """
 
-import fcntl
 import json
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from tasks.alerts.compose import AlertRequest, shorten
+from tasks.alerts.request import AlertRequest
+from tasks.lines import public_line
 
 CLAIM_AGE_MAX = timedelta(minutes=20)
-"""A claim that is older belongs to a sender that died: sending takes a few minutes at most, with all its retries."""
+"""An older claim belongs to a sender that died: sending takes a few minutes at most, retries included."""
 
 ENTRY_AGE_MAX = timedelta(days=60)
 
 MESSAGE_LENGTH_MAX = 1000
 """An entry has to fit into a Prefect variable of 5,000 characters."""
 
-
 NAME_LENGTH_MAX = 200
 
 
 class Stage(StrEnum):
-    """How far an alert has come."""
+    """How far the sending of an alert has come."""
 
     SENDING = "sending"
     SENT = "sent"
@@ -43,7 +39,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class AlertEntry:
-    """An alert in the book. `at` is aware UTC; `holder` tells one sender from another; `key` is the book's own."""
+    """An alert in the book. `at` is aware UTC; `holder` identifies the sender; `key` is the book's own id."""
 
     slot: str
     request: AlertRequest
@@ -55,7 +51,7 @@ class AlertEntry:
     def to_text(self) -> str:
         """JSON text; the message of the request is shortened."""
         message = self.request.message
-        short = replace(self.request, message=message and shorten(message, MESSAGE_LENGTH_MAX))
+        short = replace(self.request, message=message and public_line(message, MESSAGE_LENGTH_MAX))
         return json.dumps(
             {
                 "slot": self.slot,
@@ -89,29 +85,29 @@ class AlertBook(Protocol):
         """The entry of a slot."""
 
     def remove(self, entry: AlertEntry) -> bool:
-        """Removes exactly that found entry, not one that came after it; False when it is gone already."""
+        """Removes that very entry, not a later one of its slot; False when it no longer exists."""
 
     def rewrite(self, entry: AlertEntry, stage: Stage, at: datetime) -> None:
-        """Says how far the alert of one's own claim has come."""
+        """Records the stage of an alert that this sender has claimed."""
 
     def entries(self) -> list[AlertEntry]:
         """All entries."""
 
 
 def new_entry(slot: str, request: AlertRequest, now: datetime) -> AlertEntry:
-    """A claim of one's own."""
+    """A claim under a new holder."""
     return AlertEntry(slot, request, now, holder=str(uuid4()))
 
 
 def take(book: AlertBook, entry: AlertEntry, now: datetime, is_over: Callable[[AlertEntry], bool]) -> AlertEntry | None:
     """Claims the slot of `entry`; None when its alert was sent or is being sent.
 
-    A failed sending and a dead sender leave the slot free; `is_over` says whether a sent alert's failure has been
-    mended since, so that this is a new one.
+    Failed and dead senders leave their slot free. `is_over` returns whether the failure of a sent alert was mended
+    since, so that this one is new.
     """
     if not book.claim(entry):
         held = book.find(entry.slot)
-        # Our own claim, when the server's answer to it was lost and the client asked again.
+        # Our own claim, if the server's answer was lost and the client sent the request again.
         mine = held is not None and held.holder == entry.holder
         if held and not mine and not (is_free(held, now) or (held.stage is Stage.SENT and is_over(held))):
             return None
@@ -120,98 +116,41 @@ def take(book: AlertBook, entry: AlertEntry, now: datetime, is_over: Callable[[A
     return book.find(entry.slot)
 
 
-def see_again(book: AlertBook, slot: str, now: datetime) -> None:
-    """Says that what was mailed is still so: its entry counts from now on."""
+def renew(book: AlertBook, slot: str, now: datetime) -> None:
+    """Records that a mailed anomaly lasts: the age of its entry counts from now."""
     if (held := book.find(slot)) and held.stage is Stage.SENT:
         book.rewrite(held, held.stage, now)
 
 
 def is_free(entry: AlertEntry, now: datetime) -> bool:
-    """Whether an entry's mail was not sent and nobody is about to send it."""
+    """Whether an entry's mail was not sent and no sender is at work on it."""
     return entry.stage is Stage.UNSENT or (entry.stage is Stage.SENDING and now - entry.at > CLAIM_AGE_MAX)
 
 
 def release(book: AlertBook, entry: AlertEntry, now: datetime) -> None:
-    """Says that the mail could not be sent: the next one who notices, or looks for such mails, sends it."""
+    """Records that the mail could not be sent, so that another sender may."""
     book.rewrite(entry, Stage.UNSENT, now)
 
 
 def confirm(book: AlertBook, entry: AlertEntry, now: datetime) -> None:
-    """Says that the mail was sent."""
+    """Records that the mail was sent."""
     book.rewrite(entry, Stage.SENT, now)
 
 
 def find_unsent(book: AlertBook, now: datetime) -> list[AlertEntry]:
-    """What others noticed and could not send."""
+    """Returns the entries whose mails could not be sent."""
     return [entry for entry in book.entries() if is_free(entry, now)]
 
 
 def forget_old(book: AlertBook, now: datetime) -> int:
-    """Removes entries older than 60 days; answers how many."""
+    """Removes entries older than 60 days; returns their number."""
     return sum(book.remove(entry) for entry in book.entries() if now - entry.at > ENTRY_AGE_MAX)
 
 
 def plain_name(slot: str) -> str:
-    """A slot as lower-case letters, digits and underscores, which files and Prefect variables take. One with other
-    letters, or a long one, has a digest at its end, so that no other slot has its name."""
+    """Returns a slot in lower-case letters, digits and underscores, as names of files and Prefect variables need. Slots
+    with other letters and long ones end in a digest, so that no two slots share a name."""
     name = re.sub(r"[^a-z0-9]+", "_", slot.lower()).strip("_")
     if slot.isascii() and len(name) <= NAME_LENGTH_MAX:
         return name
     return f"{name[:NAME_LENGTH_MAX]}_{sha256(slot.encode()).hexdigest()[:12]}"
-
-
-@dataclass(frozen=True)
-class FileBook:
-    """Entries as files of a directory, for programs that run without a Prefect server."""
-
-    directory: Path
-
-    def claim(self, entry: AlertEntry) -> bool:
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self.directory / f".{entry.holder}"
-        draft.write_text(entry.to_text(), encoding="utf-8")
-        try:
-            # A link fails where a file is, and whoever sees the file sees all of it.
-            os.link(draft, self._file(entry.slot))
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
-        return True
-
-    def find(self, slot: str) -> AlertEntry | None:
-        return self._read(self._file(slot))
-
-    def remove(self, entry: AlertEntry) -> bool:
-        with self._alone():
-            if self.find(entry.slot) != entry:
-                return False
-            self._file(entry.slot).unlink()
-            return True
-
-    def rewrite(self, entry: AlertEntry, stage: Stage, at: datetime) -> None:
-        with self._alone():
-            held = self.find(entry.slot)
-            if held and held.holder == entry.holder:
-                draft = self.directory / f".{entry.holder}"
-                draft.write_text(replace(entry, stage=stage, at=at).to_text(), encoding="utf-8")
-                draft.replace(self._file(entry.slot))
-
-    def entries(self) -> list[AlertEntry]:
-        found = (self._read(file) for file in sorted(self.directory.glob("*.json")))
-        return [entry for entry in found if entry]
-
-    def _file(self, slot: str) -> Path:
-        return self.directory / f"{plain_name(slot)}.json"
-
-    def _read(self, file: Path) -> AlertEntry | None:
-        try:
-            return AlertEntry.from_text(file.read_text(encoding="utf-8"), file.name)
-        except FileNotFoundError:
-            return None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self.directory / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

@@ -1,4 +1,4 @@
-"""The commands of a mail: the runbook's, with the values of the case in the place of the shell's variables. Pure."""
+"""The commands of a mail: the runbook's, with values of the case in place of the shell's variables. Pure."""
 
 import json
 import re
@@ -19,13 +19,13 @@ PERCENT = 100
 _PLAIN = re.compile(r"[\w.:-]+")
 
 Values = Mapping[str, Sequence[str]]
-"""What stands for each of NAMES; nothing for one that the case does not have."""
+"""The values of each of NAMES; none for a name that the case lacks."""
 
 
 def fill_in(text: str, values: Values, only: Sequence[str]) -> str:
-    """The text with its commands complete: one line for each of several values, none where there is no value.
+    """Returns the text with complete commands: one line for each value, none where there is no value.
 
-    Loads name the regions of `only`, all of them at once; none are named when it is empty.
+    Loads name all regions of `only` at once, and no region when it is empty.
     """
     lines = [filled for line in text.splitlines() for filled in _filled(line, values, only)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -47,7 +47,7 @@ def _filled(line: str, values: Values, only: Sequence[str]) -> Iterator[str]:
 
 
 def _put_in(of_name: Mapping[str, str], match: "re.Match[str]") -> str:
-    """The value; quoted where the whole word is the variable in quotes."""
+    """Returns the value, quoted where the word is nothing but the quoted variable."""
     text, value = match[0], of_name[match[1]]
     if text.startswith('"') and text.endswith('"'):
         return quote(value)
@@ -59,15 +59,14 @@ _LIMITS = (
     (re.compile(r"rejected \d+ of \d+ rows \((\d+(?:\.\d+)?) %\)"), "max_rejected_percentage", Decimal("0.01")),
     (re.compile(r"NULL share of .{1,80}? is (\d+(?:\.\d+)?) %"), "max_null_percentage", Decimal("0.01")),
 )
-"""How an error names what missed a limit, the limit's variable, and what the text may have lost by rounding: a share
-of NULL that reaches its limit is refused, too."""
+"""The figure in an error that missed a limit, the limit's variable, and what rounding may have cut from the figure: a
+NULL share equal to its limit is refused, too."""
 _BAD_VARIABLE = re.compile(r"`python -m blocks\.variables (\w+) (\d+(?:\.\d+)?)` sets the default")
 
 
 def limit_in(error: str) -> tuple[str, str] | None:
-    """The variable that an error's text is about, and the value that it needs: the limit with which the batch would
-    have passed, or the default of an unusable number. None for names, addresses and lists: their defaults are
-    examples."""
+    """Returns the variable that an error is about and the value to set: the limit with which the batch would have
+    passed, or the default of an unusable number. None for names, addresses and lists: their defaults are examples."""
     for pattern, name, lost in _LIMITS:
         if found := pattern.findall(error):
             needed = (max(map(Decimal, found)) + lost).to_integral_value(ROUND_CEILING)

@@ -1,12 +1,15 @@
-"""What the ledger says about a date that an alert is about."""
+"""Reads from the ledger what is published of the dates that alerts are about."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from expectations.regions import REGIONS
+from tasks.batch import Batch, parse_business_date
 from tasks.warehouse.ledger import known_states
 from tasks.warehouse.session import Session
+from tasks.warehouse.statements import render, text_literal
 from tasks.warehouse.states import LedgerState
 
 SHOWN = ("PUBLISHED", "EMPTY")
@@ -14,15 +17,15 @@ SHOWN = ("PUBLISHED", "EMPTY")
 
 @dataclass(frozen=True)
 class KnownDate:
-    """What the ledger says of a date: when regions were published last (aware UTC), whatever came later, and which
-    regions are `late`: production does not show them, and no run has left them out with a word."""
+    """A date in the ledger: when each region was last published (aware UTC), whatever followed, and the `late` regions,
+    neither in production nor recorded as left out."""
 
     published: Mapping[str, datetime]
     late: tuple[str, ...]
 
 
 def published_at(session: Session, batch_id: str, regions: Sequence[str]) -> dict[str, datetime]:
-    """Per region when the batch was published last, or found to be empty (aware UTC); without those never published."""
+    """Returns by region when the batch was last published, or found empty (aware UTC); others are left out."""
     places = ", ".join(["?"] * len(regions))
     rows = session.query(
         "SELECT REGION, MAX(RECORDED_AT) FROM ANALYTICS.ETL_BATCHES "
@@ -37,23 +40,46 @@ def _aware(moment: Any) -> datetime:
     return aware
 
 
+def read_unpublished(session: Session, dates: Sequence[date]) -> dict[date, list[str]]:
+    """Returns the regions of each of `dates` that are not in production; complete dates are left out."""
+    if not dates:
+        return {}
+    expected = " UNION ALL ".join(
+        f"SELECT {text_literal(Batch(day, ()).batch_id)} AS BATCH_ID, {text_literal(region)} AS REGION"
+        for day in dates
+        for region in REGIONS
+    )
+    found: dict[date, list[str]] = {}
+    for batch_id, region in session.query(render("ledger/unpublished_regions", expected=expected)):
+        found.setdefault(parse_business_date(batch_id), []).append(region)
+    return found
+
+
+def read_known_date(session: Session, day: date, regions: Sequence[str]) -> KnownDate:
+    """Reads the publications and the late ones of some regions of a date."""
+    late = read_unpublished(session, [day]).get(day, [])
+    published = published_at(session, Batch(day, ()).batch_id, regions)
+    return KnownDate(published, tuple(region for region in late if region in regions))
+
+
 def is_mended(published: Mapping[str, datetime], regions: Sequence[str], since: datetime) -> bool:
     """Whether every region was published after `since`."""
     return all(region in published and published[region] > since for region in regions)
 
 
 def read_production(session: Session, dates: Sequence[date], regions: Sequence[str]) -> str:
-    """Whether production shows the dates now, whichever run has loaded them, in a line for each; empty for none."""
-    return say_production(dates, regions, known_states(session, min(dates), max(dates))) if dates else ""
+    """Returns a line for each date: whether production shows it now, whichever run has loaded it."""
+    return describe_production(dates, regions, known_states(session, min(dates), max(dates))) if dates else ""
 
 
-def say_production(dates: Sequence[date], regions: Sequence[str], states: Iterable[LedgerState]) -> str:
-    """The same, by what the ledger says of each date and region."""
+def describe_production(dates: Sequence[date], regions: Sequence[str], states: Iterable[LedgerState]) -> str:
+    """Returns these lines by the states in the ledger."""
     shown = {(state.date, state.region) for state in states if state.in_production in SHOWN}
-    return "\n".join(_say_of(day, [code for code in regions if (day, code) not in shown], regions) for day in dates)
+    missing = {day: [code for code in regions if (day, code) not in shown] for day in dates}
+    return "\n".join(_describe_date(day, codes, regions) for day, codes in missing.items())
 
 
-def _say_of(day: date, missing: Sequence[str], regions: Sequence[str]) -> str:
+def _describe_date(day: date, missing: Sequence[str], regions: Sequence[str]) -> str:
     if not missing:
         return f"{day} is in production now."
     if len(missing) == len(regions):

@@ -1,4 +1,4 @@
-"""What the Prefect server knows of a flow run that an alert is about."""
+"""Reads from the Prefect server the flow run that an alert is about."""
 
 import re
 from datetime import UTC, datetime
@@ -24,13 +24,13 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from prefect.utilities.asyncutils import sync_compatible
 
-from tasks.alerts.compose import ChildRun, FailedTask, RunFacts
+from tasks.alerts.request import ChildRun, FailedTask, RunFacts
 from tasks.prefect_server.kin import find_root, link_of, read_children
 
 BAD_STATES = (StateType.FAILED, StateType.CRASHED)
 INFO_LEVEL, ERROR_LEVEL = 20, 40
 TRACE_SEARCH_MAX = 20
-"""How many of the last error lines are looked through for a stack trace."""
+"""The last error lines, which are searched for a stack trace."""
 
 LOG_READ_MAX = 150
 """More than is shown: Prefect's chatter is left out later."""
@@ -38,7 +38,7 @@ LOG_READ_MAX = 150
 
 @sync_compatible
 async def read_run(flow_run_id: str) -> RunFacts | None:
-    """The run with its failed tasks, its children that did not end well, and the ends of trace and log.
+    """Returns the run with its failed tasks, its children that did not end well, and the ends of trace and log.
 
     None when the server does not know the run.
     """
@@ -106,7 +106,7 @@ async def _read_failed_tasks(client: PrefectClient, flow_run_ids: list[UUID]) ->
     task_runs = await client.read_task_runs(
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=flow_run_ids)), task_run_filter=TaskRunFilter(state=bad)
     )
-    # In its parent a subflow stands as a task run, too; it is told as a child.
+    # A subflow is a task run of its parent, too; it is listed as a child.
     own = [run for run in task_runs if not (run.state and run.state.state_details.child_flow_run_id)]
     return [FailedTask(run.name, (run.state and run.state.message) or "") for run in own]
 
@@ -119,7 +119,7 @@ async def _read_trace(client: PrefectClient, flow_run_ids: list[UUID]) -> list[s
 
 
 async def _read_log(client: PrefectClient, flow_run_ids: list[UUID]) -> list[str]:
-    """The last lines, each with its time (UTC); of a stack trace only its first line, as it is shown by itself."""
+    """The last lines, each with its time (UTC); of a stack trace, which has its own section, only the first line."""
     logs = await _read_last(client, flow_run_ids, INFO_LEVEL, LOG_READ_MAX)
     return [
         f"{_utc(log.timestamp):%H:%M:%S} {log.message.strip().splitlines()[0]}" for log in logs if log.message.strip()

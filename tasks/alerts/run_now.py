@@ -1,4 +1,4 @@
-"""What the Prefect server knows of the runs of a date, and of what decides whether they start."""
+"""Reads from the Prefect server the runs of a date, and what decides whether they start."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +15,7 @@ from prefect.utilities.asyncutils import sync_compatible
 from blocks import names
 from blocks.names import LOAD, POOL
 from tasks.alerts.activity import Around, Doing, RunNow, in_words
-from tasks.alerts.compose import DAILY_FLOW, AlertKind
+from tasks.alerts.request import DAILY_FLOW, AlertKind
 from tasks.batch import date_asked
 from tasks.errors import one_line
 from tasks.prefect_server.kin import link_of
@@ -33,21 +33,21 @@ DOING = {
 }
 
 
-def tell_activity(kind: AlertKind, day: date | None) -> str:
-    """What the runs of a late date are doing now, for its mail; empty for other alerts. Never raises: the mail goes
-    out all the same."""
+def describe_activity(kind: AlertKind, day: date | None) -> str:
+    """Returns what the runs of a late date are doing now; empty for other alerts. Never raises, so that the mail goes
+    out."""
     if kind not in LATE or day is None:
         return ""
     try:
-        answer: str = read_activity(day)
+        activity: str = read_activity(day)
     except Exception as error:  # noqa: BLE001 (see above)
         return f"Now: the Prefect server could not be asked what the run is doing: {one_line(error)}"
-    return answer
+    return activity
 
 
 @sync_compatible
 async def read_activity(day: date) -> str:
-    """What the runs of a date are doing now, in words."""
+    """Returns what the runs of a date are doing now, in words."""
     now = datetime.now(UTC)
     async with get_client() as client:
         runs = [await _run_now(client, run) for run in await _read_runs(client, day, now)]
@@ -55,7 +55,7 @@ async def read_activity(day: date) -> str:
 
 
 async def _read_runs(client: PrefectClient, day: date, now: datetime) -> list[FlowRun]:
-    """The newest daily runs, those of backfills too, that are about the date."""
+    """The newest daily runs of the date, those within backfills included."""
     due = {"expected_start_time": {"before_": now + LOOKED_AHEAD}}
     runs = await client.read_flow_runs(
         flow_filter=FlowFilter.parse_obj({"name": {"any_": [DAILY_FLOW]}}),
@@ -82,7 +82,7 @@ async def _run_now(client: PrefectClient, run: FlowRun) -> RunNow:
 
 
 async def _read_steps(client: PrefectClient, run: FlowRun) -> tuple[str, ...]:
-    """The tasks that go on, each once."""
+    """The names of running tasks, each once."""
     task_runs = await client.read_task_runs(
         flow_run_filter=FlowRunFilter.parse_obj({"id": {"any_": [run.id]}}),
         task_run_filter=TaskRunFilter.parse_obj({"state": {"type": {"any_": [StateType.RUNNING]}}}),

@@ -1,4 +1,4 @@
-"""Which entry of docs/runbook.md an alert points at, and what it says. Knows no Prefect."""
+"""Finds the entry of docs/runbook.md that an alert points at. Knows no Prefect."""
 
 import re
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
     (r"NeedsPersonError", "NeedsPersonError"),
     (r"SalesEtlError", "SalesEtlError"),
 )
-"""The first pattern that an error's text matches decides; the more telling ones come first."""
+"""The first pattern that matches an error's text decides; more specific ones come first."""
 
 BY_KIND: Mapping[str, str] = {
     "failed": "Run failed or crashed",
@@ -80,16 +80,16 @@ BY_KIND: Mapping[str, str] = {
 }
 
 BY_SORT: Mapping[str, str] = {"lacking-column": "Extra column lacking"}
-"""Anomalies that have an entry of their own, by the word before the first colon."""
+"""Sorts of anomalies with their own entry."""
 
 FROM_ERROR = frozenset({"failed", "quality-failed", "partially-loaded", "second-look"})
-"""Alerts whose cause says more than their kind."""
+"""Alerts whose entry is that of their cause, where there is one."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """An entry of the runbook: its heading, its anchor in docs/runbook.md, and its words on how to mend. `is_cause`
-    when its heading names the cause, not the kind of alert."""
+    """An entry of the runbook: its heading, its anchor in docs/runbook.md, and its text on how to mend. `is_cause`: the
+    heading names the cause, not the kind of alert."""
 
     title: str
     anchor: str
@@ -103,8 +103,8 @@ def anchor_of(title: str) -> str:
 
 
 def find_title(kind: str, error: str) -> str:
-    """The heading of the entry for an alert: that of an anomaly's sort, or the error's own, where there is one,
-    else that of the kind."""
+    """Returns the heading of an alert's entry: that of the anomaly's sort or of the error where there is one, else that
+    of the kind."""
     if kind == "anomaly":
         return BY_SORT.get(error.partition(":")[0], BY_KIND[kind])
     by_error = next((title for pattern, title in BY_ERROR if re.search(pattern, error)), None)
@@ -118,7 +118,7 @@ def read_entries(text: str) -> dict[str, str]:
 
 
 def find_advice(kind: str, error: str, runbook: str) -> Advice:
-    """The entry for an alert with its part that begins with **Mend**; no such part when the entry has none."""
+    """Returns the entry for an alert, with its **Mend** part where it has one."""
     title = find_title(kind, error)
     mend = _mend_part(read_entries(runbook).get(title, ""))
     return Advice(title, anchor_of(title), mend, is_cause=title != BY_KIND[kind])
@@ -127,19 +127,19 @@ def find_advice(kind: str, error: str, runbook: str) -> Advice:
 def _mend_part(entry: str) -> str:
     mend = re.search(r"^\*\*Mend\*\*[.:]?\s*(.*?)(?=^\*\*|\Z)", entry, re.DOTALL | re.MULTILINE)
     parts = re.split(r"^```.*\n", mend[1].strip() + "\n", flags=re.MULTILINE) if mend else []
-    # Text and commands take turns.
+    # Text and commands alternate.
     shown = [indent(part, "    ") if number % 2 else part for number, part in enumerate(parts)]
     return "\n".join("".join(shown).strip().splitlines()[:MEND_LINES_MAX])
 
 
 def read_runbook() -> str:
-    """The runbook's text, with the commands of this process's environment; nothing where the program runs without its
-    documentation."""
+    """Returns the runbook with the commands of this process's environment; an empty text where docs/ is not
+    installed."""
     return for_environment(RUNBOOK_FILE.read_text(encoding="utf-8")) if RUNBOOK_FILE.exists() else ""
 
 
 def for_environment(runbook: str, environment: str = names.ENVIRONMENT) -> str:
-    """The runbook, whose commands are production's, with those of another environment."""
+    """Returns the runbook, which is written for production, with the commands of another environment."""
     if environment == names.PRODUCTION:
         return runbook
     own_pool, variable = names.of(names.PROJECT, environment), f"{names.VARIABLE_OF_SHELL}={environment}"

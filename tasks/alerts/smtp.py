@@ -7,27 +7,27 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 
 from blocks.smtp import SmtpSettings
-from tasks.alerts.compose import Mail
+from tasks.alerts.mail import Mail
 
 SMTP_TIMEOUT_S = 60
 
 
 def build_message(mail: Mail, sender: str, recipients: Sequence[str]) -> EmailMessage:
-    """The mail as it is sent."""
+    """Returns the message to send."""
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = mail.subject, sender, ", ".join(recipients)
     domain = parseaddr(sender)[1].rpartition("@")[2] or "retail-sales"
     message["Date"], message["Message-ID"] = formatdate(usegmt=True), make_msgid(domain=domain)
     if mail.thread:
-        # Nobody has sent the mail that this names: mail programs put together what refers to the same.
+        # No mail has this id: mail programs group the mails that refer to it.
         message["References"] = f"<{mail.thread}.retail-sales@{domain}>"
-    # Not 8bit, which a server need not take.
+    # Servers need not accept 8bit.
     message.set_content(mail.body, cte=None if mail.body.isascii() else "quoted-printable")
     return message
 
 
 def send_mail(settings: SmtpSettings, mail: Mail, sender: str, recipients: Sequence[str]) -> None:
-    """Sends the mail; raises OSError or smtplib.SMTPException when the server does not take it."""
+    """Sends the mail; raises OSError or smtplib.SMTPException when the server refuses it."""
     with _connect(settings) as server:
         if settings.user:
             server.login(settings.user, settings.password)

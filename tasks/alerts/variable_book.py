@@ -13,7 +13,7 @@ from blocks import names
 from tasks.alerts.book import AlertEntry, Stage, plain_name
 
 PAGE_SIZE = 200
-"""What the server answers at most at once."""
+"""The most entries that the server returns at once."""
 
 CONFLICT, NOT_FOUND = 409, 404
 
@@ -57,7 +57,7 @@ def _name(slot: str) -> str:
 @contextmanager
 def _api() -> Iterator[Any]:
     with get_client(sync_client=True) as client:
-        # The client's own methods know neither ids nor tags of variables, and shorten what a variable may hold.
+        # The client's own methods support neither ids nor tags of variables, and limit values to fewer characters.
         yield client._client
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from tasks.alerts.compose import shorten
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
-from tasks.lines import quoting
+from tasks.lines import public_line, quoting
 from tasks.stopwatch import Say, say_nothing, waiting
 
 TIME_LIMIT_S = 45
@@ -120,7 +119,7 @@ def _finding_of(check: Check) -> Finding:
         outcome, message = Outcome.BAD, one_line(error, MESSAGE_LENGTH_MAX)
     except Exception as error:  # noqa: BLE001 (whatever a check meets is what it has to tell)
         outcome, message = Outcome.BAD, quoting(check.mend, f"{type(error).__name__}: {one_line(error)}")
-    return Finding(check.name, outcome, shorten(message, MESSAGE_LENGTH_MAX))
+    return Finding(check.name, outcome, public_line(message, MESSAGE_LENGTH_MAX))
 
 
 def compare_clocks(asked_at: datetime, theirs: datetime, answered_at: datetime, whose: str) -> str:

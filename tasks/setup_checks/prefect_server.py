@@ -16,9 +16,8 @@ from blocks import names
 from blocks.names import CHECK_SETUP, DEPLOYMENTS, POOL, QUEUES, Deployment, Queue
 from blocks.project import HOME, version
 from blocks.variables import DEFINITIONS, read_variable
-from tasks.alerts.compose import hide_values
 from tasks.errors import one_line
-from tasks.lines import counted, quoting
+from tasks.lines import counted, hide_values, quoting
 from tasks.setup_checks.check import Check, SetupFaultError
 
 AUTOMATION_PREFIX = f"{names.TITLE}: "

@@ -1,20 +1,20 @@
-"""Watch: which dates are late and which runs have died, by the ledger; and what the ledger is told of them.
+"""Finds late dates and dead runs by the ledger, and records the deaths there.
 
-A dead run is one that neither holds a lease nor has a process. Whatever is judged here, fencing protects the table: a
-run that was called dead and lives publishes nothing over a newer one.
+A dead run neither holds a lease nor has a process. Fencing protects the table from a wrong judgement: a living run that
+was taken for dead publishes nothing over a newer one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from expectations.regions import REGIONS
-from tasks.alerts.compose import ALL_REGIONS, AlertRequest, join_regions
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.subject import ALL_REGIONS, join_regions
 from tasks.batch import Batch, parse_business_date
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.lock import version_checked_on_error
 from tasks.warehouse.session import Session
-from tasks.warehouse.statements import render, text_literal
+from tasks.warehouse.statements import render
 from tasks.watch.processes import Process
 
 SCHEDULED_AT = time(6)
@@ -35,7 +35,7 @@ class WatchSettings:
 
 @dataclass(frozen=True)
 class Lease:
-    """What the ledger says of the attempts of one flow run. `until` is aware UTC; `open_regions` have no end there."""
+    """The lease of a flow run's attempts in the ledger. `until` is aware UTC; `open_regions` have no end recorded."""
 
     flow_run_id: str
     batch_id: str
@@ -45,13 +45,13 @@ class Lease:
 
     @property
     def is_expired(self) -> bool:
-        """Whether it has no end in the ledger and its time is over."""
+        """Whether its time is over without an end in the ledger."""
         return bool(self.open_regions) and not self.is_live
 
 
 @dataclass(frozen=True)
 class WatchedRun:
-    """A flow run as Prefect has it. `is_active`: Pending or Running, so that it holds its slot."""
+    """A flow run in Prefect. `is_active`: Pending or Running, so that it holds its slot."""
 
     id: str
     name: str
@@ -75,7 +75,7 @@ class Family:
 
 @dataclass(frozen=True)
 class Death:
-    """What is to be done about dead runs of one process: Prefect's runs to crash, the ledger's to end, whom to tell."""
+    """Dead runs of one process: those to set to Crashed, those to record as failed, and the alert to send."""
 
     cause: str
     crash: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Death:
 
 
 def due_dates(now: datetime, settings: WatchSettings) -> list[date]:
-    """The dates whose time to be published is over, oldest first: one, or up to DATES_WATCHED since `first_date`."""
+    """Returns the dates that are due, oldest first: one, or up to DATES_WATCHED since `first_date`."""
     due_after = timedelta(hours=SCHEDULED_AT.hour, minutes=settings.sla_minutes)
     newest = (now.astimezone(UTC) - due_after).date() - timedelta(days=1)
     days = DATES_WATCHED if settings.first_date else 1
@@ -95,26 +95,11 @@ def due_dates(now: datetime, settings: WatchSettings) -> list[date]:
     return [day for day in dates if settings.first_date is None or day >= settings.first_date]
 
 
-def read_unpublished(session: Session, dates: Sequence[date]) -> dict[date, list[str]]:
-    """The regions of each of `dates` that are not in production; dates that are complete are left out."""
-    if not dates:
-        return {}
-    expected = " UNION ALL ".join(
-        f"SELECT {text_literal(Batch(day, ()).batch_id)} AS BATCH_ID, {text_literal(region)} AS REGION"
-        for day in dates
-        for region in REGIONS
-    )
-    found: dict[date, list[str]] = {}
-    for batch_id, region in session.query(render("ledger/unpublished_regions", expected=expected)):
-        found.setdefault(parse_business_date(batch_id), []).append(region)
-    return found
-
-
-def sla_alerts(unpublished: Mapping[date, Sequence[str]], told_slots: Iterable[str]) -> Iterator[AlertRequest]:
-    """An alert for each late date that was not told before, whichever regions were late then."""
-    told = {slot.split()[0] for slot in told_slots if slot.endswith(" sla")}
+def sla_alerts(unpublished: Mapping[date, Sequence[str]], taken_slots: Iterable[str]) -> Iterator[AlertRequest]:
+    """Yields an alert for each late date that was not mailed before, whichever regions were late then."""
+    mailed = {slot.split()[0] for slot in taken_slots if slot.endswith(" sla")}
     for day, regions in unpublished.items():
-        if Batch(day, ()).batch_id not in told:
+        if Batch(day, ()).batch_id not in mailed:
             joined = join_regions(regions)
             what = "no region is" if joined == ALL_REGIONS else f"{joined} not"
             message = f"{what} in production, as the ledger says (sales of {day})"
@@ -125,7 +110,7 @@ def sla_alerts(unpublished: Mapping[date, Sequence[str]], told_slots: Iterable[s
 
 
 def read_leases(session: Session) -> dict[str, Lease]:
-    """What the ledger says of runs without an end, and of those whose lease is not over; by flow run."""
+    """Returns the leases of runs without a recorded end, and the leases that are not over; by flow run."""
     leases: dict[str, Lease] = {}
     with version_checked_on_error(session):
         known = session.query(render("ledger/open_leases"))
@@ -151,7 +136,7 @@ def _utc(moment: datetime | None) -> datetime:
 def find_deaths(
     leases: Mapping[str, Lease], families: Sequence[Family], now: datetime, lease_minutes: int
 ) -> list[Death]:
-    """What is to be done about dead runs. `now` is the time by the clock that set the times of `families`."""
+    """Returns the dead runs. `now` is the time by the clock that set the times of `families`."""
     known = {member.id for family in families for member in family.members}
     unknown = [lease for lease in leases.values() if lease.is_expired and lease.flow_run_id not in known]
     deaths = [_death_in_ledger(lease) for lease in unknown]
@@ -160,21 +145,21 @@ def find_deaths(
 
 
 def left_alone(leases: Mapping[str, Lease], families: Sequence[Family], deaths: Sequence[Death]) -> list[WatchedRun]:
-    """Runs whose lease is over and that are alive all the same: their renewals do not arrive."""
+    """Returns living runs whose lease is over: their renewals do not arrive."""
     dead = {flow_run_id for death in deaths for flow_run_id in death.record}
     members = [member for family in families for member in family.members]
     return [m for m in members if m.id in leases and leases[m.id].is_expired and m.id not in dead]
 
 
 def _death_in_ledger(lease: Lease) -> Death:
-    """Of a run that Prefect does not know, or cannot be asked about."""
+    """The death of a run that Prefect does not know or cannot be asked about."""
     day, region = date_of_batch(lease.batch_id), join_regions(lease.open_regions)
     alert = AlertRequest("lease-expired", flow_run_id=lease.flow_run_id, date=day, region=region, message=_cause(lease))
     return Death(_cause(lease), record=(lease.flow_run_id,), alert=alert)
 
 
 def date_of_batch(batch_id: str) -> str | None:
-    """The business date of a batch in ISO form; None for a batch of named keys."""
+    """Returns the business date of a batch in ISO form; None for a batch of named keys."""
     try:
         return parse_business_date(batch_id).isoformat()
     except ValueError:
@@ -191,17 +176,23 @@ def _death_in(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
     if not active:
         return _ended(expired, leases)
     lease = max((leases[member.id] for member in expired), key=lambda lease: lease.until, default=None)
-    cause = _cause(lease) if lease else f"it holds no lease, and is {root.state} since {root.since:%Y-%m-%d %H:%M} UTC"
-    if root.process is Process.GONE:
+    cause = (
+        _cause(lease)
+        if lease
+        else f"it holds no lease, and has been {root.state} since {root.since:%Y-%m-%d %H:%M} UTC"
+    )
+    if root.process is Process.ENDED:
         cause += "; no process of it is left"
-    # One that its worker saw crash was told of: its children belong to that mail.
-    told = root if root.is_active or root.state == "Crashed" else next(member for member in members if member.is_active)
-    alert = AlertRequest("lease-expired", flow_run_id=told.id, message=cause)
+    # A crash that the worker saw was mailed: its children belong to that mail.
+    about = (
+        root if root.is_active or root.state == "Crashed" else next(member for member in members if member.is_active)
+    )
+    alert = AlertRequest("lease-expired", flow_run_id=about.id, message=cause)
     return Death(cause, active, tuple(member.id for member in expired), alert)
 
 
 def _is_alive(family: Family, leases: Mapping[str, Lease], now: datetime, grace: timedelta) -> bool:
-    """One process runs the whole family: a live lease of any of them is its word."""
+    """One process runs the whole family, so one live lease proves that all are alive."""
     if any(member.id in leases and leases[member.id].is_live for member in family.members):
         return True
     if not family.root.is_active:
@@ -212,7 +203,7 @@ def _is_alive(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
 
 
 def _ended(members: Sequence[WatchedRun], leases: Mapping[str, Lease]) -> Death | None:
-    """Runs that have ended in Prefect and have no end in the ledger; one that crashed may not have been told."""
+    """The death of runs that ended in Prefect and not in the ledger; one that crashed may not have been mailed."""
     if not members:
         return None
     cause = f"{_cause(leases[members[0].id])}; its Prefect run is {members[0].state}"
@@ -226,7 +217,7 @@ def _cause(lease: Lease) -> str:
 
 
 def record_death(session: Session, death: Death) -> list[str]:
-    """Records FAILED for the dead runs, but for one whose lease lives again; answers the regions."""
+    """Records FAILED for the dead runs whose lease was not renewed since; returns the regions."""
     leases = read_leases(session)
     still = [run for run in death.record if run in leases and leases[run].is_expired]
     return [region for run in still for region in record_failure(session, run, death.cause)]

@@ -1,6 +1,6 @@
-"""Alerts that Prefect was to mail and did not: runs of send-alert that failed, or that no worker has begun."""
+"""Mails lost alerts: those of runs of send-alert that failed, or that no worker has begun."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast, get_args
@@ -15,35 +15,36 @@ from prefect.states import Completed
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
-from tasks.alerts.compose import AlertKind, AlertRequest
+from tasks.alerts.request import AlertKind, AlertRequest
+from tasks.alerts.sender import Sender
 from tasks.watch.one_pass import Report
 
 DEPLOYMENT = names.deployment("send-alert")
 ENDED_BADLY = (StateType.FAILED, StateType.CRASHED)
 WAITS = (StateType.SCHEDULED, StateType.PENDING)
 WAITS_MAX = timedelta(minutes=10)
-"""Begun by no worker for so long, an alert is mailed from outside."""
+"""After that time without a worker, an alert is mailed from outside Prefect."""
 LOST_SINCE_MAX = timedelta(days=7)
 RUNS_READ_MAX = 200
 MAILED_LATER = "MailedLater"
 """The state of a run of send-alert whose alert the watchdog has mailed; completed."""
 
 
-def mail_lost(tell: Callable[[AlertRequest], str], waiting_too: bool, report: Report) -> None:
-    """Mails what is lost, each once, and ends its run. `waiting_too`: also what no worker has begun."""
+def mail_lost(sender: Sender, waiting_too: bool, report: Report) -> None:
+    """Mails lost alerts, each once, and ends their runs. `waiting_too`: also those that no worker has begun."""
     for run in read_lost(waiting_too):
-        report.attempt(f"{run.name} ({run.state_name}) was not mailed", partial(_mail, tell, run))
+        report.attempt(f"{run.name} ({run.state_name}) was not mailed", partial(_mail, sender, run))
 
 
-def _mail(tell: Callable[[AlertRequest], str], run: FlowRun) -> str:
-    answer = tell(request_of(run.parameters))
-    _end(run, f"the watchdog: {answer}")
-    return answer
+def _mail(sender: Sender, run: FlowRun) -> str:
+    done = sender.send(request_of(run.parameters))
+    _end(run, f"the watchdog: {done}")
+    return done
 
 
 @sync_compatible
 async def read_lost(waiting_too: bool) -> list[FlowRun]:
-    """The runs of send-alert of the last days that have not mailed, the oldest first."""
+    """Returns the runs of send-alert of the last days that have not mailed, the oldest first."""
     now = datetime.now(UTC)
     async with get_client() as client:
         try:
@@ -73,7 +74,7 @@ def _is_lost(run: FlowRun, waiting_too: bool, now: datetime) -> bool:
 
 
 def request_of(parameters: Mapping[str, Any]) -> AlertRequest:
-    """What send-alert was asked for. Automations give what an event does not hold as an empty text."""
+    """Returns the request of a run of send-alert. Automations pass what an event lacks as an empty text."""
 
     def given(name: str) -> str | None:
         value = parameters.get(name)

@@ -1,16 +1,19 @@
-"""One pass of the watchdog: looks at the ledger and at Prefect, ends what is dead, tells what is late."""
+"""One pass of the watchdog: reads the ledger and Prefect, ends dead runs and sends alerts."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 
-from tasks.alerts.compose import AlertRequest, join_regions
+from tasks.alerts.published import read_unpublished
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.sender import Sender
+from tasks.alerts.subject import join_regions
 from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse.session import Session
 from tasks.watch.cancelled import explain_cancelled
-from tasks.watch.first_day import only_missed
+from tasks.watch.first_day import only_expected
 from tasks.watch.late_and_dead import (
     Death,
     Lease,
@@ -20,7 +23,6 @@ from tasks.watch.late_and_dead import (
     find_deaths,
     left_alone,
     read_leases,
-    read_unpublished,
     record_death,
     sla_alerts,
 )
@@ -42,27 +44,25 @@ class Report:
         self.looked_at += other.looked_at
 
     def attempt(self, what: str, act: Callable[[], str]) -> None:
-        """Does one thing; that it fails stops no other. What answers nothing is not told."""
+        """Does one thing; its failure stops no other. An empty result is not reported."""
         try:
-            if answer := act():
-                self.done.append(f"{what}: {answer}")
+            if done := act():
+                self.done.append(f"{what}: {done}")
         except Exception as error:  # noqa: BLE001 (whatever it is, the other things are done)
             self.problems.append(f"{what}: {one_line(error)}")
 
 
 @dataclass(frozen=True)
 class Means:
-    """How a pass tells people, the slots of what was told, whether Prefect can be asked, and how a second look is taken
-    that a run did not come to."""
+    """How a pass sends alerts, whether it can ask Prefect, and how it takes a second look that a run has left."""
 
-    tell: Callable[[AlertRequest], str]
-    told_slots: Callable[[], list[str]]
+    sender: Sender
     asks_prefect: bool
     look: Callable[[Session, Attempt], str] | None = None
 
 
 def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
-    """Ends dead runs and tells of them, takes the second looks that they have left, then tells of late dates."""
+    """Ends dead runs with an alert for each, takes the second looks that they left, then alerts about late dates."""
     report, leases = Report(), read_leases(session)
     expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
     families = read_families(expired) if means.asks_prefect else []
@@ -80,50 +80,50 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
     dates = due_dates(now, settings)
     absent = unpublished = read_unpublished(session, dates)
     if settings.first_date is None:
-        unpublished = only_missed(session, absent, means.asks_prefect)
+        unpublished = only_expected(session, absent, means.asks_prefect)
     report.looked_at += [describe_dates(dates, absent, unpublished), describe_runs(leases.values())]
-    for alert in sla_alerts(unpublished, means.told_slots() if unpublished else ()):
-        report.attempt(f"{alert.date} is late", partial(means.tell, alert))
+    for alert in sla_alerts(unpublished, means.sender.taken_slots() if unpublished else ()):
+        report.attempt(f"{alert.date} is late", partial(means.sender.send, alert))
     return report
 
 
-def describe_dates(dates: Sequence[date], absent: Collection[date], missed: Collection[date]) -> str:
-    """Which dates were looked at, which of them are not in production, and for which of these nobody waits."""
+def describe_dates(dates: Sequence[date], absent: Collection[date], expected: Collection[date]) -> str:
+    """Returns which dates are due, which of them are not in production, and which of these are not expected there."""
     if not dates:
         return "no date is due"
     which = str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-    late = ", ".join(str(day) for day in dates if day in missed)
-    early = ", ".join(str(day) for day in dates if day in absent and day not in missed)
-    said = [
+    late = ", ".join(str(day) for day in dates if day in expected)
+    early = ", ".join(str(day) for day in dates if day in absent and day not in expected)
+    found = [
         f"not in production: {late}" if late else "",
         f"from before the first deployment: {early}" if early else "",
     ]
-    return f"dates due, {which}: {'; '.join(filter(None, said)) or 'in production'}"
+    return f"dates due, {which}: {'; '.join(filter(None, found)) or 'in production'}"
 
 
 def describe_runs(leases: Iterable[Lease]) -> str:
-    """How many runs the ledger calls alive."""
+    """Returns how many runs are alive by the ledger."""
     alive = sum(lease.is_live and bool(lease.open_regions) for lease in leases)
     return "no run is alive" if not alive else "1 run is alive" if alive == 1 else f"{alive} runs are alive"
 
 
 def describe_unsent(count: int) -> str:
-    """How many mails wait to be sent."""
+    """Returns how many mails wait to be sent."""
     return "no mail is unsent" if not count else "1 mail is unsent" if count == 1 else f"{count} mails are unsent"
 
 
 def _end(session: Session, death: Death, means: Means, report: Report) -> None:
-    """The ledger last: a pass that is cut short is repeated by the next one, and a mail is sent once."""
+    """The ledger comes last: the next pass repeats one that was cut short, and a mail is sent once."""
     for flow_run_id in death.crash:
         report.attempt(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
     if alert := death.alert:
-        report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.tell, alert))
+        report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.sender.send, alert))
     if death.record:
         report.attempt("ledger", lambda: f"FAILED for {', '.join(record_death(session, death)) or 'none'}")
 
 
 def _look(session: Session, left: SecondLook, look: Callable[[Session, Attempt], str], means: Means) -> str:
-    """Mails what the look has found, then drops its tables. A look that fails is taken again by the next pass."""
+    """Mails what the look has found, then drops its tables. The next pass repeats a look that fails."""
     attempt, is_news = left.attempt, not left.was_taken
     try:
         found = look(session, attempt)
@@ -132,9 +132,9 @@ def _look(session: Session, left: SecondLook, look: Callable[[Session, Attempt],
     request = AlertRequest(
         "second-look", attempt.flow_run_id, date_of_batch(attempt.batch_id), join_regions(attempt.regions), found
     )
-    answer = f"{found}; {means.tell(request)}" if is_news else ""
+    done = f"{found}; {means.sender.send(request)}" if is_news else ""
     forget_staged(session, attempt)
-    return answer
+    return done
 
 
 def _crash(flow_run_id: str, cause: str) -> str:

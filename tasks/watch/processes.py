@@ -1,4 +1,4 @@
-"""Whether the process of a flow run is still there. Asks this machine only; nothing is touched. Knows no Prefect."""
+"""Finds out whether the process of a flow run still runs, on this machine only. Knows no Prefect."""
 
 import os
 import socket
@@ -12,32 +12,32 @@ class Process(StrEnum):
     """What this machine knows of the process of a run."""
 
     RUNS = "runs"
-    GONE = "gone"
+    ENDED = "ended"
     ELSEWHERE = "elsewhere"
 
 
 def find_process(infrastructure_pid: str | None, flow_run_id: str) -> Process:
-    """The process that a process worker started for the run.
+    """Looks up the process that a worker started for the run.
 
-    `infrastructure_pid` is `host:pid`, as the worker keeps it; None for a run that no worker started, or not yet. A
-    process that cannot be looked into counts as the run's: better a slot held than a living run called dead.
+    `infrastructure_pid` is the worker's `host:pid`; None for a run that no worker has started. A process that cannot be
+    inspected counts as the run's: a held slot is better than a living run taken for dead.
     """
     host, _, pid = (infrastructure_pid or "").rpartition(":")
     if not pid.isdecimal() or host != socket.gethostname():
         return Process.ELSEWHERE
     is_there = _is_of_run(int(pid), flow_run_id) if PROC.exists() else _exists(int(pid))
-    return Process.RUNS if is_there else Process.GONE
+    return Process.RUNS if is_there else Process.ENDED
 
 
 def _is_of_run(pid: int, flow_run_id: str) -> bool:
-    """By the environment that the worker gave it: the number may belong to another process by now."""
+    """Compares the environment that the worker set: the pid may belong to another process by now."""
     try:
         environment = (PROC / str(pid) / "environ").read_bytes()
     except PermissionError:
         return True
     except (FileNotFoundError, ProcessLookupError):
         return False
-    # A process that has ended and was not yet waited for has none.
+    # A zombie has an empty environment.
     return f"PREFECT__FLOW_RUN_ID={flow_run_id}".encode() in environment.split(b"\0")
 
 

@@ -1,4 +1,4 @@
-"""What the Prefect server knows of runs that may be dead, and setting them to Crashed."""
+"""Reads runs that may be dead from the Prefect server, and sets them to Crashed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
 from blocks.names import POOL
-from tasks.alerts.compose import DAILY_FLOW
+from tasks.alerts.request import DAILY_FLOW
 from tasks.alerts.run_now import read_active_loads
 from tasks.prefect_server.kin import find_root, read_children
 from tasks.watch.late_and_dead import Family, WatchedRun
@@ -58,7 +58,7 @@ async def server_answers() -> bool:
 
 @sync_compatible
 async def read_deployed_at() -> datetime | None:
-    """When the daily deployment was made (aware UTC); deploying again does not change it. None when there is none."""
+    """Returns when the daily deployment was made (aware UTC); deploying again does not change it. None without one."""
     async with get_client() as client:
         try:
             deployment = await client.read_deployment_by_name(DAILY)
@@ -69,7 +69,7 @@ async def read_deployed_at() -> datetime | None:
 
 @sync_compatible
 async def read_families(flow_run_ids: Iterable[str]) -> list[Family]:
-    """The runs that hold a slot of queue `load`, and those of the given ids that the server knows, with their kin."""
+    """Returns the runs that hold a slot of queue `load` and the known ones of the given ids, each with its children."""
     async with get_client() as client:
         roots = {run.id: run for run in await read_active_loads(client)}
         for flow_run_id in flow_run_ids:
@@ -106,7 +106,7 @@ def _watched(run: FlowRun) -> WatchedRun:
 
 @sync_compatible
 async def read_ends(flow_run_ids: Iterable[str]) -> dict[str, RunEnd]:
-    """What became of each run that the server knows: of the run that started it, whose process is theirs."""
+    """Returns how each known run has ended: the run at its top, whose process it shares."""
     async with get_client() as client:
         roots = {flow_run_id: await _read_root(client, flow_run_id) for flow_run_id in flow_run_ids}
     return {
@@ -122,8 +122,8 @@ async def read_ends(flow_run_ids: Iterable[str]) -> dict[str, RunEnd]:
 
 @sync_compatible
 async def read_unexplained(since: datetime) -> list[tuple[FlowRun, list[str]]]:
-    """The runs of CHANGES_SALES that were cancelled since then and whose state has no message, each with its own id and
-    those of the runs that it started."""
+    """Returns the runs of CHANGES_SALES that were cancelled since then and whose state has no message, each with its
+    own id and those of the runs that it started."""
     async with get_client() as client:
         runs = await client.read_flow_runs(
             flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": [StateType.CANCELLED]}}}),
@@ -145,16 +145,16 @@ async def set_message_of_cancelled(flow_run_id: UUID, message: str) -> None:
 
 @sync_compatible
 async def crash_run(flow_run_id: str, cause: str) -> None:
-    """Sets a run to Crashed, which frees its slot; the server leaves alone what has ended meanwhile."""
+    """Sets a run to Crashed, which frees its slot; the server refuses that for a run that has ended meanwhile."""
     async with get_client() as client:
         await client.set_flow_run_state(UUID(flow_run_id), Crashed(message=f"set by the watchdog: {cause}"))
 
 
 @sync_compatible
 async def forget_missed_passes(flow_run_id: str) -> int:
-    """Deletes the scheduled runs of the same deployment that are due and wait; answers how many.
+    """Deletes the scheduled runs of the same deployment that are due; returns their number.
 
-    After a night without a worker they would all start at once, and each would find what the first one found.
+    After a night without a worker they would all start at once and find the same.
     """
     async with get_client() as client:
         own = await client.read_flow_run(UUID(flow_run_id))

@@ -1,4 +1,4 @@
-"""Second looks that were not taken, because the process ended after COMMIT: the watchdog takes them."""
+"""Takes the second looks that runs have left, because their process ended after COMMIT."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ from tasks.watch.runs import read_ends
 
 @dataclass(frozen=True)
 class SecondLook:
-    """A published attempt whose staging tables are still there. `is_over`: whether its lease is; `was_taken`: whether
-    its run has looked, and could not drop them."""
+    """A published attempt whose staging tables still exist. `is_over`: its lease has expired; `was_taken`: its run took
+    the look and could not drop the tables."""
 
     attempt: Attempt
     is_over: bool
@@ -27,7 +27,7 @@ class SecondLook:
 
 
 def read_left(session: Session) -> list[SecondLook]:
-    """The second looks that were not taken, those of runs that go on included; the oldest first."""
+    """Returns the second looks that were not taken, those of running runs included; the oldest first."""
     left: dict[int, SecondLook] = {}
     for run_number, flow_run_id, batch_id, region, is_over in session.query(render("ledger/second_looks_left")):
         found = left.get(
@@ -39,8 +39,8 @@ def read_left(session: Session) -> list[SecondLook]:
 
 
 def find_second_looks(session: Session, asks_prefect: bool) -> list[SecondLook]:
-    """The looks to take: of runs that have ended in Prefect, and of those whose lease is over and that have no process
-    here. A run that ended as Completed has taken its look: only its tables were left."""
+    """Returns the looks to take: of runs that have ended in Prefect, and of runs whose lease has expired and that have
+    no process here. A run that ended as Completed has taken its look and left only its tables."""
     left = read_left(session)
     ends = read_ends([look.attempt.flow_run_id for look in left]) if asks_prefect and left else {}
     known = [(look, ends.get(look.attempt.flow_run_id)) for look in left]
@@ -52,9 +52,9 @@ def find_second_looks(session: Session, asks_prefect: bool) -> list[SecondLook]:
 
 
 def take(session: Session, attempt: Attempt, bucket: S3Bucket) -> str:
-    """Looks whether the table shows the batch, and answers that it does.
+    """Takes the second look; returns a sentence that the table shows the batch.
 
-    Raises NeedsPersonError when the table does not show the batch: it was put back then.
+    Raises NeedsPersonError when it does not: the batch was put back then.
     """
     verification = look_at(session, attempt, read_extra_columns(attempt, bucket))
     put_back_unless_shown(session, attempt, verification)

@@ -67,7 +67,7 @@ def _automations_enabled() -> Iterator[None]:
 
 @pytest.fixture
 def served(world: World) -> Iterator[tuple[UUID, UUID]]:
-    """The drill and send-alert, served by a process of their own; answers the ids of their deployments."""
+    """The drill and send-alert, served by a separate process; yields the ids of their deployments."""
     was_deployed = deployment_id("alert-drill/production") is not None
     served = start_python("-c", SERVE)
     give_up = time.monotonic() + START_S_MAX

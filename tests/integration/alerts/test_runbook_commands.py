@@ -12,7 +12,7 @@ from deployments.clean_prefect_database import SETTING
 from flows.setup_warehouse import setup_warehouse
 from local.environment import state_dir
 from tasks.alerts.book import new_entry
-from tasks.alerts.compose import AlertRequest
+from tasks.alerts.request import AlertRequest
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError, TransientError
 from tests.integration.commands import here, run_command

@@ -29,7 +29,8 @@ from flows.daily_sales import daily_sales
 from flows.send_alert import send_alert
 from local.environment import state_dir
 from tasks.alerts.book import Stage, confirm, forget_old, new_entry, release, take
-from tasks.alerts.compose import LASTING_GAP_MAX, AlertRequest, Mail
+from tasks.alerts.mail import Mail
+from tasks.alerts.request import LASTING_GAP_MAX, AlertRequest
 from tasks.alerts.smtp import send_mail
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
@@ -84,7 +85,7 @@ async def wait_for_logs(flow_run_id: str, text: str) -> None:
 
 
 def failed_run(world: World, day: date) -> str:
-    """A daily run that fails because a variable is bad; answers its id when its logs have arrived."""
+    """A daily run that fails because a variable is bad; returns its id when its logs have arrived."""
     with world.variable("min_record_count", "many"), temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
         state = daily_sales(date=str(day), return_state=True)
     flow_run_id = str(state.state_details.flow_run_id)
@@ -121,7 +122,7 @@ def test_the_mail_of_a_failed_run_holds_what_a_person_needs(world: World, day: d
     assert world.environment["PREFECT_UI_URL"] in body
 
 
-def test_a_failed_task_and_its_run_are_told_once_whoever_notices(world: World, day: date) -> None:
+def test_a_failed_task_and_its_run_are_mailed_once_whatever_notices_them(world: World, day: date) -> None:
     world.fill(day, rows=10)
     run = str(world.run(day).state.state_details.flow_run_id)
     for kind in ("quality-failed", "failed"):
@@ -148,14 +149,14 @@ def test_the_mail_of_a_dead_run_says_that_another_has_loaded_its_date(world: Wor
     assert f"\n{day} is in production now.\n" in body_of(mail)
 
 
-def test_two_who_notice_at_once_send_one_mail(world: World, day: date) -> None:
+def test_two_runs_at_once_send_one_mail(world: World, day: date) -> None:
     program = f"from flows.send_alert import send_alert; send_alert('failed', date='{day}')"
     runs = [start_python("-c", program) for _ in range(2)]
     assert [run.ended().returncode for run in runs] == [0, 0]
     assert len(mails()) == 1
 
 
-def test_a_failure_after_the_date_was_published_is_told_again(world: World, day: date) -> None:
+def test_a_failure_after_the_date_was_published_is_mailed_again(world: World, day: date) -> None:
     some_run = failed_run(world, day)
     told("failed", flow_run_id=some_run, message="first")
     told("anomaly", date=str(day), message="first")
@@ -173,7 +174,7 @@ def test_a_failure_after_the_date_was_published_is_told_again(world: World, day:
 
 
 @contextmanager
-def mail_server_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def mail_server_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "SEND_RETRY_DELAYS_S", [0])
     EmailServerCredentials(smtp_server="127.0.0.1", smtp_port=1, smtp_type="INSECURE", password="unused").save(
         names.ALERT_MAIL, overwrite=True
@@ -188,8 +189,8 @@ def mail_server_gone(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_a_mail_that_could_not_be_sent_goes_with_the_next(
     world: World, day: date, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mail_server_gone(world, monkeypatch):
-        state = told("failed", date=str(day), message="while the mail server was gone")
+    with mail_server_down(world, monkeypatch):
+        state = told("failed", date=str(day), message="while the mail server was down")
     assert state.is_failed()
     assert mails() == []
     (entry,) = VariableBook().entries()
@@ -197,7 +198,7 @@ def test_a_mail_that_could_not_be_sent_goes_with_the_next(
     told("anomaly", date=str(day), region="EUROPE", message="row count: few")
     assert subjects() == [
         f"[retail-sales] {day} EUROPE: anomaly: row count: few",
-        f"[retail-sales] {day}: failed: while the mail server was gone",
+        f"[retail-sales] {day}: failed: while the mail server was down",
     ]
     assert {entry.stage for entry in VariableBook().entries()} == {Stage.SENT}
 
@@ -210,7 +211,7 @@ def test_no_reminder_for_a_date_that_was_published_meanwhile(world: World, day: 
     assert VariableBook().entries() == []
 
 
-def test_a_region_that_is_not_in_production_is_reminded_of(world: World, day: date) -> None:
+def test_a_reminder_goes_out_for_a_region_that_is_not_in_production(world: World, day: date) -> None:
     """One region of the date is published; of another date, all was published and put back."""
     world.fill(day)
     world.run(day, ["EUROPE"])
@@ -241,7 +242,7 @@ def test_the_reminder_goes_out_when_the_warehouse_does_not_answer(world: World, 
     assert "The ledger could not be asked whether it has been published meanwhile: warehouse 127.0.0.1" in body_of(mail)
 
 
-def test_bad_dates_of_a_backfill_are_told_in_its_mail(world: World, day: date) -> None:
+def test_bad_dates_of_a_backfill_are_listed_in_its_mail(world: World, day: date) -> None:
     children: list[str] = []
 
     @flow(name="backfill")
@@ -287,7 +288,7 @@ def test_each_backfill_of_a_day_is_a_failure_of_its_own_and_its_anomalies_are_on
     ]
 
 
-def test_a_lacking_column_is_told_once_per_region_and_anew_when_it_had_come_back(world: World) -> None:
+def test_a_lacking_column_is_mailed_once_per_region_and_anew_when_it_had_come_back(world: World) -> None:
     lacking = "lacking-column: column of extra_columns that the source lacks: "
     for date_, region, column in (
         ("2024-01-10", "EUROPE", "tier"),

@@ -12,10 +12,10 @@ from prefect.states import AwaitingRetry, Cancelled
 
 from expectations.regions import REGIONS
 from flows.backfill import backfill
+from tasks.alerts.published import read_unpublished
 from tasks.batch import Attempt, Batch
 from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.states import Status
-from tasks.watch.late_and_dead import read_unpublished
 from tests.integration.backfill.harness import (
     execute,
     queue_with_one_slot,

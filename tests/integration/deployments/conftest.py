@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from deployments.apply import apply
-from deployments.worker import own_place
+from deployments.worker import checkout_variables
 from local.environment import CHECKOUT, HOST
 from tests.integration.commands import run_prefect
 from tests.integration.conftest import World, stop, wait_for
@@ -69,7 +69,7 @@ class Operator:
 
     def execute_all(self, flow_run_ids: Iterable[str]) -> None:
         """Runs flow runs one after the other in one process, which imports everything once, as a worker would."""
-        environment = self.environment | own_place(os.environ)
+        environment = self.environment | checkout_variables(os.environ)
         run_python("-c", RUN_ALL, *flow_run_ids, environment=environment, directory=self.directory)
 
     def flow_run(self, flow_run_id: str) -> dict[str, Any]:

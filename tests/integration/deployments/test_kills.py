@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.worker import own_place
+from deployments.worker import checkout_variables
 from flows.watchdog import main as watch_outside
 from local import stack
 from local.environment import CHECKOUT, state_dir
@@ -38,7 +38,7 @@ def worker_process(operator: Operator, command: tuple[str, ...] = WORKER) -> Ite
     with (operator.directory / "killed-worker.log").open("a") as log:
         process = subprocess.Popen(
             command,
-            env=operator.environment | own_place(os.environ),
+            env=operator.environment | checkout_variables(os.environ),
             cwd=CHECKOUT,
             stdout=log,
             stderr=log,
@@ -160,7 +160,7 @@ def test_a_killed_server_is_told_from_outside_and_loads_go_on_when_it_is_back(
                 watch_outside(os.environ)
             assert outages_told() == before + 1, subjects()
             # The flow goes on to its next task, which Prefect cannot create.
-            wait_for(lambda: find_process(pid, flow_run_id) is Process.GONE, "the end of a flow that lost its server")
+            wait_for(lambda: find_process(pid, flow_run_id) is Process.ENDED, "the end of a flow that lost its server")
         # A flow that could not report its end is found like one that was killed with its worker.
         end_lease(world, flow_run_id)
         operator.finished(operator.start(WATCHDOG))

@@ -30,12 +30,12 @@ def _automations_enabled() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _nothing_told_before(world: World) -> None:
+def _nothing_mailed_before(world: World) -> None:
     world.forget_staged()
-    forget_what_was_told()
+    forget_mails_and_alerts()
 
 
-def forget_what_was_told() -> None:
+def forget_mails_and_alerts() -> None:
     """An empty mailbox and an empty book of alerts."""
     mailbox.Maildir(state_dir() / "mail").clear()
     book = VariableBook()

@@ -1,4 +1,4 @@
-"""The watchdog on the real stack: a dead run is ended and told once, a living one left alone, a late date told."""
+"""The watchdog on the real stack: a dead run is ended and mailed once, a living one left alone, a late date mailed."""
 
 import os
 import socket
@@ -24,10 +24,10 @@ from expectations.regions import REGIONS
 from flows import watchdog as module
 from flows.send_alert import send_alert
 from flows.watchdog import watch_outside, watchdog
-from tasks.alerts import run_facts
 from tasks.alerts.run_now import read_activity
 from tasks.batch import Attempt, Batch
 from tasks.pages.ledger_page import ARTIFACT_KEY
+from tasks.prefect_server import kin
 from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.session import Row
 from tasks.warehouse.states import Status
@@ -35,7 +35,7 @@ from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World
 from tests.integration.processes import run_python
-from tests.integration.watch.conftest import body_of, forget_what_was_told, mails, subjects
+from tests.integration.watch.conftest import body_of, forget_mails_and_alerts, mails, subjects
 
 DAILY, BACKFILL = "daily-sales/production", "backfill/production"
 OVER, LIVE = -1, 15
@@ -101,17 +101,17 @@ class Scene:
 
     states: dict[str, str]
     first: State[Any]
-    told: list[Message]
+    mailed: list[Message]
     ledger: dict[date, dict[str, str]]
     causes: list[Row]
     second: State[Any]
-    told_in_all: list[str]
+    mailed_in_all: list[str]
 
 
 @pytest.fixture(scope="module")
 def scene(deployed: World) -> Scene:
     """Leaves nothing behind that another pass could see."""
-    forget_what_was_told()
+    forget_mails_and_alerts()
     runs = {
         "dead": add_run(DAILY, DEAD, NOBODY, Running()),
         "number given to another": add_run(DAILY, None, os.getpid(), Running()),
@@ -134,9 +134,9 @@ def scene(deployed: World) -> Scene:
             states = {what: state_of(flow_run_id) for what, flow_run_id in runs.items()}
             ledger = {day: deployed.ledger(batch_of(day)) for day in leases}
             causes = "SELECT DISTINCT CAUSE FROM ETL_BATCHES WHERE BATCH_ID = ? AND STATUS = 'FAILED'"
-            told, of_the_dead = mails(), deployed.sql(causes, (batch_of(DEAD),))
+            mailed, of_the_dead = mails(), deployed.sql(causes, (batch_of(DEAD),))
             second = watchdog(return_state=True)
-            return Scene(states, first, told, ledger, of_the_dead, second, subjects())
+            return Scene(states, first, mailed, ledger, of_the_dead, second, subjects())
     finally:
         process.kill()
         process.wait()
@@ -146,7 +146,7 @@ def scene(deployed: World) -> Scene:
 
 
 def test_a_family_is_read_whole_however_large_it_is(deployed: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_facts, "PAGE_ROWS", 2)
+    monkeypatch.setattr(kin, "PAGE_ROWS", 2)
     root = add_run(BACKFILL, None, NOBODY, Running())
     children = [add_child(root, CHILD) for _ in range(5)]
     families = [family for family in read_families([root]) if family.root.id == root]
@@ -195,23 +195,23 @@ def test_the_ledger_knows_the_dead(scene: Scene) -> None:
 
 def test_each_death_is_one_mail(scene: Scene) -> None:
     assert scene.first.name == "Completed", scene.first.message
-    first, second, third = sorted(str(mail["Subject"]) for mail in scene.told)
+    first, second, third = sorted(str(mail["Subject"]) for mail in scene.mailed)
     assert first == f"[retail-sales] {DEAD}: run died"
     assert second.endswith(": run died")
     assert third == "[retail-sales] backfill: run died"
-    (told,) = [body_of(mail) for mail in scene.told if str(DEAD) in str(mail["Subject"])]
-    assert "State        Crashed" in told
-    assert "docs/runbook.md#lease-expired" in told
-    assert f"\n{DEAD} is not in production now.\n" in told
-    (of_backfill,) = [body_of(mail) for mail in scene.told if "backfill" in str(mail["Subject"])]
+    (of_date,) = [body_of(mail) for mail in scene.mailed if str(DEAD) in str(mail["Subject"])]
+    assert "State        Crashed" in of_date
+    assert "docs/runbook.md#lease-expired" in of_date
+    assert f"\n{DEAD} is not in production now.\n" in of_date
+    (of_backfill,) = [body_of(mail) for mail in scene.mailed if "backfill" in str(mail["Subject"])]
     assert f"\n{CHILD} is not in production now.\n" in of_backfill
 
 
-def test_a_second_pass_tells_and_changes_nothing(scene: Scene) -> None:
+def test_a_second_pass_mails_and_changes_nothing(scene: Scene) -> None:
     assert scene.second.message is not None
     assert scene.second.message.endswith("its lease is over and its process runs, left alone")
     assert ";" not in scene.second.message
-    assert len(scene.told_in_all) == len(scene.told)
+    assert len(scene.mailed_in_all) == len(scene.mailed)
 
 
 NOBODYS_DAY, RUNNING_DAY, WAITING_DAY = (date(2021, 5, day) for day in (1, 2, 3))
@@ -250,7 +250,7 @@ def test_a_mail_about_a_late_date_says_what_its_run_is_doing_now(deployed: World
         pause_queue(False)
         complete(runs)
         assert read_activity(WAITING_DAY).splitlines()[0] == "Now: its run waits for a worker: none is online"
-        forget_what_was_told()
+        forget_mails_and_alerts()
         send_alert("sla", date=str(WAITING_DAY))
         (mail,) = mails()
         assert f"Now: its run waits for a worker: none is online\n{link}{waits}\n" in body_of(mail)
@@ -268,14 +268,14 @@ def late_days(count: int) -> list[date]:
     return [newest - timedelta(days=back) for back in reversed(range(count))]
 
 
-def test_a_late_date_is_told_once_and_not_what_was_empty_or_left_out(deployed: World) -> None:
+def test_a_late_date_is_mailed_once_and_empty_or_left_out_ones_never(deployed: World) -> None:
     left_out, empty, late = late_days(3)
     deployed.forget(left_out, empty, late)
     with deployed.session() as session:
         for day, status in ((empty, Status.EMPTY), (left_out, Status.MISSING)):
             attempt = start_attempt(session, Batch(day, tuple(REGIONS)), f"of {day}", LIVE)
             record(session, attempt, [Entry(region, status) for region in REGIONS])
-    forget_what_was_told()
+    forget_mails_and_alerts()
     with deployed.variable("first_date", str(left_out)):
         for _ in range(2):
             assert watchdog(return_state=True).name == "Completed"
@@ -288,7 +288,7 @@ def test_days_before_the_first_deployment_are_not_mailed_unless_the_ledger_goes_
     """The stack's deployments are younger than the start of any run whose time is over."""
     *before, late = late_days(DATES_WATCHED + 1)
     deployed.forget(*before, late)
-    forget_what_was_told()
+    forget_mails_and_alerts()
     outside = read_outside(os.environ | {"WATCHDOG_DIR": str(tmp_path / "told")})
     assert watchdog(return_state=True).name == "Completed"
     assert watch_outside(outside).problems == []
@@ -354,21 +354,21 @@ def test_without_a_server_it_mails_by_itself_and_says_so_once(
     day = date(2021, 4, 1)
     begin(deployed, day, "00000000-0000-0000-0000-000000000001", OVER)
     outside = read_outside(os.environ | {"WATCHDOG_DIR": str(tmp_path / "told"), "FIRST_DATE": NO_DATES})
-    forget_what_was_told()
+    forget_mails_and_alerts()
     with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         for _ in range(2):
             assert watch_outside(outside).problems == []
-    told = subjects()
-    assert "[retail-sales] Prefect server down" in told
-    assert f"[retail-sales] {day}: run died" in told
+    mailed = subjects()
+    assert "[retail-sales] Prefect server down" in mailed
+    assert f"[retail-sales] {day}: run died" in mailed
     assert all("http://127.0.0.1:9/api does not answer" in body_of(mail) for mail in mails())
     assert any(f"\n{day} is not in production now.\n" in body_of(mail) for mail in mails())
     assert deployed.ledger(batch_of(day)) == all_regions("FAILED")
     watch_outside(outside)
-    assert subjects() == told, "the server's return makes nothing news"
+    assert subjects() == mailed, "the server's return makes nothing news"
     with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         watch_outside(outside)
-    assert len(subjects()) == len(told) + 1, "another outage is told anew"
+    assert len(subjects()) == len(mailed) + 1, "another outage is mailed anew"
 
 
 def test_the_program_says_what_it_looked_at_when_all_is_well(deployed: World, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_passes_that_were_missed_are_not_made_up_for(deployed: World) -> None:
 
 @sync_compatible
 async def set_schedule_active(deployment: str, active: bool) -> bool:
-    """Answers what it was; a schedule that becomes inactive takes the runs with it that it has scheduled."""
+    """Returns what it was; a schedule that becomes inactive takes the runs with it that it has scheduled."""
     async with get_client() as client:
         found = await client.read_deployment_by_name(deployment)
         (schedule,) = found.schedules

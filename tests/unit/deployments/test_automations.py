@@ -1,4 +1,4 @@
-"""The automations as they are applied, and that none misses a way in which a run may end."""
+"""The automations as they are applied: none misses a way in which a run may end."""
 
 import json
 from datetime import timedelta
@@ -68,7 +68,7 @@ def test_a_run_that_has_ended_is_never_overdue(watch: object) -> None:
     assert watch.expect >= TERMINAL  # type: ignore[attr-defined]
 
 
-def test_no_run_is_told_twice_for_one_end() -> None:
+def test_no_run_is_reported_twice_for_one_end() -> None:
     seen = [
         (deployment, state)
         for watch in watches(Limits(timedelta(hours=2)))
@@ -79,9 +79,9 @@ def test_no_run_is_told_twice_for_one_end() -> None:
     assert len(seen) == len(set(seen))
 
 
-def test_a_backfill_that_makes_room_is_not_told_so_that_its_last_run_tells_all_dates_once() -> None:
-    told_at_its_end = [watch for watch in watches(Limits(timedelta(hours=2))) if not watch.after]
-    assert [watch.name for watch in told_at_its_end if states.YIELDED in watch.expect] == []
+def test_a_backfill_that_makes_room_is_not_reported_so_that_its_last_run_reports_all_dates_once() -> None:
+    reported_at_its_end = [watch for watch in watches(Limits(timedelta(hours=2))) if not watch.after]
+    assert [watch.name for watch in reported_at_its_end if states.YIELDED in watch.expect] == []
 
 
 ABOUT_SEND_ALERT = {PREFIX + "alert not mailed", PREFIX + "alert not begun"}

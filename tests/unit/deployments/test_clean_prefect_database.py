@@ -1,4 +1,4 @@
-"""The database has to be named by the environment, as the server's is; what is missing or wrong is told in one line."""
+"""The database has to be named by the environment, as the server's is; a wrong one is an error of one line."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from deployments.clean_prefect_database import SETTING, main
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "error"),
     [
         pytest.param("", f"{SETTING} is not set", id="none"),
         pytest.param("prefect.db", f"{SETTING} is no database URL", id="a-file"),
@@ -20,11 +20,11 @@ from deployments.clean_prefect_database import SETTING, main
         pytest.param("sqlite+aiosqlite:///:memory:", ":memory:, which is not there", id="in-memory"),
     ],
 )
-def test_what_is_no_database_of_a_server_is_one_line(url: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_database_of_a_server_is_one_line(url: str, error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([], {SETTING: url} if url else {}) == 1
     printed = capsys.readouterr()
     (line,) = printed.err.splitlines()
-    assert (printed.out, told in line, "hunter2" in line) == ("", True, False)
+    assert (printed.out, error in line, "hunter2" in line) == ("", True, False)
 
 
 def test_no_file_is_made(tmp_path: Path) -> None:

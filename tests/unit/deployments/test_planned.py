@@ -68,12 +68,12 @@ def test_the_version_is_gits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "version"),
     [({}, "not-from-git"), ({"RETAIL_SALES_VERSION": "1.4.0"}, "1.4.0")],
     ids=["unknown", "built-as"],
 )
 def test_without_git_the_version_is_what_the_image_was_built_as(
-    tmp_path: Path, environment: dict[str, str], said: str
+    tmp_path: Path, environment: dict[str, str], version: str
 ) -> None:
     shutil.copy(HOME / "deployments/version.sh", tmp_path)
     (tmp_path / "prefect.yaml").touch()
@@ -81,4 +81,4 @@ def test_without_git_the_version_is_what_the_image_was_built_as(
     ran = subprocess.run(
         ["/bin/sh", "version.sh"], cwd=tmp_path, env=outside | environment, capture_output=True, text=True, check=True
     )
-    assert ran.stdout.strip() == said
+    assert ran.stdout.strip() == version

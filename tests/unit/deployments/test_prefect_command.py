@@ -6,7 +6,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments import prefect_command, shell
-from deployments.prefect_command import asks_server, main, split_line
+from deployments.prefect_command import main, needs_server, split_line
 
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -28,13 +28,13 @@ def test_a_line_becomes_the_words_that_a_shell_would_make_of_it(line: str, words
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["version"], ["config", "view"], ["deployment", "run", "--help"]])
-def test_some_commands_ask_no_server(words: list[str]) -> None:
-    assert not asks_server(words)
+def test_some_commands_need_no_server(words: list[str]) -> None:
+    assert not needs_server(words)
 
 
 @pytest.mark.parametrize("words", [["deployment", "run", "a/b"], ["flow-run", "ls"]])
 def test_the_others_do(words: list[str]) -> None:
-    assert asks_server(words)
+    assert needs_server(words)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,19 @@ from decimal import Decimal
 
 import pytest
 
-from tasks.alerts.compose import shorten
 from tasks.anomalies import find_anomalies
 from tasks.errors import NeedsPersonError, one_line
-from tasks.lines import adding, counted, in_markdown, in_one_line, markdown_table, quoting, shortened
+from tasks.lines import (
+    adding,
+    counted,
+    hide_values,
+    in_markdown,
+    in_one_line,
+    markdown_table,
+    public_line,
+    quoting,
+    shortened,
+)
 from tasks.report import Findings, markdown_report, summarize
 from tasks.source.statements import NewColumn
 from tasks.tally import Amount, Tally
@@ -58,7 +67,7 @@ def test_no_code_and_no_markup_begins_in_a_cell(value: str) -> None:
 def test_a_value_is_one_line(value: str) -> None:
     assert len(f"{in_one_line(value)}.".splitlines()) == 1
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", in_one_line(value))
-    assert len(f"{shorten(value, 100)}.".splitlines()) == 1
+    assert len(f"{public_line(value, 100)}.".splitlines()) == 1
     assert one_line(value) == " ".join(in_one_line(value).split())
     assert len(f"{NeedsPersonError(f'currency {value} is odd')}.".splitlines()) == 1
 
@@ -141,3 +150,32 @@ def test_a_drivers_words_come_last_and_are_marked_as_such() -> None:
 def test_a_long_error_keeps_what_happened_and_what_to_do(text: str, kept: str) -> None:
     assert shortened(text, 100) == shortened(shortened(text, 100), 100) == kept
     assert len(kept) <= 100
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("of somebody@example.com!", "of <address>!", id="address"),
+        pytest.param("postgresql://reader:p%40ss@host:5432/sales", "postgresql://***@host:5432/sales", id="url"),
+        pytest.param("connect(user='a', password='geheim')", "connect(user='a', password=***)", id="password"),
+        pytest.param("Token: abc.def", "Token: ***", id="token"),
+        pytest.param(
+            "duplicate key\nDETAIL:  Key (customer_email)=(x) exists\nat y",
+            "duplicate key\nDETAIL: (not shown, may hold values)",
+            id="postgres-detail",
+        ),
+        pytest.param("CONTEXT: COPY s, line 3: 'x'", "CONTEXT: (not shown, may hold values)", id="postgres-context"),
+        pytest.param(
+            'invalid input syntax for type date: "Jo"', "invalid input syntax for type date: (not shown)", id="cell"
+        ),
+        pytest.param(
+            "CSV conversion error: invalid value 'Jo'", "CSV conversion error: invalid value (not shown)", id="csv"
+        ),
+        pytest.param(
+            "[SQL: SELECT 1]\n[parameters: ('x',\n'y')]", "[SQL: SELECT 1]\n[parameters: not shown]", id="bound"
+        ),
+        pytest.param("step=extract region=EUROPE rows=7", "step=extract region=EUROPE rows=7", id="plain"),
+    ],
+)
+def test_values_of_rows_and_secrets_do_not_leave(text: str, shown: str) -> None:
+    assert hide_values(text) == shown

@@ -1,4 +1,4 @@
-"""What the runs of a date are doing now, as a mail says it."""
+"""What the runs of a date are doing now, as a mail reports it."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -94,7 +94,7 @@ def test_a_mail_says_what_the_run_is_doing_now(runs: list[RunNow], around: Aroun
     assert in_words(DAY, runs, around, NOW) == words
 
 
-def test_of_several_runs_the_one_that_goes_on_is_told() -> None:
+def test_of_several_runs_the_one_that_goes_on_is_reported() -> None:
     ended, later = run_now(Doing.ENDED), run_now(Doing.ENDED, since=NOW)
     waits, runs = run_now(Doing.WAITS), run_now(Doing.RUNS)
     assert choose_run([ended, waits, runs, later]) is runs

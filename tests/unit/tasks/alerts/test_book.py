@@ -1,4 +1,4 @@
-"""An alert is mailed once, whoever noticed it; one that could not be mailed is not lost."""
+"""An alert is mailed once, whatever noticed it; one that could not be mailed is not lost."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from tasks.alerts.book import (
     CLAIM_AGE_MAX,
     ENTRY_AGE_MAX,
     AlertEntry,
-    FileBook,
     Stage,
     confirm,
     find_unsent,
@@ -20,10 +19,11 @@ from tasks.alerts.book import (
     new_entry,
     plain_name,
     release,
-    see_again,
+    renew,
     take,
 )
-from tasks.alerts.compose import AlertRequest
+from tasks.alerts.file_book import FileBook
+from tasks.alerts.request import AlertRequest
 
 NOW = datetime(2024, 1, 16, 8, tzinfo=UTC)
 SLOT = "20240115 all failed"
@@ -43,7 +43,7 @@ def taken(book: FileBook, at: datetime = NOW, is_over: Callable[[AlertEntry], bo
     return take(book, new_entry(SLOT, REQUEST, at), at, is_over)
 
 
-def test_who_comes_second_does_not_send(book: FileBook) -> None:
+def test_a_second_sender_does_not_send(book: FileBook) -> None:
     entry = taken(book)
     assert entry is not None
     assert taken(book) is None
@@ -67,16 +67,16 @@ def test_a_mail_that_could_not_be_sent_is_free_for_the_next(book: FileBook) -> N
         assert len([entry for entry in pool.map(lambda _: taken(book), range(64)) if entry]) == 1
 
 
-def test_what_lasts_renews_the_entry_of_its_mail(book: FileBook) -> None:
-    see_again(book, SLOT, NOW)
+def test_a_lasting_anomaly_renews_its_entry(book: FileBook) -> None:
+    renew(book, SLOT, NOW)
     assert book.entries() == []
     entry = taken(book)
     assert entry is not None
-    see_again(book, SLOT, NOW + timedelta(minutes=1))
+    renew(book, SLOT, NOW + timedelta(minutes=1))
     assert [(held.stage, held.at) for held in book.entries()] == [(Stage.SENDING, NOW)]
     confirm(book, entry, NOW)
     long_after = NOW + 2 * ENTRY_AGE_MAX
-    see_again(book, SLOT, long_after)
+    renew(book, SLOT, long_after)
     assert forget_old(book, long_after) == 0
     assert taken(book, long_after) is None
 
@@ -92,7 +92,7 @@ def test_a_sender_that_died_is_replaced(book: FileBook) -> None:
     assert find_unsent(book, later) == []
 
 
-def test_a_claim_whose_answer_was_lost_is_still_ones_own(book: FileBook) -> None:
+def test_a_claim_whose_answer_was_lost_still_holds(book: FileBook) -> None:
     entry = new_entry(SLOT, REQUEST, NOW)
     assert book.claim(entry)
     mine = take(book, entry, NOW, never)
@@ -100,7 +100,7 @@ def test_a_claim_whose_answer_was_lost_is_still_ones_own(book: FileBook) -> None
     assert mine.holder == entry.holder
 
 
-def test_a_failure_after_the_first_was_mended_is_told_again(book: FileBook) -> None:
+def test_a_failure_after_the_first_was_mended_is_mailed_again(book: FileBook) -> None:
     entry = taken(book)
     assert entry is not None
     confirm(book, entry, NOW)

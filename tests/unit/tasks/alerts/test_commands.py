@@ -10,8 +10,10 @@ import pytest
 
 from expectations.regions import REGIONS
 from tasks.alerts.commands import INDENT, fill_in, limit_in
-from tasks.alerts.compose import AlertKind, AlertRequest, RunFacts, compose_mail, find_subject
+from tasks.alerts.mail import compose_mail
+from tasks.alerts.request import AlertKind, AlertRequest, RunFacts
 from tasks.alerts.runbook import Advice, anchor_of, find_advice, for_environment, read_entries, read_runbook
+from tasks.alerts.subject import find_subject
 
 RUN_ID = "5a1f5a36-2f5c-4c5a-8a55-0d8f0c2d8a11"
 DAY = "2017-12-23"

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from expectations.regions import REGIONS
-from tasks.alerts.published import is_mended, say_production
+from tasks.alerts.published import describe_production, is_mended
 from tasks.warehouse.states import LedgerState, Status
 
 DAY, ALL = date(2024, 1, 15), tuple(REGIONS)
@@ -56,13 +56,13 @@ def test_what_production_shows_of_a_date(
         LedgerState(DAY, region, Status.STARTED, Status(status) if status else None, False)
         for region, status in in_production.items()
     ]
-    assert say_production([DAY], regions, states) == words
+    assert describe_production([DAY], regions, states) == words
 
 
 def test_each_date_has_its_line() -> None:
     other = DAY + timedelta(days=1)
     states = [LedgerState(other, region, Status.PUBLISHED, Status.PUBLISHED, False) for region in REGIONS]
-    assert say_production([DAY, other], ALL, states).splitlines() == [
+    assert describe_production([DAY, other], ALL, states).splitlines() == [
         "2024-01-15 is not in production now.",
         "2024-01-16 is in production now.",
     ]

@@ -11,7 +11,7 @@ import pytest
 
 from blocks.variables import DEFINITIONS
 from deployments.automations import PREFIX, SEND_ALERT, Limits, planned_automations, watches
-from tasks.alerts.compose import ALERTS
+from tasks.alerts.mail import ALERTS
 from tasks.alerts.runbook import (
     BY_ERROR,
     BY_KIND,

@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from blocks.smtp import SmtpSettings
-from tasks.alerts.compose import Mail
+from tasks.alerts.mail import Mail
 from tasks.alerts.smtp import send_mail
 
 
@@ -57,6 +57,6 @@ def test_a_mail_arrives_as_it_was_composed(sink: tuple[Sink, SmtpSettings]) -> N
     assert arrived["References"] == "<20240115.retail-sales@example.com>"
 
 
-def test_a_server_that_is_gone_is_an_error() -> None:
+def test_a_server_that_is_down_is_an_error() -> None:
     with pytest.raises(OSError, match="refused"):
         send_mail(SmtpSettings("127.0.0.1", 1, "INSECURE"), Mail("s", "b"), "a@example.com", ["b@example.com"])

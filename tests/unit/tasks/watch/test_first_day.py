@@ -1,10 +1,10 @@
-"""From which date on a missing one is missed."""
+"""From which date on a date is expected in production."""
 
 from datetime import UTC, date, datetime
 
 import pytest
 
-from tasks.watch.first_day import days_before, is_missed
+from tasks.watch.first_day import days_before, is_expected
 
 DAY = date(2024, 1, 15)
 BEFORE_ITS_START = datetime(2024, 1, 16, 5, 59, tzinfo=UTC)
@@ -24,10 +24,10 @@ AFTER_ITS_START = datetime(2024, 1, 16, 6, 1, tzinfo=UTC)
         pytest.param(AFTER_ITS_START, [DAY], False, id="its-own-attempt-is-no-history"),
     ],
 )
-def test_a_date_is_missed_since_the_deployment_or_where_the_ledger_goes_on(
+def test_a_date_is_expected_since_the_deployment_or_where_the_ledger_goes_on(
     deployed_at: datetime | None, known: list[date], expected: bool
 ) -> None:
-    assert is_missed(DAY, deployed_at, known) is expected
+    assert is_expected(DAY, deployed_at, known) is expected
 
 
 def test_the_dates_before_are_those_of_a_week() -> None:

@@ -36,12 +36,12 @@ def deaths_of(family: Family, leases: dict[str, Lease]) -> list[Death]:
 @pytest.mark.parametrize(
     ("family", "leases", "crashed", "recorded"),
     [
-        pytest.param(run_of(Process.GONE), lease_of(False), ("run",), ("run",), id="no-process-and-lease-over"),
-        pytest.param(run_of(Process.GONE), {}, ("run",), (), id="died-before-it-began"),
+        pytest.param(run_of(Process.ENDED), lease_of(False), ("run",), ("run",), id="no-process-and-lease-over"),
+        pytest.param(run_of(Process.ENDED), {}, ("run",), (), id="died-before-it-began"),
         pytest.param(run_of(Process.ELSEWHERE), lease_of(False), ("run",), ("run",), id="elsewhere-and-lease-over"),
-        pytest.param(run_of(Process.ELSEWHERE), {}, ("run",), (), id="elsewhere-without-a-word-for-long"),
-        pytest.param(run_of(Process.GONE, state="Crashed"), lease_of(False), (), ("run",), id="crashed-already"),
-        pytest.param(run_of(Process.GONE, state="Scheduled"), lease_of(False), (), ("run",), id="waits-to-run-again"),
+        pytest.param(run_of(Process.ELSEWHERE), {}, ("run",), (), id="elsewhere-and-silent-for-long"),
+        pytest.param(run_of(Process.ENDED, state="Crashed"), lease_of(False), (), ("run",), id="crashed-already"),
+        pytest.param(run_of(Process.ENDED, state="Scheduled"), lease_of(False), (), ("run",), id="waits-to-run-again"),
     ],
 )
 def test_a_dead_run_is_ended(
@@ -55,7 +55,7 @@ def test_a_dead_run_is_ended(
     ("family", "leases"),
     [
         pytest.param(run_of(Process.RUNS), lease_of(False), id="process-runs-renewals-fail"),
-        pytest.param(run_of(Process.GONE), lease_of(True), id="lease-lives"),
+        pytest.param(run_of(Process.ENDED), lease_of(True), id="lease-lives"),
         pytest.param(run_of(Process.RUNS), {}, id="not-begun-yet"),
         pytest.param(run_of(Process.ELSEWHERE, JUST_NOW), {}, id="elsewhere-just-started"),
     ],
@@ -71,7 +71,7 @@ def test_one_whose_renewals_do_not_arrive_is_named() -> None:
 
 def test_a_child_lives_as_long_as_its_parents_process() -> None:
     child = WatchedRun("child", "daily", "Running", True, LONG_AGO)
-    for process, crashed in ((Process.RUNS, []), (Process.GONE, [("run", "child")])):
+    for process, crashed in ((Process.RUNS, []), (Process.ENDED, [("run", "child")])):
         family = Family(run_of(process).root, (child,))
         deaths = find_deaths(lease_of(False, "child"), [family], NOW, 15)
         assert [death.crash for death in deaths] == crashed
@@ -99,7 +99,7 @@ def test_a_date_is_due_two_hours_after_its_scheduled_start(
     assert due_dates(now, WatchSettings("ETL_WH", 120, 15, first_date)) == expected
 
 
-def test_a_late_date_that_was_told_is_not_told_again_for_fewer_regions() -> None:
+def test_a_late_date_is_not_mailed_again_for_fewer_regions() -> None:
     unpublished = {date(2024, 1, 14): ["EUROPE"], date(2024, 1, 15): ["EUROPE"]}
     (alert,) = sla_alerts(unpublished, ["20240114 all sla", "20240115 all failed"])
     assert (alert.date, alert.region) == ("2024-01-15", "EUROPE")

@@ -1,4 +1,4 @@
-"""What a pass of the watchdog says that it looked at."""
+"""What a pass of the watchdog reports that it looked at."""
 
 from datetime import UTC, date, datetime
 
@@ -11,7 +11,7 @@ DAYS = [date(2024, 1, 14), date(2024, 1, 15)]
 
 
 @pytest.mark.parametrize(
-    ("dates", "absent", "missed", "says"),
+    ("dates", "absent", "expected", "words"),
     [
         ([], [], [], "no date is due"),
         (DAYS[1:], [], [], "dates due, 2024-01-15: in production"),
@@ -27,10 +27,10 @@ DAYS = [date(2024, 1, 14), date(2024, 1, 15)]
         ),
     ],
 )
-def test_the_dates_and_what_lacks_are_named(
-    dates: list[date], absent: list[date], missed: list[date], says: str
+def test_due_dates_and_absent_ones_are_named(
+    dates: list[date], absent: list[date], expected: list[date], words: str
 ) -> None:
-    assert describe_dates(dates, absent, missed) == says
+    assert describe_dates(dates, absent, expected) == words
 
 
 def test_runs_that_are_alive_and_mails_that_are_not_sent_are_counted() -> None:

@@ -1,4 +1,4 @@
-"""Runs as people read them: what goes on, what waits and why, what has ended. Pure."""
+"""The list of `make runs`: what runs, what waits and why, what has ended. Pure."""
 
 import re
 import textwrap
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 POLLED_LATELY = timedelta(seconds=60)
-"""A worker polls every ten seconds or so; Prefect itself calls a queue ready for as long."""
+"""A worker polls about every ten seconds; Prefect calls a queue ready for as long as this."""
 WAITING, ACTIVE = ("SCHEDULED", "PAUSED"), ("PENDING", "RUNNING", "CANCELLING")
 HOLD_SLOTS = ("PENDING", "RUNNING")
 """The kinds of state that count against the limit of a queue or pool."""
@@ -22,7 +22,7 @@ _UNBROKEN = "\N{NO-BREAK SPACE}"
 class Run:
     """A flow run. `kind` is the type of its state, as RUNNING. `at`: when it is due, began or ended (aware UTC).
 
-    `queue` is that of its work pool, None for a run that was started without one. `by_schedule`: nobody asked for it.
+    `queue` is that of its work pool, None for a run that was started without one. `by_schedule`: created by a schedule.
     """
 
     id: str
@@ -57,8 +57,8 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a server knows. `active` and `waiting` are complete, `ended` the newest first. `paused_schedules`: the
+class ServerRuns:
+    """The runs on a server. `active` and `waiting` are complete, `ended` the newest first. `paused_schedules`: the
     commands that resume them, by `<flow>/<deployment>`. `pool` is None where nothing was deployed."""
 
     pool: Pool | None
@@ -68,15 +68,15 @@ class Seen:
     paused_schedules: Mapping[str, str]
 
 
-def why_it_waits(run: Run, seen: Seen, now: datetime) -> str:
-    """Why a run has not begun, and what to do where somebody has to do something."""
+def why_it_waits(run: Run, server: ServerRuns, now: datetime) -> str:
+    """Returns why a run has not begun, and what to do where a person has to act."""
     if run.kind == "PAUSED":
         return "it is paused: resume it in the dashboard"
     if run.state == AWAITING_RETRY:
         return "it tries again by itself"
     if run.at > now:
         return "it is not yet due"
-    pool, queue = seen.pool, seen.pool.queues.get(run.queue or "") if seen.pool else None
+    pool, queue = server.pool, server.pool.queues.get(run.queue or "") if server.pool else None
     if pool is None or queue is None:
         return "it is in no queue of this project: `make deploy`, then start it again"
     if pool.is_paused:
@@ -86,17 +86,17 @@ def why_it_waits(run: Run, seen: Seen, now: datetime) -> str:
     if queue.polled_at is None or now - queue.polled_at > POLLED_LATELY:
         since = f"since {_moment(queue.polled_at)}" if queue.polled_at else "yet"
         return f"no worker has polled queue {queue.name} {since}: start one with `make worker`"
-    return _why_no_slot(run, pool, queue, seen) or "a worker starts it within seconds"
+    return _why_no_slot(run, pool, queue, server) or "a worker starts it within seconds"
 
 
-def _why_no_slot(run: Run, pool: Pool, queue: QueueNow, seen: Seen) -> str:
-    holders = [other for other in seen.active if other.kind in HOLD_SLOTS and other.queue in pool.queues]
+def _why_no_slot(run: Run, pool: Pool, queue: QueueNow, server: ServerRuns) -> str:
+    holders = [other for other in server.active if other.kind in HOLD_SLOTS and other.queue in pool.queues]
     own = [other for other in holders if other.queue == queue.name]
     for what, limit, held in ((f"queue {queue.name}", queue.limit, own), (f"pool {pool.name}", pool.limit, holders)):
         if limit is not None and len(held) >= limit:
             by = f", taken by {', '.join(f'{other.flow} {other.id}' for other in held)}" if held else ""
             return f"the limit of {what} is {limit}{by}"
-    earlier = [other for other in seen.waiting if other.queue == queue.name and other.at < run.at]
+    earlier = [other for other in server.waiting if other.queue == queue.name and other.at < run.at]
     if queue.limit is not None and earlier:
         first = min(earlier, key=lambda other: other.at)
         return f"{first.flow} {first.id} is due earlier, and queue {queue.name} runs {queue.limit} at a time"
@@ -104,8 +104,8 @@ def _why_no_slot(run: Run, pool: Pool, queue: QueueNow, seen: Seen) -> str:
 
 
 def shorten_waiting(waiting: Sequence[Run], now: datetime) -> list[tuple[Run, int]]:
-    """The waiting runs in the order in which they are due, each with the number of those that it stands for: of what a
-    schedule plans ahead the next run of each flow, of what it has piled up the last LATE_SHOWN of each flow."""
+    """Returns the waiting runs in the order in which they are due, each with the number of earlier ones that it stands
+    for: of each flow's scheduled runs, the next one and the last LATE_SHOWN of those overdue."""
     by_hand = [(run, 0) for run in waiting if not run.by_schedule]
     shown = list(by_hand)
     for flow in dict.fromkeys(run.flow for run in waiting if run.by_schedule):
@@ -117,22 +117,22 @@ def shorten_waiting(waiting: Sequence[Run], now: datetime) -> list[tuple[Run, in
     return sorted(shown, key=lambda one: one[0].at)
 
 
-def to_lines(seen: Seen, now: datetime, width: int) -> Iterator[str]:
-    """Everything as lines of about `width` characters; ids, messages and commands are never cut."""
-    waiting = shorten_waiting(seen.waiting, now)
-    yield f"Running: {len(seen.active) or 'none'}"
-    for run in seen.active:
+def to_lines(server: ServerRuns, now: datetime, width: int) -> Iterator[str]:
+    """Yields the list in lines of about `width` characters; ids, messages and commands are never cut."""
+    waiting = shorten_waiting(server.waiting, now)
+    yield f"Running: {len(server.active) or 'none'}"
+    for run in server.active:
         yield from _run(run, f"{run.state} since {_moment(run.at)} ({_span(now - run.at)})", run.message, width)
     yield f"Waiting: {len(waiting) or 'none'}"
     for run, hidden in waiting:
         if hidden:
             yield f"  {hidden:,} earlier {run.flow} {'run' if hidden == 1 else 'runs'}, waiting for the same"
         when = f"in {_span(run.at - now)}" if run.at > now else f"{_span(now - run.at)} ago"
-        yield from _run(run, f"{run.state}, due {_moment(run.at)} ({when})", why_it_waits(run, seen, now), width)
-    for name, command in seen.paused_schedules.items():
+        yield from _run(run, f"{run.state}, due {_moment(run.at)} ({when})", why_it_waits(run, server, now), width)
+    for name, command in server.paused_schedules.items():
         yield from _wrap(f"the schedule of {name} is paused: `{command}`", width, indent=2)
-    yield f"Ended: {f'the newest {len(seen.ended)}' if seen.ended else 'none'}"
-    for run in seen.ended:
+    yield f"Ended: {f'the newest {len(server.ended)}' if server.ended else 'none'}"
+    for run in server.ended:
         yield from _run(run, f"{run.state} at {_moment(run.at)}", run.message, width)
 
 
@@ -142,7 +142,7 @@ def _run(run: Run, state: str, more: str, width: int) -> Iterator[str]:
 
 
 def _wrap(text: str, width: int, indent: int) -> list[str]:
-    """A command keeps its line, and is longer than that if need be."""
+    """A command stays on one line, even when that is longer."""
     pad, whole = " " * indent, _COMMAND.sub(lambda command: command[0].replace(" ", _UNBROKEN), text)
     lines = textwrap.wrap(
         whole,

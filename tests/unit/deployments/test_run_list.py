@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployments.waiting import LATE_SHOWN, Pool, QueueNow, Run, Seen, shorten_waiting, to_lines, why_it_waits
+from deployments.run_list import LATE_SHOWN, Pool, QueueNow, Run, ServerRuns, shorten_waiting, to_lines, why_it_waits
 
 NOW = datetime(2024, 1, 15, 7, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -23,9 +23,9 @@ BACKFILL = replace(
 LOAD, OPS = QueueNow("load", 1, polled_at=JUST_NOW), QueueNow("ops", polled_at=JUST_NOW)
 
 
-def seen(load: QueueNow = LOAD, pool: dict[str, Any] | None = None, **runs: Any) -> Seen:
+def seen(load: QueueNow = LOAD, pool: dict[str, Any] | None = None, **runs: Any) -> ServerRuns:
     known = Pool("retail-sales", {"load": load, "ops": OPS}, **(pool or {}))
-    return Seen(known, **{"active": [], "waiting": [LATE], "ended": [], "paused_schedules": {}} | runs)
+    return ServerRuns(known, **{"active": [], "waiting": [LATE], "ended": [], "paused_schedules": {}} | runs)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def seen(load: QueueNow = LOAD, pool: dict[str, Any] | None = None, **runs: Any)
         ),
     ],
 )
-def test_why_a_run_waits(run: Run, state: Seen, why: str) -> None:
+def test_why_a_run_waits(run: Run, state: ServerRuns, why: str) -> None:
     assert why_it_waits(run, state, NOW) == why
 
 
@@ -139,6 +139,6 @@ def test_ids_and_commands_stay_whole(width: int) -> None:
     assert [line for line in lines if not line.startswith(" ")] == ["Running: 1", "Waiting: 1", "Ended: the newest 1"]
 
 
-def test_nothing_at_all_is_said() -> None:
-    nothing = Seen(None, [], [], [], {})
+def test_an_empty_server_has_an_empty_list() -> None:
+    nothing = ServerRuns(None, [], [], [], {})
     assert list(to_lines(nothing, NOW, 80)) == ["Running: none", "Waiting: none", "Ended: none"]

@@ -1,4 +1,4 @@
-"""What applying did to one thing."""
+"""What was applied to the server, and why it could not be."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from tasks.errors import NeedsPersonError
 
 
 @dataclass(frozen=True)
-class Change:
-    """One thing on the server and what became of it: created, updated, unchanged or removed."""
+class Applied:
+    """One thing on the server and its outcome: created, updated, unchanged or removed."""
 
     kind: str
     name: str

@@ -1,0 +1,23 @@
+"""An outage of the Prefect server: its one alert, and the book of alerts that is kept meanwhile. Knows no Prefect."""
+
+from dataclasses import replace
+
+from tasks.alerts.book import AlertBook, Stage
+
+OUTAGE_SLOT = "server-down"
+"""One entry per outage, however many days it lasts; removed when the server answers again."""
+
+MIRRORED = "mirrored"
+"""Holder of an entry that was copied from the server's book, so that it is not mailed again in an outage."""
+
+
+def sync_books(files: AlertBook, server: AlertBook) -> None:
+    """Moves the entries of an outage to the server, and copies those of sent mails into files for the next outage."""
+    held = {entry.slot for entry in server.entries()}
+    for entry in files.entries():
+        if entry.holder != MIRRORED and entry.slot not in held:
+            server.claim(entry)
+        files.remove(entry)
+    for entry in server.entries():
+        if entry.stage is Stage.SENT:
+            files.claim(replace(entry, holder=MIRRORED))
