@@ -12,7 +12,7 @@
        |- SetupNotReadyError   flows/check_setup.py              the result of a check-setup that found faults
        |- QualityFailedError   flows/support/states.py           the result of a run that the quality gate refused
        |- DrillError           flows/alert_drill.py              a run fails on purpose, to prove that alerts arrive
-       `- DeployError          deployments/change.py             something cannot be applied to the Prefect server
+       `- DeployError          deployments/applied.py            something cannot be applied to the Prefect server
 
 Outside the family, because blocks/ may not import tasks/; all of them need a person:
 
