@@ -19,7 +19,7 @@ from flows.daily_sales import daily_sales
 from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.outcomes import (
-    Outcome,
+    DateOutcome,
     carried_over,
     ended_state,
     outcome_of,
@@ -114,14 +114,14 @@ def backfill(
     return yielded_state(outcomes, waiting_name, rest, f"{queued.name} (run {queued.id})")
 
 
-def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], FlowRun | None]:
+def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[DateOutcome], FlowRun | None]:
     """Loads the dates in their order, `max_active` side by side, until a daily run waits.
 
     Answers the outcomes of those that were begun, all of them ended, and the run that waits.
     """
     number_subflows_anew()
-    running: set[Future[Outcome]] = set()
-    begun: list[Future[Outcome]] = []
+    running: set[Future[DateOutcome]] = set()
+    begun: list[Future[DateOutcome]] = []
     waiting = None
     with InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor:
         for gap in gaps:
@@ -134,7 +134,7 @@ def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], Flo
     return [future.result() for future in begun], waiting
 
 
-def load_date(gap: Gap) -> Outcome:
+def load_date(gap: Gap) -> DateOutcome:
     """Runs the daily flow for one date; a run that fails is an outcome like any other.
 
     Raises StoppedError when it failed because the backfill was cancelled.
@@ -176,7 +176,7 @@ def number_subflows_anew() -> None:
     context.task_run_dynamic_keys[Task(daily_sales.fn).task_key] = context.flow_run.run_count * SUBFLOWS_MAX
 
 
-def show_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> None:
+def show_table(outcomes: Sequence[DateOutcome], plan: BackfillPlan) -> None:
     """Writes the table of all dates."""
     write_table(outcome_table(outcomes, plan), key="backfill", description=f"Backfill of {plan.days}")
 

@@ -84,9 +84,9 @@ def show_tables(found: Reconciled) -> None:
     """Writes the days, and a sample of the sales that differ."""
     write_table(to_days(found), key=DAYS_KEY, description=f"Sources and fact table, {found.days}")
     rows = [
-        {"region": region.region, "date": str(of.day), "sale_id": of.sale_id, "how": str(of.kind)}
+        {"region": region.region, "date": str(sale.day), "sale_id": sale.sale_id, "how": str(sale.kind)}
         for region in found.compared
-        for of in region.findings[:SALES_SHOWN_MAX]
+        for sale in region.differing[:SALES_SHOWN_MAX]
     ]
     about = f"The first {SALES_SHOWN_MAX} sales of each region that differ"
     write_table(rows, key=SALES_KEY, description=about)

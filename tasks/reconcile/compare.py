@@ -16,7 +16,7 @@ from blocks.databases import engine_of
 from expectations.regions import REGIONS, Region
 from tasks.batch import Window
 from tasks.reconcile.days import DaysOfRegion
-from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
+from tasks.reconcile.discrepancies import DifferingSale, Discrepancy, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
@@ -69,25 +69,25 @@ class OutsideWindows:
 
 @dataclass(frozen=True)
 class RegionCompared:
-    """What a comparison found. `findings` are up to KEYS_MAX of each kind; `held_back` counts the sales at the source
-    of days that were rolled back, `held_sales` those of other days that differ, and were sold or changed on such a day
-    or loaded by a heal that was rolled back. `snapshot_at` is the moment up to which the source shows everything
-    (aware, UTC, by its clock), `behind` why that is not all of the days. `why_not_whole` says why a sale that it does
-    not show may exist all the same; `outside` are rows of the source that no window holds."""
+    """How one region compares. `differing` lists up to KEYS_MAX sales of each kind. `held_back` counts the sales at the
+    source of rolled-back days; `held_sales` counts differing sales of other days that were sold or changed on such a
+    day, or loaded by a heal that was rolled back. The source shows everything up to `snapshot_at` (aware, UTC, by its
+    clock); `behind` says why that is not all of the days. `why_not_whole` says why the source may hold sales that it
+    does not show; `outside` are its rows that no window holds."""
 
     region: str
     snapshot_at: datetime
     days: tuple[DayCompared, ...]
     held_back: Mapping[date, int]
     held_sales: int
-    findings: tuple[Finding, ...]
+    differing: tuple[DifferingSale, ...]
     why_not_whole: str | None = None
     behind: str | None = None
     outside: OutsideWindows = field(default_factory=OutsideWindows)
 
-    def of(self, *kinds: Discrepancy) -> tuple[Finding, ...]:
-        """The findings of some kinds."""
-        return tuple(finding for finding in self.findings if finding.kind in kinds)
+    def of(self, *kinds: Discrepancy) -> tuple[DifferingSale, ...]:
+        """The sales that differ in one of these ways."""
+        return tuple(sale for sale in self.differing if sale.kind in kinds)
 
     def count(self, kind: Discrepancy) -> int:
         """How many sales differ in this way."""
@@ -99,17 +99,17 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     at_source, accounted = source.sums(days.due)
     in_table = table.sums(days.due)
     held_back, _ = source.sums(days.held_back)
-    found, findings = Counter[tuple[date, Discrepancy]](), list[Finding]()
+    found, listed = Counter[tuple[date, Discrepancy]](), list[DifferingSale]()
     named, stays_out, held_sales = Counter[Discrepancy](), table.rolled_back(), 0
     for buckets, days_of_buckets in differing(at_source, in_table):
-        differ = _look_at(source, table, days_of_buckets, buckets, days, snapshot_at)
-        held = source.held_back([finding.sale_id for finding in differ], stays_out)
-        held_sales += sum(finding.sale_id in held for finding in differ)
-        for finding in (finding for finding in differ if finding.sale_id not in held):
-            found[finding.day, finding.kind] += 1
-            if named[finding.kind] < KEYS_MAX:
-                named[finding.kind] += 1
-                findings.append(finding)
+        sales = _compare_buckets(source, table, days_of_buckets, buckets, days, snapshot_at)
+        held = source.held_back([sale.sale_id for sale in sales], stays_out)
+        held_sales += sum(sale.sale_id in held for sale in sales)
+        for sale in (sale for sale in sales if sale.sale_id not in held):
+            found[sale.day, sale.kind] += 1
+            if named[sale.kind] < KEYS_MAX:
+                named[sale.kind] += 1
+                listed.append(sale)
     source_days, accounted_days, table_days = by_day(at_source), by_day(accounted), by_day(in_table)
     compared = tuple(
         DayCompared(
@@ -123,18 +123,18 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     )
     held_days = by_day(held_back)
     held_rows = {day: held_days.get(day, DaySums()).rows for day in days.held_back}
-    return RegionCompared(days.region, snapshot_at, compared, held_rows, held_sales, tuple(findings))
+    return RegionCompared(days.region, snapshot_at, compared, held_rows, held_sales, tuple(listed))
 
 
-def _look_at(
+def _compare_buckets(
     source: SourceSide,
     table: TableSide,
     days: Sequence[date],
     buckets: Sequence[str],
     all_days: DaysOfRegion,
     snapshot_at: datetime,
-) -> list[Finding]:
-    """The findings among the sales of some buckets."""
+) -> list[DifferingSale]:
+    """The sales of some buckets that differ."""
     stored = {row.key: row for row in table.rows(days, buckets)}
     versions: dict[str, Sequence[SourceRow]] = by_key(source.rows(days, buckets))
     # What one side alone has of these days may have arrived on another day at the other one.
@@ -147,7 +147,7 @@ def _look_at(
         (key, judge(versions.get(key, ()), stored.get(key), all_days.due, snapshot_at))
         for key in sorted(versions.keys() | stored.keys())
     )
-    return [Finding(*verdict, region.sale_id_of(key), key) for key, verdict in judged if verdict]
+    return [DifferingSale(*verdict, region.sale_id_of(key), key) for key, verdict in judged if verdict]
 
 
 def by_key(rows: Iterable[SourceRow]) -> dict[str, Sequence[SourceRow]]:

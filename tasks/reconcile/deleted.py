@@ -59,9 +59,9 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, 
         snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
         gone = region.of(Discrepancy.GONE)
         # A standby that is behind may not show yet what an earlier load has read elsewhere.
-        over = [finding for finding in gone if Window.of_day(finding.day).end <= region.snapshot_at]
-        for listed in key_lists(finding.key for finding in over):
-            days = days_as_literals([finding.day for finding in over])
+        over = [sale for sale in gone if Window.of_day(sale.day).end <= region.snapshot_at]
+        for listed in key_lists(sale.key for sale in over):
+            days = days_as_literals([sale.day for sale in over])
             is_gone = render_part(
                 "reconcile/is_gone", region=text_literal(region.region), snapshot_at=snapshot_at, **days
             )

@@ -26,7 +26,7 @@ class Discrepancy(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class DifferingSale:
     """A sale that differs. `sale_id` is its key as the source writes it; `key` as the fact table does."""
 
     kind: Discrepancy

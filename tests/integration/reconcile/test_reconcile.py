@@ -417,7 +417,7 @@ def test_a_change_of_any_column_shows(shop: Shop, tmp_path: Path) -> None:
     for column in COMPARED_COLUMNS:
         shop.change(column.name, f'"{column.name}" = {other[column.kind].format(column.name)}')
     state = shop.reconcile(heal=False)
-    kinds = {finding.sale_id: str(finding.kind) for finding in state.result().compared[0].findings}
+    kinds = {sale.sale_id: str(sale.kind) for sale in state.result().compared[0].differing}
     # A sale that goes back in time is older, not different.
     assert kinds == {shop.key(name): "older" if name == "updated_at" else "differs" for name in names}
 

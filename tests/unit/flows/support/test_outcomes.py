@@ -8,7 +8,7 @@ from prefect.states import Completed, Failed
 
 from flows.support.outcomes import (
     DATES_NAMED_MAX,
-    Outcome,
+    DateOutcome,
     carried_over,
     ended_state,
     outcome_of,
@@ -65,7 +65,7 @@ PLAN = planned(gap(0), gap(1), gap(2))
     ],
 )
 def test_the_final_state_names_what_went_wrong(
-    outcomes: list[Outcome], kind: StateType, name: str, message: str
+    outcomes: list[DateOutcome], kind: StateType, name: str, message: str
 ) -> None:
     ended = ended_state(outcomes, PLAN, "missing")
     assert (ended.type, ended.name) == (kind, name)
