@@ -203,7 +203,14 @@ def test_a_variable_is_checked_before_it_is_set(
     assert told[1].startswith("variable min_rows is unknown: choose from alert_email_list")
 
 
-@pytest.mark.parametrize("wrong", [["min_record_count"], ["--back", "min_record_count", "40"], []])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(["min_record_count"], id="no-value"),
+        pytest.param(["--back", "min_record_count", "40"], id="back-with-a-value"),
+        pytest.param([], id="nothing"),
+    ],
+)
 def test_a_command_that_is_not_whole_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(wrong)

@@ -128,7 +128,11 @@ def test_the_table_shows_every_date() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "taking"),
-    [(None, ""), (10.0, " (1 min or so, one after the other)"), (4000.0, " (3 h 20 min or so, one after the other)")],
+    [
+        pytest.param(None, "", id="none-loaded-lately"),
+        pytest.param(10.0, " (1 min or so, one after the other)", id="minutes"),
+        pytest.param(4000.0, " (3 h 20 min or so, one after the other)", id="hours"),
+    ],
 )
 def test_too_many_dates_are_refused_with_their_number_and_the_time_that_they_would_take(
     seconds: float | None, taking: str

@@ -80,7 +80,10 @@ def test_a_published_date_that_is_loaded_again_is_not_named_as_under_way() -> No
     assert plan(*(state(region, "STARTED", "PUBLISHED", under_way=True) for region in ALL)).under_way == ()
 
 
-@pytest.mark.parametrize(("order", "first"), [("oldest", DAY), ("newest", date(2024, 1, 14))])
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [pytest.param("oldest", DAY, id="oldest"), pytest.param("newest", date(2024, 1, 14), id="newest")],
+)
 def test_dates_come_in_the_order_asked_for(order: Order, first: date) -> None:
     dates = [gap.date for gap in plan(order=order, last=date(2024, 1, 14)).gaps]
     assert dates[0] == first
