@@ -1,6 +1,7 @@
 """Marks the sales that their source does not hold any more, in ONE transaction, or changes nothing."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from prefect import get_run_logger, task
 
@@ -19,6 +20,16 @@ from tasks.warehouse.statements import key_lists, render, render_part, text_lite
 from tasks.warehouse.states import Status
 
 
+class Marks(NamedTuple):
+    """What a run has marked in one region. The undo log can put back `restorable` sales; `changed` of these differ in
+    more than the mark."""
+
+    region: str
+    sales: int
+    restorable: int
+    changed: int
+
+
 def mark(
     session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared], say: Say = say_nothing
 ) -> None:
@@ -35,19 +46,24 @@ def mark(
             writing.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id, listed])
             names = {"batch_id": batch_id, "run_number": f"{run_number:d}", "snapshot_at": snapshot_at}
             writing.query(render("reconcile/mark_deleted", is_gone=is_gone, **names), [listed])
-        counted = writing.query(render("reconcile/count_marked"), [run_number])
+        marked = [
+            Marks(region, int(sales), int(restorable), int(changed))
+            for region, sales, restorable, changed in writing.query(render("reconcile/count_marked"), [run_number])
+        ]
         ((rows_after, written),) = writing.query(render("reconcile/count_fact"), [run_number])
-        marked = {region: int(rows) for region, rows, *_ in counted}
-        restorable, changed = (sum(int(row[place]) for row in counted) for place in (2, 3))
-        if (rows_before, restorable, 0) != (rows_after, sum(marked.values()), changed) or int(written) != restorable:
+        sales, restorable, changed = (
+            sum(of.sales for of in marked),
+            sum(of.restorable for of in marked),
+            sum(of.changed for of in marked),
+        )
+        if (rows_before, restorable, 0) != (rows_after, sales, changed) or int(written) != restorable:
             raise PublishRefusedError(
                 f"marking as deleted does not hold: SALES_FACT {rows_before} against {rows_after} rows, {written} "
-                f"written, {sum(marked.values())} marked, {restorable} can be put back, {changed} changed besides"
+                f"written, {sales} marked, {restorable} can be put back, {changed} changed besides"
             )
-        attempt = Attempt(run_number, flow_run_id, batch_id, tuple(marked))
+        attempt = Attempt(run_number, flow_run_id, batch_id, tuple(of.region for of in marked))
         entries = [
-            Entry(region, Status.PUBLISHED, counts={"UPDATED": rows}, cause="marked as deleted")
-            for region, rows in marked.items()
+            Entry(of.region, Status.PUBLISHED, counts={"UPDATED": of.sales}, cause="marked as deleted") for of in marked
         ]
         record(writing, attempt, entries)
         refuse_stopped(flow_run_id, flow_run_id, say)
