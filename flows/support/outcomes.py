@@ -1,4 +1,4 @@
-"""How the dates of a backfill ended: a row each for the table, and one state for all of them."""
+"""The outcomes of a backfill: a row per date for the table, and one state for all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from tasks.errors import one_line
 from tasks.lines import counted
 
 DATES_NAMED_MAX = 10
-"""Dates that a state's message names; the table names all."""
+"""Dates that a state's message names; the table lists all."""
 CAUSE_LENGTH_MAX = 160
 NOT_STARTED, UNDER_WAY = "not started", "under way"
 
 
 @dataclass(frozen=True)
 class DateOutcome:
-    """How one date ended. `state` is the name of its run's final state."""
+    """How a date ended. `state` is the name of its run's final state."""
 
     date: date
     regions: str
@@ -48,7 +48,7 @@ def regions_of(gap: Gap) -> str:
 
 
 def to_carry_over(outcomes: Sequence[DateOutcome]) -> dict[str, str]:
-    """What the run that goes on with the rest has to know: the dates that were not fully loaded, and their states."""
+    """The dates that were not fully loaded, and their states, for the run that goes on with the rest."""
     return {outcome.date.isoformat(): outcome.state for outcome in outcomes if not outcome.fully_loaded}
 
 
@@ -62,7 +62,7 @@ def carried_over(states: Mapping[str, str] | None) -> list[DateOutcome]:
 
 
 def outcome_table(outcomes: Sequence[DateOutcome], plan: BackfillPlan) -> list[dict[str, Any]]:
-    """One row per date: those that ended, then those that were left alone or not begun."""
+    """A row per date: those that ended, then those that were left alone or not begun."""
     begun = {outcome.date for outcome in outcomes}
     ended = [
         {"date": str(o.date), "regions": o.regions, "state": o.state, "message": o.message, "seconds": o.seconds}
@@ -85,8 +85,7 @@ def planned_state(plan: BackfillPlan, mode: str) -> State:
 
 
 def refused_state(plan: BackfillPlan, max_dates: int, seconds_per_date: float | None) -> State:
-    """The state of a run that was asked for more dates than `max_dates`. `seconds_per_date` is what one has taken
-    lately, None when none was loaded lately."""
+    """The state of a run over more dates than `max_dates`; `seconds_per_date` is the usual time, None if unknown."""
     count, first, last = len(plan.gaps), min(gap.date for gap in plan.gaps), max(gap.date for gap in plan.gaps)
     taking = f" ({_duration(count * seconds_per_date)} or so, one after the other)" if seconds_per_date else ""
     message = (

@@ -1,4 +1,4 @@
-"""Compares source and table of one region: by sums per day first, and sale by sale where these differ."""
+"""Compares source and table of one region: by sums per day first, then sale by sale where these differ."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ from tasks.tally import MONEY_COLUMNS, currency_name
 from tasks.warehouse.session import Session, task_session
 
 KEYS_MAX = 50_000
-"""Sales of one region and kind that are named; all are counted."""
+"""Sales of one region and kind that are listed; all are counted."""
 TOTAL = MONEY_COLUMNS.index("total_amount")
 
 
@@ -43,7 +43,7 @@ class DaySums:
 
 @dataclass(frozen=True)
 class DayCompared:
-    """One day of a region; what is `accounted` for at the source stands among the open rejected rows."""
+    """One day of a region. Sales at the source are `accounted` for when they are among the open rejected rows."""
 
     day: date
     at_source: DaySums
@@ -54,8 +54,8 @@ class DayCompared:
 
 @dataclass(frozen=True)
 class OutsideWindows:
-    """Rows whose `sale_date` and `updated_at` are both NULL or in no calendar, so that no date reads them, and the
-    first of their keys."""
+    """Rows that no date reads, as `sale_date` and `updated_at` are both NULL or in no calendar, and their first
+    keys."""
 
     rows: int = 0
     sale_ids: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class RegionCompared:
 
 
 def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snapshot_at: datetime) -> RegionCompared:
-    """Compares the days that are due. Sums that agree are believed; where they do not, every sale is looked at."""
+    """Compares the days that are due. Where sums agree, so do the sales; where they differ, every sale is compared."""
     at_source, accounted = source.sums(days.due)
     in_table = table.sums(days.due)
     held_back, _ = source.sums(days.held_back)
@@ -137,7 +137,7 @@ def _compare_buckets(
     """The sales of some buckets that differ."""
     stored = {row.key: row for row in table.rows(days, buckets)}
     versions: dict[str, Sequence[SourceRow]] = by_key(source.rows(days, buckets))
-    # What one side alone has of these days may have arrived on another day at the other one.
+    # A sale that only one side has on these days may have another arrival day on the other side.
     stored |= {row.key: row for row in table.rows_of_keys(sorted(versions.keys() - stored.keys()))}
     if unmatched := sorted(key for key, row in stored.items() if not _is_read(row, versions.get(key, ()))):
         versions |= dict.fromkeys(unmatched, ())
@@ -212,7 +212,7 @@ def window_of(days: Sequence[date]) -> Window:
 
 
 def read_outside_windows(snapshot: Snapshot) -> OutsideWindows:
-    """The rows of a source that no window holds; not asked where both times are NOT NULL."""
+    """The rows of a source that no window holds; not queried where both times are NOT NULL."""
     if snapshot.table.required.issuperset(WINDOW_COLUMNS):
         return OutsideWindows()
     snapshot.cursor.execute(outside_statement(snapshot.table.sql))

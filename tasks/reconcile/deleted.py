@@ -1,4 +1,4 @@
-"""Marks the sales that their source does not hold any more, in ONE transaction, or changes nothing."""
+"""Marks the sales that their source no longer holds, in ONE transaction, or changes nothing."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -33,13 +33,13 @@ class Marks(NamedTuple):
 def mark(
     session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared], say: Say = say_nothing
 ) -> None:
-    """Marks what is gone and not marked yet. The undo log keeps the sales as they were.
+    """Marks the sales that are gone and not marked yet. The undo log keeps their rows as they were.
 
-    Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides, and
+    Raises PublishRefusedError when the sales marked are not those that can be put back, or anything else changed, and
     StoppedError when the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
-        # Only now, like a rollback: no run with a higher number may have changed these sales before.
+        # Taken under the lock, like a rollback's: no run with a higher number may have changed these sales.
         run_number = next_run_number(writing)
         ((rows_before, _),) = writing.query(render("reconcile/count_fact"), [run_number])
         for snapshot_at, is_gone, listed in _conditions(compared):
@@ -70,11 +70,11 @@ def mark(
 
 
 def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, str]]:
-    """When a region was read, as a literal, which of its sales are gone, and the list of keys that this binds."""
+    """Per region and list of keys: snapshot time and condition for what is gone, as SQL, and the keys to bind."""
     for region in compared:
         snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
         gone = region.of(Discrepancy.GONE)
-        # A standby that is behind may not show yet what an earlier load has read elsewhere.
+        # A standby that is behind may not show yet what an earlier load read from the primary.
         over = [sale for sale in gone if Window.of_day(sale.day).end <= region.snapshot_at]
         for listed in key_lists(sale.key for sale in over):
             days = days_as_literals([sale.day for sale in over])
@@ -85,12 +85,12 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, 
 
 
 def of_whole_sources(compared: Sequence[RegionCompared]) -> list[RegionCompared]:
-    """The regions whose source shows all that it holds: what others do not show may exist all the same."""
+    """The regions whose source shows all of its rows: elsewhere a sale that is not shown may still exist."""
     return [region for region in compared if region.why_not_whole is None]
 
 
 def refuse_empty_sources(compared: Sequence[RegionCompared], sales_min: int) -> None:
-    """Raises NeedsPersonError naming a region that has hardly a sale of the days that were compared."""
+    """Raises NeedsPersonError naming a region with fewer than `sales_min` sales on the days compared."""
     for region in compared:
         sales = sum(day.at_source.rows + day.accounted.rows for day in region.days)
         if region.count(Discrepancy.GONE) and sales < sales_min:
@@ -108,10 +108,10 @@ def mark_deleted(
     sales_min: int,
     warehouse: str,
 ) -> int:
-    """Marks what is gone from whole sources, and answers how many sales of the batch are marked. A lost answer to
-    COMMIT is settled by the next try: what is marked is not marked again.
+    """Marks what is gone from whole sources, and returns how many sales the batch has marked. After a lost COMMIT the
+    next try settles the outcome: sales that are marked are not marked again.
 
-    Raises NeedsPersonError when a source has fewer than `sales_min` sales: it may be being filled again.
+    Raises NeedsPersonError when a source has fewer than `sales_min` sales: somebody may be refilling it.
     """
     whole = of_whole_sources(compared)
     refuse_empty_sources(whole, sales_min)

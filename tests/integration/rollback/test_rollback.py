@@ -91,7 +91,7 @@ def test_the_tables_are_what_they_were_before_the_batch(shop: Shop, tmp_path: Pa
 
     dry = run(following, dry_run=True)
     assert dry.message == (
-        f"would roll back {following:%Y%m%d}: 3 sales go, 1 is what it was before, 3 rejected rows go, 1 is open again"
+        f"would roll back {following:%Y%m%d}: 3 sales removed, 1 restored, 3 rejected rows removed, 1 reopened"
     )
     assert touched(shop) == after_second
     assert "| 11.30 |" in artifact(TOTALS_KEY)
@@ -407,5 +407,5 @@ def test_the_command_line_takes_date_and_reason(shop: Shop, day: date, tmp_path:
         assert touched(shop) == after, "a slip of the pen is no rollback"
     done = run_python("-m", "flows.rollback", "--dry-run", str(day), REASON)
     assert done.returncode == 0, done.stderr
-    assert f"Completed: would roll back {day:%Y%m%d}: 1 sale goes" in done.stdout
+    assert f"Completed: would roll back {day:%Y%m%d}: 1 sale removed" in done.stdout
     assert touched(shop) == after

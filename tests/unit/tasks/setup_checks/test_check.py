@@ -90,7 +90,7 @@ def test_an_account_is_told_how_soon_its_sessions_show_what_others_commit() -> N
     told = describe_account("SESSION", "")
     assert told.startswith("READ_CONSISTENCY_MODE is SESSION: ")
     assert "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN" in told
-    assert "is not told" in describe_account("", "")
+    assert "is unknown" in describe_account("", "")
 
 
 def test_a_collation_that_compares_texts_otherwise_is_bad() -> None:
