@@ -11,7 +11,7 @@ from prefect.events import emit_event
 from blocks import names
 from tasks.batch import Batch
 from tasks.extract import Extracted
-from tasks.lines import in_one_line
+from tasks.lines import counted, in_one_line
 from tasks.publish import Publication
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
@@ -44,7 +44,13 @@ def find_anomalies(
     for extracted in present:
         region, rows = extracted.region, extracted.read.rows
         if keys := collided.get(region, 0):
-            found.append(Anomaly(region, "cross-region", f"{keys} sales carry a sale_id of another region"))
+            found.append(
+                Anomaly(
+                    region,
+                    "cross-region",
+                    f"{counted(keys, 'sale carries', 'sales carry')} a sale_id of another region",
+                )
+            )
         if extracted.new_columns:
             columns = ", ".join(f"{column.name} ({column.declared_type})" for column in extracted.new_columns)
             found.append(Anomaly(region, "new-column", f"new columns in the source: {in_one_line(columns)}"))

@@ -15,6 +15,7 @@ from blocks import names
 from blocks.databases import engine_of
 from expectations.regions import REGIONS, Region
 from tasks.batch import Window
+from tasks.lines import counted
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import DifferingSale, Discrepancy, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
@@ -62,8 +63,8 @@ class OutsideWindows:
 
     def __str__(self) -> str:
         return (
-            f"{self.rows} rows have neither a sale_date nor an updated_at, so no date ever reads them (sale_id "
-            f"{', '.join(self.sale_ids)}): set updated_at at the source"
+            f"{counted(self.rows, 'row has', 'rows have')} neither a sale_date nor an updated_at, so no date ever "
+            f"reads them (sale_id {', '.join(self.sale_ids)}): set updated_at at the source"
         )
 
 

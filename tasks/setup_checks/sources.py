@@ -266,7 +266,7 @@ def describe_overlap(
         regions = sorted({region for pair in overlapping for region in pair}, key=list(newest).index)
         raise SetupFaultError(
             f"{', '.join(regions)} use the same sale_id: {len(keys)} of the {len(newest[other])} newest of {other} "
-            f"stand in {code} too, e.g. {keys[0]}: correct the sources. {PREFIX_ADVICE}"
+            f"are in {code} too, e.g. {keys[0]}: correct the sources. {PREFIX_ADVICE}"
         )
     missing = f"; not compared: {', '.join(left_out)}" if left_out else ""
-    return f"none of the {KEYS_COMPARED} newest of {', '.join(newest) or 'no region'} stands in another region{missing}"
+    return f"none of the {KEYS_COMPARED} newest of {', '.join(newest) or 'no region'} is in another region{missing}"

@@ -77,11 +77,11 @@ async def _wait(
     s_max: float,
     say: Callable[[], None],
 ) -> FlowRun:
-    begun = said = time.monotonic()
+    begun = logged_at = time.monotonic()
     while not is_over(run.state_type) and time.monotonic() - begun < s_max:
-        if time.monotonic() - said > SAY_S or said == begun:
+        if time.monotonic() - logged_at > SAY_S or logged_at == begun:
             say()
-            said = time.monotonic()
+            logged_at = time.monotonic()
         await anyio.sleep(POLL_S)
         run = await client.read_flow_run(run.id)
     return run

@@ -17,7 +17,7 @@ from blocks.variables import read_variable
 from expectations.rules import CROSS_REGION_RULE
 from expectations.tables import TABLES_VERSION
 from tasks.errors import SalesEtlError
-from tasks.lines import adding
+from tasks.lines import adding, counted
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.setup_checks.sources import PREFIX_ADVICE
@@ -142,8 +142,8 @@ def _count_collisions() -> str:
         ((rows, key, batch_id),) = session.query(statement)
     if rows:
         raise SetupFaultError(
-            f"{rows} rows were rejected because another region owns their sale_id, {key} among them: correct them at "
-            f"the source and run their dates again, from batch {batch_id}. {PREFIX_ADVICE}"
+            f"{counted(int(rows), 'row was', 'rows were')} rejected because another region owns the sale_id, {key} "
+            f"among them: correct them at the source and run their dates again, from batch {batch_id}. {PREFIX_ADVICE}"
         )
     return "none rejected"
 

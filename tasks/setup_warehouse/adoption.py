@@ -88,7 +88,7 @@ def refuse_unfit(session: Session, is_asked: bool) -> None:
     """Raises NeedsPersonError unless adoption is asked for and columns and rows are as this pipeline writes them."""
     if not is_asked:
         raise NeedsPersonError(
-            f"{FACT} is there already, and this pipeline has not loaded it: rename it, or take it over as it is with "
+            f"{FACT} is there already, and this pipeline has not loaded it: rename it, or adopt it with "
             "`python -m flows.setup_warehouse --adopt-fact-table`"
         )
     columns = found_columns(session)

@@ -1,4 +1,4 @@
-"""Findings made by hand: what the steps of a run on 2024-01-15 could have answered, without running them."""
+"""Findings made by hand: possible results of the steps of a run on 2024-01-15."""
 
 from collections.abc import Sequence
 from dataclasses import replace

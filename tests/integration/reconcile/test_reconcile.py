@@ -1,4 +1,4 @@
-"""Reconcile finds what no daily run sees, loads it, and leaves alone what is somebody else's work."""
+"""Reconcile finds and loads what daily runs never see, and leaves alone what other flows have to do."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -118,7 +118,7 @@ AMOUNTS_AFTER = {"back": "3.00", "changed": "4.00", "new": "3.00", "removed": "d
 
 
 @pytest.mark.account
-def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path) -> None:
+def test_each_difference_is_reported_and_healed_as_asked(shop: Shop, tmp_path: Path) -> None:
     differences(shop, tmp_path)
     before = shop.tables()
     for quiet in ({"dry_run": True, "heal_deleted": True}, {"heal": False}):
@@ -386,7 +386,7 @@ def test_a_change_of_any_column_shows(shop: Shop, tmp_path: Path) -> None:
 
 @pytest.mark.account
 def test_a_fingerprint_is_the_same_on_both_sides(shop: Shop, tmp_path: Path) -> None:
-    """Odd texts, a fraction of a second, an empty text beside NULL, an amount of many digits."""
+    """Odd texts, fractions of a second, empty text and NULL, an amount of many digits."""
     odd: dict[str, dict[str, Any]] = {
         "plain": {},
         "text": {"store_id": "Käse 🧀 'quoted' \\ \t", "customer_id": " blank "},

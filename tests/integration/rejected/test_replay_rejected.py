@@ -1,4 +1,4 @@
-"""Replay reads open rejected rows again by key, loads what is good today, and says what has become of each."""
+"""Replay reads open rejected rows again by key, loads those that are good today, and records a status for each."""
 
 import signal
 from collections.abc import Iterator
@@ -92,8 +92,8 @@ def test_each_row_ends_as_released_still_bad_gone_or_without_key(shop: Shop, tmp
 
     state = run()
     assert state.name == "Completed", state.message
-    batch_id, _, told = str(state.message).partition(": ")
-    assert told == "1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
+    batch_id, _, figures = str(state.message).partition(": ")
+    assert figures == "1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
     assert counts(state) == ENDS
     assert shop.statuses() == STATUSES_AFTER
     assert shop.sales() == {"good": ("3.00", "2"), "mended": ("3.00", "R")}
@@ -156,7 +156,9 @@ def test_a_region_that_is_down_is_left_out_and_its_rows_stay_open(shop: Shop, tm
     assert shop.statuses()["mended"] == ["RELEASED"]
 
 
-def test_more_keys_than_one_replay_reads_are_told(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_beyond_the_limit_of_one_replay_are_reported(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.sell("1", "2", "3", quantity=0)
     shop.load(tmp_path)
     monkeypatch.setattr(replay, "KEYS_MAX", 2)

@@ -1,4 +1,4 @@
-"""Rollback puts every row back to what it was before a batch, or changes nothing; the ledger remembers."""
+"""Rollback restores every row to its state before a batch, or changes nothing; the ledger records it."""
 
 import signal
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which dates and regions a backfill loads, by the ledger's word, and in which order."""
+"""Which dates and regions a backfill loads, by the ledger, and in which order."""
 
 from datetime import date
 
@@ -112,7 +112,7 @@ def test_with_neither_first_date_nor_ledger_a_person_is_asked() -> None:
         range_since(None, [], YESTERDAY)
 
 
-def test_a_first_date_that_is_to_come_leaves_nothing_to_do() -> None:
+def test_a_first_date_in_the_future_leaves_nothing_to_do() -> None:
     assert list(range_since(date(2024, 2, 1), [], YESTERDAY)) == []
 
 

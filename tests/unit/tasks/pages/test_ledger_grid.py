@@ -1,4 +1,4 @@
-"""The ledger as a grid: each date and region by a word, dates that nobody loaded included."""
+"""The ledger as a grid: a word per date and region, including dates that nobody loaded."""
 
 from datetime import date, timedelta
 

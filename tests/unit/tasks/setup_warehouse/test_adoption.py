@@ -1,4 +1,4 @@
-"""Which tables of another tool are fit to be taken over, by their columns."""
+"""Which tables of another tool can be adopted, by their columns."""
 
 import pytest
 

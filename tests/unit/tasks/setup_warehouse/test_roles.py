@@ -1,4 +1,4 @@
-"""Set-up gives rights to roles that are named, and takes none for its own in silence."""
+"""Set-up grants rights to named roles, and adopts none silently."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_no_role_and_one_that_needs_quotes_are_refused_by_name(name: str | None)
         check_role(name, "the loads")
 
 
-def test_a_role_that_others_have_made_is_adopted_when_it_is_said() -> None:
+def test_a_role_that_others_have_created_is_adopted_only_on_request() -> None:
     refuse_adoption("SALES_ANALYST", [], adopt=False)
     refuse_adoption("SALES_ANALYST", [ANALYST_COMMENT], adopt=False)
     refuse_adoption("SALES_ANALYST", ["of the auditors"], adopt=True)
