@@ -15,7 +15,7 @@ from prefect.states import State
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.batch import Attempt
-from tasks.warehouse import ledger
+from tasks.warehouse import lease as warehouse_lease
 from tasks.warehouse.lease import lease_kept
 from tests.integration.conftest import World, wait_for
 from tests.integration.processes import run_python, start_python
@@ -184,7 +184,7 @@ def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(
     attempt = begin(world, day, "EUROPE")
     stage_attempt(world, attempt, day, tmp_path)
     renewals = f"SELECT LEASE_UNTIL > CURRENT_TIMESTAMP() FROM ETL_RENEWALS WHERE RUN_NUMBER = {attempt.run_number}"
-    monkeypatch.setattr(ledger, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
+    monkeypatch.setattr(warehouse_lease, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
     with disable_run_logger(), lease_kept(attempt, "ETL_WATCH_WH", lease_minutes=15):
         wait_for(lambda: world.sql(renewals), "a renewal")
     assert set(world.sql(renewals)) == {(True,)}
