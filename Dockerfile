@@ -1,4 +1,4 @@
-# The worker: starts the flow runs that a Prefect server hands out. Build it with the version that its deployments show:
+# The worker: starts the flow runs that a Prefect server hands out. Build it with the version to show in its deployments:
 #   docker build --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
 # PYTHON_DIGEST, like @sha256:<64 digits>, pins the base image to one build of its version.
 ARG PYTHON_DIGEST=

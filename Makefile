@@ -10,7 +10,7 @@ WITH_SERVER = STACK_DIR="$${RETAIL_SALES_LOCAL_DIR:-.local}"; case "$$STACK_DIR"
 	if [ -z "$$PREFECT_API_URL" ] && [ -f "$$STACK_ENV" ]; then set -a; . "$$STACK_ENV"; set +a; fi; \
 	export PREFECT_EXPERIMENTAL_EVENTS=true PREFECT_EXPERIMENTAL_WARN=false
 export PYTHONUNBUFFERED = 1
-# What people write reaches Python through the environment as it is: neither make nor the shell reads a $ or a quote in it.
+# Settings reach Python unchanged, through the environment: neither make nor the shell expands a $ or a quote in them.
 override DATE := $(value DATE)
 override REGIONS := $(value REGIONS)
 override Q := $(value Q)
@@ -19,7 +19,7 @@ override FILE := $(value FILE)
 override FORMAT := $(value FORMAT)
 override ARGS := $(value ARGS)
 export DATE REGIONS Q AS_OF FILE FORMAT ROWS ARGS
-# Which environment a command is for: production, unless it or the shell says otherwise.
+# The environment of a command: production, unless ENVIRONMENT or the shell names another.
 $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMENT)))
 
 # Three stacks on two cores: while a test waits, others work. -v: which test runs.
@@ -35,11 +35,11 @@ help: ## show this list
 run: install ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"]
 	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS"
 
-sql: install ## ask the warehouse: make sql Q="select ..." [FORMAT=csv|json], or its past: make sql AS_OF=20240115
+sql: install ## query the warehouse: make sql Q="select ..." [FORMAT=csv|json], or its past: make sql AS_OF=20240115
 	@$(BIN)/python -m local.sql "$$Q" $${AS_OF:+"$$AS_OF"}
 
 ##@ Local stack
-up: install ## start the local stack in the background; .local/stack.env says how to reach it
+up: install ## start the local stack in the background; .local/stack.env has its addresses
 	@$(BIN)/python -m local up
 
 down: ## stop the local stack, keep its data
@@ -58,36 +58,36 @@ mails: install ## show the mails that the local stack has received, the newest l
 	@$(BIN)/python -m local.mails
 
 ##@ Operate
-deploy: install ## bring the Prefect server to what this project says: blocks, pool, deployments, automations
+deploy: install ## apply this project to the Prefect server: blocks, pool, deployments, automations
 	@$(WITH_SERVER); [ "$$SNOWFLAKE_HOST" != 127.0.0.1 ] || set -- --set-up-warehouse; $(BIN)/python -m deployments.apply "$$@"
 
-worker: install ## keep a worker here that runs what is due
+worker: install ## run a worker here, which starts the runs that are due
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.worker
 
-shell: install ## open a shell in which prefect and python are the project's, and the server is the one of make deploy
+shell: install ## open a shell with the project's prefect and python, and the server of make deploy
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.shell
 
-prefect: install ## one command of Prefect: make prefect ARGS="deployment run 'daily-sales/production' -p date=2024-01-15 --watch"
+prefect: install ## run one Prefect command: make prefect ARGS="deployment run 'daily-sales/production' -p date=2024-01-15 --watch"
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.prefect_command --line "$$ARGS"
 
-runs: install ## list the runs: what goes on, what waits and why, what has ended
+runs: install ## list the runs: running, waiting and why, ended
 	@$(WITH_SERVER); $(BIN)/python -m deployments.runs
 
 ledger: install ## show the newest dates of the ledger by region: published, failed, missing ...
 	@$(WITH_SERVER); $(BIN)/python -m flows.show_ledger
 
-check: install ## try every connection, permission and setting: a line each, ok or how to mend it
+check: install ## try every connection, permission and setting: a line each, ok or how to fix it
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.check_setup
 
 rejected: install ## list the rejected rows that are open, by rule, region and age
 	@$(WITH_SERVER); PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL=CRITICAL $(BIN)/python -m flows.list_rejected
 
-watchdog: install ## look for late days and dead runs, without a Prefect server if need be; mails by itself
+watchdog: install ## report late days and dead runs by mail; needs no Prefect server
 	@$(WITH_SERVER); [ ! -f "$$STACK_ENV" ] || export WATCHDOG_DIR="$${WATCHDOG_DIR:-$$STACK_DIR/watchdog}"; \
 		$(BIN)/python -m flows.watchdog
 
 ##@ Develop
-install: $(INSTALLED) ## make the virtual environment with everything in it
+install: $(INSTALLED) ## create the virtual environment with all packages
 
 test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FILE=tests/integration/publish]
 	@$(PYTEST) $(if $(FILE),"$$FILE",-m "not more" tests/integration)
@@ -95,25 +95,25 @@ test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FI
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit
 
-test-more: install ## run the tests that take minutes by themselves or install packages of Debian or npm
+test-more: install ## run the tests that take minutes each, or install packages of Debian or npm
 	@$(PYTEST) -m more tests/integration
 
-test-snowflake: install ## run the tests that a real account can run, on one if SNOWFLAKE_TEST_* names it, else on the stand-in
+test-snowflake: install ## run the tests for a real account, on the one that SNOWFLAKE_TEST_* names, else on the stand-in
 	@$(BIN)/python -m pytest -v --durations=20 --account -m account tests/integration
 
-bench: install ## time the daily run beside its floor and its peers: make bench [ROWS=500000]
+bench: install ## time the daily run, its floor and its peers: make bench [ROWS=500000]
 	@$(BIN)/python -m benchmarks --rows "$${ROWS:-500000}"
 
-bench-guard: install ## fail when the daily run is slow against its floor, on 4 x 50,000 rows
+bench-guard: install ## fail if the daily run is slow compared with its floor, on 4 x 50,000 rows
 	@$(BIN)/python -m benchmarks --guard --rows 50000
 
 bench-history: install ## time a day of 4 x 50,000 rows over 0, 10 and 40 million older sales: takes six minutes or more
 	@$(BIN)/python -m benchmarks.history
 
-bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefect server far away, beside the same nearby
+bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefect server far away and nearby
 	@$(BIN)/python -m benchmarks.latency
 
-bench-prefect: install ## let a Prefect database see a year of watchdog passes, with retention: make bench-prefect [EVERY=240]
+bench-prefect: install ## fill a Prefect database with a year of watchdog passes, with retention: make bench-prefect [EVERY=240]
 	@$(BIN)/python -m benchmarks.prefect_database --every "$${EVERY:-5}"
 
 lint: install ## check style, types, the Dockerfile and docker-compose.yaml
@@ -127,7 +127,7 @@ format: install ## format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-docs: install ## write the pages of docs/ that are made from the code
+docs: install ## generate the pages of docs/ that come from the code
 	@$(BIN)/python -m docs.render
 
 requirements: install ## pin requirements again after editing requirements*.in

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the daily run beside its floor and its peers, as medians of one run on one machine."""
+"""`python -m benchmarks`: compares the daily run with its floor and its peers, as medians on one machine."""
 
 import argparse
 import sys
@@ -31,14 +31,14 @@ FLOW_OVER = {
     FLOOR: 2.5,
 }
 LOADING = ("publish", "verify")
-"""The steps that do what the floor's COPY and MERGE do: load and publish, and the second look."""
+"""The steps that correspond to the floor's COPY and MERGE: load and publish, and the second look."""
 LOADING_OVER_FLOOR = 2.3
 AGAIN_OVER_FIRST, PEAK_GB, FEW_S, COLD_START_S = 1.0, 1.5, 5.0, 10.0
 TIME_OVER_ROWS, PEAK_OVER_ROWS = 11.0, 1.5
-"""What ten times ROWS may take, as multiples of what ROWS take."""
+"""Limits for ten times ROWS, as multiples of the figures for ROWS."""
 
 GUARDED_RATIO = 8.0
-"""What the guard allows for the share of the run that grows with its rows, over the floor; see docs/performance.md."""
+"""The guard's limit for the time that grows with the rows, over the floor; see docs/performance.md."""
 
 
 def main() -> int:
@@ -46,8 +46,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS, help="rows per region")
     parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--guard", action="store_true", help="no peers: fail when the run is slow against its floor")
-    parser.add_argument("--alone", action="store_true", help="no peers, as with more than 500,000 rows")
+    parser.add_argument(
+        "--guard", action="store_true", help="no peers: fail if the run is slow compared with its floor"
+    )
+    parser.add_argument("--alone", action="store_true", help="no peers; implied above 500,000 rows")
     asked = parser.parse_args()
     if asked.guard:
         with made(asked.rows) as work:
@@ -60,27 +62,27 @@ def main() -> int:
 
 @contextmanager
 def made(rows: int, for_peers: bool = False) -> Iterator[Work]:
-    """Says what takes a while."""
+    """Prepares a stack with `rows` rows per region, after a line that announces it."""
     print(f"making 4 x {rows:,} rows ...", flush=True)
     with prepared(rows, for_peers) as work:
         yield work
 
 
 def first_runs(rows: int, repeats: int) -> list[FlowRun]:
-    """First runs of fewer rows, to compare with."""
+    """First runs of fewer rows, for comparison."""
     runs = []
     with made(rows) as work:
         for repeat in range(1, repeats + 1):
             forget_runs(work.environment)
             runs.append(run_flow(work, DAY))
-            _say_run(repeat, f"{FIRST} of 4 x {rows:,} rows", runs[-1])
+            _print_run(repeat, f"{FIRST} of 4 x {rows:,} rows", runs[-1])
     return runs
 
 
 def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]], fewer: list[FlowRun]) -> int:
-    """Everything side by side, one after the other in each repeat, so that a slow minute of the machine hits all.
+    """Times all in turn in each repeat, so that a slow minute of the machine affects all.
 
-    With `fewer`, first runs and the floor alone: they are what grows.
+    With `fewer`, only first runs and the floor, whose growth is measured.
     """
     days = {FIRST: DAY} if fewer else {FEW: DAY_OF_FEW, FIRST: DAY, AGAIN: DAY}
     seconds: dict[str, list[float]] = defaultdict(list)
@@ -89,14 +91,14 @@ def compare(work: Work, repeats: int, peers: dict[str, tuple[str, ...]], fewer: 
         forget_runs(work.environment)
         for name, day in days.items():
             runs[name].append(run_flow(work, day))
-            _say_run(repeat, name, runs[name][-1])
+            _print_run(repeat, name, runs[name][-1])
         parts = {READ: read_to_nowhere(work), LOAD: load_finished_files(work)}
         for name, part in {**parts, FLOOR: sum(parts.values())}.items():
             seconds[name].append(part)
-            _say(repeat, name, part)
+            _print_seconds(repeat, name, part)
         for name, (script, *options) in peers.items():
             seconds[name].append(run_peer(work, script, *options))
-            _say(repeat, name, seconds[name][-1])
+            _print_seconds(repeat, name, seconds[name][-1])
     timed = {name: [run.seconds for run in found] for name, found in runs.items()} | seconds
     results = Results(
         rows=work.rows,
@@ -139,7 +141,7 @@ def _growth(more: list[FlowRun], fewer: list[FlowRun]) -> list[Target]:
 
 
 def guard(work: Work, repeats: int) -> int:
-    """Exit code 1 when what grows with the rows costs more than GUARDED_RATIO times the floor."""
+    """Returns 1 if the time that grows with the rows is more than GUARDED_RATIO times the floor."""
     ratios = []
     for repeat in range(1, repeats + 1):
         forget_runs(work.environment)
@@ -147,17 +149,17 @@ def guard(work: Work, repeats: int) -> int:
         floor = read_to_nowhere(work) + load_finished_files(work)
         ratios.append((first - few) / floor)
         for name, seconds in ((FIRST, first), (FEW, few), (FLOOR, floor)):
-            _say(repeat, name, seconds)
+            _print_seconds(repeat, name, seconds)
     ratio = median(ratios)
-    print(f"what grows with the rows is {ratio:.1f} x the floor; at most {GUARDED_RATIO} is allowed")
+    print(f"the time that grows with the rows is {ratio:.1f} x the floor (limit {GUARDED_RATIO:g})")
     return 0 if ratio <= GUARDED_RATIO else 1
 
 
-def _say_run(repeat: int, name: str, run: FlowRun) -> None:
+def _print_run(repeat: int, name: str, run: FlowRun) -> None:
     print(f"{repeat}: {name} {run.seconds:.1f} s, {run.peak_mb / 1000:.2f} GB", flush=True)
 
 
-def _say(repeat: int, name: str, seconds: float) -> None:
+def _print_seconds(repeat: int, name: str, seconds: float) -> None:
     print(f"{repeat}: {name} {seconds:.1f} s", flush=True)
 
 

@@ -1,5 +1,4 @@
-"""A proxy that makes a server of this machine as far away as in production: each HTTP request takes longer, and is
-written down."""
+"""A proxy that makes a local server as distant as in production: it delays and records each HTTP request."""
 
 import gzip
 import json
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 QUERY = "POST /queries/v1/query-request"
-"""How the Snowflake connector asks to run a statement."""
+"""The request with which the Snowflake connector runs a statement."""
 METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"HEAD ")
 
 
@@ -29,7 +28,7 @@ class Request:
 
     @property
     def statement(self) -> str:
-        """The statement that the Snowflake connector asks to run."""
+        """The statement that a QUERY runs."""
         body = bytes(self.sent.partition(b"\r\n\r\n")[2])
         document = json.loads(gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body)
         return str(document["sqlText"])
@@ -46,7 +45,7 @@ class FarAway:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def requests_to(self, line: str) -> list[Request]:
-        """The requests so far whose line begins like this."""
+        """Returns the requests so far whose line begins with `line`."""
         return [request for request in self.requests if request.line.startswith(line)]
 
     def close(self) -> None:
@@ -63,21 +62,21 @@ class FarAway:
                 for end in (client, server):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 state = _Connection(self, client, server)
-                for passes in (state.pass_requests, state.pass_answers):
+                for passes in (state.pass_requests, state.pass_responses):
                     threading.Thread(target=passes, daemon=True).start()
 
-    def note(self, request: Request) -> None:
-        """Writes the request down, and holds it back for as long as its way takes."""
+    def record(self, request: Request) -> None:
+        """Records the request, and waits as long as it is delayed."""
         self.requests.append(request)
         if request.line.startswith(self._delayed):
             time.sleep(self._seconds)
 
 
 class _Connection:
-    """A client's connection and the one to the server that belongs to it.
+    """A client's connection and its connection to the server.
 
-    A client of HTTP/1.1 sends its next request when it has the answer to the last: what it sends first after an answer
-    begins a request.
+    An HTTP/1.1 client sends a request only after the response to the last one: the first bytes after a response begin
+    a request.
     """
 
     def __init__(self, proxy: FarAway, client: socket.socket, server: socket.socket) -> None:
@@ -91,16 +90,16 @@ class _Connection:
                     self._request.sent += sent
                 elif sent.startswith(METHODS):
                     self._request = Request(bytearray(sent))
-                    self._proxy.note(self._request)
+                    self._proxy.record(self._request)
                 self._server.sendall(sent)
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_WR)
 
-    def pass_answers(self) -> None:
+    def pass_responses(self) -> None:
         with suppress(OSError):
-            while answer := self._server.recv(65_536):
+            while response := self._server.recv(65_536):
                 self._request = None
-                self._client.sendall(answer)
+                self._client.sendall(response)
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_WR)
         self._server.close()

@@ -1,4 +1,4 @@
-"""The floor: what reading and loading the same rows takes without doing anything with them."""
+"""The floor: the time to read and load the same rows, with nothing else done."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Times the daily flow as a worker starts it: a process of its own, against the stack's Prefect server."""
+"""Times the daily flow as a worker starts it: a separate process, with the stack's Prefect server."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ class FlowRun:
 def run_flow(work: Work, day: date, environment: Mapping[str, str] | None = None) -> FlowRun:
     """Runs `day` and reads its times from the Prefect server. Raises RuntimeError unless it ended as Completed.
 
-    `environment` is that of the process, where it is not the stack's.
+    `environment` is that of the process; by default the stack's.
     """
     started_at = datetime.now(UTC)
     process = subprocess.Popen(
@@ -52,12 +52,12 @@ def run_flow(work: Work, day: date, environment: Mapping[str, str] | None = None
 
 def _read(api: str, started_at: datetime, peak_mb: float) -> FlowRun:
     after = {"expected_start_time": {"after_": started_at.isoformat()}}
-    (flow_run,) = _ask(api, "flow_runs", {"flow_runs": after})
+    (flow_run,) = _query(api, "flow_runs", {"flow_runs": after})
     within = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
-    while flow_run["end_time"] is None:  # The server writes what it was told in the background.
+    while flow_run["end_time"] is None:  # The server writes updates in the background.
         time.sleep(0.2)
-        (flow_run,) = _ask(api, "flow_runs", within)
-    tasks = [task for task in _ask(api, "task_runs", within) if task["start_time"]]
+        (flow_run,) = _query(api, "flow_runs", within)
+    tasks = [task for task in _query(api, "task_runs", within) if task["start_time"]]
     first = min(_moment(task["start_time"]) for task in tasks)
     return FlowRun(
         seconds=_seconds(flow_run["start_time"], flow_run["end_time"]),
@@ -77,10 +77,10 @@ def _steps(tasks: list[dict[str, Any]]) -> dict[str, float]:
     return {step: _seconds(start, end) for step, (start, end) in spans.items()}
 
 
-def _ask(api: str, what: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    answer = httpx.post(f"{api}/{what}/filter", json=body)
-    answer.raise_for_status()
-    found: list[dict[str, Any]] = answer.json()
+def _query(api: str, what: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    response = httpx.post(f"{api}/{what}/filter", json=body)
+    response.raise_for_status()
+    found: list[dict[str, Any]] = response.json()
     return found
 
 

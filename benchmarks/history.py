@@ -1,9 +1,9 @@
-"""`python -m benchmarks.history`: what a day costs on its first day, and what it costs over years of sales.
+"""`python -m benchmarks.history`: the time of a day over an empty table and over years of sales.
 
-The same 4 x 50,000 rows are published and looked at again, compared with their sources, watched and rolled back over a
-fact table of 0, 10 and 40 million sales with random text keys, spread over two years. Of the day's sales 3 % stand
-there in an older version, all of one of the last days, and then once more with a tenth of them of any day. A key join
-is one question for the day's keys in the whole table. Medians of warm repeats, in one run.
+The same 4 x 50,000 rows are published and verified, reconciled, watched and rolled back over a fact table of 0, 10 and
+40 million sales with random text keys, spread over two years. 3 % of the day's sales have an older version there, all
+from the last days; a second measurement has a tenth of them from any day. A key join is one query for the day's keys in
+the whole table. Medians of warm repeats, in one run.
 """
 
 import argparse
@@ -48,9 +48,9 @@ COPIES_AT_ONCE = 50
 """Days of history that one statement writes."""
 OLD_SHARE, OLD_OF_ANY_DATE = 0.03, 0.1
 CLOSED = 1_000_000
-"""Rejected rows that are work no more."""
+"""Rejected rows that are no longer open."""
 OF_HISTORY = -1
-"""A run that the ledger does not know."""
+"""A run number that is not in the ledger."""
 KEY = b"a key of benchmarks, long enough for all"
 STEPS = ("publish and verify", "key join", "reconcile", "watchdog", "rollback")
 OLD_TOO = "with old corrections"
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def print_table(seconds: Mapping[int, Mapping[str, float]]) -> None:
-    """A line for each step: seconds over each size, and the last one's ratio to the first one's."""
+    """Prints a line for each step: seconds over each size, and the ratio of the last to the first."""
     print(f"{'seconds over':24s}" + "".join(f"{size:>8d} M" for size in seconds) + "    ratio")
     first, last = min(seconds), max(seconds)
     for step in (OLD_TOO, *STEPS):
@@ -84,7 +84,7 @@ def print_table(seconds: Mapping[int, Mapping[str, float]]) -> None:
 
 
 class History:
-    """The day's rows, read and cleaned once, and a warehouse that gets older and older."""
+    """The day's rows, read and cleaned once, and a warehouse with a growing history."""
 
     def __init__(self, work: Work, scratch: Path) -> None:
         self.work, self.scratch = work, scratch
@@ -110,7 +110,7 @@ class History:
             yield session
 
     def measure(self, millions: int, repeats: int) -> dict[str, float]:
-        """Medians of each step over so many sales; one round more, the first, is not counted."""
+        """Returns the median of each step over `millions` million sales; a first round is not counted."""
         self.grow(millions)
         rounds = [self.one_round() for _ in range(repeats + 1)][1:]
         found = {step: median(of[step] for of in rounds) for step in STEPS}
@@ -121,7 +121,7 @@ class History:
         return found
 
     def measure_rejected(self, repeats: int) -> None:
-        """Prints how long it takes to say which rejected rows are open, while a million are closed."""
+        """Prints the time to list the open rejected rows, with a million closed ones."""
         rejected = (
             "SELECT REGION, SALE_ID, UPDATED_AT FROM ANALYTICS.SALES_FACT "
             f"WHERE ETL_BATCH_ID = 'history' LIMIT {CLOSED:d}"
@@ -138,8 +138,8 @@ class History:
                 "SELECT ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, 'CLOSED', CURRENT_TIMESTAMP(), "
                 f"{OF_HISTORY}, {OF_HISTORY} FROM ANALYTICS.SALES_REJECTIONS WHERE ETL_RUN_NUMBER = {OF_HISTORY}"
             )
-            question = render("rejected/open_rows")
-            seconds = [timed(lambda: session.query(question)) for _ in range(repeats + 1)][1:]
+            open_rows = render("rejected/open_rows")
+            seconds = [timed(lambda: session.query(open_rows)) for _ in range(repeats + 1)][1:]
         print(f"open rejected rows, over {CLOSED:,} closed ones: {median(seconds):.1f} s")
 
     def one_round(self) -> dict[str, float]:
@@ -170,13 +170,13 @@ class History:
         refuse_differences(verification.comparisons, verification.repeated_keys)
 
     def join_keys(self, run_number: int) -> None:
-        """How many of the keys that the run has written stand in the whole table."""
+        """Counts the keys that the run has written, in the whole table."""
         keys = f"SELECT SALE_ID FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER = {run_number:d}"
         with self.session() as session:
             session.query(f"SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE SALE_ID IN ({keys})")
 
     def reconcile(self) -> None:
-        """The day, whose sales all stand as they should."""
+        """Reconciles the day, which has no differences."""
         with self.session() as session:
             known = known_states(session, None, DAY)
             for days in days_of_regions(known, DateRange(DAY, DAY), list(REGIONS)):
@@ -196,7 +196,7 @@ class History:
     # The past
 
     def grow(self, millions: int) -> None:
-        """Older sales, until there are so many: the day's own with other keys, day by day."""
+        """Adds older sales up to `millions` million: the day's own with other keys, day by day."""
         if millions == 0:
             return
         with self.session() as session:
@@ -213,7 +213,7 @@ class History:
         print(f"the table holds {rows:,} sales", flush=True)
 
     def write_first_history(self, session: Session) -> None:
-        """What every copy is made of, and the ledger of two years."""
+        """Writes the rows that are copied, and the ledger of two years."""
         staged = self.stage()
         self.publish(staged)
         session.query("CREATE TABLE STAGING.HISTORY AS SELECT * FROM ANALYTICS.SALES_FACT")
@@ -229,7 +229,7 @@ class History:
         )
 
     def write_corrections(self, of_any_date: bool) -> None:
-        """Older versions of some of the day's sales, in the place of those that stand: MD5 deals them out."""
+        """Replaces some of the day's sales in the table with older versions, chosen by MD5."""
         dealt, recent = "MD5_NUMBER_LOWER64(SALE_ID)", "MOD(MD5_NUMBER_LOWER64(SALE_ID), 3)"
         any_date = f"MOD({dealt}, 1000) < {1000 * OLD_SHARE * OLD_OF_ANY_DATE:.0f}"
         back = f"CASE WHEN {any_date} THEN MOD({dealt}, {DAYS_OF_HISTORY}) ELSE {recent} END" if of_any_date else recent
@@ -249,7 +249,7 @@ class History:
         )
 
     def insert(self, session: Session, key: str, back: str, amount: str, source: str) -> None:
-        """Sales as an earlier run would have left them, `back` days before."""
+        """Inserts sales as an earlier run would have left them, `back` days older."""
         made = {
             "SALE_ID": key,
             "SALE_DATE": f"DATEADD('day', -({back}), SALE_DATE)",
@@ -270,7 +270,7 @@ def numbers(of: Sequence[int]) -> str:
 
 
 def timed(step: Callable[[], object]) -> float:
-    """Seconds that it took."""
+    """Returns the seconds that the step took."""
     start = time.perf_counter()
     step()
     return time.perf_counter() - start

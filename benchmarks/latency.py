@@ -1,8 +1,8 @@
 """`python -m benchmarks.latency`: how much longer a small day takes when warehouse and Prefect server are far away.
 
-Each statement takes 250 ms longer, each call of the Prefect server 80 ms; logins and renewals of a session take no
-longer. The same day runs near and far in turn, on one machine, as a process of its own. Log lines below WARNING are not
-sent: a thread of Prefect's would send them beside the run.
+Each statement is delayed by 250 ms, each call of the Prefect server by 80 ms; logins and session renewals are not. The
+same day runs near and far in turn, on one machine, each in a new process. Log lines below WARNING are not sent: one of
+Prefect's threads would send them during the run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ LONGER_S_MAX = 14.0
 
 
 def main() -> int:
-    """Prints both times and their difference; 1 when it is larger than LONGER_S_MAX."""
+    """Prints both times and their difference; returns 1 if it is larger than LONGER_S_MAX."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS, help="rows per region")
     parser.add_argument("--repeats", type=int, default=REPEATS)
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def compare(work: Work, repeats: int) -> int:
-    """Near and far in turn, so that a slow minute of the machine hits both."""
+    """Times near and far in turn, so that a slow minute of the machine affects both."""
     near, far = [], []
     with (
         far_away(int(work.environment["SNOWFLAKE_PORT"]), STATEMENT_S, QUERY) as warehouse,
@@ -53,13 +53,13 @@ def compare(work: Work, repeats: int) -> int:
     longer = median(there - here for here, there in zip(near, far, strict=True))
     print(
         f"far away the day of 4 x {work.rows:,} rows takes {longer:.1f} s longer (median of {repeats}); "
-        f"at most {LONGER_S_MAX:g} s is wanted"
+        f"the limit is {LONGER_S_MAX:g} s"
     )
     return 0 if longer <= LONGER_S_MAX else 1
 
 
 def seconds_of(work: Work, warehouse_port: str, settings: Mapping[str, str]) -> float:
-    """Seconds of the whole command that runs the day for the first time, with other environment variables."""
+    """Seconds of the whole command that runs the day for the first time, with extra environment variables."""
     forget_runs(work.environment)
     environment = {**work.environment, "SNOWFLAKE_PORT": warehouse_port}
     subprocess.run([sys.executable, "-m", "blocks.register"], env=environment, check=True, stdout=subprocess.DEVNULL)

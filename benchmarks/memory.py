@@ -1,4 +1,4 @@
-"""Memory of a process and all it started, while it runs."""
+"""Memory of a process and its descendants while it runs."""
 
 import threading
 from collections.abc import Iterator

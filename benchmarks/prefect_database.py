@@ -1,11 +1,10 @@
-"""`python -m benchmarks.prefect_database`: what a year of watchdog passes leaves in a Prefect server's database.
+"""`python -m benchmarks.prefect_database`: the size of a Prefect server's database after a year of watchdog passes.
 
-One real pass is run by a worker on the stack; all rows that it leaves (run, states, logs, results, events and their
-resources) are copied 288 times for each day of a year, with ids and times of their own, into a new database of the same
-Prefect. `--every 240` copies it 6 times a day, for who has no hours. After each day the retention runs as it does in
-operation, at the day's end by the simulated clock: by Prefect's API what clean-staging removes, then
-`deployments.clean_prefect_database`. Nothing but the clock and the copies is made up: the server's code answers the API
-in this process, and the tables are Prefect's own.
+A worker runs one real pass on the stack; all its rows (run, states, logs, results, events and their resources) are
+copied 288 times for each day of a year, with new ids and times, into a new database of the same Prefect. `--every 240`
+copies it 6 times a day, which saves hours. At each day's end by the simulated clock the retention runs as in operation:
+first what clean-staging removes through Prefect's API, then `deployments.clean_prefect_database`. Only the clock and
+the copies are made up: the API is the server's own code, in this process, and the tables are Prefect's.
 """
 
 import argparse
@@ -60,17 +59,17 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Template:
-    """The rows of one pass, the flow that they belong to, and the moment at which it was due."""
+    """The rows of one pass, their flow, and the time at which the pass was due."""
 
     flow: dict[str, Any]
     rows: Rows
     due_at: datetime
 
     def at(self, due_at: datetime) -> Rows:
-        """The same pass at another moment, with ids of its own."""
+        """Returns the same pass at another time, with new ids."""
         ids: dict[Any, UUID] = {row["id"]: uuid4() for rows in self.rows.values() for row in rows}
         run = self.rows["flow_run"][0]["id"]
-        # By seconds: Prefect's times would count it in months.
+        # In seconds: the difference of Prefect's times counts months.
         shift, old, new = timedelta(seconds=due_at.timestamp() - self.due_at.timestamp()), str(run), str(ids[run])
 
         def moved(column: str, value: Any) -> Any:
@@ -90,7 +89,7 @@ class Template:
 
 
 def run_one_pass(work: Work, copy: Path) -> str:
-    """Deploys, lets a worker run one pass of the watchdog, and copies the server's database; answers the run's id."""
+    """Deploys, lets a worker run one pass of the watchdog, and copies the server's database; returns the run's id."""
     environment = {**work.environment, "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_EXPERIMENTAL_EVENTS": "true"}
     subprocess.run([sys.executable, "-m", "deployments.apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
     with httpx.Client(base_url=work.environment["PREFECT_API_URL"], timeout=60) as api:
@@ -101,21 +100,17 @@ def run_one_pass(work: Work, copy: Path) -> str:
             give_up = time.monotonic() + PASS_S_MAX
             while (state := api.get(f"/flow_runs/{run['id']}").json()["state_type"]) != "COMPLETED":
                 if state in ("FAILED", "CRASHED") or time.monotonic() > give_up:
-                    raise RuntimeError(f"the pass is {state}")
+                    raise RuntimeError(f"the watchdog's pass is {state}")
                 time.sleep(1)
         time.sleep(10)  # its last logs and events are written in the background
     with sqlite3.connect(state_dir() / "prefect" / "prefect.db") as server, sqlite3.connect(copy) as target:
         server.backup(target)
-    import shutil
-
-    shutil.copy(copy, "/tmp/a7/server.db")
-    Path("/tmp/a7/run").write_text(str(run["id"]))
     return str(run["id"])
 
 
 @contextmanager
 def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[None]:
-    """A worker for a while."""
+    """Runs a worker during the block."""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
@@ -125,7 +120,7 @@ def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[N
 
 
 def template_of(copy: Path, run_id: str) -> Template:
-    """The rows that the run has left in a copy of the server's database."""
+    """Returns the run's rows in a copy of the server's database."""
     with _database(f"sqlite+aiosqlite:///{copy}"):
         return asyncio.run(_read_template(run_id))
 
@@ -150,9 +145,9 @@ async def _read_template(run_id: str) -> Template:
         for model, which in wanted.items():
             rows[model.__tablename__] = await read(model, which)
         events = await read(db.Event, sa.true())
-        told = [event for event in events if run_id in event["resource_id"] + json.dumps(event["related"])]
-        rows["events"] = told
-        resources = db.EventResource.event_id.in_([event["id"] for event in told])
+        of_run = [event for event in events if run_id in event["resource_id"] + json.dumps(event["related"])]
+        rows["events"] = of_run
+        resources = db.EventResource.event_id.in_([event["id"] for event in of_run])
         rows["event_resources"] = await read(db.EventResource, resources)
         (pass_,) = rows["flow_run"]
         (flow,) = await read(db.Flow, db.Flow.id == pass_["flow_id"])
@@ -160,7 +155,7 @@ async def _read_template(run_id: str) -> Template:
     return Template(flow, {table: found for table, found in rows.items() if found}, pass_["expected_start_time"])
 
 
-# A year of it
+# A simulated year
 
 
 async def simulate(template: Template, days: int, every: timedelta, with_retention: bool) -> None:
@@ -219,7 +214,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prefect_database", description=__doc__)
     parser.add_argument("--days", type=int, default=DAYS)
     parser.add_argument("--every", type=int, default=EVERY_MINUTES, help="minutes between passes")
-    parser.add_argument("--without-retention", action="store_true", help="what would be there without it")
+    parser.add_argument("--without-retention", action="store_true", help="keep all rows, for comparison")
     parser.add_argument("--url", help="an empty PostgreSQL database, as postgresql+asyncpg://...; else SQLite")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
@@ -227,7 +222,7 @@ def main() -> int:
         with prepared(rows=10, for_peers=False) as work:
             run_id = run_one_pass(work, copy)
         os.environ.pop("PREFECT_API_URL", None)
-        # In a process of its own: Prefect's code knows one database a process.
+        # In another process: Prefect's code uses one database per process.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             template = pool.submit(template_of, copy, run_id).result()
         print("one pass: " + ", ".join(f"{len(rows)} {table}" for table, rows in template.rows.items()), flush=True)

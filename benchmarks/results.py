@@ -1,4 +1,4 @@
-"""What was measured, against what was wanted: a Markdown table, the same as JSON, and a plot made of it."""
+"""Measurements and their targets: a Markdown page, the same as JSON, and its plot."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def median_steps(runs: Sequence[FlowRun]) -> dict[str, float]:
 
 
 def write(results: Results, directory: Path = RESULTS) -> Path:
-    """Writes the Markdown page, its JSON and its plot; answers the page."""
+    """Writes the Markdown page, its JSON and its plot; returns the page's path."""
     now = datetime.now(UTC)
     name = f"{now:%Y-%m-%d}-{results.rows}"
     data = directory / f"{name}.json"
@@ -86,7 +86,7 @@ def to_markdown(results: Results, now: datetime, plot: str) -> str:
             [
                 f"# 4 x {results.rows:,} rows, {now:%Y-%m-%d}",
                 f"{_machine()}\n\n{', '.join(f'{package} {version(package)}' for package in PACKAGES)}",
-                "Ratios are of medians of this run on this machine; only they mean something elsewhere.",
+                "Ratios are of medians of this run on this machine; only ratios are comparable with other machines.",
                 _table(("what", "measured", "target", "met"), targets),
                 "## Seconds",
                 _table(("what", "median", "each"), timings),

@@ -1,4 +1,4 @@
-"""What the benchmark itself asks the warehouse: to begin again, and the floor of loading."""
+"""The benchmark's own statements: emptying the warehouse, and the floor of loading."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ def opened(environment: Mapping[str, str]) -> Iterator[Any]:
 
 
 def forget_runs(environment: Mapping[str, str]) -> None:
-    """Empties what runs write, so that the next one is a first one."""
+    """Empties the tables that runs write, so that the next run is a first one."""
     with opened(environment) as cursor:
         for table in _WRITTEN:
             cursor.execute(f"DELETE FROM ANALYTICS.{table}")

@@ -1,4 +1,4 @@
-"""The work that everybody is timed with: generated rows in a local stack of the benchmark's own."""
+"""The timed work: generated rows in a separate local stack."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from local.generator import Dirt
 
 STATE_DIR = CHECKOUT / ".benchmark"
 DAY = date(2024, 1, 15)
-"""The day of the work; DAY_OF_FEW is that of the fixed share."""
+"""The day of the work; DAY_OF_FEW is for the fixed share of the time."""
 DAY_OF_FEW, FEW_ROWS = date(2024, 2, 15), 25
 DIRT = 0.02
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tasks.errors import NeedsPersonError
+
 
 @dataclass(frozen=True)
 class Change:
@@ -16,5 +18,5 @@ class Change:
         return f"{self.kind} {self.name}: {self.outcome}" + (f" ({self.note})" if self.note else "")
 
 
-class DeployError(Exception):
+class DeployError(NeedsPersonError):
     """Raised when something cannot be applied; the message is one line that names the thing and the next step."""

@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: `make docs`. A test compares them, so they cannot go stale."""
+"""Writes the pages that are generated from the code: `make docs`. A test compares them, so they cannot go stale."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,22 +38,22 @@ def columns_page() -> str:
     return "\n".join(
         [
             "# Columns and regions\n",
-            f"Made from `expectations/` by `make docs`; contract version {CONTRACT_VERSION}.\n",
+            f"Generated from `expectations/` by `make docs`; contract version {CONTRACT_VERSION}.\n",
             "## `sales_transactions` in every regional database\n",
-            "A column whose declared type is none of these, nor a domain over one of them, leaves the region out; `enum`",
-            "is any enum type. A single cell that the type of the fact table cannot hold rejects its row. Personal columns",
+            "A region with a column of another declared type is left out; a domain over one of these types fits, and `enum` is",
+            "any enum type. A single cell that the type of the fact table cannot hold rejects its row. Personal columns",
             "leave the source only as a keyed token, in a column named `<name>_token`.\n",
             table(["column", "fitting types", "may be NULL", "personal", "meaning"], source),
             "## `ANALYTICS.SALES_FACT`\n",
             "After these come the load's own columns: batch, run, snapshot, when the row was inserted and updated, and",
-            "`IS_DELETED` and `DELETED_AT` for a sale that its source does not hold any more: a query that wants what is",
-            "sold says `WHERE NOT IS_DELETED`.\n",
-            "A run writes those of `EXTRA_ATTRIBUTES` that it has read of the region, NULL included, and leaves the others as",
-            "they are stored: a column that the source lacks, or that `extra_columns` names no longer, loses no value. The text",
-            "is JSON with one text or null per column, in no certain order.\n",
+            "`IS_DELETED` and `DELETED_AT` for a sale that its source no longer holds: queries for what was sold say",
+            "`WHERE NOT IS_DELETED`.\n",
+            "A run writes those of `EXTRA_ATTRIBUTES` that it has read of the region, NULL included, and leaves the others",
+            "unchanged: a column that the source lacks, or that `extra_columns` no longer names, keeps its values. The text",
+            "is JSON with one text or null per column, in no particular order.\n",
             table(["column", "Snowflake type", "Arrow type", "meaning"], stored),
             "## Regions\n",
-            "Spellings are compared without regard to case and surrounding blanks; code and name are accepted too.\n",
+            "Case and surrounding blanks of a spelling do not matter; code and name are accepted too.\n",
             table(["code", "name", "spellings", "time zone", "block"], regions),
         ]
     )
@@ -66,28 +66,28 @@ def rules_page() -> str:
     return "\n".join(
         [
             "# Row rules\n",
-            "Made from `expectations/rules.py` by `make docs`. A row that breaks a rule is rejected, with all rules that it",
-            "broke; rules come before dedupe, so a newer version that breaks a rule leaves the newest valid one standing.\n",
+            "Generated from `expectations/rules.py` by `make docs`. A row that breaks a rule is rejected, and recorded with all",
+            "rules that it broke. Rules come before dedupe, so a newer version that breaks a rule never replaces a valid one.\n",
             table(["rule", "the row is rejected because"], rows),
-            "White space is ASCII's: blank, tab, line feed, vertical tab, form feed, carriage return. A row whose `sale_id` is",
-            "missing has no key: it is no duplicate of any other, its `SALE_KEY` is NULL and its status `NO_KEY`.\n",
+            "White space is that of ASCII: blank, tab, line feed, vertical tab, form feed, carriage return. A row without a",
+            "`sale_id` has no key: it is no duplicate of any other, its `SALE_KEY` is NULL and its status `NO_KEY`.\n",
             "## What a rejected row keeps\n",
-            "All its columns as text, as PostgreSQL writes them in UTC; personal data as tokens. A cell that cannot be held",
-            "in its type stands as the source has it. One thing is not the source's own text: a number has the decimals of the",
-            "contract, 1.5000 of a `numeric(10,4)` price stands as 1.500000.\n",
+            "All its columns as text, as PostgreSQL writes them in UTC; personal data as tokens. A cell that its type cannot",
+            "hold is kept as in the source. One thing differs from the source's own text: a number has the decimals of the",
+            "contract, so that 1.5000 of a `numeric(10,4)` price is kept as 1.500000.\n",
         ]
     )
 
 
 def law_page() -> str:
-    """docs/law.md: the conservation law, who counts each side, and the bugs that were put in to try it."""
+    """docs/law.md: the conservation law, who counts each side, and the bugs that tests inject."""
     sides = [
         ("source: rows and totals", "the source database, by SQL in the snapshot that is read", "extract"),
         ("duplicates", "transform; each key must be kept once, in its newest version", "transform"),
-        ("rows per file, and in all", "the manifest against COPY's answer and the staging tables", "load"),
+        ("rows per file, and in all", "the manifest against COPY's result and the staging tables", "load"),
         ("inserted, updated, unchanged", "staged rows by fate against the fact table by key, totals included", "law"),
         ("superseded", "staged rows against the keys of which the fact table holds a version that is not older", "law"),
-        ("updated, the other way", "undo log against the fact table: what replaced a version is not older", "law"),
+        ("updated, in reverse", "undo log against the fact table: what replaced a version is not older", "law"),
         ("attributes that were not read", "undo log against the fact table, one by one", "law"),
         ("cross-region", "staged rows against the keys that another region owns, or two bring and none owns", "law"),
         (
@@ -97,7 +97,7 @@ def law_page() -> str:
         ),
         (
             "rejected rows that were closed",
-            "the run's closings against the version that stands for each, and the other way",
+            "the run's closings against the version that stands for each, and in reverse",
             "law",
         ),
         (
@@ -111,8 +111,8 @@ def law_page() -> str:
             "law",
         ),
         (
-            "what stands",
-            "rows with the batch's keys before COMMIT against those that stood when the fates were decided, and the new",
+            "sales with the batch's keys",
+            "rows before COMMIT against those that stood when the fates were decided, plus the new ones",
             "law",
         ),
         ("each sale once", "no `sale_id` of the batch stands twice, whatever the region", "law"),
@@ -130,18 +130,18 @@ def law_page() -> str:
             "# The conservation law\n",
             "Every row that was read has one fate, per region and batch, by count and by exact total:\n",
             "    source = inserted + updated + unchanged + superseded + duplicates + rejected\n",
-            "Totals are kept per currency, NULL and unreadable amounts counted apart: money, and control totals that people do",
-            "not read. A text counts as its number of characters, a time as its microseconds. The law is asked inside the publish",
+            "Totals are per currency, NULL and unreadable amounts counted separately: money, and control totals, in which a text",
+            "counts as its number of characters and a time as its microseconds. The law is checked inside the publish",
             "transaction, after everything is written and before COMMIT. When it does not hold, all is rolled back and the error",
             "names region, side and both figures: `the law does not hold for EUROPE superseded: rows 2 against 1`.\n",
             "## Who counts each side\n",
-            "No side takes the other's word.\n",
-            table(["side", "counted by", "asked in"], sides),
+            "Each side is counted independently of the others.\n",
+            table(["side", "counted by", "checked in"], sides),
             "## What it catches\n",
-            "Made from `tests/integration/publish/bugs.py` by `make docs`. `tests/integration/publish/test_law.py` puts each bug",
-            "in alone, over a batch with rows of every fate, and asks for these words in the error; N is the number of all rows.",
-            "Whatever is caught before COMMIT leaves fact table, rejected rows and undo log as they were.\n",
-            table(["bug", "what caught it", "it says"], bugs),
+            "Generated from `tests/integration/publish/bugs.py` by `make docs`. `tests/integration/publish/test_law.py` injects",
+            "each bug alone, into a batch with rows of every fate, and expects these words in the error; N is the number of all",
+            "rows. A bug that is caught before COMMIT leaves fact table, rejected rows and undo log unchanged.\n",
+            table(["bug", "caught by", "error"], bugs),
         ]
     )
 

@@ -5,6 +5,7 @@ rules about values (`rules.py`), the suites (`suites.py`) and whole statements (
 `tasks/warehouse/statements.py`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 CONTRACT_VERSION = "1"
-"""Raised with every change of a column's name, type or meaning; stands in every ledger row."""
+"""Raised with every change of a column's name, type or meaning; recorded in every ledger row."""
 
 
 class Role(StrEnum):
@@ -30,26 +31,25 @@ class Role(StrEnum):
 
 Kind = Literal["text", "timestamp", "integer", "price", "money", "year"]
 
-_ARROW: dict[Kind, pa.DataType] = {
+DIGITS: Mapping[Kind, tuple[int, int]] = {"integer": (18, 0), "price": (18, 6), "money": (12, 2), "year": (4, 0)}
+"""Precision and scale of the kinds that are numbers: how many digits in all, how many of them decimals."""
+
+_ARROW: Mapping[Kind, pa.DataType] = {
     "text": pa.string(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "integer": pa.int64(),
-    "price": pa.decimal128(18, 6),
-    "money": pa.decimal128(12, 2),
+    "price": pa.decimal128(*DIGITS["price"]),
+    "money": pa.decimal128(*DIGITS["money"]),
     "year": pa.int32(),
 }
-_SNOWFLAKE: dict[Kind, str] = {
+_SNOWFLAKE: Mapping[Kind, str] = {
     "text": "VARCHAR",
     "timestamp": "TIMESTAMP_TZ(6)",
-    "integer": "NUMBER(18,0)",
-    "price": "NUMBER(18,6)",
-    "money": "NUMBER(12,2)",
-    "year": "NUMBER(4,0)",
+    **{kind: f"NUMBER({precision},{scale})" for kind, (precision, scale) in DIGITS.items()},
 }
 
-
 BLANKS = " \t\n\v\f\r"
-"""ASCII white space: a text of nothing else is blank, and so is an empty one."""
+"""ASCII white space: a text of nothing else, or an empty one, is blank."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class Column:
     @property
     def snowflake_type(self) -> str:
         return _SNOWFLAKE[self.kind]
+
+    @property
+    def decimals(self) -> int:
+        """The number of decimals; 0 for kinds without."""
+        return DIGITS[self.kind][1] if self.kind in DIGITS else 0
 
 
 SOURCE_COLUMNS = (

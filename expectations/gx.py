@@ -6,13 +6,13 @@ import sys
 from types import ModuleType
 from typing import Any
 
-# It is read by the import: nothing about the company's data goes to a third party.
+# Read at import: nothing about the company's data goes to a third party.
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 
 class LoadedWhenUsed(ModuleType):
-    """Stands for a module until somebody asks it for something. `importlib.util.LazyLoader` would load it as soon as
-    anybody looks through all modules for their files, as `inspect` does."""
+    """Stands in for a module until one of its names is used. `importlib.util.LazyLoader` would load it as soon as a
+    program looks through all modules for their files, as `inspect` does."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -31,11 +31,11 @@ def _load_when_used(name: str) -> None:
         setattr(importlib.import_module(parent), child, module)
 
 
-# For checks and pictures of other projects: two fifths of the import.
+# Needed for checks and plots that this project does not use: two fifths of the import.
 for _name in ("scipy.stats", "altair"):
     _load_when_used(_name)
 
-import great_expectations as gx  # noqa: E402 (after what makes it cheaper)
+import great_expectations as gx  # noqa: E402 (after the lazy modules)
 import great_expectations.expectations as gxe  # noqa: E402
 
 __all__ = ["gx", "gxe"]

@@ -13,8 +13,8 @@ class Region:
     """One regional database.
 
     `spellings` are the ways its source writes its own region, without regard to case and surrounding blanks.
-    `block` names the SqlAlchemyConnector block that reaches the database, `schema` and `table` what is read there;
-    without a schema the reader's search path decides. `source_is_whole`: a view there shows all sales.
+    `block` names the SqlAlchemyConnector block that reaches the database, `schema` and `table` the table or view to
+    read; without a schema the reader's search path decides. `source_is_whole`: a view has all sales.
     """
 
     code: str
@@ -29,8 +29,8 @@ class Region:
 
     @property
     def all_spellings(self) -> frozenset[str]:
-        """The spellings with code and name, as they are compared."""
-        return frozenset(_compared(spelling) for spelling in (*self.spellings, self.code, self.name))
+        """The spellings, the code and the name, normalized for comparison."""
+        return frozenset(_normalized(spelling) for spelling in (*self.spellings, self.code, self.name))
 
     def key_of(self, sale_id: str) -> str:
         """The business key of a `sale_id` of this region's source."""
@@ -41,12 +41,12 @@ class Region:
         return key.removeprefix(f"{self.code}:") if self.prefix_keys else key
 
 
-def _compared(spelling: str) -> str:
+def _normalized(spelling: str) -> str:
     return spelling.strip().casefold()
 
 
 def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
-    """The regions of `path` by code, in the file's order. Raises ValueError for a code or spelling given twice."""
+    """Returns the regions of `path` by code, in the file's order. Raises ValueError for a repeated code or spelling."""
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["region"]
     regions = [Region(**{**entry, "spellings": frozenset(entry["spellings"])}) for entry in entries]
     _refuse_repeats(path, "code", (region.code for region in regions))
@@ -66,8 +66,8 @@ REGIONS = read_regions()
 
 
 def code_of_spelling(spelling: str) -> str | None:
-    """The region code that a source's spelling means, or None for an unknown one: ' us east' -> 'US_EAST'."""
-    return _CODE_OF_SPELLING.get(_compared(spelling))
+    """Returns the region code of a spelling, or None for an unknown one: ' us east' -> 'US_EAST'."""
+    return _CODE_OF_SPELLING.get(_normalized(spelling))
 
 
 _CODE_OF_SPELLING = {spelling: region.code for region in REGIONS.values() for spelling in region.all_spellings}

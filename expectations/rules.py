@@ -1,7 +1,6 @@
 """The row rules: what makes a single row unfit for the fact table. Pure functions over a pandas frame.
 
-A rule looks at one row at a time and never at other rows; a missing cell never breaks a value rule (it has
-`missing_*`).
+A rule judges a row by itself, without other rows; a missing cell breaks no value rule (it has `missing_*`).
 """
 
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from expectations.columns import BLANKS, SOURCE_COLUMNS, Column
+from expectations.columns import BLANKS, DIGITS, SOURCE_COLUMNS, Column
 from expectations.regions import Region, code_of_spelling
 from expectations.tables import EXTRA_ATTRIBUTES
 
@@ -20,14 +19,14 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far a source's clock may run ahead of its database server's before a time counts as being in the future."""
 
 CROSS_REGION_RULE = "cross_region_sale_id"
-"""Broken when another region owns the key; found in SQL after the lock, because only the fact table knows."""
+"""Broken when another region owns the key; found in SQL after the lock, as only the fact table knows the owner."""
 
 _PRODUCT = pd.ArrowDtype(pa.decimal128(37, 6))
 """Holds quantity x unit_price, and twice as much, to the last digit."""
 
-_QUANTITY = pd.ArrowDtype(pa.decimal128(18, 0))
+_QUANTITY = pd.ArrowDtype(pa.decimal128(*DIGITS["integer"]))
 _ANY_INT64 = pd.ArrowDtype(pa.decimal128(19, 0))
-"""What Arrow casts an int64 to; a product with so many digits would not fit, so _QUANTITY follows."""
+"""The type that Arrow casts an int64 to. It has too many digits for a product, so a cast to _QUANTITY follows."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Rule:
-    """A named condition. `broken` answers one bool per row of the frame, never NULL."""
+    """A named condition. `broken` returns one bool per row of the frame, never NULL."""
 
     id: str
     description: str
@@ -77,29 +76,29 @@ def _above_total(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
     return lambda frame, origin: _true(frame[column] > frame["total_amount"])
 
 
-def in_one_piece(column: pd.Series) -> pa.Array:
-    """The Arrow array of a column, however many chunks it has."""
+def as_one_array(column: pd.Series) -> pa.Array:
+    """The column as one Arrow array, its chunks combined."""
     cells = pa.array(column)
     return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
 
 
 def blank(texts: pa.Array) -> pa.Array:
-    """One bool per text: it is empty or nothing but BLANKS; NULL for NULL."""
+    """One bool per text: whether it is empty or only BLANKS; NULL for NULL."""
     return pc.equal(pc.ascii_trim(texts, BLANKS), "")
 
 
 def present(frame: pd.DataFrame, column: Column) -> pd.Series:
-    """One bool per row: the cell holds something, though its type may be unable to hold it."""
+    """One bool per row: whether the cell is not missing. A cell that its type cannot hold is present."""
     cells = frame[column.stored_name]
     if column.blank_is_missing:
-        filled = pc.fill_null(pc.invert(blank(in_one_piece(cells))), False)
+        filled = pc.fill_null(pc.invert(blank(as_one_array(cells))), False)
         filled_cells = pd.Series(filled.to_numpy(zero_copy_only=False), index=frame.index)
         return filled_cells | is_unreadable(frame, column.stored_name)
     return cells.notna() | is_unreadable(frame, column.stored_name)
 
 
 def _currency_malformed(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    codes = in_one_piece(frame["currency"]).dictionary_encode()
+    codes = as_one_array(frame["currency"]).dictionary_encode()
     malformed = pc.and_(
         pc.invert(pc.match_substring_regex(codes.dictionary, r"\A[A-Z]{3}\z")), pc.invert(blank(codes.dictionary))
     )
@@ -108,7 +107,7 @@ def _currency_malformed(frame: pd.DataFrame, origin: Origin) -> pd.Series:
 
 def region_codes(frame: pd.DataFrame) -> pd.Series:
     """The region code of each row's spelling, NULL where the spelling is NULL or unknown."""
-    spellings = in_one_piece(frame["region"]).dictionary_encode()
+    spellings = as_one_array(frame["region"]).dictionary_encode()
     codes = pa.array(map(code_of_spelling, spellings.dictionary.to_pylist()), pa.string())
     return pd.Series(pd.arrays.ArrowExtensionArray(codes.take(spellings.indices)), index=frame.index)
 
@@ -134,23 +133,23 @@ VALUE_RULES = (
     Rule("tax_amount_negative", "tax_amount is below 0", _negative("tax_amount")),
     Rule("discount_above_total", "discount_amount is above total_amount", _above_total("discount_amount")),
     Rule("tax_above_total", "tax_amount is above total_amount", _above_total("tax_amount")),
-    Rule("currency_malformed", "currency is not three capital letters A to Z, as ISO 4217 has it", _currency_malformed),
-    Rule("region_unknown", "region is spelled in no known way", _region_unknown),
-    Rule("region_of_another_database", "region is not the one of this database", _region_of_another_database),
+    Rule("currency_malformed", "currency is not three capital letters A to Z, as in ISO 4217", _currency_malformed),
+    Rule("region_unknown", "region is not a known spelling", _region_unknown),
+    Rule("region_of_another_database", "region is that of another database", _region_of_another_database),
     Rule("sale_date_in_future", "sale_date is over 5 minutes after the snapshot", _in_future("sale_date")),
     Rule("updated_at_in_future", "updated_at is over 5 minutes after the snapshot", _in_future("updated_at")),
 )
 
 
 def unreadable_rule_id(column: str) -> str:
-    """The rule that a cell breaks that cannot be read, or that its type cannot hold (NaN, too many decimals)."""
+    """The id of the rule for cells that cannot be read or held in their type (NaN, too many decimals)."""
     return f"unreadable_{column}"
 
 
 def is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
-    """One bool per row: the cell could not be read or held, so it is NULL in the frame but not at the source.
+    """One bool per row: whether the cell could not be read or held; it is NULL in the frame but not at the source.
 
-    `column` is a stored name. Clean rows have no such cells, and no column that tells of them.
+    `column` is a stored name. Clean rows have neither such cells nor the column `unreadable`.
     """
     if "unreadable" not in frame or not frame["unreadable"].notna().any():
         return pd.Series(False, index=frame.index)
@@ -158,7 +157,7 @@ def is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
 
 
 _CANNOT_BE = {
-    "text": "read (bytes without an equal in UTF-8, far too long, or not to be computed by a view)",
+    "text": "read (bytes without an equivalent in UTF-8, far too long, or not computable by a view)",
     "number": "held in its type (NaN, infinity, out of range, too many decimals), or computed by a view",
 }
 
@@ -174,7 +173,7 @@ def _unreadable(column: Column) -> Rule:
 def _missing(column: Column) -> Rule:
     return Rule(
         f"missing_{column.name}",
-        f"{column.name} is NULL{', empty or nothing but white space' if column.blank_is_missing else ''}",
+        f"{column.name} is NULL{', empty or only white space' if column.blank_is_missing else ''}",
         lambda frame, origin: ~present(frame, column),
     )
 
@@ -187,7 +186,7 @@ RULES = (*MISSING_RULES, *UNREADABLE_RULES, *VALUE_RULES)
 
 
 def broken_rules(frame: pd.DataFrame, origin: Origin) -> pd.DataFrame:
-    """Which rule each row breaks: one bool column per rule id, the index of `frame`.
+    """Returns the rules that each row breaks: one bool column per rule id, with the index of `frame`.
 
     `frame` has the contract's stored columns (Arrow dtypes) and `unreadable`, a JSON text of the cells that
     their type cannot hold, NULL for a good row.

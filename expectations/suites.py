@@ -1,8 +1,8 @@
 """The Great Expectations suites, built from the column contract and the thresholds.
 
 `input_suite` judges the rows as read, `output_suite` the clean rows of a region, `keys_suite` their keys,
-`batch_suite` the clean rows of all regions together. Exact money totals are not theirs: Great Expectations adds
-decimals up as floats.
+`batch_suite` the clean rows of all regions together. None checks money totals: Great Expectations adds decimals up as
+floats.
 """
 
 import math
@@ -16,16 +16,16 @@ import pyarrow as pa
 
 from expectations.columns import SOURCE_COLUMNS, Column, Role
 from expectations.gx import gx, gxe
-from expectations.rules import CLOCK_TOLERANCE, in_one_piece, present
+from expectations.rules import CLOCK_TOLERANCE, as_one_array, present
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
 
 _LARGEST = 4 * 10**18
-"""Twice it is within an int64."""
+"""Twice this fits into an int64."""
 
 
 def most_below(percentage: Decimal, rows: int) -> int:
-    """The most rows that are strictly less than `percentage` of `rows`; 0 where none are."""
+    """The most rows that are strictly less than `percentage` of `rows`; 0 if there are none."""
     return max(math.ceil(rows * percentage / 100) - 1, 0)
 
 
@@ -55,7 +55,7 @@ def input_suite(rows: int, thresholds: Thresholds) -> gx.ExpectationSuite:
 
 
 def output_suite(region: str, snapshot_at: datetime) -> gx.ExpectationSuite:
-    """What every clean row of a region is: complete, positive, consistent. Frames come from `output_frame`."""
+    """Every clean row of a region is complete, positive and consistent. Judges frames from `output_frame`."""
     measures = [column.name for column in SOURCE_COLUMNS if column.role is Role.MEASURE]
     positive = [*measures, "total_amount"]
     headrooms = ["_discount_headroom", "_tax_headroom", "_above_half_price", "_below_twice_price"]
@@ -79,12 +79,12 @@ def output_suite(region: str, snapshot_at: datetime) -> gx.ExpectationSuite:
 
 
 def keys_suite() -> gx.ExpectationSuite:
-    """The clean rows of a region are of different sales. Frames come from `keys_frame`."""
+    """No two clean rows of a region have the same key. Judges frames from `keys_frame`."""
     return gx.ExpectationSuite(name="clean-keys", expectations=[gxe.ExpectColumnValuesToBeUnique(column="sale_id")])
 
 
 def batch_suite(min_record_count: int) -> gx.ExpectationSuite:
-    """The floor of the whole batch: enough clean rows."""
+    """The batch as a whole has enough clean rows."""
     return gx.ExpectationSuite(
         name="clean-batch",
         expectations=[gxe.ExpectTableRowCountToBeBetween(min_value=min_record_count)],
@@ -92,10 +92,10 @@ def batch_suite(min_record_count: int) -> gx.ExpectationSuite:
 
 
 def input_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Which cells of the rows as read hold something: 1.0, or NaN for what is missing.
+    """The rows as read, each cell replaced by 1.0, or by NaN if it is missing.
 
-    An unreadable cell holds something, though its type cannot. Only presence, because that is all `input_suite` asks,
-    and because Great Expectations hashes every value of a frame it is given, which takes minutes for decimals.
+    An unreadable cell is not missing. Presence is all that `input_suite` checks, and Great Expectations hashes every
+    value of its frames, which takes minutes for decimals.
     """
     return pd.DataFrame({column.stored_name: _presence(frame, column) for column in SOURCE_COLUMNS}, copy=False)
 
@@ -107,10 +107,10 @@ def _presence(frame: pd.DataFrame, column: Column) -> np.ndarray:
 def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """The clean rows as numpy columns, with the identities of the derived columns as residuals.
 
-    The residuals are computed exactly; as floats they keep what the suite asks for: sign, zero, and NaN for NULL.
-    Texts become presence: vectorized in Great Expectations, where Arrow columns go value by value.
+    The residuals are computed exactly; as floats they keep what the suite checks: sign, zero, and NaN for NULL.
+    Texts become 1.0 or NaN, which Great Expectations judges vectorized; Arrow columns take it value by value.
     """
-    columns: dict[str, Any] = {name: _judgeable(frame[name]) for name in frame.columns}
+    columns: dict[str, Any] = {name: _as_numpy(frame[name]) for name in frame.columns}
     columns |= {c.stored_name: _presence(frame, c) for c in SOURCE_COLUMNS if c.blank_is_missing}
     columns["region"] = pd.Categorical(frame["region"])
     columns["_currency_is_code"] = frame["currency"].str.fullmatch("[A-Z]{3}").to_numpy(np.float32, na_value=np.nan)
@@ -120,7 +120,7 @@ def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _residuals(frame: pd.DataFrame) -> dict[str, np.ma.MaskedArray]:
     names = ("total_amount", "discount_amount", "tax_amount", "net_amount", "gross_profit", "unit_price")
-    total, discount, tax, net, profit, price = (_in_last_digits(frame[name]) for name in names)
+    total, discount, tax, net, profit, price = (_unscaled(frame[name]) for name in names)
     gross, total_in_millionths = _product(_integers(frame["quantity"]), price), total * 10_000
     day = frame["sale_date"].dt
     date_parts = ((day.year, "sale_year"), (day.month, "sale_month"), (day.day, "sale_day"))
@@ -135,9 +135,9 @@ def _residuals(frame: pd.DataFrame) -> dict[str, np.ma.MaskedArray]:
     }
 
 
-def _in_last_digits(amounts: pd.Series) -> np.ma.MaskedArray:
+def _unscaled(amounts: pd.Series) -> np.ma.MaskedArray:
     """Decimals of at most 18 digits as int64: cents, or millionths for a price. NULL is masked."""
-    cells = in_one_piece(amounts)
+    cells = as_one_array(amounts)
     words = np.frombuffer(cells.buffers()[1], np.int64, 2 * len(cells), 16 * cells.offset)
     return np.ma.MaskedArray(words[::2], cells.is_null().to_numpy(zero_copy_only=False))
 
@@ -147,12 +147,12 @@ def _integers(numbers: pd.Series) -> np.ma.MaskedArray:
 
 
 def _product(left: np.ma.MaskedArray, right: np.ma.MaskedArray) -> np.ma.MaskedArray:
-    """left x right in int64, exact below 4 x 10^18 and cut to it beyond: 200 times what any total comes near."""
+    """left x right in int64, exact below 4 x 10^18 and clipped there: 200 times more than any total needs."""
     rough = left.astype(np.float64) * right
     return np.ma.where(abs(rough) < _LARGEST, left * right, np.sign(rough).astype(np.int64) * _LARGEST)
 
 
-def _judgeable(column: pd.Series) -> np.ndarray | pd.Series:
+def _as_numpy(column: pd.Series) -> np.ndarray | pd.Series:
     values = pa.array(column)
     if pa.types.is_timestamp(values.type):
         return values.to_pandas()
@@ -162,5 +162,5 @@ def _judgeable(column: pd.Series) -> np.ndarray | pd.Series:
 
 
 def keys_frame(codes: np.ndarray) -> pd.DataFrame:
-    """A number per row that is equal for equal keys, -1 for NULL, as Great Expectations judges it."""
+    """The frame for `keys_suite`. `codes` has a number per row: equal for equal keys, -1 for NULL."""
     return pd.DataFrame({"sale_id": np.where(codes < 0, np.nan, codes)})

@@ -5,8 +5,8 @@ import pyarrow as pa
 from expectations.columns import DERIVED_COLUMNS, SOURCE_COLUMNS, Column, Role
 
 TABLES_VERSION = 5
-"""Of the tables in the warehouse, as sql/setup/ makes them: raised with every change by which the code of before, or of
-after, would write something wrong. Tables without a number are of the first version."""
+"""Version of the tables that sql/setup/ creates: raised with every change after which older code, or newer code on
+older tables, would write wrong rows. Tables without a number are of version 1."""
 
 EXTRA_ATTRIBUTES = Column(
     "extra_attributes",
@@ -22,8 +22,7 @@ CLEAN_COLUMNS = (*SOURCE_COLUMNS, EXTRA_ATTRIBUTES, *DERIVED_COLUMNS)
 SOURCE_REGION = "source_region"
 
 CLEAN_SCHEMA = pa.schema([*(column.arrow_field for column in CLEAN_COLUMNS), (SOURCE_REGION, pa.string())])
-"""A clean row on its way: a sale, and `region` as its source had spelled it, for the case that the row is rejected in
-the warehouse."""
+"""A clean row between the steps: a sale, and `region` as its source spelled it, in case the warehouse rejects it."""
 
 REJECTED_SOURCE_COLUMNS = tuple(column.stored_name for column in (*SOURCE_COLUMNS, EXTRA_ATTRIBUTES))
 """Columns of a rejected row that hold the source's own text; personal data as tokens."""
@@ -37,6 +36,6 @@ REJECTED_SCHEMA = pa.schema(
         *((name, pa.string()) for name in REJECTED_SOURCE_COLUMNS),
     ]
 )
-"""A rejected row: its database's region code, its business key (`sale_id` as the fact table would have it), the ids
-of all rules that it broke (blank-separated), its version (`updated_at`, NULL when missing or unreadable), and all
+"""A rejected row: its database's region code, its business key (`sale_id` in the fact table's form), the ids of
+all rules that it broke (blank-separated), its version (`updated_at`, NULL when missing or unreadable), and all
 cells as text."""

@@ -6,10 +6,10 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits of the quality gate; each is a Prefect variable of the same name, with the default that stands here.
+    """Limits of the quality gate; each is a Prefect variable of the same name, with the default given here.
 
-    Percentages are of rows, 0 to 100, and exact. `max_null_percentage` is refused when reached,
-    `max_rejected_percentage` when exceeded.
+    Percentages are of rows, 0 to 100, and exact. A batch fails when it reaches `max_null_percentage` or exceeds
+    `max_rejected_percentage`.
     """
 
     min_record_count: int = 100

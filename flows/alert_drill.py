@@ -24,8 +24,8 @@ START_S_MAX = 600
 """For a worker to begin the run that fails."""
 
 
-class DrillError(Exception):
-    """Raised on purpose: what it stops is a drill."""
+class DrillError(NeedsPersonError):
+    """Raised when a run is to fail on purpose: it stops nothing but a drill."""
 
 
 def name_of_run() -> str:

@@ -22,12 +22,13 @@ from flows.support.run_hooks import IN_LEDGER
 from flows.support.run_names import naming, reconcile_name
 from flows.support.states import PARTIALLY_LOADED
 from tasks.backfill.known import read_ledger
-from tasks.batch import HEAL, Keys, NamedKeys, choose_regions, name_batch_of_keys
+from tasks.batch import HEAL, KEYS_MAX, Keys, NamedKeys, choose_regions, name_batch_of_keys
 from tasks.errors import NeedsPersonError, RegionUnfitError, SalesEtlError
 from tasks.files.scratch import scratch_directory
+from tasks.law import TALLIED_FATES, Fate
 from tasks.plan import unread_regions
 from tasks.prefect_server.stopping import finished_first, signals_in_order
-from tasks.reconcile.compare import KEYS_MAX, RegionCompared, compare
+from tasks.reconcile.compare import RegionCompared, compare
 from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy
@@ -129,9 +130,9 @@ def end(found: Reconciled, heal: bool, heal_deleted: bool, dry_run: bool) -> Sta
 def count_fates(loaded: LoadedAgain) -> dict[str, int]:
     """The fates of the sales that were read again."""
     regions = loaded.publication.regions
-    fates = {fate: sum(p.of(fate).rows for p in regions) for fate in ("inserted", "updated", "unchanged", "superseded")}
+    fates = {str(fate): sum(p.of(fate).rows for p in regions) for fate in TALLIED_FATES}
     rejected = sum(of_region.rejected.rows for of_region in loaded.read.transformed)
-    return {**fates, "rejected": rejected + sum(p.cross_region.rows for p in regions)}
+    return {**fates, "rejected": rejected + sum(p.of(Fate.CROSS_REGION).rows for p in regions)}
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -18,12 +18,12 @@ from flows.support.parameters import RegionCodes
 from flows.support.run_hooks import IN_LEDGER
 from flows.support.run_names import naming, replay_name
 from flows.support.states import PARTIALLY_LOADED
-from tasks.batch import REPLAY, NamedKeys, name_batch_of_keys
+from tasks.batch import KEYS_MAX, REPLAY, NamedKeys, name_batch_of_keys
 from tasks.files.scratch import scratch_directory
 from tasks.pages.artifacts import write_table
 from tasks.prefect_server.stopping import signals_in_order
 from tasks.ready import check_ready
-from tasks.rejected.replay import KEYS_MAX, STATUSES, Replayed, foreseen, read_open_keys, read_outcome
+from tasks.rejected.replay import STATUSES, Replayed, foreseen, read_open_keys, read_outcome
 
 ARTIFACT_KEY = "replay-rejected"
 

@@ -8,7 +8,7 @@ from local.environment import StackError
 
 
 def main() -> int:
-    """Run the command; a failure is one line on stderr and exit code 1."""
+    """Runs the command; a failure is one line on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The embedded stack of the project.")
     parser.add_argument("command", choices=("up", "down", "clean", "status", "serve"))
     command = parser.parse_args().command

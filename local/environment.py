@@ -6,13 +6,13 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
-"""Nothing of the stack listens anywhere else."""
+"""The only address on which the stack listens."""
 REGION_CODES = ("US_EAST", "US_WEST", "EUROPE", "ASIA_PACIFIC")
 STAGING_BUCKET = "retail-sales-staging"
 
 
 class StackError(Exception):
-    """The local stack cannot do what was asked; the message is one line that says what to do about it."""
+    """The local stack cannot do what was requested; the message is one line, with the next step."""
 
 
 def state_dir() -> Path:
@@ -21,7 +21,7 @@ def state_dir() -> Path:
 
 
 def read_stack_env() -> dict[str, str]:
-    """The variables by which programs reach the running stack."""
+    """Returns the variables with which programs reach the running stack."""
     file = state_dir() / "stack.env"
     try:
         lines = file.read_text().splitlines()
@@ -31,13 +31,13 @@ def read_stack_env() -> dict[str, str]:
 
 
 def write_stack_env(variables: dict[str, str]) -> None:
-    """Write `stack.env` so that a shell can source it; only its owner may read it, as it holds passwords."""
+    """Writes `stack.env` so that a shell can source it; only its owner may read it, as it holds passwords."""
     text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     write_private(state_dir() / "stack.env", text)
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only."""
+    """Replaces a file atomically, readable by its owner only."""
     new = file.with_name(f"{file.name}.new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:

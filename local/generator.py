@@ -34,7 +34,7 @@ from local.sample_data import (
 )
 
 BATCH_ROWS = 250_000
-"""Rows made at a time, which bounds the memory (about 300 MB) however many there are in all."""
+"""Rows made at a time, which bounds the memory at about 300 MB."""
 
 DAY_US = 24 * 60 * 60 * 1_000_000
 LATE_DAYS_MAX = 30
@@ -75,8 +75,8 @@ _REGIONS = {region.code: region for region in REGIONS}
 class Dirt:
     """Shares of the rows that are of each kind, 0 to 1. A row is of one kind at most, so the kinds can be counted.
 
-    Of these the pipeline rejects REJECTED_KINDS, drops one version of each of `duplicates`, and has to keep the others
-    as they are.
+    The pipeline rejects REJECTED_KINDS, drops one version of each of `duplicates`, and has to keep the others
+    unchanged.
     """
 
     duplicates: float = 0.0
@@ -121,7 +121,7 @@ CLEAN = Dirt()
 
 @dataclass(frozen=True)
 class Generated:
-    """Rows, and what a pipeline has to find in them.
+    """Rows, and the counts that a pipeline has to find in them.
 
     `table` has the source columns in exact Arrow types, except that unit_price, sale_date and updated_at are text as
     PostgreSQL reads it (NaN and infinity exist only there). `expected` counts the rows of each kind of `Dirt`, and
@@ -134,7 +134,7 @@ class Generated:
 
 
 def generate(region_code: str, date: datetime.date, rows: int, seed: int = 0, dirt: Dirt = CLEAN) -> Generated:
-    """Sales of a UTC day in one table. For millions of rows, `batches` needs less memory."""
+    """Returns sales of a UTC day in one table. For millions of rows, `batches` needs less memory."""
     parts = list(batches(region_code, date, rows, seed, dirt))
     expected: Counter[str] = Counter()
     for part in parts:
@@ -143,14 +143,14 @@ def generate(region_code: str, date: datetime.date, rows: int, seed: int = 0, di
 
 
 def batches(region_code: str, date: datetime.date, rows: int, seed: int = 0, dirt: Dirt = CLEAN) -> Iterator[Generated]:
-    """The same rows as `generate`, at most BATCH_ROWS at a time. No rows are one empty table."""
+    """Yields the rows of `generate`, at most BATCH_ROWS at a time; for no rows, one empty table."""
     for first in range(0, max(rows, 1), BATCH_ROWS):
         numbers = range(first, min(first + BATCH_ROWS, rows))
         yield _batch(_REGIONS[region_code], date, numbers, seed, dirt)
 
 
 def load(owner_url: str, tables: Iterable[pa.Table]) -> int:
-    """Add generated rows to `sales_transactions`, in one transaction; the number of rows."""
+    """Adds generated rows to `sales_transactions` in one transaction; returns their number."""
     loaded = 0
     with adding_rows(owner_url) as cursor:
         for table in tables:
@@ -168,7 +168,7 @@ def _batch(region: SampleRegion, date: datetime.date, numbers: range, seed: int,
 
 
 def _deal(rows: int, dirt: Dirt, rng: np.random.Generator) -> dict[str, IntArray]:
-    """Row numbers of each kind of dirt, at random and disjoint; `originals` are the clean rows that are duplicated."""
+    """Draws disjoint row numbers for each kind of dirt; `originals` are the clean rows that are duplicated."""
     shares = {**asdict(dirt), "originals": dirt.duplicates}
     # A hair more, as 0.29 * 100 is 28.999...
     cuts = np.cumsum([int(share * rows + 1e-6) for share in shares.values()])
@@ -213,7 +213,7 @@ def _draw(numbers: range, rng: np.random.Generator) -> dict[str, IntArray]:
 
 
 def _disturb(draws: dict[str, IntArray], places: dict[str, IntArray]) -> dict[str, IntArray]:
-    """Put the dirt into the draws that numbers can hold: second versions, late sales, bad amounts, high taxes."""
+    """Puts the dirt that numbers can hold into the draws: second versions, late sales, bad amounts, high taxes."""
     copies, originals = places["duplicates"], places["originals"]
     for values in draws.values():
         values[copies] = values[originals]
@@ -237,7 +237,7 @@ def _disturb(draws: dict[str, IntArray], places: dict[str, IntArray]) -> dict[st
     micros[bad[3::8]] *= -1
     total[bad[4::8]] = 0
     total[bad[5::8]] *= -1
-    # The total was rounded to cents: one more to be surely outside of the bounds.
+    # The total was rounded to cents: one cent more is surely outside the bounds.
     total[bad[6::8]] = total[bad[6::8]] // 2 - 1
     total[bad[7::8]] = total[bad[7::8]] * 2 + 2
     return draws
@@ -275,14 +275,14 @@ def _columns(region: SampleRegion, date: datetime.date, key_prefix: str, draws: 
 
 
 def _times(date: datetime.date, offset_us: IntArray) -> pa.Array:
-    """Microseconds since the UTC day's begin as PostgreSQL's text."""
+    """Microseconds since midnight UTC as times in PostgreSQL's text form."""
     midnight = datetime.datetime.combine(date, datetime.time(), datetime.UTC)
     times = pa.array(offset_us + int(midnight.timestamp()) * 1_000_000).cast(pa.timestamp("us"))
     return pc.binary_join_element_wise(times.cast(pa.string()), "+00", "")
 
 
 def _soil(table: pa.Table, places: dict[str, IntArray]) -> pa.Table:
-    """Put the dirt into the columns that only NULL or text can hold."""
+    """Puts the dirt that only NULL or text can hold into the columns."""
     table = _put(table, "unit_price", places["nan"], ["NaN"])
     table = _put(table, "updated_at", places["infinite"], ["infinity"])
     for name in UNICODE_COLUMNS:
@@ -299,7 +299,7 @@ def _soil(table: pa.Table, places: dict[str, IntArray]) -> pa.Table:
 
 
 def _put(table: pa.Table, name: str, at: IntArray, values: Iterable[str | None]) -> pa.Table:
-    """Replace a column's values in these rows, in ascending order by the given values in turn."""
+    """Replaces a column's values in the rows `at`, in ascending order, with `values` in turn."""
     if len(at) == 0:
         return table
     mask = np.zeros(table.num_rows, dtype=bool)
@@ -312,7 +312,7 @@ def _put(table: pa.Table, name: str, at: IntArray, values: Iterable[str | None])
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Generate into a database, and say what is in it."""
+    """Generates rows into a database and prints their counts."""
     parser = argparse.ArgumentParser(prog="python -m local.generator", description=main.__doc__)
     parser.add_argument("--region", required=True, choices=_REGIONS)
     parser.add_argument("--date", required=True, type=datetime.date.fromisoformat, help="the UTC day, 2024-01-15")

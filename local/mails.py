@@ -1,4 +1,4 @@
-"""`make mails`: the mails that the local stack's mail server has kept, the newest last."""
+"""`make mails`: the mails that the local stack has received, the newest last."""
 
 import mailbox
 import os
@@ -15,12 +15,12 @@ from tasks.alerts.compose import hide_values
 from tasks.lines import in_one_line
 
 WHOLE = 5
-"""So many of the newest are shown with their text, the others as a line each."""
+"""How many of the newest are printed with their text; the others are a line each."""
 RULE = "-" * 80
 
 
 def main() -> int:
-    """Prints them; a mistake is one line on stderr."""
+    """Prints the mails; an error is one line on stderr."""
     try:
         refuse_other_server(read_stack_env()["PREFECT_API_URL"], os.environ.get("PREFECT_API_URL", ""))
     except StackError as error:
@@ -31,16 +31,16 @@ def main() -> int:
 
 
 def refuse_other_server(own: str, named: str) -> None:
-    """Raises StackError where the shell works with another server: its mails are not here."""
+    """Raises StackError if `named` is another Prefect server than `own`: its mails are not here."""
     if named and named.rstrip("/") != own.rstrip("/"):
         raise StackError(
-            f"PREFECT_API_URL names {hide_values(named)}, whose mails go to its own mail server: `make mails` shows "
-            f"those of the local stack ({own}), with PREFECT_API_URL unset"
+            f"PREFECT_API_URL names {hide_values(named)}, whose mails go to its own mail server: unset it to list the "
+            f"mails of the local stack ({own})"
         )
 
 
 def read_mails(directory: Path) -> list[tuple[datetime, EmailMessage]]:
-    """The mails with the time of their arrival (aware UTC), the newest last."""
+    """Returns the mails with the time of their arrival (aware UTC), the newest last."""
     if not directory.exists():
         return []
     box, parser = mailbox.Maildir(directory, create=False), BytesParser(policy=policy.default)
@@ -48,11 +48,11 @@ def read_mails(directory: Path) -> list[tuple[datetime, EmailMessage]]:
         (datetime.fromtimestamp(box.get_message(key).get_date(), UTC), parser.parsebytes(box.get_bytes(key)))
         for key in box.keys()  # noqa: SIM118 (iterating over a mailbox gives its messages)
     ]
-    return sorted([(at, mail) for at, mail in found if isinstance(mail, EmailMessage)], key=lambda one: one[0])
+    return sorted([(at, mail) for at, mail in found if isinstance(mail, EmailMessage)], key=lambda found: found[0])
 
 
 def to_lines(mails: Sequence[tuple[datetime, EmailMessage]]) -> Iterator[str]:
-    """A line for each of the earlier mails, the newest WHOLE with their text."""
+    """Yields a line for each of the earlier mails, and the newest WHOLE with their text."""
     if not mails:
         yield "no mail has arrived"
     for at, mail in mails[:-WHOLE]:

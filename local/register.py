@@ -1,7 +1,7 @@
-"""`make register`: blocks and variables of the local stack, registered on its Prefect server, and its warehouse set up.
+"""`make register`: registers blocks and variables on the local stack's Prefect server and sets up its warehouse.
 
-Everything comes from `stack.env`, so that a shell with another system's addresses cannot reach or spoil either. Only
-the pipeline's variables that `stack.env` does not name are the caller's: `MIN_RECORD_COUNT=50 make register`.
+The settings come from `stack.env`, so that another system's addresses in the shell affect neither that system nor the
+stack. The caller sets only pipeline variables that `stack.env` lacks: `MIN_RECORD_COUNT=50 make register`.
 """
 
 import os
@@ -12,7 +12,7 @@ from local.environment import StackError, read_stack_env
 
 
 def main() -> int:
-    """Registers; a mistake is one line on stderr."""
+    """Registers; an error is one line on stderr."""
     try:
         stack = read_stack_env()
     except StackError as error:
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def stack_settings(stack: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, str]:
-    """The settings to register: the stack's, and those variables of the pipeline that only the caller names."""
+    """Returns the settings to register: the stack's, and the pipeline variables that only the caller sets."""
     from blocks.variables import DEFINITIONS
 
     names = [definition.name.upper() for definition in DEFINITIONS]

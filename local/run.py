@@ -1,4 +1,4 @@
-"""`make run`: registers, sets up and runs one day on the running local stack, and prints what happened."""
+"""`make run`: registers, sets up and runs one day on the running local stack, and prints the outcome."""
 
 import argparse
 import json
@@ -16,9 +16,9 @@ from rich.text import Text
 
 from expectations.regions import REGIONS
 from local import stack
+from local.console import log_lines_noted, print_line, sign_of_life
 from local.environment import StackError, read_stack_env, state_dir
 from local.register import stack_settings
-from local.saying import going_on, hearing, say_line
 from tasks.batch import choose_regions, parse_business_date, refuse_future
 from tasks.lines import in_one_line
 
@@ -28,7 +28,7 @@ FATES = ("extracted", "clean", "rejected", "duplicates", "inserted", "updated", 
 
 
 def main() -> int:
-    """Starts the stack where it is down and runs the day; a mistake is one line on stderr."""
+    """Starts the stack if it is down and runs the day; an error is one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m local.run", description="Runs one day on the local stack.")
     parser.add_argument("date", help="business date, as 2017-12-23 or 20171223")
     parser.add_argument("regions", nargs="*", help="region codes, like EUROPE; none: all")
@@ -46,18 +46,18 @@ def main() -> int:
 
 
 def parse_regions(words: Sequence[str]) -> list[str] | None:
-    """Region codes separated by blanks or commas; None when there are none. Raises ValueError for an unknown one."""
+    """Region codes separated by blanks or commas; None if there are none. Raises ValueError for an unknown one."""
     asked = " ".join(words).replace(",", " ").split()
     return list(choose_regions(asked, tuple(REGIONS))) if asked else None
 
 
 def run(date: str, regions: list[str] | None = None) -> int:
-    """Runs the day on the running stack; 0 when it ended as Completed."""
+    """Runs the day on the running stack; returns 0 if it ended as Completed."""
     started = time.monotonic()
     environment = read_stack_env()
     os.environ.update(environment)
-    say_line("loading Prefect and the flow ...")
-    with going_on(say_line, lambda: "loading Prefect and the flow"):
+    print_line("loading Prefect and the flow ...")
+    with sign_of_life(print_line, lambda: "loading Prefect and the flow"):
         # Prefect reads its settings when it is imported.
         from prefect import tags
 
@@ -68,10 +68,14 @@ def run(date: str, regions: list[str] | None = None) -> int:
         from tasks.prefect_server.stopping import EndedBySignal
         from tasks.retention.periods import TAG
 
-    say_line("registering blocks and variables ...")
-    with going_on(say_line, lambda: "registering blocks and variables"):
+    print_line("registering blocks and variables ...")
+    with sign_of_life(print_line, lambda: "registering blocks and variables"):
         register(stack_settings(environment, os.environ))
-    with going_on(say_line, lambda: f"running {date}") as speaker, hearing("prefect", speaker), tags(TAG):
+    with (
+        sign_of_life(print_line, lambda: f"running {date}") as output,
+        log_lines_noted("prefect", output),
+        tags(TAG),
+    ):
         setup_warehouse(only_if_needed=True)
         try:
             state = daily_sales(date=date, regions=regions, return_state=True)
@@ -94,7 +98,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
 
 def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
     """Prints the tables of a run and where to look next."""
-    # Wide enough for the tables when the output goes to a file or a pipe. Messages and names are printed as they are:
+    # Wide enough for the tables when the output goes to a file or a pipe. Messages and names are printed unchanged:
     # Rich would take square brackets for markup and :words: for emoji.
     console = Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
     console.print()
@@ -112,7 +116,7 @@ def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
 
 
 def places(outcome: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
-    """Where each result of the run is to be seen."""
+    """Where to find each result of the run."""
     ui = environment["PREFECT_UI_URL"].rstrip("/")
     run = outcome.get("flow_run_id")
     return {
@@ -163,7 +167,7 @@ def seconds_table(regions: list[dict[str, Any]], shared: dict[str, float]) -> Ta
         cells = (_seconds(region["seconds"].get(step)) for step in steps)
         table.add_row(region["region"], *cells, *([""] * len(shared)))
     table.add_section()
-    # A step that the run did not reach took exactly 0 seconds.
+    # A step that the run did not reach has exactly 0 seconds.
     table.add_row("all", *([""] * len(steps)), *(_seconds(seconds or None) for seconds in shared.values()))
     return table
 

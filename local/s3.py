@@ -1,9 +1,8 @@
 """The S3 stand-in: moto's server with its objects kept on disk.
 
-moto holds everything in memory. What is kept here is the current version of every object, with its metadata and the
-time of its last change: written every few seconds when something changed and once more on SIGTERM, read at the start.
-A process that is killed loses what came after the last save. Bucket settings, old versions and unfinished multipart
-uploads are not kept.
+moto holds everything in memory. This module saves the current version of every object, with its metadata and the time
+of its last change: every few seconds if something changed, and on SIGTERM; it reads them at the start. A killed process
+loses the changes since the last save. Bucket settings, old versions and unfinished multipart uploads are not saved.
 """
 
 import hashlib
@@ -51,7 +50,7 @@ class Disk:
         self._lock = threading.Lock()
 
     def restore(self) -> None:
-        """Put the saved objects back into moto."""
+        """Puts the saved objects back into moto."""
         if not self._index.exists():
             return
         for entry in json.loads(self._index.read_text()):
@@ -65,7 +64,7 @@ class Disk:
             self._saved[_identity(stored.bucket, key)] = stored
 
     def save(self) -> None:
-        """Write what changed since the last save: contents first, then the index, then drop what nobody needs."""
+        """Writes what changed since the last save: contents, then the index; then removes unused contents."""
         with self._lock:
             current = {_identity(bucket, key): (bucket, key) for bucket, key in _objects()}
             if current.keys() == self._saved.keys():
@@ -93,7 +92,7 @@ class Disk:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until SIGTERM."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     disk = Disk(state_dir() / "s3")
     disk.restore()
@@ -106,14 +105,14 @@ def main() -> None:
         request_handler=MotoRequestHandler,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    threading.Thread(target=_save_now_and_then, args=(disk,), daemon=True).start()
+    threading.Thread(target=_save_regularly, args=(disk,), daemon=True).start()
     try:
         server.serve_forever()
     finally:
         disk.save()
 
 
-def _save_now_and_then(disk: Disk) -> None:
+def _save_regularly(disk: Disk) -> None:
     while True:
         threading.Event().wait(SAVE_EVERY_S)
         disk.save()

@@ -1,7 +1,7 @@
 -- public.sales_transactions: the table that every regional database has. Safe to run again.
 --
--- No primary key and no NOT NULL, on purpose: operational exports are dirty, and the pipeline has to cope with
--- duplicates and NULLs, so a table that refuses them could not be used to show that it does.
+-- No primary key and no NOT NULL, on purpose: operational exports are dirty, and the pipeline has to cope with the
+-- duplicates and NULLs that this table therefore accepts.
 CREATE TABLE IF NOT EXISTS public.sales_transactions (
     sale_id          text,            -- business key, unique across all regions
     sale_date        timestamptz,     -- when the sale happened
@@ -31,7 +31,7 @@ END
 $$;
 
 -- INDEXES
--- Everything below this line is run after the rows when many are loaded, which is faster.
+-- When many rows are loaded, everything below this line runs after them, which is faster.
 -- The first two serve the window (sold or changed on the day), the third looks a sale up.
 CREATE INDEX IF NOT EXISTS sales_transactions_sale_date_idx ON public.sales_transactions (sale_date);
 CREATE INDEX IF NOT EXISTS sales_transactions_updated_at_idx ON public.sales_transactions (updated_at);

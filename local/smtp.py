@@ -10,7 +10,7 @@ from local.environment import HOST, state_dir
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until SIGTERM or SIGINT."""
     stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
     server = Controller(Mailbox(state_dir() / "mail"), hostname=HOST, port=int(os.environ["SMTP_PORT"]))

@@ -1,7 +1,7 @@
-"""The Snowflake stand-in: fakesnow's server over DuckDB, its data kept on disk, mended where it differs from Snowflake.
+"""The Snowflake stand-in: fakesnow's server over DuckDB, its data on disk, patched where it differs from Snowflake.
 
-What belongs here: the process, its requests and its data. Statements and errors stand in `snowflake_dialect.py`,
-transactions in `snowflake_sessions.py`. The product knows nothing of any of it.
+What belongs here: the process, its requests and its data. Statements and errors are in `snowflake_dialect.py`,
+transactions in `snowflake_sessions.py`. The product does not know about it.
 """
 
 import asyncio
@@ -31,33 +31,33 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.environment import HOST, state_dir
-from local.snowflake_dialect import LOCK_TIMEOUT_S, as_snowflake, mend_fakesnow
+from local.snowflake_dialect import LOCK_TIMEOUT_S, as_snowflake, patch_fakesnow
 from local.snowflake_files import S3
 from local.snowflake_profiles import profiled
 from local.snowflake_sessions import IDLE_SESSION_S, Session, session_is_gone
 
 server: Any = importlib.import_module("fakesnow.server")  # `from fakesnow import server` gives a function
-ANSWERS_KEPT_MAX = 50
-"""Answers remembered by request id, for statements that a client sends again."""
-LOOK_FOR_IDLE_S_MAX = 60
+RESPONSES_KEPT_MAX = 50
+"""Responses kept by request id, for requests that a client repeats."""
+IDLE_CHECK_EVERY_S_MAX = 60
 UNAUTHORIZED = 401
 
 
 class StandIn(instance.FakeSnow):
-    """fakesnow with everything on disk: a file per database, one more for stages, file formats and comments."""
+    """fakesnow with all data on disk: a file per database, one more for stages, file formats and comments."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        # A misspelt database or schema is to be missed, as it would be in Snowflake.
+        # A misspelt database or schema is an error, as in Snowflake.
         super().__init__(create_database_on_connect=False, create_schema_on_connect=False, db_path=directory)
-        # An error that is found before a statement runs need not cost the transaction.
+        # An error that is found before a statement runs does not end the transaction.
         policy = "SET GLOBAL default_transaction_invalidation_policy = 'SYNTACTIC_ERRORS_DO_NOT_INVALIDATE'"
         self.duck_conn.execute(policy)
         self.duck_conn.execute("SET GLOBAL ieee_floating_point_ops = false")  # division by zero is an error
         # The rest of the machine is for the sources and the flow; what does not fit goes to disk.
         self.duck_conn.execute("SET GLOBAL memory_limit = '50%'")
         self.duck_conn.execute(f"SET GLOBAL temp_directory = '{directory / 'spilled'}'")
-        # After so much log a COMMIT rewrites parts of the file, the longer the larger it is. In Snowflake none does.
+        # A COMMIT that finds this much log rewrites parts of the file, slower the larger it is; none does in Snowflake.
         self.duck_conn.execute("SET GLOBAL checkpoint_threshold = '1GB'")
         shared = directory / f"{instance.GLOBAL_DATABASE_NAME}.db"
         self.duck_conn.execute(f"DETACH {instance.GLOBAL_DATABASE_NAME}")
@@ -89,21 +89,21 @@ class StandIn(instance.FakeSnow):
 
 
 async def log_in(request: Request) -> Response:
-    """fakesnow's login, and the session parameters that it does not know."""
-    answer = json.loads(bytes((await server.login_request(request)).body))
-    token = answer["data"]["token"]
-    answer["data"]["masterToken"] = token  # without one the connector does not say when it leaves
+    """Logs in as fakesnow does, and applies the session parameters that it does not know."""
+    response = json.loads(bytes((await server.login_request(request)).body))
+    token = response["data"]["token"]
+    response["data"]["masterToken"] = token  # without one the connector does not end its session
     parameters = (await _body(request))["data"].get("SESSION_PARAMETERS", {})
     session: Session = server.sessions[token]
     session.lock_timeout_s = int(parameters.get("LOCK_TIMEOUT", LOCK_TIMEOUT_S))
     session.refuses_nondeterministic_update = (
         str(parameters.get("ERROR_ON_NONDETERMINISTIC_UPDATE", False)).upper() == "TRUE"
     )
-    return JSONResponse(answer)
+    return JSONResponse(response)
 
 
 async def end_session(request: Request) -> Response:
-    """fakesnow's end of a session, and the end of its transaction."""
+    """Ends a session as fakesnow does, and its transaction."""
     session = server.sessions.get(server.to_token(request))
     response: Response = await server.session(request)
     if session and request.query_params.get("delete"):
@@ -116,35 +116,35 @@ def refuse_unknown_session(_request: Request, _error: Exception) -> Response:
 
 
 def end_idle_sessions() -> None:
-    """End the sessions of clients that are gone, for ever."""
+    """Ends the sessions of lost clients, for ever."""
     while True:
-        threading.Event().wait(min(IDLE_SESSION_S / 4, LOOK_FOR_IDLE_S_MAX))
+        threading.Event().wait(min(IDLE_SESSION_S / 4, IDLE_CHECK_EVERY_S_MAX))
         for token, session in list(server.sessions.items()):
-            if session.is_given_up():
+            if session.is_abandoned():
                 server.sessions.pop(token, None)
                 session.close()
 
 
 class Queries:
-    """fakesnow's answer to a statement, with two of Snowflake's habits.
+    """Runs statements as fakesnow does, with two of Snowflake's habits.
 
-    A request that a client sends again gets the first one's answer, and is not run again. Whatever goes wrong is
-    answered as an error: at an HTTP 500 the connector would try again for minutes.
+    A repeated request gets the response of the first and does not run again. Every failure is returned as an error: at
+    an HTTP 500 the connector would retry for minutes.
     """
 
     def __init__(self) -> None:
-        self._answers: dict[str, asyncio.Task[Response]] = {}
+        self._responses: dict[str, asyncio.Task[Response]] = {}
 
-    async def answer(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         request_id = request.query_params.get("requestId") or secrets.token_hex()
-        if request_id not in self._answers:
-            self._answers[request_id] = asyncio.create_task(self._answer(request))
-            for oldest in list(self._answers)[:-ANSWERS_KEPT_MAX]:
-                if self._answers[oldest].done():
-                    del self._answers[oldest]
-        return await asyncio.shield(self._answers[request_id])
+        if request_id not in self._responses:
+            self._responses[request_id] = asyncio.create_task(self._run(request))
+            for oldest in list(self._responses)[:-RESPONSES_KEPT_MAX]:
+                if self._responses[oldest].done():
+                    del self._responses[oldest]
+        return await asyncio.shield(self._responses[request_id])
 
-    async def _answer(self, request: Request) -> Response:
+    async def _run(self, request: Request) -> Response:
         try:
             return _known(await server.query_request(request))
         except Exception as error:
@@ -152,11 +152,11 @@ class Queries:
 
 
 def _known(response: Response) -> Response:
-    """An answer that the connector understands, instead of an HTTP error."""
+    """Returns a response that the connector understands in place of an HTTP error."""
     if response.status_code == UNAUTHORIZED:
         return _failure(session_is_gone())
     if response.status_code >= 500:
-        return _failure(as_snowflake(RuntimeError("the stand-in failed, its log says why")))
+        return _failure(as_snowflake(RuntimeError("the stand-in failed: see its log")))
     return response
 
 
@@ -172,7 +172,7 @@ async def _body(request: Request) -> Any:
 
 
 def open_stand_in(directory: Path, s3_endpoint_url: str) -> StandIn:
-    """The stand-in with its saved data, the S3 stand-in within reach, and what an administrator provides."""
+    """Returns the stand-in with its saved data and access to the S3 stand-in."""
     stand_in = StandIn(directory)
     scheme, _, endpoint = s3_endpoint_url.partition("://")
     s3 = pyarrow.fs.S3FileSystem(
@@ -187,7 +187,7 @@ def open_stand_in(directory: Path, s3_endpoint_url: str) -> StandIn:
 
 
 def provide(stand_in: StandIn, database: str, schema: str) -> None:
-    """What an administrator of Snowflake provides before the pipeline's own set-up."""
+    """Creates what an administrator provides before the pipeline's own set-up: database and schema."""
     session = stand_in.connect()
     session.cursor().execute(f"CREATE DATABASE IF NOT EXISTS {database}")
     session.cursor().execute(f"CREATE SCHEMA IF NOT EXISTS {database}.{schema}")
@@ -195,24 +195,24 @@ def provide(stand_in: StandIn, database: str, schema: str) -> None:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until SIGTERM or SIGINT."""
     logging.getLogger("fakesnow.server").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
-    mend_fakesnow(server)
-    gc.freeze()  # what was imported stays; to look through it again and again takes a twentieth of the time
+    patch_fakesnow(server)
+    gc.freeze()  # imports stay; collecting them again and again takes a twentieth of the time
     server.shared_fs = open_stand_in(state_dir() / "snowflake", os.environ["S3_ENDPOINT_URL"])
     provide(server.shared_fs, os.environ["SNOWFLAKE_DATABASE"], os.environ["SNOWFLAKE_SCHEMA"])
-    mended = {
+    patched = {
         "/session/v1/login-request": log_in,
         "/session": end_session,
-        "/queries/v1/query-request": Queries().answer,
+        "/queries/v1/query-request": Queries().respond,
     }
     routes = [
-        Route(route.path, mended.get(route.path, route.endpoint), methods=list(route.methods))
+        Route(route.path, patched.get(route.path, route.endpoint), methods=list(route.methods))
         for route in server.routes
     ]
     threading.Thread(target=end_idle_sessions, daemon=True).start()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again when done: let us finish, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end: run `finally`
     try:
         uvicorn.run(
             Starlette(routes=routes, exception_handlers={server.ServerError: refuse_unknown_session}),

@@ -1,6 +1,6 @@
-"""Snowflake's SQL in DuckDB: statements rewritten before they run, values as Snowflake sends them, errors named after.
+"""Snowflake's SQL in DuckDB: statements rewritten before they run, values as Snowflake sends them, its errors.
 
-What belongs here: functions of a statement, a value or an error alone. Nothing here knows a session.
+What belongs here: functions of a single statement, value or error. Nothing here knows a session.
 """
 
 import json
@@ -24,7 +24,7 @@ from sqlglot.errors import TokenError
 from local.snowflake_refusals import refuse
 
 LEADING_COMMENTS = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
-STATEMENTS_IT_LACKS = (
+IGNORED_STATEMENTS = (
     # What an administrator sets up; the stand-in has no compute, no accounts and no rights to give.
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?WAREHOUSE\b",
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?ROLE\b",
@@ -33,30 +33,30 @@ STATEMENTS_IT_LACKS = (
     r"USE\s+(WAREHOUSE|ROLE|SECONDARY\s+ROLES)\b",
     # Cost control: nothing costs anything here.
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?RESOURCE\s+MONITOR\b",
-    # The stand-in reaches S3 with credentials of its own.
+    # The stand-in has its own credentials for S3.
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?STORAGE\s+INTEGRATION\b",
-    # Masking shows a column by role, and there are no roles.
+    # Masking depends on roles, which have no rights here.
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?MASKING\s+POLICY\b",
     r"ALTER\s+(TABLE|VIEW)\s+\S+\s+(MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+(SET|UNSET)\s+MASKING\s+POLICY\b",
     # Governance tags classify columns for people; no query reads them.
     r"(CREATE|ALTER|DROP)\s+(OR\s+REPLACE\s+)?TAG\b",
     r"ALTER\s+(TABLE|VIEW)\s+\S+\s+((MODIFY|ALTER)\s+(COLUMN\s+)?\S+\s+)?(SET|UNSET)\s+TAG\b",
-    # A function that answers a table, in SQL: `make sql AS_OF=...` asks what it holds.
+    # A table function in SQL: `make sql AS_OF=...` runs its query.
     r"CREATE\s+(OR\s+REPLACE\s+)?FUNCTION\b.*\bAS\s+(\$\$.*\$\$|'.*')\s*;?\s*$",
-    # DuckDB orders rows as they come, and there is no history to travel to.
+    # DuckDB does not cluster rows, and has no time travel.
     r"ALTER\s+TABLE\s+\S+\s+CLUSTER\s+BY\b",
     r"ALTER\s+(TABLE|SCHEMA|DATABASE)\s+\S+\s+SET\s+(DATA_RETENTION_TIME_IN_DAYS|CHANGE_TRACKING)\b",
-    # Every session is in UTC, has no query history to tag, no statement clock and no client to miss.
+    # Every session is in UTC, without query history, statement timeouts and detection of lost clients.
     r"ALTER\s+SESSION\s+SET\s+TIMEZONE\s*=\s*'(Etc/)?UTC'",
     r"ALTER\s+SESSION\s+(SET|UNSET)\s+(QUERY_TAG|STATEMENT_TIMEOUT_IN_SECONDS|STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"
     r"|ABORT_DETACHED_QUERY|USE_CACHED_RESULT|WEEK_START|WEEK_OF_YEAR_POLICY|TIMESTAMP_TYPE_MAPPING"
     r"|TIMESTAMP_OUTPUT_FORMAT)\b",
-    # What it does anyway; the other values are not implemented.
+    # The only implemented values.
     r"ALTER\s+SESSION\s+SET\s+TRANSACTION_ABORT_ON_ERROR\s*=\s*FALSE\b",
     r"ALTER\s+SESSION\s+SET\s+ERROR_ON_NONDETERMINISTIC_MERGE\s*=\s*TRUE\b",
 )
-"""Accepted by every session and ignored, each group for the reason given."""
-_LACKED = re.compile(LEADING_COMMENTS + f"(?:{'|'.join(STATEMENTS_IT_LACKS)})", re.IGNORECASE | re.DOTALL)
+"""Accepted by every session and ignored, each group for its reason."""
+_IGNORED = re.compile(LEADING_COMMENTS + f"(?:{'|'.join(IGNORED_STATEMENTS)})", re.IGNORECASE | re.DOTALL)
 _LOCK_TIMEOUT = re.compile(
     LEADING_COMMENTS + r"ALTER\s+SESSION\s+(?:SET\s+LOCK_TIMEOUT\s*=\s*(\d+)|UNSET\s+LOCK_TIMEOUT\b)",
     re.IGNORECASE | re.DOTALL,
@@ -78,7 +78,7 @@ _ALTER_STAGE = re.compile(
 )
 
 STATEMENTS_KEPT_MAX = 200
-"""Parsed statements that are remembered: each is asked for three times, and clients repeat themselves."""
+"""Parsed statements to cache: each is needed three times, and clients repeat statements."""
 LOCK_TIMEOUT_S = 43_200
 """Snowflake's own default for LOCK_TIMEOUT."""
 CHANGES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Copy, exp.TruncateTable)
@@ -106,10 +106,10 @@ ERRORS: tuple[tuple[str, int, str], ...] = (
     (r"out of range|^Out of Range Error|Could not cast value .* to DECIMAL", 100046, "22003"),
     (r"^(Conversion|Invalid Input) Error", 100038, "22018"),
 )
-"""DuckDB's message to Snowflake's error number and SQL state; the first that matches counts."""
+"""DuckDB's message to Snowflake's error number and SQL state; the first match counts."""
 INTERNAL_ERROR = (603, "XX000")
 NULL_IF = ("\\N",)
-"""What COPY takes for NULL where no NULL_IF stands."""
+"""The texts that COPY reads as NULL by default."""
 TIME_FORMATS = (
     ("YYYY", "%Y"),
     ("MM", "%m"),
@@ -119,33 +119,33 @@ TIME_FORMATS = (
     ("SS", "%S"),
     ("FF6", "%f"),
 )
-"""Snowflake's elements of a time format to DuckDB's."""
+"""The elements of a time format in Snowflake and in DuckDB."""
 
 
 # Statements, before they run
 
 
 def is_ddl(command: str) -> bool:
-    """Whether Snowflake commits the open transaction before the statement, those that are ignored here included."""
+    """Whether Snowflake commits the open transaction before the statement, even if it is ignored here."""
     return bool(_DDL.match(command))
 
 
 def lock_timeout_in(command: str) -> int | None:
-    """The LOCK_TIMEOUT in seconds that a statement sets, if it is such a statement."""
+    """The LOCK_TIMEOUT in seconds that a statement sets; None for other statements."""
     setting = _LOCK_TIMEOUT.match(command)
     return int(setting[1] or LOCK_TIMEOUT_S) if setting else None
 
 
 def nondeterministic_update_in(command: str) -> bool | None:
-    """Whether from this statement on an UPDATE is an error that may take one of several rows; None for another one."""
+    """The ERROR_ON_NONDETERMINISTIC_UPDATE that a statement sets; None for other statements."""
     setting = _NONDETERMINISTIC_UPDATE.match(command)
     return (setting[1] or "FALSE").upper() == "TRUE" if setting else None
 
 
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
 def parse(command: str) -> Expr:
-    """Parse a statement of Snowflake's, as the stand-in is to understand it; for reading, as it is kept."""
-    if any(ignored.match(command) for ignored in (_LACKED, _LOCK_TIMEOUT, _NONDETERMINISTIC_UPDATE)):
+    """Parses a statement of Snowflake's for the stand-in. The result is cached and must not be changed."""
+    if any(ignored.match(command) for ignored in (_IGNORED, _LOCK_TIMEOUT, _NONDETERMINISTIC_UPDATE)):
         return transforms.SUCCESS_NOP.copy()
     if stage := _ALTER_STAGE.match(command):
         return _set_url(*stage.groups())
@@ -180,24 +180,24 @@ def parse(command: str) -> Expr:
     for sequence in statement.find_all(exp.SequenceProperties):
         sequence.set("options", None)  # ORDER or NOORDER: DuckDB's are always in order
     for option in list(statement.find_all(exp.CopyParameter)):
-        _understand(option)
+        _adapt_option(option)
     return statement
 
 
 def parse_to_change(command: str) -> Expr:
-    """Parse a statement, for one who rewrites it."""
+    """Parses a statement into a copy that may be changed."""
     return parse(command).copy()
 
 
 def _set_url(schema: str, stage: str, url: str) -> Expr:
-    """ALTER STAGE ... SET URL, which fakesnow lacks, in the table in which it keeps stages."""
+    """ALTER STAGE ... SET URL, which fakesnow lacks, as an UPDATE of its table of stages."""
     stages = "_fs_global._fs_information_schema._fs_stages"
     where = f"upper(schema_name) = '{schema.upper()}' AND upper(name) = '{stage.upper()}'"
     return dialect.parse_one(f"UPDATE {stages} SET url = '{url}' WHERE {where}")
 
 
-def _understand(option: exp.CopyParameter) -> None:
-    """A COPY option as fakesnow is to read it."""
+def _adapt_option(option: exp.CopyParameter) -> None:
+    """Rewrites a COPY option to the form that fakesnow reads."""
     name, value = option.name.upper(), option.expression
     if name == "MATCH_BY_COLUMN_NAME" and isinstance(value, exp.Literal):
         option.set("expression", exp.var(value.name))  # Snowflake takes it quoted, too
@@ -206,7 +206,7 @@ def _understand(option: exp.CopyParameter) -> None:
 
 
 def target_of(change: Expr) -> exp.Table:
-    """The table whose rows a statement changes."""
+    """Returns the table whose rows a statement changes."""
     target = change.expressions[0] if isinstance(change, exp.TruncateTable) else change.this
     table = target.find(exp.Table)
     assert table is not None, change
@@ -214,26 +214,26 @@ def target_of(change: Expr) -> exp.Table:
 
 
 def fix_time(change: Expr) -> None:
-    """The time of the statement instead of its transaction's, and the same when the statement is made again."""
+    """Fixes the current time to the statement's, not its transaction's; it stays when the statement is repeated."""
     now = exp.Literal.string(datetime.now(UTC).isoformat())
     for clock in list(change.find_all(exp.CurrentTimestamp)):
         clock.replace(exp.cast(now, "TIMESTAMP" if clock.args.get("sysdate") else "TIMESTAMPTZ", dialect="duckdb"))
 
 
 def is_repeatable(change: Expr) -> bool:
-    """Whether a statement gives the same rows when it is made again on the same data."""
+    """Whether a statement gives the same rows when it is repeated on the same data."""
     return not _VOLATILE.search(change.sql(dialect="duckdb"))
 
 
 def _lower_64_bits(digest: exp.MD5NumberLower64) -> exp.Cast:
-    """MD5_NUMBER_LOWER64: the last 16 hex digits as a number. DuckDB's own function reads the bytes the other way."""
+    """MD5_NUMBER_LOWER64: the last 16 hex digits as a number. DuckDB's own function reads the bytes in reverse."""
     digits = exp.Anonymous(this="RIGHT", expressions=[exp.MD5(this=digest.this.copy()), exp.Literal.number(16)])
     number = exp.cast(exp.DPipe(this=exp.Literal.string("0x"), expression=digits), "UBIGINT", dialect="duckdb")
     return exp.cast(number, "HUGEINT", dialect="duckdb")  # what is sent as UBIGINT must fit into 63 bits
 
 
 def _without_keys(call: exp.Anonymous) -> exp.Case:
-    """OBJECT_DELETE: a merge patch removes the keys that it holds as null. Of NULL it would answer the patch itself."""
+    """OBJECT_DELETE: a merge patch removes the keys that it has as null. For NULL it would return the patch itself."""
     stored, *keys = call.expressions
     patch = exp.Literal.string(json.dumps({key.name: None for key in keys}))
     rest = exp.Anonymous(this="JSON_MERGE_PATCH", expressions=[stored.copy(), patch])
@@ -241,13 +241,13 @@ def _without_keys(call: exp.Anonymous) -> exp.Case:
 
 
 def _sum_of_hashes(fingerprint: exp.HashAgg) -> exp.Coalesce:
-    """HASH_AGG: 0 of no rows. The rows' hashes are added up: their order changes nothing, a second equal row does."""
+    """HASH_AGG as the sum of the rows' hashes, 0 for no rows: order does not matter, a repeated row does."""
     row_hash = exp.Anonymous(this="HASH", expressions=[fingerprint.this, *fingerprint.expressions])
     return exp.Coalesce(this=exp.Sum(this=row_hash), expressions=[exp.Literal.number(0)])
 
 
 def _strftime(text: exp.ToChar) -> exp.Anonymous:
-    """TO_VARCHAR of a time with a format, which the stand-in alone would leave out."""
+    """TO_VARCHAR of a time with a format, which fakesnow would ignore."""
     written = text.args["format"].name
     for snowflake, duckdb_format in TIME_FORMATS:
         written = written.replace(snowflake, duckdb_format)
@@ -255,13 +255,13 @@ def _strftime(text: exp.ToChar) -> exp.Anonymous:
 
 
 def _unqualify(columns: Iterable[Expr]) -> None:
-    """DuckDB takes no table name before a column that is written."""
+    """Removes table names from assigned columns, where DuckDB takes none."""
     for column in columns:
         column.set("table", None)
 
 
 def _refuse_default_if_not_exists(statement: exp.Alter) -> None:
-    """https://docs.snowflake.com/en/sql-reference/sql/alter-table: ADD COLUMN takes the one or the other."""
+    """https://docs.snowflake.com/en/sql-reference/sql/alter-table: ADD COLUMN takes only one of the two."""
     for column in statement.find_all(exp.ColumnDef):
         if column.args.get("exists") and column.find(exp.DefaultColumnConstraint):
             errno, sqlstate = SYNTAX_ERROR
@@ -270,7 +270,7 @@ def _refuse_default_if_not_exists(statement: exp.Alter) -> None:
 
 
 def _drop_keys(statement: exp.Create | exp.Alter) -> None:
-    """Snowflake records keys and enforces none of them, except that the columns of a primary key are NOT NULL."""
+    """Drops keys: Snowflake records and does not enforce them, but columns of a primary key are NOT NULL."""
     key_columns = {
         part.name.upper() for key in statement.find_all(exp.PrimaryKey) for part in key.find_all(exp.Identifier)
     }
@@ -289,9 +289,9 @@ def _drop_keys(statement: exp.Create | exp.Alter) -> None:
 
 
 def keep_decimals(expression: Expr) -> Expr:
-    """Name an aggregate's column as Snowflake does, and leave its argument alone.
+    """Names an aggregate's column as Snowflake does, and leaves its argument unchanged.
 
-    fakesnow casts the argument to DOUBLE so that text can be summed, and with it every sum of money is inexact.
+    fakesnow casts the argument to DOUBLE so that text can be summed, which makes every sum of money inexact.
     """
     if isinstance(expression, (exp.Sum, exp.Avg, exp.Count)) and isinstance(expression.parent, exp.Select):
         return exp.alias_(expression, expression.sql(dialect="snowflake").upper(), quoted=True)
@@ -299,7 +299,7 @@ def keep_decimals(expression: Expr) -> Expr:
 
 
 def exact_numbers(from_binding: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    """Bound numbers with decimals, which fakesnow takes for integers or text."""
+    """Reads bound numbers with their decimals; fakesnow takes them for integers or text."""
 
     def read(binding: dict[str, Any]) -> Any:
         if binding["value"] is None:
@@ -312,7 +312,7 @@ def exact_numbers(from_binding: Callable[[dict[str, Any]], Any]) -> Callable[[di
 
 
 def with_nulls(to_struct: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Timestamps as Snowflake sends them, where NULL stays NULL: fakesnow's arrives as 1970-01-01."""
+    """Timestamps as Snowflake sends them, where NULL stays NULL: fakesnow sends 1970-01-01."""
 
     def convert(timestamps: Any) -> Any:
         if isinstance(timestamps, pa.ChunkedArray):
@@ -324,7 +324,7 @@ def with_nulls(to_struct: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def with_temporary_tables(describe: Callable[..., Any]) -> Callable[..., Any]:
-    """The columns of the table that COPY loads: fakesnow looks for it among the permanent ones only."""
+    """The columns of the table that COPY loads: fakesnow knows permanent tables only."""
 
     def columns(table: exp.Table, duck_conn: duckdb.DuckDBPyConnection, *current: str | None) -> Any:
         temporary = "SELECT 1 FROM duckdb_tables() WHERE temporary AND table_name = ?"
@@ -337,13 +337,13 @@ def with_temporary_tables(describe: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass
 class Parquet(copy_into.ReadParquet):
-    """The format with what changes the cells that are read: texts, and numbers as text, that become NULL."""
+    """The format with NULL_IF: the texts, and numbers as text, that become NULL."""
 
     null_if: Sequence[str] = NULL_IF
 
 
 def with_parquet_options(read: Callable[..., copy_into.CopyParams]) -> Callable[..., copy_into.CopyParams]:
-    """The options of a COPY from Parquet, which fakesnow leaves unread."""
+    """The options of a COPY from Parquet, which fakesnow ignores."""
 
     def options_of(statement: exp.Copy, *args: Any, **kwargs: Any) -> copy_into.CopyParams:
         params = read(statement, *args, **kwargs)
@@ -384,7 +384,7 @@ def with_null_if(
 def in_own_transaction(
     make_sql: Callable[..., str], connect: Callable[[], duckdb.DuckDBPyConnection]
 ) -> Callable[..., str]:
-    """Record metadata apart from the session's transaction, as DuckDB writes to one database per transaction."""
+    """Records metadata in a separate transaction, as DuckDB writes to one database per transaction."""
 
     def record(catalog: str, schema: str, table: str, value: Any) -> str:
         if value is not None:
@@ -396,8 +396,8 @@ def in_own_transaction(
     return record
 
 
-def mend_fakesnow(server: Any) -> None:
-    """Put our functions in the place of those of fakesnow that differ too much from Snowflake."""
+def patch_fakesnow(server: Any) -> None:
+    """Replaces the functions of fakesnow that differ too much from Snowflake."""
 
     def connect() -> duckdb.DuckDBPyConnection:
         connection: duckdb.DuckDBPyConnection = server.shared_fs.duck_conn.cursor()
@@ -419,13 +419,13 @@ def mend_fakesnow(server: Any) -> None:
 
 
 def actions_of(merge: exp.Merge) -> set[str]:
-    """What a MERGE may do: INSERT, UPDATE, DELETE."""
+    """The actions of a MERGE: INSERT, UPDATE, DELETE."""
     thens = [when.args["then"] for when in merge.args["whens"].expressions]
     return {then.key.upper() if isinstance(then, (exp.Insert, exp.Update)) else then.name.upper() for then in thens}
 
 
 def merge_in_duckdb(merge: exp.Merge) -> exp.Merge:
-    """DuckDB's MERGE, which says per row what it did."""
+    """DuckDB's MERGE, which returns the action of each row."""
     for when in merge.args["whens"].expressions:
         then = when.args["then"]
         if isinstance(then, exp.Update):
@@ -440,7 +440,7 @@ def merge_in_duckdb(merge: exp.Merge) -> exp.Merge:
 
 
 def as_snowflake(error: Exception) -> ProgrammingError | OperationalError:
-    """The error that Snowflake's connector knows; what has no equivalent becomes Snowflake's internal error."""
+    """Maps an error to the connector's; one without an equivalent becomes Snowflake's internal error."""
     named = isinstance(error, (ProgrammingError, OperationalError))
     cause = error.__cause__ if named else error
     text = str(cause) if isinstance(cause, duckdb.Error) else f"{type(cause).__name__}: {cause}"

@@ -1,4 +1,4 @@
-"""The S3 stand-in as DuckDB reads it, whose own S3 extension has to be downloaded."""
+"""The S3 stand-in as a file system for DuckDB, whose own S3 extension would have to be downloaded."""
 
 import io
 import threading
@@ -12,8 +12,8 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 
 
 class WholeFile(io.RawIOBase):
-    """The bytes of a file, and a place in them for each thread: DuckDB reads the row groups of a file side by side, and
-    each of its threads seeks and reads in two steps."""
+    """The bytes of a file, with a position for each thread: DuckDB reads the row groups of a file in parallel, and each
+    of its threads seeks and reads in two steps."""
 
     def __init__(self, content: bytes) -> None:
         self._content = memoryview(content)
@@ -30,30 +30,30 @@ class WholeFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return getattr(self._of_thread, "place", 0)
+        return getattr(self._of_thread, "position", 0)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         begin = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}[whence]
-        self._of_thread.place = begin + offset
+        self._of_thread.position = begin + offset
         return self.tell()
 
     def read(self, size: int = -1) -> bytes:
         begin = self.tell()
         end = self.size if size < 0 else min(begin + size, self.size)
-        self._of_thread.place = end
+        self._of_thread.position = end
         return bytes(self._content[begin:end])
 
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A file as it was when a COPY first looked at it."""
+    """A file as a COPY first read it."""
 
     content: bytes
-    looked_at: datetime
+    read_at: datetime
 
 
 class S3(ArrowFSWrapper):
-    """Files are read whole, in one request: once for a COPY, which asks a dozen times for each of its own."""
+    """Reads files whole, in one request: once for a COPY, which opens each of its files a dozen times."""
 
     protocol = "s3"
     _changing: ClassVar[threading.Lock] = threading.Lock()
@@ -63,7 +63,7 @@ class S3(ArrowFSWrapper):
     @classmethod
     @contextmanager
     def of_copy(cls) -> Iterator[None]:
-        """A COPY, which sees each file as it was when a COPY under way first looked at it."""
+        """Keeps the files of a COPY: it sees each as it was when a COPY under way first read it."""
         with cls._changing:
             cls._copies += 1
         try:
@@ -84,7 +84,7 @@ class S3(ArrowFSWrapper):
 
     def modified(self, path: str) -> Any:
         kept = self._keep(path)
-        return kept.looked_at if kept else super().modified(path)
+        return kept.read_at if kept else super().modified(path)
 
     def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
         if mode != "rb":
@@ -93,7 +93,7 @@ class S3(ArrowFSWrapper):
         return WholeFile(kept.content if kept else self._read(path))
 
     def _keep(self, path: str) -> KeptFile | None:
-        """The file as a COPY sees it; None outside of one, or where there is no file."""
+        """The file as a COPY sees it; None outside a COPY, or if there is no file."""
         if not self._copies:
             return None
         name = self._strip_protocol(path)

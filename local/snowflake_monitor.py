@@ -1,4 +1,4 @@
-"""What one asks about sessions and their account: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION,
+"""Statements about sessions and their account: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION,
 CURRENT_TRANSACTION, SHOW ROLES, and the parameters of the account."""
 
 import re
@@ -35,40 +35,40 @@ _DROP_ROLE = re.compile(LEADING_COMMENTS + r"DROP\s+ROLE\s+(?:IF\s+EXISTS\s+)?(\
 _SHOW_ROLES = re.compile(LEADING_COMMENTS + r"SHOW\s+ROLES\s+LIKE\s+'(\w+)'\s*$", re.IGNORECASE | re.DOTALL)
 
 ROLES: dict[str, str] = {}
-"""Roles with their comments; forgotten when the stand-in ends. They have no rights here."""
+"""Comments by role, lost when the stand-in ends. Roles have no rights here."""
 
 
 class OpenTransaction(Protocol):
-    """A session with a transaction. `transaction_id` is the time of its begin in nanoseconds since 1970."""
+    """A session with a transaction. `transaction_id` is the start of the transaction in nanoseconds since 1970."""
 
     transaction_id: int
     in_transaction: bool
     read_consistency: ClassVar[str]
 
     def locked_tables(self) -> list[str]:
-        """The full names of the tables that it has locked."""
+        """Returns the full names of the tables that it has locked."""
 
     def abort(self) -> None:
-        """Rolls the transaction back; its client hears of it with its next statement."""
+        """Rolls the transaction back; the client's next statement fails."""
 
 
 def read_consistency_in(command: str) -> str | None:
-    """The READ_CONSISTENCY_MODE that a statement sets, if it is such a statement."""
+    """The READ_CONSISTENCY_MODE that a statement sets; None for other statements."""
     setting = _SET_CONSISTENCY.match(command)
     return setting[1].upper() if setting else None
 
 
 def keep_roles(command: str) -> None:
-    """Notes the role that a statement makes, if there is none of its name, or drops."""
+    """Records the role that a statement creates, unless it exists, or drops."""
     if made := _CREATE_ROLE.match(command):
         ROLES.setdefault(made[1].upper(), made[2] or "")
     if dropped := _DROP_ROLE.match(command):
         ROLES.pop(dropped[1].upper(), None)
 
 
-def answer_to(command: str, sessions: Iterable[OpenTransaction], own: OpenTransaction) -> str | None:
-    """The SELECT that answers a command that looks at sessions; None for any other statement. `own` is the session that
-    asks."""
+def result_query(command: str, sessions: Iterable[OpenTransaction], own: OpenTransaction) -> str | None:
+    """Returns the SELECT with the result of a command about sessions; None for other statements. `own` is the session
+    that runs it."""
     if _CURRENT.match(command):
         return f"SELECT '{own.transaction_id}'::VARCHAR AS id" if own.in_transaction else "SELECT NULL::VARCHAR AS id"
     if parameter := _PARAMETERS.match(command):
@@ -88,7 +88,7 @@ def answer_to(command: str, sessions: Iterable[OpenTransaction], own: OpenTransa
 
 
 def _parameter(name: str, read_consistency: str) -> str:
-    """Of the parameters of an account those that are looked at."""
+    """The parameters of an account that the project reads."""
     columns = ("key", "value", "default", "level")
     known = {"READ_CONSISTENCY_MODE": (read_consistency, "SESSION"), "DEFAULT_DDL_COLLATION": ("", "")}
     return _select(columns, [(name, *known[name], "ACCOUNT")] if name in known else [])
@@ -125,7 +125,7 @@ def _begun(session: OpenTransaction) -> str:
 
 
 def _select(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """The rows as a statement, which the stand-in answers like any other."""
+    """The rows as a statement, which the stand-in runs like any other."""
     if not rows:
         nothing = ", ".join(f'NULL AS "{name}"' for name in columns)
         return f"SELECT {nothing} WHERE 1 = 0"

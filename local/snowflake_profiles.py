@@ -1,5 +1,5 @@
-"""What the stand-in's engine reads for each statement: JSON lines in the file that SNOWFLAKE_PROFILES names, while it
-is there. A Snowflake account tells the like by GET_QUERY_OPERATOR_STATS."""
+"""Profiles of statements: the rows and columns that the stand-in's engine reads, as JSON lines in the file that
+SNOWFLAKE_PROFILES names, while it exists. Snowflake's counterpart is GET_QUERY_OPERATOR_STATS."""
 
 import json
 import os
@@ -13,18 +13,18 @@ import pyarrow as pa
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 HEAD_MAX = 200
-"""Characters of a statement that say which it is."""
+"""Characters of a statement that are recorded, enough to identify it."""
 
 
 def profiled(connection: duckdb.DuckDBPyConnection) -> Any:
-    """The connection, which says what it reads where that is asked for."""
+    """Returns the connection, profiled if SNOWFLAKE_PROFILES is set."""
     named = os.environ.get("SNOWFLAKE_PROFILES")
     return Profiled(connection, Path(named)) if named else connection
 
 
 class Profiled:
-    """A connection that notes what its statements have read. DuckDB keeps a profile of what is fetched as rows, not as
-    an Arrow table: so a query is made twice, and what a change answers is made into a table here."""
+    """A connection that records what its statements read. DuckDB profiles results fetched as rows, not as an Arrow
+    table: a query therefore runs twice, and the result of a change is made into a table here."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, file: Path) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class Profiled:
             self._connection.execute("PRAGMA enable_profiling = 'no_output'")
             if _COMMENT.sub("", statement).lstrip().upper().startswith(("SELECT", "WITH")):
                 self._connection.execute(statement, *arguments, **named).fetchall()
-                self._note(statement)
+                self._record(statement)
             else:
                 self._change = statement
         return self._connection.execute(statement, *arguments, **named)
@@ -48,18 +48,18 @@ class Profiled:
     def fetchall(self) -> Any:
         rows = self._connection.fetchall()
         if self._change is not None:
-            self._note(self._change)
+            self._record(self._change)
             self._change = None
         return rows
 
     def to_arrow_table(self) -> pa.Table:
         if self._change is None:
             return self._connection.to_arrow_table()
-        # MERGE, which says in a word per row what it did.
+        # MERGE, which returns the action of each row.
         ((name, *_),) = self._connection.description
-        return pa.table({name: pa.array([word for (word,) in self.fetchall()], pa.string())})
+        return pa.table({name: pa.array([action for (action,) in self.fetchall()], pa.string())})
 
-    def _note(self, statement: str) -> None:
+    def _record(self, statement: str) -> None:
         profile = json.loads(self._connection.get_profiling_information(format="json"))
         self._connection.disable_profiling()
         if scans := list(_scans(profile)):
@@ -68,7 +68,7 @@ class Profiled:
 
 
 def _scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each read of a table: which columns, and how many rows of the parts that were not left out."""
+    """Yields each scan of a table: its columns, and the rows of the parts that were not pruned."""
     about = node.get("extra_info", {})
     if "rows_scanned" in node and "Table" in about:
         columns = about.get("Projections", [])

@@ -1,7 +1,7 @@
-"""Shapes of statements that Snowflake refuses and DuckDB would take, each with the word on it.
+"""Shapes of statements that Snowflake refuses and DuckDB would accept, each with its source.
 
-What belongs here: what can be told from the text of a statement alone. docs/stand-in.md lists the shapes; a test keeps
-the two together. Where a source was tried on a real account by others, and is no word of Snowflake's, the page says so.
+What belongs here: shapes that the text of a statement alone shows. docs/stand-in.md lists them, and a test compares the
+two. The page marks sources that are not Snowflake's own but were tried on a real account by others.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from sqlglot import Expr, exp
 SUBQUERIES = "https://docs.snowflake.com/en/user-guide/querying-subqueries"
 OPERATORS = "https://docs.snowflake.com/en/sql-reference/operators-subquery"
 TRIED_BY_OTHERS = "https://github.com/mlorek/frostlake"
-"""An emulator whose tests state what a real account answered."""
+"""An emulator whose tests state what a real account returned."""
 
 UNSUPPORTED_SUBQUERY = (2031, "0A000")
 SYNTAX = (1003, "42000")
@@ -25,12 +25,12 @@ FILES_MAX = 1000
 LIST_MAX = 200_000
 COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.NullSafeEQ, exp.Like, exp.ILike)
 OF_ROWS = (exp.Exists, exp.In, exp.Any, exp.All)
-"""What asks a subquery for rows, not for a value."""
+"""Expressions that use the rows of a subquery, not its value."""
 NOT_FOLDED = (
     *(exp.Subquery, exp.Select, exp.ParseJSON, exp.JSONObject, exp.Array, exp.Div, exp.Round, exp.Sqrt, exp.Ceil),
     *(exp.SHA2, exp.Uuid),
 )
-"""Of the expressions that VALUES does not take, those that were met."""
+"""The expressions known to be refused in VALUES."""
 RESERVED_WORDS = (
     "ACCOUNT ALL ALTER AND ANY AS BETWEEN BY CASE CAST CHECK COLUMN CONNECT CONNECTION CONSTRAINT CREATE CROSS "
     "CURRENT CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DATABASE DELETE DISTINCT DROP ELSE EXISTS "
@@ -44,7 +44,7 @@ RESERVED = frozenset(RESERVED_WORDS.split(" "))
 
 @dataclass(frozen=True)
 class Refusal:
-    """A shape that is refused, with Snowflake's error number and SQL state: 1003 where no source tells the number."""
+    """A refused shape, with Snowflake's error number and SQL state; the number is 1003 if no source gives it."""
 
     shape: str
     error: tuple[int, str]
@@ -53,7 +53,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Correlated:
-    """A subquery that reads columns of the row outside. Columns without a table's name are taken for its own."""
+    """A subquery that reads columns of the outer row. Columns without a table's name are taken for its own."""
 
     query: exp.Query
     outer: tuple[exp.Column, ...]
@@ -69,16 +69,16 @@ FindIn = Callable[[Expr], Iterator[Expr]]
 FindInSubquery = Callable[[Correlated], Iterator[Expr]]
 OF_STATEMENTS: list[tuple[Refusal, FindIn]] = []
 OF_SUBQUERIES: list[tuple[Refusal, FindInSubquery]] = []
-"""Refusals with what finds the parts that have the shape, in the order in which they are looked for."""
+"""Refusals with the functions that find parts of their shape, in the order of the checks."""
 
 
 def refusals() -> list[Refusal]:
-    """All that is looked for."""
+    """All refusals."""
     return [*(refusal for refusal, _ in OF_SUBQUERIES), *(refusal for refusal, _ in OF_STATEMENTS), TEXT_TOO_LONG]
 
 
 def refuse(command: str, statement: Expr) -> None:
-    """Raises ProgrammingError for a statement that Snowflake does not take; `statement` is `command`, parsed."""
+    """Raises ProgrammingError for a statement that Snowflake refuses; `statement` is `command`, parsed."""
     if len(command.encode()) > TEXT_BYTES_MAX:
         raise _error(TEXT_TOO_LONG, f"{len(command.encode())} bytes")
     for subquery in correlated_in(statement):
@@ -116,7 +116,7 @@ def _refused_subquery(shape: str, source: str) -> Callable[[FindInSubquery], Fin
 
 
 def correlated_in(statement: Expr) -> Iterator[Correlated]:
-    """The subqueries of a statement's expressions that read columns of the row outside; tables in FROM are none."""
+    """Yields the subqueries in expressions that read columns of the outer row; tables in FROM are not included."""
     for query in statement.find_all(exp.Select, exp.SetOperation):
         if _is_in_expression(query):
             outer = tuple(column for column in query.find_all(exp.Column) if _comes_from_outside(column, query))
@@ -125,7 +125,7 @@ def correlated_in(statement: Expr) -> Iterator[Correlated]:
 
 
 def _holder(query: Expr) -> Expr | None:
-    """What a query stands in, parentheses aside."""
+    """The expression around a query, without parentheses."""
     holder = query.parent
     while isinstance(holder, (exp.Subquery, exp.Paren)):
         holder = holder.parent
@@ -154,14 +154,14 @@ def _comes_from_outside(column: exp.Column, query: Expr) -> bool:
 
 
 def _names_in(select: exp.Select) -> set[str]:
-    """What the tables of its FROM are called."""
+    """The names by which a SELECT knows the tables of its FROM."""
     sources = [select.args.get("from_"), *select.args.get("joins", ()), *select.args.get("laterals", ())]
     found = [source.this if isinstance(source, (exp.From, exp.Join)) else source for source in sources if source]
     return {source.alias_or_name.upper() for source in found}
 
 
 def _predicates(subquery: Correlated) -> Iterator[Expr]:
-    """The smallest conditions of a subquery, without those of the queries in it."""
+    """Yields the single conditions of a subquery, without those of the queries inside it."""
     for clause in subquery.query.find_all(exp.Where, exp.Having, exp.Join):
         if clause.find_ancestor(exp.Select) is subquery.query:
             condition = clause.args.get("on") if isinstance(clause, exp.Join) else clause.this
@@ -184,7 +184,7 @@ def _is_of_query(part: Expr | None) -> TypeGuard[Expr]:
 
 
 @_refused_subquery(
-    "a negation, or IS DISTINCT FROM, over the row outside a correlated subquery",
+    "a negation, or IS DISTINCT FROM, over the outer row of a correlated subquery",
     TRIED_BY_OTHERS,
 )
 def _negated(subquery: Correlated) -> Iterator[Expr]:
@@ -210,7 +210,7 @@ def _mixed_operand(subquery: Correlated) -> Iterator[Expr]:
 
 
 @_refused_subquery(
-    "a comparison in a correlated subquery that reads columns of the row outside alone",
+    "a comparison in a correlated subquery that reads columns of the outer row alone",
     TRIED_BY_OTHERS,
 )
 def _outer_alone(subquery: Correlated) -> Iterator[Expr]:
@@ -263,7 +263,7 @@ def _exists_of_aggregate(subquery: Correlated) -> Iterator[Expr]:
         yield query
 
 
-@_refused_subquery("a column of the row outside in a subquery's aggregate or GROUP BY", TRIED_BY_OTHERS)
+@_refused_subquery("a column of the outer row in a subquery's aggregate or GROUP BY", TRIED_BY_OTHERS)
 def _outer_aggregated(subquery: Correlated) -> Iterator[Expr]:
     for part in subquery.query.find_all(exp.AggFunc, exp.Group):
         if subquery.reads_outer(part):
@@ -338,7 +338,7 @@ def _distinct_window(statement: Expr) -> Iterator[Expr]:
     "https://docs.snowflake.com/en/sql-reference/constructs/group-by",
 )
 def _alias_in_aggregate(statement: Expr) -> Iterator[Expr]:
-    # Which of the two is meant is documented for GROUP BY alone: a statement that depends on it is not written.
+    # The documentation says only for GROUP BY which of the two is meant: no statement should depend on it.
     for select in statement.find_all(exp.Select):
         named = (part for part in select.selects if isinstance(part, exp.Alias))
         own = {part.alias.upper() for part in named if not isinstance(part.this, exp.Column)}
@@ -363,7 +363,7 @@ def _all_of_set(statement: Expr) -> Iterator[Expr]:
     SYNTAX,
     "https://docs.snowflake.com/en/sql-reference/sql/insert",
 )
-def _of_others(statement: Expr) -> Iterator[Expr]:
+def _other_dialects(statement: Expr) -> Iterator[Expr]:
     yield from (d for d in statement.find_all(exp.Distinct) if d.args.get("on"))
     yield from statement.find_all(exp.OnConflict, exp.Returning)
 
@@ -390,7 +390,7 @@ def _long_list(statement: Expr) -> Iterator[Expr]:
 
 
 @_refused(
-    "TRY_CAST of what is no text",
+    "TRY_CAST of a value that is not text",
     (1065, "22023"),
     "https://docs.snowflake.com/en/sql-reference/functions/try_cast",
 )

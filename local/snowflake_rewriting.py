@@ -1,6 +1,6 @@
-"""fakesnow's seventy rewritings of a statement, without those that it gives nothing to do.
+"""fakesnow's seventy rewritings of a statement, without those that do not apply to it.
 
-Each of them looks at every node of the statement, and acts on those of a few classes, which its own `isinstance` names.
+Each of them visits every node of the statement, and acts on those of a few classes, which its `isinstance` names.
 Most statements have nodes of few of these classes, and rewriting them took longer than running them.
 """
 
@@ -19,7 +19,7 @@ Rewrite = Callable[..., Expr]
 
 
 class Rewriting:
-    """A statement on its way through the rewritings; each is offered to `transform`, as to a statement itself."""
+    """A statement that is being rewritten; fakesnow calls its `transform` like a statement's own."""
 
     def __init__(self, statement: Expr) -> None:
         self.statement = statement
@@ -40,13 +40,13 @@ def _classes_in(statement: Expr) -> set[type]:
 
 @cache
 def _acts_on(code: CodeType) -> frozenset[type] | None:
-    """The classes of nodes that a rewriting acts on; None when it does not say."""
+    """The classes of nodes that a rewriting acts on; None if they are unknown."""
     found = [_guards_of(rewrite) for rewrite in _rewrites_in(code)]
     return frozenset[type]().union(*found) if found and all(found) else None
 
 
 def _rewrites_in(code: CodeType) -> Iterator[FunctionType]:
-    """The rewriting of this code, or those of fakesnow's that a lambda hands its node to."""
+    """Yields the rewriting with this code, or those of fakesnow that a lambda calls."""
     for name in (code.co_name, *code.co_names):
         rewrite = getattr(transforms, name, None)
         if isinstance(rewrite, FunctionType) and (code.co_name == "<lambda>" or rewrite.__code__ is code):
@@ -54,14 +54,14 @@ def _rewrites_in(code: CodeType) -> Iterator[FunctionType]:
 
 
 def _guards_of(rewrite: FunctionType) -> set[type]:
-    """The classes that a function asks its first parameter for."""
+    """The classes that a function tests its first parameter for."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(rewrite))).body
     assert isinstance(definition, ast.FunctionDef)
     node = definition.args.args[0].arg
     guards = set[type]()
     for call in ast.walk(definition):
         match call:
-            case ast.Call(func=ast.Name(id="isinstance"), args=[ast.Name(id=asked), classes]) if asked == node:
+            case ast.Call(func=ast.Name(id="isinstance"), args=[ast.Name(id=tested), classes]) if tested == node:
                 named = eval(compile(ast.Expression(classes), rewrite.__name__, "eval"), rewrite.__globals__)
                 guards |= set(named) if isinstance(named, tuple) else {named}
     return guards

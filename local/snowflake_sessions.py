@@ -1,7 +1,7 @@
-"""Snowflake's sessions over DuckDB: transactions, locks, and what becomes of failed statements and of clients gone.
+"""Snowflake's sessions over DuckDB: transactions, locks, failed statements and lost clients.
 
-DuckDB gives up a whole transaction when a statement fails while it runs, and reads as of the transaction's first
-statement. So a session keeps the changes of its open transaction, and can make them again in a new one.
+DuckDB aborts the whole transaction when a statement fails while it runs, and reads as of the transaction's first
+statement. A session therefore keeps the changes of its open transaction, and can repeat them in a new one.
 """
 
 import os
@@ -38,13 +38,13 @@ from local.snowflake_dialect import (
     target_of,
 )
 from local.snowflake_files import S3
-from local.snowflake_monitor import answer_to, keep_roles, read_consistency_in
+from local.snowflake_monitor import keep_roles, read_consistency_in, result_query
 from local.snowflake_rewriting import Rewriting
 
 IDLE_HOLDER_S = float(os.environ.get("SNOWFLAKE_IDLE_HOLDER_S", "300"))
-"""Snowflake aborts a transaction that was idle for so long while it blocks another; tests wait less."""
+"""Snowflake aborts a transaction that is idle for this long while it blocks another; tests set less."""
 IDLE_SESSION_S = float(os.environ.get("SNOWFLAKE_IDLE_SESSION_S", "14400"))
-"""Snowflake ends a session that was idle for so long, whether or not it blocks another."""
+"""Snowflake ends a session that is idle for this long, whether or not it blocks another."""
 LOCKING = (exp.Update, exp.Delete, exp.Merge, exp.TruncateTable)
 """Changes that wait for each other; INSERT and COPY do not."""
 SUCCESS = "SELECT 'Statement executed successfully.' AS status"
@@ -52,16 +52,16 @@ SUCCESS = "SELECT 'Statement executed successfully.' AS status"
 
 @dataclass(frozen=True)
 class Change:
-    """A statement that has changed rows in the open transaction, and what it answered."""
+    """A statement that has changed rows in the open transaction, and its result."""
 
     statement: Expr
     params: Any
     table: str | None
-    answer: pa.Table
+    result: pa.Table
 
 
 class TableLocks:
-    """UPDATE, DELETE, MERGE and TRUNCATE of one table wait for each other, as in Snowflake; DuckDB fails the second.
+    """UPDATE, DELETE, MERGE and TRUNCATE of one table wait for each other, as in Snowflake; in DuckDB the second fails.
 
     A transaction keeps its locks until it ends.
     """
@@ -76,7 +76,7 @@ class TableLocks:
         with self._changed:
             while (holder := self._holders.get(table, session)) is not session:
                 session.refuse_if_closed()
-                if not holder.give_up_if_idle() and time.monotonic() > give_up:
+                if not holder.abort_if_idle() and time.monotonic() > give_up:
                     raise OperationalError(
                         msg=f"Statement was aborted: another transaction has locked table '{table}' "
                         f"for longer than LOCK_TIMEOUT ({session.lock_timeout_s} s).",
@@ -87,7 +87,7 @@ class TableLocks:
             self._holders[table] = session
 
     def release(self, session: "Session", committed: Iterable[str] = ()) -> None:
-        """Let others at the session's tables, and remember which of them it has changed."""
+        """Releases the session's locks, and records which tables it has changed."""
         with self._changed:
             self._holders = {table: holder for table, holder in self._holders.items() if holder is not session}
             self._committed_at |= dict.fromkeys(committed, time.monotonic())
@@ -103,24 +103,24 @@ class TableLocks:
 
 
 class Session(conn.FakeSnowflakeConnection):
-    """A session with Snowflake's transactions; fakesnow's own knowledge of them stays unused.
+    """A session with Snowflake's transactions; fakesnow's own are unused.
 
-    A transaction that was aborted is told once, and what follows runs outside of it. One that the stand-in itself has
-    lost is not forgotten: everything but ROLLBACK is refused from then on.
+    An aborted transaction is reported once, and later statements run outside it. After the stand-in itself has lost a
+    transaction, every statement but ROLLBACK is refused.
     """
 
     locks = TableLocks()
     read_consistency: ClassVar[str] = "GLOBAL"
-    """READ_CONSISTENCY_MODE of the account. With SESSION, queries show nothing that others have committed since their
-    session was opened: more than Snowflake says can happen, so that what relies on the opposite fails at once."""
+    """READ_CONSISTENCY_MODE of the account. With SESSION, queries see nothing that others have committed since their
+    session was opened: stricter than Snowflake's documentation, so that code that relies on the opposite fails."""
     all_sessions: ClassVar["WeakSet[Session]"] = WeakSet()
     _logging_in = threading.Lock()
-    """Held while all sessions are gone through or one joins them."""
+    """Held while the sessions are listed or one is added."""
 
     def __init__(self, *args: Any, autocommit: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.busy = threading.RLock()
-        """Held while a statement runs, so that nobody else ends the transaction under it."""
+        """Held while a statement runs, so that no other thread ends its transaction."""
         self.lock_timeout_s = LOCK_TIMEOUT_S
         self.refuses_nondeterministic_update = False
         self.temporary_tables: set[str] = set()
@@ -130,7 +130,7 @@ class Session(conn.FakeSnowflakeConnection):
         self._commits_itself = autocommit
         self._ends_with_statement = False
         self._lost: ProgrammingError | None = None
-        self._is_told_once = False
+        self._is_reported_once = False
         self._as_of_login: duckdb.DuckDBPyConnection | None = None
         self._sees_since = time.monotonic()
         self._is_closing = False
@@ -142,8 +142,8 @@ class Session(conn.FakeSnowflakeConnection):
             self.all_sessions.add(self)
 
     @classmethod
-    def everyone(cls) -> list["Session"]:
-        """The sessions that there are now."""
+    def current(cls) -> list["Session"]:
+        """Returns the sessions that exist now."""
         with cls._logging_in:
             return list(cls.all_sessions)
 
@@ -152,12 +152,12 @@ class Session(conn.FakeSnowflakeConnection):
 
     # The client
 
-    def rest(self) -> None:
-        """A statement has ended."""
+    def note_activity(self) -> None:
+        """Records that a statement has just ended."""
         self._idle_since = time.monotonic()
 
-    def is_given_up(self) -> bool:
-        """Whether the client has said nothing for so long that the session ends."""
+    def is_abandoned(self) -> bool:
+        """Whether the client has been idle for longer than IDLE_SESSION_S."""
         with self._if_idle() as idle:
             return idle and time.monotonic() - self._idle_since > IDLE_SESSION_S
 
@@ -187,8 +187,8 @@ class Session(conn.FakeSnowflakeConnection):
     def commit(self) -> None:
         if not self.in_transaction:
             return
-        if self._has_broken():
-            self._lose("The transaction was rolled back: DuckDB gave it up.")
+        if self._is_aborted():
+            self._lose("The transaction was rolled back: DuckDB aborted it.")
             self.refuse_if_lost()
         try:
             self._duck_conn.execute("COMMIT")
@@ -209,13 +209,13 @@ class Session(conn.FakeSnowflakeConnection):
 
     def refuse_if_lost(self) -> None:
         if error := self._lost:
-            if self._is_told_once:
+            if self._is_reported_once:
                 self._lost = None
             raise error
 
     def as_of_login(self, query: Expr) -> duckdb.DuckDBPyConnection | None:
-        """Where to ask a query that shows nothing of what others have committed since the session was opened; None
-        where that is not asked for, or the query reads what this transaction has changed."""
+        """Returns the connection for a query that sees nothing that others have committed since the session was opened;
+        None if READ_CONSISTENCY_MODE is not SESSION, or the query reads what this transaction has changed."""
         if self._as_of_login is None:
             return None
         tables = {self.full_name(table) for table in query.find_all(exp.Table)}
@@ -226,12 +226,12 @@ class Session(conn.FakeSnowflakeConnection):
         return self.locks.held_by(self)
 
     def abort(self) -> None:
-        """Roll back the transaction because somebody has asked for it, when its statement has ended."""
+        """Rolls the transaction back on request, when its statement has ended."""
         with self.busy:
             self._abort()
 
-    def give_up_if_idle(self) -> bool:
-        """Roll back a transaction that blocks another and whose client says nothing."""
+    def abort_if_idle(self) -> bool:
+        """Rolls back a transaction that blocks another if its client is idle; returns whether it did."""
         with self._if_idle() as idle:
             lost = idle and time.monotonic() - self._idle_since > IDLE_HOLDER_S
             if lost:
@@ -240,8 +240,8 @@ class Session(conn.FakeSnowflakeConnection):
 
     # Statements of a transaction
 
-    def make_ready(self, statement: Expr, command: str) -> None:
-        """What Snowflake does before a statement: commit, take the lock, see what others have committed."""
+    def prepare(self, statement: Expr, command: str) -> None:
+        """Does what Snowflake does before a statement: commits, takes the lock, sees the commits of others."""
         if (timeout_s := lock_timeout_in(command)) is not None:
             self.lock_timeout_s = timeout_s
         if (refuses := nondeterministic_update_in(command)) is not None:
@@ -262,14 +262,14 @@ class Session(conn.FakeSnowflakeConnection):
             self.commit()
 
     def undo_statement(self, statement: Expr, changes_before: int) -> None:
-        """Undo what a failed statement has done, and nothing else of the transaction."""
+        """Undoes a failed statement, and nothing else of its transaction."""
         if self._ends_with_statement or not self.in_transaction:
             self.rollback()
-        elif len(self.changes) > changes_before or isinstance(statement, exp.Copy) or self._has_broken():
-            self._start_again(self.changes[:changes_before])
+        elif len(self.changes) > changes_before or isinstance(statement, exp.Copy) or self._is_aborted():
+            self._repeat(self.changes[:changes_before])
 
     def shared_table(self, change: Expr) -> str | None:
-        """The full name of the table that is changed; None for one that only this session sees."""
+        """The full name of the changed table; None for a temporary one."""
         table = target_of(change)
         return None if table.name.upper() in self.temporary_tables else self.full_name(table)
 
@@ -279,26 +279,26 @@ class Session(conn.FakeSnowflakeConnection):
     def _refresh(self, table: str | None) -> None:
         """READ COMMITTED, where it costs little.
 
-        A transaction that has changed nothing yet sees at each statement what others have committed. Another one does
-        when somebody has committed to the very table it is about to change: DuckDB would call that a conflict.
+        A transaction without changes sees the commits of others at each statement. One with changes sees them when
+        they are in the table that it is about to change, where DuckDB would report a conflict.
         """
         if not self.changes:
             self._duck_conn.execute("COMMIT")
             self._open()
         elif table and self.locks.has_changed_since(self._sees_since, table):
-            self._start_again(self.changes)
+            self._repeat(self.changes)
             self.refuse_if_lost()
 
-    def _start_again(self, changes: list[Change]) -> None:
-        """Make the changes again in a new transaction, while the locks of the old one are held."""
+    def _repeat(self, changes: list[Change]) -> None:
+        """Repeats the changes in a new transaction, under the locks of the old one."""
         with suppress(duckdb.Error):
             self._duck_conn.execute("ROLLBACK")
         self._open()
         for change in changes:
-            if not self.cursor().make_again(change):
+            if not self.cursor().repeat(change):
                 self._lose(
-                    "The transaction was rolled back: a statement of it had to be made again and could not, or did "
-                    "something else than before. Snowflake would have gone on; the stand-in cannot."
+                    "The transaction was rolled back: one of its statements had to be repeated, and failed or gave "
+                    "another result. Snowflake would have continued; the stand-in cannot."
                 )
                 return
 
@@ -316,19 +316,19 @@ class Session(conn.FakeSnowflakeConnection):
         self.changes = []
 
     def _abort(self) -> None:
-        """Rolls back; the client hears of it with its next statement, once."""
+        """Rolls back; the client's next statement fails, and only that."""
         message = f"Transaction {self.transaction_id} was aborted, SQL execution canceled."
         self.rollback()
-        self._lost, self._is_told_once = ProgrammingError(msg=message, errno=615, sqlstate="57014"), True
+        self._lost, self._is_reported_once = ProgrammingError(msg=message, errno=615, sqlstate="57014"), True
 
     def _lose(self, because: str) -> None:
         self.rollback()
         message = f"{because} ROLLBACK, then begin again."
-        self._lost, self._is_told_once = ProgrammingError(msg=message, errno=90232, sqlstate="25000"), False
+        self._lost, self._is_reported_once = ProgrammingError(msg=message, errno=90232, sqlstate="25000"), False
 
     def _look_back(self) -> None:
-        """From now on, what `as_of_login` gives shows what is committed now. DuckDB sees a database as it is when a
-        transaction first looks into it."""
+        """Makes `as_of_login` see what is committed now. A transaction of DuckDB's sees a database as of its first
+        read of it."""
         assert self._as_of_login is not None
         with suppress(duckdb.Error):
             self._as_of_login.execute("ROLLBACK")
@@ -337,8 +337,8 @@ class Session(conn.FakeSnowflakeConnection):
             self._as_of_login.execute(f"SET schema = '{self.database}.{self.schema}'")
             self._as_of_login.execute(f"SELECT 1 FROM {self.database}._fs_information_schema._fs_load_history LIMIT 1")
 
-    def _has_broken(self) -> bool:
-        """Whether DuckDB has given up the transaction; it would answer COMMIT as if all were well."""
+    def _is_aborted(self) -> bool:
+        """Whether DuckDB has aborted the transaction; COMMIT would succeed all the same."""
         try:
             self._duck_conn.execute("SELECT 1")
         except duckdb.Error:
@@ -347,7 +347,7 @@ class Session(conn.FakeSnowflakeConnection):
 
     @contextmanager
     def _if_idle(self) -> Iterator[bool]:
-        """Holds a session that runs no statement; whether it does."""
+        """Holds the session if it runs no statement; yields whether it does."""
         is_idle = self.busy.acquire(blocking=False)
         try:
             yield is_idle
@@ -371,44 +371,44 @@ class Cursor(cursor.FakeSnowflakeCursor):
     def execute(self, command: str, params: Any = None, *args: Any, **kwargs: Any) -> "Cursor":
         with self.session.busy:
             try:
-                self._answer(command, params, *args, **kwargs)
+                self._run(command, params, *args, **kwargs)
             except Exception as error:
                 if (known := as_snowflake(error)) is error:
                     raise
                 raise known from error
             finally:
-                self.session.rest()
+                self.session.note_activity()
         return self
 
-    def make_again(self, change: Change) -> bool:
-        """Run a change once more; whether it did the same."""
+    def repeat(self, change: Change) -> bool:
+        """Runs a change again; returns whether its result was the same."""
         if not is_repeatable(change.statement):
             return False
         try:
             self._execute(change.statement, change.params)
         except Exception:
             return False
-        return change.answer.equals(self._arrow_table)
+        return change.result.equals(self._arrow_table)
 
-    def _answer(self, command: str, params: Any, *args: Any, **kwargs: Any) -> None:
+    def _run(self, command: str, params: Any, *args: Any, **kwargs: Any) -> None:
         session = self.session
         session.refuse_if_closed()
         if (mode := read_consistency_in(command)) is not None:
             Session.read_consistency = mode
         keep_roles(command)
-        command = answer_to(command, session.everyone(), session) or command
+        command = result_query(command, session.current(), session) or command
         statement = parse(command)
         if not isinstance(statement, exp.Rollback):
             session.refuse_if_lost()
         if isinstance(statement, (exp.Transaction, exp.Commit, exp.Rollback)):
             self._begin_or_end(statement)
             return
-        session.make_ready(statement, command)
+        session.prepare(statement, command)
         changes_before = len(session.changes)
         try:
             super().execute(self._unless_exists(statement) or command, params, *args, **kwargs)
             if isinstance(statement, exp.Comment):
-                super().execute(SUCCESS)  # DuckDB answers COMMENT with nothing
+                super().execute(SUCCESS)  # DuckDB returns nothing for COMMENT
         except Exception:
             session.undo_statement(statement, changes_before)
             raise
@@ -425,7 +425,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
         super().execute(SUCCESS)
 
     def _unless_exists(self, statement: Expr) -> str | None:
-        """The answer to a CREATE TABLE IF NOT EXISTS of one that does: fakesnow would forget what COPY has loaded."""
+        """The result of CREATE TABLE IF NOT EXISTS for an existing table, whose loads fakesnow would forget."""
         if not (isinstance(statement, exp.Create) and statement.kind == "TABLE" and statement.args.get("exists")):
             return None
         name = self.session.full_name(target_of(statement))
@@ -441,16 +441,16 @@ class Cursor(cursor.FakeSnowflakeCursor):
             self.session.temporary_tables -= {table.name.upper() for table in statement.find_all(exp.Table)}
 
     def _transform(self, expression: Expr, params: Any) -> Expr:
-        # fakesnow asks nothing of the statement but `transform`.
+        # fakesnow uses nothing of the statement but `transform`.
         transformed: Expr = super()._transform(Rewriting(expression), params).statement  # type: ignore[arg-type, attr-defined]
         if isinstance(transformed, CHANGES):
             fix_time(transformed)
         return transformed
 
     def _transform_explode(self, expression: Expr) -> list[Expr]:
-        """Leave MERGE whole: DuckDB has one of its own, which refuses two source rows for a target row.
+        """Leaves MERGE whole: DuckDB's own refuses two source rows for a target row.
 
-        fakesnow's goes over a temporary table, whose description is written to another database: not possible
+        fakesnow's uses a temporary table, whose description is written to another database, which is impossible
         inside a transaction.
         """
         return [expression] if isinstance(expression, exp.Merge) else super()._transform_explode(expression)
@@ -463,7 +463,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
         elif isinstance(transformed, exp.Drop) and transformed.kind == "DATABASE":
             self._drop_database(transformed)
         elif isinstance(transformed, exp.Query) and (as_of_login := self.session.as_of_login(transformed)):
-            self._ask(as_of_login, transformed, params)
+            self._query_past(as_of_login, transformed, params)
         elif isinstance(transformed, exp.Copy):
             with S3.of_copy():
                 self._send(transformed, params)
@@ -477,11 +477,11 @@ class Cursor(cursor.FakeSnowflakeCursor):
 
     def _send(self, statement: Expr, params: Any = None) -> None:
         super()._execute(statement, params)
-        # Now, as another statement of the session may follow before somebody asks.
+        # Read at once, as another statement of the session may follow.
         self._columns = [(name, str(kind), "YES", None, None, None) for name, kind, *_ in self._duck_conn.description]
 
     def _describe_last_sql(self) -> list[Any]:
-        """The columns of the answer, as DESCRIBE tells them. fakesnow would have the statement planned once more."""
+        """The columns of the result, as DESCRIBE returns them. fakesnow would plan the statement again."""
         return self._columns
 
     def _forget_loads(self, table: exp.Table) -> None:
@@ -491,33 +491,33 @@ class Cursor(cursor.FakeSnowflakeCursor):
             [table.db or self.session.schema, table.name],
         )
 
-    def _ask(self, as_of_login: duckdb.DuckDBPyConnection, query: Expr, params: Any) -> None:
+    def _query_past(self, as_of_login: duckdb.DuckDBPyConnection, query: Expr, params: Any) -> None:
         now = self._duck_conn
         self._duck_conn = as_of_login
         try:
             self._send(query, params)
         except (duckdb.CatalogException, duckdb.BinderException):
-            # A table that was made since.
+            # A table created since login.
             self._duck_conn = now
             self._send(query, params)
         finally:
             self._duck_conn = now
 
     def _refuse_nondeterministic(self, update: exp.Update, params: Any) -> None:
-        """Refuses an UPDATE with several rows to take for one: whichever it took, nobody could tell."""
+        """Refuses an UPDATE with several source rows for a target row, whose result would be arbitrary."""
         if not (sources := update.args.get("from_")):
             return
         target = update.this.copy()
         row = exp.column("rowid", table=target.alias_or_name)
-        question = exp.select("1").from_(target).join(sources.this.copy(), join_type="CROSS")
+        repeated = exp.select("1").from_(target).join(sources.this.copy(), join_type="CROSS")
         for join in sources.this.args.get("joins", ()):
-            question = question.join(join.copy())
+            repeated = repeated.join(join.copy())
         if where := update.args.get("where"):
-            question = question.where(where.this.copy())
-        question = question.group_by(row).having("COUNT(*) > 1").limit(1)
+            repeated = repeated.where(where.this.copy())
+        repeated = repeated.group_by(row).having("COUNT(*) > 1").limit(1)
         written = sum(1 for part in update.expressions for _ in part.find_all(exp.Placeholder))
         given = list(params)[written:] if params else None
-        if self._duck_conn.execute(question.sql(dialect="duckdb"), given).fetchone():
+        if self._duck_conn.execute(repeated.sql(dialect="duckdb"), given).fetchone():
             errno, sqlstate = AMBIGUOUS_CHANGE
             raise ProgrammingError(
                 msg=f"Duplicate row detected during DML action: several rows for one of {target.name}",
@@ -526,7 +526,7 @@ class Cursor(cursor.FakeSnowflakeCursor):
             )
 
     def _drop_database(self, drop: exp.Drop) -> None:
-        """DuckDB has databases of one file each, which are attached or not."""
+        """Detaches a database and removes its file; DuckDB has no DROP DATABASE."""
         (name,) = (named.name.upper() for named in drop.find_all(exp.Table))
         known = "SELECT path FROM duckdb_databases() WHERE upper(database_name) = ?"
         if file := self._duck_conn.execute(known, [name]).fetchone():
@@ -560,5 +560,5 @@ def session_is_gone() -> ProgrammingError:
 
 
 def _takes_lock(change: Expr) -> bool:
-    """Whether others that change the table wait; for INSERT and COPY they do not."""
+    """Whether a change locks its table; INSERT and COPY do not."""
     return isinstance(change, LOCKING) or bool(change.args.get("overwrite"))

@@ -1,7 +1,7 @@
-"""`python -m local.sql "select ..." [as of]`: ask the Snowflake stand-in, print a table.
+"""`python -m local.sql "select ..." [as of]`: queries the Snowflake stand-in and prints a table.
 
-A query may also read `staged_clean` and `staged_rejected`: the Parquet files of the last attempt, as they lie on S3.
-With a batch or the number of a publish behind it, it may read `sales_as_of`: the fact table as it was right after that.
+A query may also read `staged_clean` and `staged_rejected`: the Parquet files of the last attempt on S3. With a batch or
+the number of a publish as second argument, it may read `sales_as_of`: the fact table right after that publish.
 `FORMAT=csv` or `FORMAT=json` in the environment prints for programs.
 """
 
@@ -41,7 +41,7 @@ TOTALS = (
     "SELECT REGION, CURRENCY, COUNT(*) AS SALES, SUM(TOTAL_AMOUNT) AS TOTAL "
     "FROM sales_as_of GROUP BY REGION, CURRENCY ORDER BY REGION, CURRENCY"
 )
-"""What is asked of the past where no query is given."""
+"""The default query of the past."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StagedFile:
 
 
 def main() -> int:
-    """Run the query given as the argument; a failure is one line on stderr and exit code 1."""
+    """Runs the query given as the argument; a failure is one line on stderr and exit code 1."""
     query, as_of, *more = (argument.strip().rstrip(";") for argument in [*sys.argv[1:], "", ""])
     try:
         if (not query and not as_of) or any(more):
@@ -63,7 +63,7 @@ def main() -> int:
         form = os.environ.get("FORMAT") or TABLE
         if form not in (TABLE, CSV, JSON):
             raise StackError(f"FORMAT is {form!r}: choose csv, json or table")
-        answer(query or TOTALS, as_of, read_stack_env(), form)
+        print_rows(query or TOTALS, as_of, read_stack_env(), form)
     except (StackError, SalesEtlError, snowflake.connector.errors.Error) as error:
         message = error.msg if isinstance(error, snowflake.connector.errors.Error) else str(error)
         print(" ".join(str(message).split()), file=sys.stderr)
@@ -71,10 +71,10 @@ def main() -> int:
     return 0
 
 
-def answer(query: str, as_of: str, env: dict[str, str], form: str = TABLE) -> None:
-    """Print the rows of the query. Raises StackError when it asks for a past without saying which."""
+def print_rows(query: str, as_of: str, env: dict[str, str], form: str = TABLE) -> None:
+    """Prints the rows of the query. Raises StackError if it reads `sales_as_of` without a batch or publish."""
     if AS_OF_TABLE.search(query) and not as_of:
-        raise StackError(f'which past? make sql Q="{query}" AS_OF=20240115, or the number of a publish')
+        raise StackError(f'sales_as_of needs a batch or a publish: make sql Q="{query}" AS_OF=20240115')
     with connect(env) as connection, connection.cursor() as cursor:
         if as_of:
             number = publish_number(Session(connection, env["SNOWFLAKE_HOST"]), as_of)
@@ -87,7 +87,7 @@ def answer(query: str, as_of: str, env: dict[str, str], form: str = TABLE) -> No
 
 
 def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
-    """A session in the warehouse; the connector itself would try for minutes to reach a stack that is down."""
+    """Opens a session in the warehouse; the connector alone would retry for minutes if the stack is down."""
     host, port = env["SNOWFLAKE_HOST"], int(env["SNOWFLAKE_PORT"])
     try:
         socket.create_connection((host, port), timeout=CONNECT_S_MAX).close()
@@ -108,7 +108,7 @@ def connect(env: dict[str, str]) -> snowflake.connector.SnowflakeConnection:
 
 
 def show(names: Sequence[str], rows: Sequence[Row], form: str = TABLE) -> None:
-    """The rows as CSV, JSON or a table; one that is wider than the terminal with a line for each column."""
+    """Prints the rows as CSV, JSON or a table; one wider than the terminal has a line for each column."""
     if form == CSV:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
@@ -158,9 +158,9 @@ def staging(env: dict[str, str]) -> pafs.S3FileSystem:
 
 
 def load_staged(cursor: SnowflakeCursor, sort: str, s3: pafs.S3FileSystem, bucket: str) -> None:
-    """Make the session's table `staged_<sort>` from the last attempt's files.
+    """Creates the session's table `staged_<sort>` from the last attempt's files.
 
-    An attempt without rows of this sort gives an empty table, with the columns that such files had last time.
+    An attempt without rows of this sort gives an empty table, with the columns of the last such files.
     """
     files = staged_files(s3, bucket)
     if not files:
@@ -178,7 +178,7 @@ def load_staged(cursor: SnowflakeCursor, sort: str, s3: pafs.S3FileSystem, bucke
 
 
 def staged_files(s3: pafs.S3FileSystem, bucket: str) -> list[StagedFile]:
-    """The Parquet files of all attempts."""
+    """Lists the Parquet files of all attempts."""
     try:
         listed = s3.get_file_info(pafs.FileSelector(f"{bucket}/sales", recursive=True, allow_not_found=True))
     except OSError as error:

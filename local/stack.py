@@ -1,7 +1,7 @@
 """The supervisor: starts, watches and stops the parts of the local stack.
 
-Each part is a process of its own, detached from the terminal. What belongs here: processes, ports, passwords and
-`stack.env`. What the parts do stands in the module of each.
+Each part is a separate process, detached from the terminal. What belongs here: processes, ports, passwords and
+`stack.env`. Each part has its own module.
 """
 
 import fcntl
@@ -28,6 +28,7 @@ import certifi
 import psutil
 
 from local import postgres
+from local.console import Say, print_line, sign_of_life
 from local.environment import (
     CHECKOUT,
     HOST,
@@ -38,22 +39,21 @@ from local.environment import (
     write_private,
     write_stack_env,
 )
-from local.saying import Say, going_on, say_line
 
 START_S_MAX = 180
 STOP_S_MAX = 30
 ANSWER_S_MAX = 5
 POLL_S = 0.1
 CLOCK_STEP_S = 60
-"""The clock may be set while a process runs, which moves its start time; no process id comes back so soon."""
+"""The clock may be set while a process runs, which moves its start time; no process id is reused that soon."""
 PORTS = range(20_000, 30_000)
-"""Below the ports that outgoing connections get, one of which could take ours while a part is starting."""
+"""Below the ports of outgoing connections, one of which could take ours while a part is starting."""
 SECRETS = ("PG_OWNER_PASSWORD", "PG_READER_PASSWORD", "PII_TOKEN_KEY", "SNOWFLAKE_PASSWORD")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a start is made with: the port of each part, and the secrets by name."""
+    """The settings of a start: the port of each part, and the secrets by name."""
 
     ports: dict[str, int]
     secrets: dict[str, str]
@@ -69,7 +69,7 @@ class Part:
     answers: Callable[[int], bool]
     environment: Callable[[Plan], dict[str, str]]
     needs: tuple[str, ...] = ()
-    """Parts whose port it is told when it starts."""
+    """Parts whose ports it gets at its start."""
     prepare: Callable[[Plan], None] = lambda _: None
     finish: Callable[[Plan, Say], None] = lambda _plan, _say: None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -90,7 +90,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Running:
-    """A started process. Its start time tells it from another one that got the same id later."""
+    """A started process. Its start time distinguishes it from a later process with the same id."""
 
     pid: int
     started: float
@@ -105,7 +105,7 @@ class Running:
             return False
 
 
-# What each part is
+# The parts
 
 
 def _module(name: str) -> Callable[[Plan], list[str]]:
@@ -130,7 +130,7 @@ def _postgres_part(region_code: str) -> Part:
 
 
 def _prefect_command(plan: Plan) -> list[str]:
-    """What `prefect server start` starts, without the command itself: it would stay as a second process."""
+    """The process that `prefect server start` starts; the command itself would stay as a second process."""
     server = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     return [*server, "--host", HOST, "--port", str(plan.ports["PREFECT"]), "--timeout-graceful-shutdown", "5"]
 
@@ -145,20 +145,20 @@ def _prefect_environment(plan: Plan) -> dict[str, str]:
         "PREFECT_UI_API_URL": f"http://{HOST}:{port}/api",
         "PREFECT_EXPERIMENTAL_EVENTS": "true",
         "PREFECT_EXPERIMENTAL_WARN": "false",
-        # Not beside Prefect's code, where two servers that start at once spoil each other's files.
+        # Not in Prefect's package, where two servers that start at once overwrite each other's files.
         "PREFECT_UI_STATIC_DIRECTORY": str(state_dir() / "prefect" / "ui"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "true",
         # Only runs that pause, and notifications of the kind that automations replaced, need these loops.
         "PREFECT_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
         "PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED": "false",
-        # It would write each event into the log as well, for nobody.
+        # It would write each event to the log too, which nothing reads.
         "PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED": "false",
     }
 
 
 def _without_prefect() -> dict[str, str]:
-    """Our environment, without settings of a Prefect that the caller talks to."""
+    """The environment without the caller's Prefect settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
 
 
@@ -186,7 +186,7 @@ def _smtp_answers(port: int) -> bool:
 
 
 def _postgres_answers(region_code: str, port: int) -> bool:
-    """The last line of postmaster.pid says whether the server takes connections."""
+    """Whether the server takes connections, as the last line of postmaster.pid says."""
     try:
         lines = (postgres.cluster_dir(region_code) / "postmaster.pid").read_text().splitlines()
         with socket.create_connection((HOST, port), timeout=ANSWER_S_MAX):
@@ -196,7 +196,7 @@ def _postgres_answers(region_code: str, port: int) -> bool:
 
 
 OTHER_PREFECT_API_URL = os.environ.get("RETAIL_SALES_PREFECT_API_URL")
-"""A Prefect server that is there already: then the stack starts none of its own."""
+"""An existing Prefect server, in place of which the stack starts none."""
 
 ALL_PARTS = (
     *(_postgres_part(code) for code in REGION_CODES),
@@ -215,29 +215,29 @@ ALL_PARTS = (
 PARTS = tuple(part for part in ALL_PARTS if part.name != "PREFECT" or not OTHER_PREFECT_API_URL)
 
 
-# What a user asks for
+# Commands
 
 
-def up(say: Say = say_line) -> None:
-    """Start what is not running, wait until every part answers, write `stack.env`."""
+def up(say: Say = print_line) -> None:
+    """Starts the parts that are down, waits until every part answers, writes `stack.env`."""
     missing: list[Part] = []
-    with going_on(say, lambda: _starting(missing)) as speaker, _locked(speaker.say):
+    with sign_of_life(say, lambda: _starting(missing)) as output, _locked(output.say):
         running = {part.name: process for part in PARTS if (process := _find(part))}
         plan = Plan(_choose_ports(running), _keep_secrets())
         down = [part for part in PARTS if not _is_up(part, running.get(part.name), plan)]
         for part in PARTS:
             if part not in down:
-                speaker.say(_line(part, "is up", plan.ports[part.name]))
+                output.say(_line(part, "is up", plan.ports[part.name]))
         missing += down
-        _stop([part for part in down if part.name in running], speaker.say)
+        _stop([part for part in down if part.name in running], output.say)
         write_stack_env(stack_env(plan))
         _write_authority()
         if down:
-            _start(down, plan, speaker.say, missing)
+            _start(down, plan, output.say, missing)
 
 
-def serve(say: Say = say_line) -> None:
-    """Start what is not running and stop it all when asked to: the main process of a container."""
+def serve(say: Say = print_line) -> None:
+    """Starts the parts that are down, and stops all on SIGTERM or SIGINT: the main process of a container."""
     stop = {signal.SIGTERM, signal.SIGINT}
     up(say)
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)
@@ -245,16 +245,16 @@ def serve(say: Say = say_line) -> None:
     down(say)
 
 
-def down(say: Say = say_line) -> None:
-    """Stop every part that runs. The data stay."""
+def down(say: Say = print_line) -> None:
+    """Stops every running part. The data stay."""
     if not state_dir().exists():
         return
     with _locked(say):
         _stop([part for part in PARTS if _find(part)], say)
 
 
-def clean(say: Say = say_line) -> None:
-    """Stop everything and remove the state directory."""
+def clean(say: Say = print_line) -> None:
+    """Stops everything and removes the state directory."""
     down(say)
     directory = state_dir()
     if not directory.exists():
@@ -265,8 +265,8 @@ def clean(say: Say = say_line) -> None:
     say(f"removed {directory}")
 
 
-def status(say: Say = say_line) -> bool:
-    """Say how each part is; true when all are up."""
+def status(say: Say = print_line) -> bool:
+    """Prints the state of each part; returns whether all are up."""
     remembered = _read_json(state_dir() / "ports.json")
     all_up = True
     for part in PARTS:
@@ -282,7 +282,7 @@ def status(say: Say = say_line) -> bool:
 
 
 def stack_env(plan: Plan) -> dict[str, str]:
-    """The variables by which programs reach the stack."""
+    """Returns the variables with which programs reach the stack."""
     api = OTHER_PREFECT_API_URL or f"http://{HOST}:{plan.ports['PREFECT']}/api"
     return {
         "PREFECT_API_URL": api,
@@ -319,8 +319,8 @@ def _authority_file() -> Path:
 
 
 def _write_authority() -> None:
-    """One certificate authority: Prefect's client loads its authorities anew for every client that it makes, dozens a
-    run, and a usual bundle of 150 takes longer than all else that it does. Nothing here speaks TLS."""
+    """Writes a bundle of one certificate authority: Prefect loads the bundle for every client that it makes, dozens a
+    run, and the usual 150 authorities take longer than all its other work. Nothing here uses TLS."""
     first, end, _ = Path(certifi.where()).read_text(encoding="ascii").partition("-----END CERTIFICATE-----\n")
     _authority_file().write_text(first[first.index("-----BEGIN CERTIFICATE-----") :] + end, encoding="ascii")
 
@@ -334,7 +334,7 @@ def _postgres_url(plan: Plan, region_code: str, role: str) -> str:
 
 
 def _find(part: Part) -> Running | None:
-    """The part's process, if it still runs."""
+    """Returns the part's process, or None if it has ended."""
     recorded = _read_json(part.run_file)
     running = Running(**recorded) if recorded else None
     return running if running and running.is_alive() else None
@@ -345,17 +345,17 @@ def _is_up(part: Part, running: Running | None, plan: Plan) -> bool:
 
 
 def _starting(missing: list[Part]) -> str:
-    return f"starting {', '.join(part.title for part in missing)}" if missing else "looking at what is up"
+    return f"starting {', '.join(part.title for part in missing)}" if missing else "looking for running parts"
 
 
 def _start(parts: list[Part], plan: Plan, say: Say, missing: list[Part]) -> None:
-    """Starts parts side by side; each leaves `missing` when it is up or cannot be started."""
+    """Starts parts in parallel; each is removed from `missing` when it is up or has failed."""
     for name in ("logs", "run", "postgres", "prefect"):
         (state_dir() / name).mkdir(exist_ok=True)
     if any(part.as_postgres for part in parts):
         postgres.prepare_account()
     with ThreadPoolExecutor(len(parts)) as pool:
-        # Every part gets its chance: the next `up` has only the failed one left to do.
+        # Every part is tried: the next `up` has only the failed ones to start.
         started = [pool.submit(_bring_up, part, plan, say, missing) for part in parts]
     for future in started:
         future.result()
@@ -403,7 +403,7 @@ def _wait_for_answer(part: Part, running: Running) -> None:
 
 
 def _stop(parts: list[Part], say: Say) -> None:
-    """Ask all to stop, then wait for each; one that does not end in time is killed with its children."""
+    """Signals all, then waits for each; one that does not end in time is killed with its children."""
     processes = [(part, process) for part in parts if (process := _find(part))]
     for part, process in processes:
         with suppress(ProcessLookupError):
@@ -423,7 +423,7 @@ def _stop(parts: list[Part], say: Say) -> None:
 
 
 def _choose_ports(running: Mapping[str, Running]) -> dict[str, int]:
-    """Per part: the port set by its variable, else the one it has, else the remembered one if free, else a new one."""
+    """The port of each part: set by its variable, else in use, else remembered if free, else a new one."""
     file = state_dir() / "ports.json"
     remembered = _read_json(file)
     ports: dict[str, int] = {}
@@ -478,7 +478,7 @@ def _keep_secrets() -> dict[str, str]:
     return complete
 
 
-# Small things
+# Helpers
 
 
 @contextmanager
@@ -504,7 +504,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it left no message"
+    return lines[-1] if lines else "its log is empty"
 
 
 def _one_line(error: Exception) -> str:

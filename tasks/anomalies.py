@@ -11,6 +11,7 @@ from prefect.events import emit_event
 from blocks import names
 from tasks.batch import Batch
 from tasks.extract import Extracted
+from tasks.law import Fate
 from tasks.lines import counted, in_one_line
 from tasks.publish import Publication
 from tasks.warehouse.session import Session, task_session
@@ -39,7 +40,7 @@ def find_anomalies(
 
     `usual` are the rows extracted on earlier same weekdays, per region.
     """
-    collided = {published.region: published.cross_region.rows for published in publication.regions}
+    collided = {published.region: published.of(Fate.CROSS_REGION).rows for published in publication.regions}
     found = []
     for extracted in present:
         region, rows = extracted.region, extracted.read.rows

@@ -1,4 +1,4 @@
-"""What a run works on: the business date, its window, the batch, and the attempt at it. Pure."""
+"""The work of a run: the business date, its window, the batch, and the attempt at it. Pure."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -8,17 +8,20 @@ from datetime import UTC, date, datetime, time, timedelta
 REPLAY, HEAL = "R", "H"
 """The first letters of the batch ids of named keys."""
 ADOPTION = "A"
-"""That of the batch id of a fact table that another tool had loaded."""
+"""The first letter of the batch id of a fact table that another tool had loaded."""
 
 YESTERDAY = "yesterday"
-"""The date of a daily run that was given none: the day before its scheduled start."""
+"""The date of a daily run without a given one: the day before its scheduled start."""
 
 STAGING_KINDS = ("CLEAN", "REJECTED", "STANDING", "FATES")
-"""How the names of an attempt's tables begin: its clean and its rejected rows, the sales that stood before it, and what
-becomes of each clean row."""
+"""Prefixes of an attempt's table names: its clean and rejected rows, the sales that stood before it, and the fate of
+each clean row."""
 
 DAYS_MAX = 3_660
-"""Ten years: a range beyond it is a typo in a year."""
+"""Ten years: a longer range is a typo in a year."""
+
+KEYS_MAX = 50_000
+"""Sales of one region that a replay reads again, or a reconcile names and loads; the rest is counted and reported."""
 
 DATE_FORMS = re.compile(r"(\d{4})-(\d{2})-(\d{2})|(\d{4})(\d{2})(\d{2})")
 
@@ -56,8 +59,8 @@ class DateRange:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """What was rolled back of a region and stays out: `batches` of dates and of heals, and the keys, as the fact table
-    has them, that these heals had changed or rejected."""
+    """What was rolled back of a region and is held back: `batches` of dates and of heals, and the keys, as the fact
+    table has them, that these heals had changed or rejected."""
 
     batches: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
@@ -69,14 +72,14 @@ class RolledBack:
 
 @dataclass(frozen=True)
 class Keys:
-    """Rows by their `sale_id`, as the source writes it, but for those that stay out because of what was
+    """Rows by their `sale_id`, as the source writes it, except those that are held back because of what was
     `rolled_back`."""
 
     sale_ids: tuple[str, ...]
     rolled_back: RolledBack = field(default_factory=RolledBack)
 
     def without(self, sale_ids: Collection[str]) -> "Keys":
-        """The keys but for some."""
+        """The keys except the given ones."""
         return Keys(tuple(sale_id for sale_id in self.sale_ids if sale_id not in sale_ids), self.rolled_back)
 
 
@@ -98,7 +101,7 @@ class Batch:
 
     @property
     def wanted(self) -> list[Window]:
-        """What is read of each region."""
+        """The rows to read, by region."""
         return [self.window] * len(self.regions)
 
 
@@ -118,11 +121,11 @@ class NamedKeys:
 
     @property
     def wanted(self) -> list[Keys]:
-        """What is read of each region."""
+        """The rows to read, by region."""
         return list(self.keys.values())
 
-    def held_by(self, rolled_back: Mapping[str, RolledBack]) -> "NamedKeys":
-        """The batch but for what stays out because it was rolled back, which each source says when it is read."""
+    def with_rolled_back(self, rolled_back: Mapping[str, RolledBack]) -> "NamedKeys":
+        """The batch with what was rolled back of each region; extract finds in the source which keys it holds back."""
         keys = {region: Keys(of_region.sale_ids, rolled_back[region]) for region, of_region in self.keys.items()}
         return NamedKeys(self.batch_id, keys)
 
@@ -143,7 +146,7 @@ class StagingTables:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run at a batch. `run_number` comes from one counter; everything that it makes carries it in its name."""
+    """One run at a batch. `run_number` comes from one counter; everything that the attempt makes is named by it."""
 
     run_number: int
     flow_run_id: str
@@ -162,7 +165,7 @@ class Attempt:
 
     @property
     def is_of_keys(self) -> bool:
-        """Whether sales are loaded by their keys, whatever their date: a replay or a heal."""
+        """Whether sales are loaded by their keys, regardless of their date: a replay or a heal."""
         return self.batch_id.startswith((REPLAY, HEAL))
 
     @property
@@ -178,7 +181,7 @@ def name_batch_of_keys(letter: str, now: datetime) -> str:
 def parse_business_date(value: str | int | date) -> date:
     """The date of `2024-01-15`, `20240115` or the integer 20240115.
 
-    Raises ValueError for every other form, booleans and impossible days included, with both forms named.
+    Raises ValueError, naming both forms, for every other form, booleans and impossible days included.
     """
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
@@ -193,7 +196,7 @@ def parse_business_date(value: str | int | date) -> date:
 
 
 def date_asked(asked: str | int | date | None, due: datetime) -> date:
-    """The date that is asked for; without one, or as the word `yesterday`, the day before `due` (aware).
+    """The date asked for; without one, or for the word `yesterday`, the day before `due` (aware).
 
     Raises ValueError as `parse_business_date` does.
     """
@@ -209,7 +212,7 @@ def refuse_future(day: date, now: datetime) -> date:
 
 
 def check_range(start: date | None, end: date | None, yesterday: date) -> DateRange | None:
-    """The range asked for, None when no date is given. Raises ValueError for a range that makes no sense."""
+    """The range asked for, None when no date is given. Raises ValueError for an impossible range."""
     if start is None and end is None:
         return None
     if start is None or end is None:

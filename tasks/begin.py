@@ -1,6 +1,6 @@
-"""Begin: blocks and bucket are there, the attempt is opened in the ledger, and what dead attempts left is swept.
+"""Begin: blocks and bucket exist, the attempt is opened in the ledger, and what dead attempts have left is removed.
 
-Scratch is swept in `scratch.py`.
+`files/scratch.py` sweeps the scratch disk.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ from tasks.warehouse.statements import render, union_all
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What attempts that died have left: tables in STAGING, whatever their batch, and runs at the batch whose staged
-    files nobody will load."""
+    """What dead attempts have left: tables in STAGING, of any batch, and the numbers of runs at this batch whose staged
+    files will never be loaded."""
 
     tables: tuple[str, ...]
     run_numbers: tuple[int, ...]
@@ -41,19 +41,19 @@ def find_leftovers(session: Session, batch: Batch | NamedKeys) -> Leftovers:
 
 
 def leftovers_query() -> str:
-    """The question for both, one round trip for two."""
+    """The query for both, in one round trip."""
     return union_all((render("ledger/dead_staging_tables"), render("ledger/dead_attempts")))
 
 
 def drop_leftover_tables(session: Session, leftovers: Leftovers) -> int:
-    """Answers how many tables were dropped."""
+    """Drops the tables and returns their number."""
     for name in leftovers.tables:
         session.query(f"DROP TABLE IF EXISTS STAGING.{name}")
     return len(leftovers.tables)
 
 
 def remove_leftover_files(leftovers: Leftovers, batch: Batch | NamedKeys, bucket: S3Bucket) -> list[str]:
-    """Removes the clean rows that attempts at the batch have staged and never published, and answers their keys.
+    """Removes the clean rows that attempts at the batch have staged and never published, and returns their keys.
 
     Rejected rows stay: they say why a batch was refused.
     """
@@ -68,12 +68,12 @@ def remove_leftover_files(leftovers: Leftovers, batch: Batch | NamedKeys, bucket
 
 
 def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Callable[[str], None]) -> int:
-    """Removes what dead attempts left, and answers how many things. What cannot be removed is told: no load fails for
-    it."""
+    """Removes what dead attempts have left, and returns the number of tables and files. Leftovers that cannot be
+    removed are logged; they never fail a load."""
     swept = 0
-    with _told(warn):
+    with _failure_logged(warn):
         leftovers = find_leftovers(session, batch)
-        with _told(warn):
+        with _failure_logged(warn):
             swept += drop_leftover_tables(session, leftovers)
         with waiting(warn, "begin", f"s3://{bucket.bucket_name}: files that dead attempts have left"):
             swept += len(remove_leftover_files(leftovers, batch, bucket))
@@ -81,11 +81,11 @@ def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Ca
 
 
 @contextmanager
-def _told(warn: Callable[[str], None]) -> Iterator[None]:
+def _failure_logged(warn: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except (SalesEtlError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        warn(f"step=begin what dead attempts have left stays where it is: {error}")
+        warn(f"step=begin leftovers of dead attempts could not be removed: {error}")
 
 
 @task(name="begin", **RETRIES)
@@ -96,7 +96,7 @@ def begin(
     bucket_name: str,
     lease_minutes: int,
 ) -> Attempt:
-    """Opens the attempt in the ledger; what is missing or does not answer stops the run here, before anything is read.
+    """Opens the attempt in the ledger. What is missing or does not answer stops the run here, before anything is read.
 
     Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 or the warehouse does not
     answer.

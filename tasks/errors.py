@@ -1,13 +1,33 @@
 """The error family, and the table that maps drivers' errors to it. Knows no Prefect.
 
-    SalesEtlError            base: message names the thing, the value and the next step
-    |- TransientError        may pass when tried again (network, lock, timeout)
-    |- NeedsPersonError      will not pass by itself (password, permission, missing table, bad input)
-    |  |- RegionUnfitError   one region cannot be read as the contract says; the others go on
-    |  `- PublishRefusedError  the law does not hold: the transaction was rolled back
-    `- OutcomeUnknownError   the answer to a COMMIT was lost: nothing is retried before the ledger was asked
+    SalesEtlError              tasks/errors.py                   base: names the thing, the value and the next step
+    |- TransientError          tasks/errors.py                   may pass when tried again: network, lock, timeout
+    |- OutcomeUnknownError     tasks/errors.py                   the answer to a COMMIT was lost: ask the ledger first
+    `- NeedsPersonError        tasks/errors.py                   will not pass: password, permission, bad input
+       |- RegionUnfitError     tasks/errors.py                   a region does not fit the contract; the others go on
+       |- PublishRefusedError  tasks/errors.py                   the law does not hold: the transaction is rolled back
+       |- ScratchFullError     tasks/files/room.py               the scratch disk has no room for a region's rows
+       |- StoppedError         tasks/prefect_server/stopping.py  cancelled or ended by a signal just before COMMIT
+       |- SetupFaultError      tasks/setup_checks/check.py       a check of the setup found something wrong
+       |- SetupNotReadyError   flows/check_setup.py              the result of a check-setup that found faults
+       |- QualityFailedError   flows/support/states.py           the result of a run that the quality gate refused
+       |- DrillError           flows/alert_drill.py              a run fails on purpose, to prove that alerts arrive
+       `- DeployError          deployments/change.py             something cannot be applied to the Prefect server
 
-Which errors may pass is decided here and nowhere else; how often to try stands in `retries.py`.
+Outside the family, because blocks/ may not import tasks/; all of them need a person:
+
+    MissingSettingError(ValueError)   blocks/environment.py                  an environment variable
+    BadVariableError(ValueError)      blocks/variables.py                    a Prefect variable
+    UnusableKeyError(Exception)       blocks/snowflake.py                    a private key; becomes a NeedsPersonError
+    NoPrefectServerError(Exception)   blocks/register.py                     no Prefect server answers
+
+and because no handler of the family may catch them:
+
+    PrefectDatabaseError(Exception)   deployments/clean_prefect_database.py  this program loads nothing of tasks/
+    _TooManyRejectedError(Exception)  tasks/publish.py                       rolls back; the publication says why
+    EndedBySignal(BaseException)      tasks/prefect_server/stopping.py       a signal ends the run
+
+Only this module decides which errors may pass; `retries.py` decides how often to try.
 """
 
 import boto3.exceptions
@@ -40,7 +60,7 @@ class RegionUnfitError(NeedsPersonError):
 
 
 class OutcomeUnknownError(SalesEtlError):
-    """Raised when the answer to COMMIT was lost and the ledger could not tell how it ended."""
+    """Raised when the answer to COMMIT was lost and the ledger did not show how it ended."""
 
 
 class PublishRefusedError(NeedsPersonError):
@@ -64,7 +84,7 @@ NEEDS_PERSON_POSTGRES_TEXTS = (
     "not permitted",
     "permission denied",
 )
-"""A refused login carries no SQLSTATE in psycopg2, only the server's text."""
+"""A refused login has no SQLSTATE in psycopg2, only the server's text."""
 
 TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 615, 625, 630, 251011, 251012, 390111, 390112, 390114})
 """Statement cancelled; transaction aborted; statement aborted (lock wait, conflict) or timed out; connection timed out;
@@ -108,13 +128,13 @@ def _aws_may_pass(error: botocore.exceptions.ClientError) -> bool:
 
 
 def _upload_may_pass(error: boto3.exceptions.S3UploadFailedError) -> bool:
-    # It carries the service's code in its text alone, and a lost connection as its context.
-    told = any(f"({code})" in str(error) for code in TRANSIENT_S3_CODES)
-    return told or (error.__context__ is not None and may_pass(error.__context__))
+    # The service's code is only in the error's text; a lost connection is its context.
+    is_transient = any(f"({code})" in str(error) for code in TRANSIENT_S3_CODES)
+    return is_transient or (error.__context__ is not None and may_pass(error.__context__))
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether trying again can help. An error that no line here knows needs a person."""
+    """Whether trying again can help. An error without a case here needs a person."""
     match error:
         case SalesEtlError():
             return isinstance(error, TransientError)

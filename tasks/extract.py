@@ -29,7 +29,7 @@ from tasks.files.room import bytes_needed, full_disk_named, room_reserved
 from tasks.retries import RETRIES
 from tasks.rollback.held_back import held_back
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
-from tasks.source.snapshot import PATIENT, Limits, limits_of, open_snapshot
+from tasks.source.snapshot import DEFAULT_LIMITS, Limits, limits_of, open_snapshot
 from tasks.source.statements import (
     NewColumn,
     check_declared,
@@ -49,7 +49,7 @@ CSV_BLOCK_BYTES = 8 * 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 PROGRESS_ROWS = 250_000
-"""A log line is written about every so many rows."""
+"""Rows between two log lines, roughly."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Extracted:
     """What was read from one region: an Arrow IPC file and its figures.
 
     `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the moment up
-    to which the database shows everything, by its clock (aware, UTC); `behind` says why that is not all of the window.
+    to which the database shows all commits, by its clock (aware, UTC); `behind` says why that is not the whole window.
     `new_columns` are those that neither the contract nor the variable `extra_columns` names; of those that the variable
-    names, `extra_columns` were read, and `lacking_columns` are not in the source. Of a batch of keys, `held_back` are
-    those that were not read because of what was `rolled_back`.
+    names, `extra_columns` were read, and `lacking_columns` are not in the source. Of a batch of keys, `held_back` were
+    not read because of what was `rolled_back`.
     """
 
     region: str
@@ -91,9 +91,9 @@ def read_region(
     token_key: bytes,
     extra_columns: Mapping[str, str],
     say: Say,
-    limits: Limits = PATIENT,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
-    """Reads the wanted rows of `region` into `directory`; personal data are tokens before a byte is written.
+    """Reads the wanted rows of `region` into `directory`; personal data become tokens before a byte is written.
 
     `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
     Raises RegionUnfitError when table, columns or a cell of a view do not fit, or rows are hidden, ScratchFullError
@@ -125,7 +125,7 @@ def read_region(
             if isinstance(error, psycopg2.Error) and not may_be_of_a_cell(error):
                 raise
             bad = Finder(cursor, table, wanted, extra, token_key, CSV_BLOCK_BYTES).find()
-            if not bad.told:
+            if not bad.recorded:
                 raise
             say(f"step=extract region={region} cells that cannot be read: {bad.count}; their rows are rejected")
             held, source, read = read_without(bad)
@@ -152,7 +152,7 @@ def read_region(
 def _without_held_back(
     cursor: Any, table: SourceTable, region: Region, wanted: Window | Keys, bad: BadCells
 ) -> tuple[frozenset[str], Window | Keys]:
-    """The keys that stay out, and what is left to be read."""
+    """Returns the keys that are held back, and what remains to be read."""
     if isinstance(wanted, Window):
         return frozenset(), wanted
     held = held_back(cursor, table_without(bad, table.sql), region, wanted.sale_ids, wanted.rolled_back)
@@ -171,12 +171,12 @@ def _width(cursor: Any, statement: str) -> float:
 
 
 def _progress(say: Say, region: str, rows_total: int) -> Callable[[int], None]:
-    said = 0
+    logged = 0
 
     def progress(rows: int) -> None:
-        nonlocal said
-        if rows - said >= PROGRESS_ROWS:
-            said = rows
+        nonlocal logged
+        if rows - logged >= PROGRESS_ROWS:
+            logged = rows
             say(f"step=extract region={region} rows={rows} of={rows_total}")
 
     return progress
@@ -189,10 +189,10 @@ def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:
 
 
 class RowBlocks:
-    """The file that COPY writes to: hands rows on in blocks of whole rows, of at most CSV_BLOCK_BYTES.
+    """The file that COPY writes to: passes rows on in blocks of whole rows, of at most CSV_BLOCK_BYTES.
 
     PostgreSQL sends every row as one message (https://www.postgresql.org/docs/current/protocol-message-formats.html,
-    CopyData), and psycopg2 writes every message by one call.
+    CopyData), and psycopg2 writes every message with one call.
     """
 
     def __init__(self, take: Callable[[bytearray], None]) -> None:
@@ -202,7 +202,7 @@ class RowBlocks:
 
     def write(self, row: bytes) -> None:
         if len(row) > CSV_BLOCK_BYTES:
-            # COPY goes on to its end: a connection in the midst of it takes no other command.
+            # COPY has to run to its end: until then the connection accepts no other command.
             self._is_too_large = True
             return
         if len(self._held) + len(row) > CSV_BLOCK_BYTES:
@@ -210,7 +210,7 @@ class RowBlocks:
         self._held += row
 
     def end(self) -> None:
-        """Hands on the rest. Raises RegionUnfitError when a row did not fit into a block."""
+        """Passes on the rest. Raises RegionUnfitError when a row did not fit into a block."""
         self.flush()
         if self._is_too_large:
             raise RegionUnfitError(
@@ -218,7 +218,7 @@ class RowBlocks:
             )
 
     def flush(self) -> None:
-        """Hands on what is held, if anything is."""
+        """Passes on the rows that are held, if any."""
         held, self._held = self._held, bytearray()
         if held:
             self._take(held)
@@ -235,7 +235,7 @@ def copy_rows(
 ) -> Tally:
     """Runs the COPY and writes its rows to an Arrow IPC file with EXTRACTED_SCHEMA; counts them.
 
-    Holds one block of rows. Personal data are tokens before a byte is written. Raises RegionUnfitError.
+    Holds one block of rows. Personal data become tokens before a byte is written. Raises RegionUnfitError.
     """
     tokenize, read, types = tokenizer(token_key), Tally(), csv_columns(extra_columns)
     with open_writer(path, EXTRACTED_SCHEMA) as writer:
@@ -258,7 +258,7 @@ def parse_csv(block: bytearray, types: Mapping[str, pa.DataType]) -> pa.RecordBa
     # The defaults would turn "", NA, nan and NULL in text into NULL.
     with _parse_errors_named():
         table = pa_csv.read_csv(
-            # The parser takes a byte order mark off its input: this one, not one that a cell begins with.
+            # The parser strips a byte order mark: this one, not one at the beginning of a cell.
             pa.BufferReader(BYTE_ORDER_MARK + block),
             # A row never reaches beyond its block, so the parser must not look for its end in the next.
             read_options=pa_csv.ReadOptions(
@@ -288,25 +288,25 @@ def without_personal_data(
     tokenize: Callable[[pa.Array], pa.Array],
     bad: BadCells = NONE_BAD,
 ) -> pa.RecordBatch:
-    """The batch with EXTRACTED_SCHEMA: personal columns as tokens, extra columns as one JSON text, and what is told of
-    bad cells."""
+    """The batch with EXTRACTED_SCHEMA: personal columns as tokens, extra columns as one JSON text, and the texts
+    recorded for bad cells."""
     contract = [tokenize(batch[c.name]) if c.personal else batch[c.name] for c in SOURCE_COLUMNS]
     extra = {
         name: tokenize(batch[f"extra.{name}"]) if kind == "personal" else batch[f"extra.{name}"]
         for name, kind in extra_columns.items()
     }
-    unreadable = _told(batch["unreadable"], bad) if bad.told else batch["unreadable"]
+    unreadable = _with_recorded_texts(batch["unreadable"], bad) if bad.recorded else batch["unreadable"]
     return pa.record_batch([*contract, _as_json(extra, batch.num_rows), unreadable], schema=EXTRACTED_SCHEMA)
 
 
-def _told(unreadable: pa.Array, bad: BadCells) -> pa.Array:
-    """The cells that cannot be read, where the id of a row stands for one that was not looked at."""
+def _with_recorded_texts(unreadable: pa.Array, bad: BadCells) -> pa.Array:
+    """The unreadable cells as JSON texts: a row's id, which stands for a bad cell, becomes the text recorded for it."""
     texts = []
     for text in unreadable.to_pylist():
         cells = json.loads(text) if text else {}
         known = {row: bad.texts(row) for row in set(cells.values())}
-        told = {name: known[cell].get(name, cell) for name, cell in cells.items()}
-        texts.append(json.dumps(told, ensure_ascii=False) if told else None)
+        recorded = {name: known[cell].get(name, cell) for name, cell in cells.items()}
+        texts.append(json.dumps(recorded, ensure_ascii=False) if recorded else None)
     return pa.array(texts, pa.string())
 
 
@@ -348,7 +348,7 @@ def extract(
 def extract_regions(
     batch: Batch | NamedKeys, settings: Settings, directory: Path
 ) -> dict[str, Extracted | BaseException]:
-    """Runs `extract` for all regions of the batch side by side; the error of a region stands in its place."""
+    """Runs `extract` for all regions of the batch side by side; a region that failed has its error as outcome."""
     extra_columns, limits = unmapped(settings.extra_columns), unmapped(limits_of(settings))
     futures = extract.map(list(batch.regions), batch.wanted, directory, extra_columns, limits)
     outcomes = (future.result(raise_on_failure=False) for future in futures)

@@ -1,22 +1,23 @@
-"""The conservation law, asked before COMMIT: every row that was read has one fate, by count and by exact totals.
+"""The conservation law, checked before COMMIT: every row that was read has one fate, by count and by exact totals.
 
     source = inserted + updated + unchanged + superseded + duplicates + rejected
 
-The source was counted by its database, the fates and the tables are counted here by the warehouse: no side takes the
-other's word. What is outside the batch stays, what gave way is kept, and the ledger says the same: docs/law.md.
+The source was counted by its database; the fates and the tables are counted here by the warehouse, independently. By
+the law, too, rows outside the batch stay, replaced versions are kept, and the ledger agrees: docs/law.md.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from expectations.rules import CROSS_REGION_RULE
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
-from tasks.quality import BATCH, Check, rejected_share
+from tasks.quality import BATCH, QualityCheck, rejected_share
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
@@ -24,54 +25,59 @@ from tasks.warehouse.attributes import attribute_values
 from tasks.warehouse.session import Row, Session
 from tasks.warehouse.statements import render, snapshots_query, subqueries_of, union_all
 
-WRITTEN_FATES = ("inserted", "updated")
-TALLIED_FATES = (*WRITTEN_FATES, "unchanged", "superseded")
-IN_TABLE_FATES = (*WRITTEN_FATES, "unchanged")
-CROSS_REGION = "cross_region"
-GIVING_WAY = ("superseded", CROSS_REGION, "updated")
-"""Fates in which one version gives way to another that the tables show."""
+
+class Fate(StrEnum):
+    """The fates of staged clean rows, as sql/publish/insert_fates.sql writes them."""
+
+    INSERTED = "inserted"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+    CROSS_REGION = "cross_region"
+
+
+WRITTEN_FATES = (Fate.INSERTED, Fate.UPDATED)
+TALLIED_FATES = (*WRITTEN_FATES, Fate.UNCHANGED, Fate.SUPERSEDED)
+IN_TABLE_FATES = (*WRITTEN_FATES, Fate.UNCHANGED)
+GIVING_WAY = (Fate.SUPERSEDED, Fate.CROSS_REGION, Fate.UPDATED)
+"""Fates in which one version gives way to another, which the tables hold."""
 CHANGED_UNREAD = "changed_unread"
-"""Attributes that the run has not read and that are not what they were."""
+"""Attributes that the run has not read and that changed."""
 CLOSINGS = {"unfounded": "rejected rows closed without a cause", "overlooked": "rejected rows left open"}
-"""What sql/publish/count_closings.sql counts, and in which words it is refused."""
+"""What sql/publish/count_closings.sql counts, with the words of the error."""
 FIRST_RUN = "first_run"
-"""Sales of which another run is told to have inserted them than before."""
+"""Sales that no longer name the run that first inserted them."""
 RENAMED = "renamed"
-"""Sales that the region's `prefix_keys` would count twice, because it was another when they were loaded."""
+"""Sales that would count twice, because the region's `prefix_keys` has changed since they were loaded."""
 LOST = "lost"
-"""Staged rejected rows that do not stand in the table cell by cell."""
+"""Staged rejected rows that are not in the table cell by cell."""
 REPEATED = "repeated"
 """Rows of the fact table that repeat a key, whatever their region."""
 UNCOPIED = "uncopied"
-"""Rows of the fact table that stand beside those that stood when the fates were decided and those that are new."""
+"""Rows of the fact table that neither stood when the fates were decided nor are new."""
 
 Tallies = Mapping[tuple[str, ...], Tally]
 """By region and fate, or by region and broken rules."""
 Fingerprints = Mapping[tuple[str, str], int]
-"""Numbers made of every column of some rows, by region and currency."""
+"""Hashes over every column of some rows, by region and currency."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One region's clean rows by fate; each is a Tally of the staged rows."""
+    """One region's staged clean rows by fate."""
 
     region: str
-    inserted: Tally
-    updated: Tally
-    unchanged: Tally
-    superseded: Tally
-    cross_region: Tally
+    fates: Mapping[Fate, Tally]
 
-    def of(self, fate: str) -> Tally:
-        tally: Tally = getattr(self, fate)
-        return tally
+    def of(self, fate: Fate) -> Tally:
+        return self.fates.get(fate, Tally())
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the tables hold at one moment of a publish, as sql/publish/count_rows.sql counts it, `closings` being those
-    of other runs. `of_keys` are the rows of SALES_FACT that are to be replaced, with their `fingerprints`, and after
-    the MERGE those that have the batch's keys."""
+    """The contents of the tables at one moment of a publish, as sql/publish/count_rows.sql counts them; `closings` are
+    those of other runs. `of_keys` are the rows of SALES_FACT that will be replaced, with their `fingerprints`; after
+    the MERGE, the rows with the batch's keys."""
 
     fact: int
     of_run: int
@@ -85,8 +91,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Found:
-    """The warehouse's side of the law, asked after all was written: the staged clean rows of each region by fate, and
-    what the tables hold. `rows` are numbers of rows by region and what they are."""
+    """The warehouse's side of the law after all writes: each region's staged clean rows by fate, and the contents of
+    the tables. `rows` are numbers of rows by region and kind."""
 
     published: tuple[Published, ...]
     after: Standing
@@ -97,7 +103,7 @@ class Found:
 
 
 def count_standing(session: Session, manifest: Manifest) -> Standing:
-    """What the tables hold before anything is written that readers will see."""
+    """The contents of the tables before the first write that readers will see."""
     statement = render("publish/count_replaced", **vars(manifest.attempt.staging_tables))
     replaced = session.query(statement)
     return _standing(session, manifest.attempt, _by_side(replaced)["fact"], _fingerprints("fact", replaced))
@@ -120,8 +126,8 @@ def _by_side(rows: Iterable[Row]) -> Mapping[str, Tallies]:
     return sides
 
 
-def _fingerprints(asked: str, rows: Iterable[Row]) -> Fingerprints:
-    of_side = (row for row in rows if row[0] == asked)
+def _fingerprints(side: str, rows: Iterable[Row]) -> Fingerprints:
+    of_side = (row for row in rows if row[0] == side)
     return {(region, currency): int(fingerprint) for _, region, _, currency, *_, fingerprint in of_side}
 
 
@@ -130,13 +136,13 @@ def check_law(
 ) -> None:
     """Raises PublishRefusedError naming region, fate and figures when the law does not hold.
 
-    `before` is what the tables held before the first write. `transformed` are the regions of `found`, in its order.
+    `before` are the contents of the tables before the first write, `transformed` the regions of `found`, in its order.
     """
     sources = {extracted.region: extracted.source for extracted in extracts}
     for published, of_region in zip(found.published, transformed, strict=True):
         _check_sales(published, before, found)
         _check_rejected(published, of_region, found)
-        fates = add_up(published.of(fate) for fate in (*TALLIED_FATES, CROSS_REGION))
+        fates = add_up(published.of(fate) for fate in Fate)
         _demand(f"{published.region} staged", of_region.clean, fates)
         read = fates + of_region.duplicates + of_region.rejected
         _demand(f"{published.region} source", sources[published.region], read)
@@ -144,34 +150,33 @@ def check_law(
 
 
 def ask_tables(session: Session, manifest: Manifest, regions: Sequence[str]) -> Found:
-    """What staged rows and tables hold after all was written."""
+    """Counts the staged rows and the tables after all writes."""
     run = manifest.attempt.run_number
     tallies = session.query(tallies_query(manifest), [run, run])
     sides = _by_side(tallies)
     counted = session.query(rows_query(manifest), [run, run, run, run, run, manifest.attempt.batch_id])
-    fates = (*TALLIED_FATES, CROSS_REGION)
     return Found(
         published=tuple(
-            Published(region, **{fate: sides["staged"].get((region, fate), Tally()) for fate in fates})
+            Published(region, {fate: sides["staged"].get((region, fate), Tally()) for fate in Fate})
             for region in regions
         ),
         after=_standing(session, manifest.attempt, sides["fact"]),
         undo=sides["undo"],
         undo_fingerprints=_fingerprints("undo", tallies),
         rejected=sides["rejected"],
-        rows={(region, what): int(rows) for region, what, rows in counted},
+        rows={(region, kind): int(rows) for region, kind, rows in counted},
     )
 
 
 def tallies_query(manifest: Manifest) -> str:
-    """The question for rows and exact money of all sides, one round trip for four."""
+    """The query for rows and exact money of all sides: one round trip for four."""
     names = vars(manifest.attempt.staging_tables)
     sides = ("publish/count_staged", "publish/count_fact", "publish/count_undo", "publish/count_rejected")
     return union_all(render(side, **names) for side in sides)
 
 
 def rows_query(manifest: Manifest) -> str:
-    """The question for everything that is counted by rows alone, one round trip for four."""
+    """The query for everything that is counted by rows alone: one round trip for four."""
     attempt = manifest.attempt
     names = vars(attempt.staging_tables) | subqueries_of(attempt)
     attributes, snapshots = attribute_values(manifest.extra_columns), snapshots_query(manifest.snapshots)
@@ -194,8 +199,8 @@ def _check_sales(published: Published, before: Standing, found: Found) -> None:
     _demand_rows(f"{region} new under another form of their key", 0, found.rows.get((region, RENAMED), 0))
     _demand_rows(f"{region} attributes that were not read", 0, found.rows.get((region, CHANGED_UNREAD), 0))
     _demand_rows(f"{region} inserted by another run than before", 0, found.rows.get((region, FIRST_RUN), 0))
-    replaced = found.undo.get((region, "updated"), Tally())
-    _demand(f"{region} undo of updated", before.of_keys.get((region, "updated"), Tally()), replaced)
+    replaced = found.undo.get((region, Fate.UPDATED), Tally())
+    _demand(f"{region} undo of updated", before.of_keys.get((region, Fate.UPDATED), Tally()), replaced)
     if _of_region(region, before.fingerprints) != _of_region(region, found.undo_fingerprints):
         raise PublishRefusedError(
             f"the law does not hold for {region} undo of updated: cells that did not stand in SALES_FACT"
@@ -207,45 +212,43 @@ def _of_region(region: str, fingerprints: Fingerprints) -> Fingerprints:
 
 
 def _check_rejected(published: Published, of_region: Transformed, found: Found) -> None:
-    region = published.region
+    region, cross_region = published.region, published.of(Fate.CROSS_REGION)
     in_table = {rules: tally for (code, rules), tally in found.rejected.items() if code == region}
-    _demand(
-        f"{region} rejected", (of_region.rejected + published.cross_region).money(), add_up(in_table.values()).money()
-    )
+    _demand(f"{region} rejected", (of_region.rejected + cross_region).money(), add_up(in_table.values()).money())
     _demand_rows(f"{region} rejected with other cells", 0, found.rows.get((region, LOST), 0))
     broken = Counter({rule.rule: rule.rows for rule in of_region.broken})
-    broken[CROSS_REGION_RULE] += published.cross_region.rows
-    told = count_rules((rules, tally.rows) for rules, tally in in_table.items())
-    for rule in sorted(broken | told):
-        _demand_rows(f"{region} rejected for {rule}", broken[rule], told[rule])
+    broken[CROSS_REGION_RULE] += cross_region.rows
+    stored = count_rules((rules, tally.rows) for rules, tally in in_table.items())
+    for rule in sorted(broken | stored):
+        _demand_rows(f"{region} rejected for {rule}", broken[rule], stored[rule])
 
 
 def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
-    """How many rows broke each rule; `rows` are the rules that rows broke together, and how many did."""
-    told: Counter[str] = Counter()
+    """Counts the rows that broke each rule; `rows` pairs the rules that rows broke together with their number."""
+    counts: Counter[str] = Counter()
     for rules, count in rows:
-        told.update(dict.fromkeys(rules.split(RULE_SEPARATOR), count))
-    return told
+        counts.update(dict.fromkeys(rules.split(RULE_SEPARATOR), count))
+    return counts
 
 
 def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Transformed]) -> None:
     regions = found.published
-    inserted, written = _rows(regions, "inserted"), _rows(regions, *WRITTEN_FATES)
-    rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, CROSS_REGION)
+    inserted, written = _rows(regions, Fate.INSERTED), _rows(regions, *WRITTEN_FATES)
+    rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, Fate.CROSS_REGION)
     _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
     _demand_rows("SALES_FACT of the run", written, found.after.of_run)
     _demand_rows("SALES_FACT of the run under another batch or publish", 0, found.after.misnamed)
     _demand_rows("sale_ids that stand twice", 0, found.rows.get(("", REPEATED), 0))
     _demand_rows("sales that the fates did not know", 0, found.rows.get(("", UNCOPIED), 0))
     _demand_rows("SALES_FACT first inserted by the run", inserted, found.after.inserted)
-    _demand_rows("SALES_FACT_UNDO", _rows(regions, "updated"), add_up(found.undo.values()).rows)
+    _demand_rows("SALES_FACT_UNDO", _rows(regions, Fate.UPDATED), add_up(found.undo.values()).rows)
     _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
     _demand_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
-    for what, told in CLOSINGS.items():
-        _demand_rows(told, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == what))
+    for kind, message in CLOSINGS.items():
+        _demand_rows(message, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == kind))
 
 
-def _rows(regions: Sequence[Published], *fates: str) -> int:
+def _rows(regions: Sequence[Published], *fates: Fate) -> int:
     return sum(published.of(fate).rows for published in regions for fate in fates)
 
 
@@ -256,7 +259,7 @@ def check_ledger(
     transformed: Sequence[Transformed],
     extracts: Sequence[Extracted],
 ) -> None:
-    """Raises PublishRefusedError when the ledger's entries of the run do not say what the law has found."""
+    """Raises PublishRefusedError when the run's entries in the ledger differ from the law's figures."""
     published_entries = session.query(render("ledger/published_entries"), [attempt.run_number])
     entries = {region: figures for region, *figures in published_entries}
     sources = {extracted.region: extracted.source for extracted in extracts}
@@ -266,13 +269,13 @@ def check_ledger(
         source = sources[published.region]
         expected = {
             "extracted": source.rows,
-            "rejected": of_region.rejected.rows + published.cross_region.rows,
+            "rejected": of_region.rejected.rows + published.of(Fate.CROSS_REGION).rows,
             "duplicates": of_region.duplicates.rows,
-            **{fate: published.of(fate).rows for fate in TALLIED_FATES},
+            **{str(fate): published.of(fate).rows for fate in TALLIED_FATES},
         }
         *counts, money = entries[published.region]
-        for (name, rows), told in zip(expected.items(), counts, strict=True):
-            _demand_rows(f"{published.region} {name} in the ledger", rows, int(told))
+        for (name, rows), recorded in zip(expected.items(), counts, strict=True):
+            _demand_rows(f"{published.region} {name} in the ledger", rows, int(recorded))
         _demand(f"{published.region} money in the ledger", source, Tally.from_json(json.loads(money)))
 
 
@@ -290,10 +293,12 @@ def judge_rejected(
     transformed: Sequence[Transformed],
     extracts: Sequence[Extracted],
     thresholds: Thresholds,
-) -> Check | None:
+) -> QualityCheck | None:
     """The first failed check of the share of rejected rows, cross-region keys included."""
     read = {extracted.region: extracted.read.rows for extracted in extracts}
-    rejected = {p.region: p.cross_region.rows + t.rejected.rows for p, t in zip(regions, transformed, strict=True)}
+    rejected = {
+        p.region: p.of(Fate.CROSS_REGION).rows + t.rejected.rows for p, t in zip(regions, transformed, strict=True)
+    }
     shares = [rejected_share(region, rows, read[region], thresholds) for region, rows in rejected.items()]
     shares.append(rejected_share(BATCH, sum(rejected.values()), sum(read[region] for region in rejected), thresholds))
     return next((check for check in shares if not check.passed), None)

@@ -1,4 +1,4 @@
-"""Text of others in lines, tables and pages: a value never breaks the line or the cell that it stands in. Pure."""
+"""Foreign text in lines, tables and pages: a value never breaks the line or the cell that holds it. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-"""Line breaks of any alphabet, and what moves a terminal's cursor."""
+"""Line breaks of any script, and characters that move a terminal's cursor."""
 
 DRIVER_SAYS = "The driver says:"
 """Stands between our sentence and the text of psycopg2, botocore or Snowflake's connector, which comes last."""
@@ -17,24 +17,24 @@ _MARKUP = re.compile(r"[\\`|<]")
 
 
 def in_one_line(value: object) -> str:
-    """The value's text with a blank where lines break; its own blanks stay."""
+    """The value's text with a blank for each line break; its own blanks stay."""
     return _BREAKS.sub(" ", str(value))
 
 
 def quoting(ours: str, theirs: object) -> str:
-    """A sentence of ours, then a driver's own words in one line, marked as such."""
+    """Our sentence, then a driver's own message in one line, marked as such."""
     return f"{ours}. {DRIVER_SAYS} {shortened(' '.join(in_one_line(theirs).split()), DRIVER_WORDS_LENGTH_MAX)}"
 
 
 def adding(text: str, more: str) -> str:
-    """`text; more`; where the text ends with a driver's own words, before these."""
+    """`text; more`, with `more` before a driver's message at the end of `text`."""
     ours, says, theirs = text.partition(f". {DRIVER_SAYS}")
     return f"{ours}; {more}{says}{theirs}"
 
 
 def shortened(text: str, length_max: int) -> str:
-    """At most so many characters, without the rest of a driver's words, else without the middle: an error begins with
-    what happened and ends with what to do."""
+    """The text in at most `length_max` characters: a driver's message loses its end, any other text its middle, as an
+    error begins with what happened and ends with what to do."""
     if len(text) <= length_max:
         return text
     ours, says, theirs = text.partition(DRIVER_SAYS)
@@ -49,13 +49,13 @@ def shortened(text: str, length_max: int) -> str:
 
 
 def in_markdown(value: object) -> str:
-    """The value's text as it reads in a cell, an item or a paragraph of Markdown: nothing in it begins code, HTML or a
+    """The value's text, escaped for a cell, an item or a paragraph of Markdown: nothing in it begins code, HTML or a
     cell."""
     return _MARKUP.sub(r"\\\g<0>", in_one_line(value))
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table, columns of numbers on the right; a sentence when there are none."""
+    """Rows as a Markdown table, with columns of numbers aligned right; `None.` without rows."""
     if not rows:
         return "None."
     rules = ["---:" if _is_of_numbers([row[name] for row in rows]) else "---" for name in rows[0]]
@@ -64,9 +64,9 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _is_of_numbers(values: Sequence[Any]) -> bool:
-    """Whether there are numbers and nothing else; an empty text may stand where there is none."""
-    told = [value for value in values if value != ""]
-    return bool(told) and all(_is_number(value) for value in told)
+    """Whether all values are numbers, and at least one is; an empty text stands for none."""
+    given = [value for value in values if value != ""]
+    return bool(given) and all(_is_number(value) for value in given)
 
 
 def _is_number(value: object) -> bool:
@@ -78,5 +78,5 @@ def _cell(value: object) -> str:
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """`1 row`, `2,000 rows`; `many` where an `s` does not do."""
+    """`1 row`, `2,000 rows`; `many` is the plural that takes more than an `s`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

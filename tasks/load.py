@@ -1,4 +1,4 @@
-"""Load: COPY the manifest's files into tables of this attempt alone. What is shown in the fact table is publish's."""
+"""Load: copies the manifest's files into tables of this attempt alone. Publish decides what reaches the fact table."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ COPY_FILES_MAX = 1000
 def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> None:
     """Creates the attempt's tables and copies the manifest's files into them.
 
-    Raises NeedsPersonError when a file, or a table, got other rows than the manifest says.
+    Raises NeedsPersonError when the rows of a file or a table differ from the manifest.
     """
     session.run_together(render("load/create_staging_tables", **vars(tables)))
     targets: dict[FileKind, str] = {"clean": tables.clean_table, "rejected": tables.rejected_table}
@@ -30,15 +30,15 @@ def load_files(session: Session, manifest: Manifest, tables: StagingTables) -> N
         render("load/copy_files", table=table, path=path, files=text_literals(file.name for file in files))
         for table, files in portions
     ]
-    for (_, files), answer in zip(portions, session.query_together(copies), strict=True):
-        _require_loaded(path, files, answer)
+    for (_, files), results in zip(portions, session.query_together(copies), strict=True):
+        _require_loaded(path, files, results)
     (counted,) = session.query(render("load/count_staged", **vars(tables)))
     for (kind, table), rows in zip(targets.items(), counted, strict=True):
         _require_rows(table, sum(file.rows for file in manifest.files_of(kind)), rows)
 
 
-def _require_loaded(path: str, files: Sequence[StagedFile], answer: Sequence[Row]) -> None:
-    loaded = {row[0]: int(row[3]) for row in answer}
+def _require_loaded(path: str, files: Sequence[StagedFile], results: Sequence[Row]) -> None:
+    loaded = {row[0]: int(row[3]) for row in results}
     for file in files:
         rows = sum(count for name, count in loaded.items() if name.endswith(file.name))
         if rows != file.rows:
@@ -51,5 +51,5 @@ def _require_rows(table: str, expected: int, rows: int) -> None:
 
 
 def drop_staging_tables(session: Session, tables: StagingTables) -> None:
-    """Drops the tables of one attempt."""
+    """Drops the staging tables of one attempt."""
     session.run_together(render("load/drop_staging_tables", **vars(tables)))

@@ -13,17 +13,18 @@ from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
 from tasks.lines import quoting
-from tasks.quality import Check, too_few_rows
+from tasks.quality import QualityCheck, too_few_rows
 from tasks.warehouse.ledger import Entry
 from tasks.warehouse.states import Status
 
 REGION_ERRORS = (SalesEtlError, psycopg2.Error, sqlalchemy.exc.DBAPIError)
-"""Errors that say something about one region; any other is a fault of the program and fails the run."""
+"""Errors that concern one region; any other is a fault of the program and fails the run."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`present` regions go on; `left_out` are the ledger's entries of those that do not (MISSING, EMPTY)."""
+    """`present` regions go on; `left_out` are the ledger's entries of the others (MISSING, EMPTY). `answered` are all
+    that were read."""
 
     present: tuple[Extracted, ...]
     left_out: tuple[Entry, ...]
@@ -40,15 +41,15 @@ class Plan:
 
 
 def plan(batch: Batch, outcomes: Mapping[str, Extracted | BaseException], settings: Settings) -> Plan:
-    """Sorts the regions by what their extract answered.
+    """Sorts the regions by the outcome of their extract.
 
     A closed day without rows is EMPTY, unless its standby does not show the whole day. A region that failed, or
-    answered with fewer rows than `min_region_record_count`, is MISSING. Raises an error that is no region's own.
+    has fewer rows than `min_region_record_count`, is MISSING. Raises an error that does not concern one region.
     """
     answered = tuple(outcome for outcome in outcomes.values() if isinstance(outcome, Extracted))
     left_out = [entry for region, outcome in outcomes.items() if (entry := _left_out(batch, region, outcome, settings))]
-    gone = {entry.region for entry in left_out}
-    return Plan(tuple(e for e in answered if e.region not in gone), tuple(left_out), answered)
+    codes = {entry.region for entry in left_out}
+    return Plan(tuple(e for e in answered if e.region not in codes), tuple(left_out), answered)
 
 
 def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, settings: Settings) -> Entry | None:
@@ -71,7 +72,7 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
 
 
 def unread_regions(outcomes: Mapping[str, object]) -> dict[str, str]:
-    """Regions that could not be read, with the reason. Raises an error that is no region's own."""
+    """Regions that could not be read, with the reason. Raises an error that does not concern one region."""
     failed = {region: outcome for region, outcome in outcomes.items() if isinstance(outcome, BaseException)}
     return {region: cause_of(region, error) for region, error in failed.items()}
 
@@ -86,8 +87,8 @@ def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) ->
     return len(batch.regions) == len(all_regions) and not all(is_closed(batch, r, settings) for r in batch.regions)
 
 
-def check_regions(planned: Plan, settings: Settings) -> Check | None:
-    """The failed check of a day on which all regions answered, with fewer rows than a batch needs.
+def check_regions(planned: Plan, settings: Settings) -> QualityCheck | None:
+    """The failed check of a day on which all regions were read, with fewer rows than a batch needs.
 
     Raises NeedsPersonError when a required region is missing, or no region is left for another reason.
     """
@@ -104,7 +105,7 @@ def check_regions(planned: Plan, settings: Settings) -> Check | None:
 
 
 def cause_of(region: str, error: BaseException) -> str:
-    """Why a region was left out, and what to do about it. Raises an error that is no region's own."""
+    """Why a region was left out, and what to do about it. Raises an error that does not concern one region."""
     if not isinstance(error, REGION_ERRORS):
         raise error
     if isinstance(error, SalesEtlError):
@@ -117,5 +118,5 @@ def _driver_text(error: BaseException) -> str:
     cause = getattr(error, "orig", None) or error
     if getattr(cause, "pgcode", None) is None:
         return one_line(cause)
-    # The server's own message; detail, hint and the statement follow on lines of their own.
+    # The server's own message; detail, hint and the statement follow on further lines.
     return one_line(str(cause).partition("\n")[0])

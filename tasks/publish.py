@@ -1,4 +1,4 @@
-"""Publish: shows a staged batch in the fact table in ONE transaction, or not at all, and knows which of the two."""
+"""Publish: puts a staged batch into the fact table in ONE transaction or not at all, and finds out which."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -18,6 +18,7 @@ from tasks.errors import (
 from tasks.extract import Extracted
 from tasks.law import (
     TALLIED_FATES,
+    Fate,
     Published,
     Standing,
     ask_tables,
@@ -29,7 +30,7 @@ from tasks.law import (
 from tasks.lines import adding
 from tasks.load import drop_staging_tables, load_files
 from tasks.prefect_server.stopping import refuse_stopped
-from tasks.quality import Check
+from tasks.quality import QualityCheck
 from tasks.rollback.rolled_back import refuse_held_back
 from tasks.stage import Manifest
 from tasks.stopwatch import Say, Stopwatch
@@ -42,12 +43,12 @@ from tasks.warehouse.statements import key_lists, render, snapshots_query, subqu
 from tasks.warehouse.states import Status
 
 MayCommit = Callable[[], None]
-"""Asked under the lock just before COMMIT; raises when the transaction must not be committed."""
+"""Called under the lock just before COMMIT; raises when the transaction must not be committed."""
 PUBLISH_TRIES_MAX = 3
-"""So often a publish opens its session, loads its files, and begins its transaction, when the network, a lock, a
-conflict or a lost answer ends one."""
+"""How often a publish tries to open its session, to load its files, and to commit its transaction, when the network, a
+lock, a conflict or a lost answer ends a try."""
 PUBLISH_RETRY_S_MAX = 1800
-"""Seconds after the first try's begin in which another may begin."""
+"""Seconds after the start of the first try in which another may start."""
 
 
 def always() -> None:
@@ -61,14 +62,14 @@ class Publication:
 
     regions: tuple[Published, ...]
     overtaken: tuple[str, ...]
-    refused: Check | None
+    refused: QualityCheck | None
     seconds_load: float
     seconds_publish: float
 
 
 @dataclass(frozen=True)
 class Staged:
-    """All that a publish needs to know of a batch. `left_out` are the entries of regions without rows, `gone` the
+    """Everything that a publish needs of a batch. `left_out` are the entries of regions without rows, `gone` the
     `sale_id`s, per region, of rejected rows that a replay has looked for in vain."""
 
     manifest: Manifest
@@ -88,10 +89,10 @@ def publish_manifest(
 ) -> Publication:
     """Loads the files, then publishes them in one transaction together with the ledger's entries.
 
-    What cannot be loaded or settled in `session` is in another one from `open_again`; `say` hears of waits and tries,
-    and `may_commit` raises when the run was cancelled meanwhile. Raises PublishRefusedError when the law does not hold,
-    TransientError or NeedsPersonError for what else stands against it: nothing was published then, and the staging
-    tables are dropped. Raises OutcomeUnknownError when nobody can tell.
+    When `session` is lost, the publish goes on in another one from `open_again`; `say` gets the lines about waits and
+    tries, and `may_commit` raises when the run was cancelled meanwhile. Raises PublishRefusedError when the law does
+    not hold, TransientError or NeedsPersonError for other causes: nothing was published then, and the staging tables
+    are dropped. Raises OutcomeUnknownError when the outcome cannot be found out.
     """
     watch, tables = Stopwatch(), staged.attempt.staging_tables
     with ExitStack() as closing:
@@ -106,7 +107,7 @@ def publish_manifest(
 
 @contextmanager
 def opened(open_again: OpenSession, say: Say) -> Iterator[Session]:
-    """A session of the warehouse, which may not be there at once. Raises TransientError when it is not in the end."""
+    """A session of the warehouse, opened after several tries if need be. Raises TransientError after the last one."""
     with ExitStack() as closing:
         for number, watch in _tries():
             try:
@@ -119,11 +120,11 @@ def opened(open_again: OpenSession, say: Say) -> Iterator[Session]:
 
 
 def load_until_done(sessions: list[Session], manifest: Manifest, open_another: Callable[[], Session], say: Say) -> None:
-    """Loads the files in the last of `sessions`, and when it is lost in another one, which is added.
+    """Loads the files in the last of `sessions`; when that is lost, in another one, which is added to them.
 
-    Each try begins with empty tables: what the one before has left is dropped, and a COPY of it that is still under way
-    ends with its table. Should it find the new one, the rows are not those of the manifest, and the law that is checked
-    before COMMIT does not hold. Raises as `load_files` does.
+    Each try begins with empty tables: those of the try before are dropped, and a COPY that is still under way ends with
+    its table. Should it load into the new one, the rows differ from the manifest, and the law that is checked before
+    COMMIT does not hold. Raises as `load_files` does.
     """
     tables = manifest.attempt.staging_tables
     for number, watch in _tries():
@@ -135,7 +136,7 @@ def load_until_done(sessions: list[Session], manifest: Manifest, open_another: C
             break
         except TransientError as error:
             _refuse_another(error, number, watch)
-            say(f"step=load try {number} of {PUBLISH_TRIES_MAX}: {error}; the files are loaded anew")
+            say(f"step=load try {number} of {PUBLISH_TRIES_MAX}: {error}; the files are loaded again")
 
 
 def _tries() -> Iterator[tuple[int, Stopwatch]]:
@@ -165,9 +166,9 @@ def _dropped_on_failure(sessions: Sequence[Session], attempt: Attempt) -> Iterat
 
 
 class _TooManyRejectedError(Exception):
-    """Leaves the transaction so that it is rolled back; an answer, not a failure."""
+    """Leaves the transaction, which is rolled back; a result, not a failure."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: QualityCheck) -> None:
         super().__init__(check.message)
         self.check = check
 
@@ -180,9 +181,9 @@ def publish_until_known(
     say: Say,
     may_commit: MayCommit = always,
 ) -> Publication:
-    """Begins transactions until it is known how one ended: never twice without the ledger's word on the one before.
+    """Begins transactions until the outcome of one is known; before another begins, the ledger is asked about the last.
 
-    The lock comes first, so that a COMMIT that is still under way has ended when the ledger answers.
+    The lock comes first, so that a COMMIT that is still under way has ended when the ledger is read.
     """
     unsure = None
     for number, watch in _tries():
@@ -216,18 +217,18 @@ def publish_until_known(
 
 
 def _find_in_ledger(session: Session, run_number: int) -> None:
-    """Raises OutcomeUnknownError unless a session that is opened after COMMIT shows what was committed."""
+    """Raises OutcomeUnknownError unless a session that is opened after COMMIT shows the run's entries."""
     try:
         with session.again() as asking:
             is_shown = is_committed(asking, run_number)
     except SalesEtlError as error:
-        raise OutcomeUnknownError(f"COMMIT was answered, and the ledger could not be asked: {error}") from error
+        raise OutcomeUnknownError(f"COMMIT succeeded, but the ledger could not be read: {error}") from error
     if not is_shown:
-        raise OutcomeUnknownError("COMMIT was answered, and the ledger does not know the run")
+        raise OutcomeUnknownError("COMMIT succeeded, but the ledger has no entry of the run")
 
 
 def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Publication:
-    """Everything between the lock and COMMIT."""
+    """Does everything between the lock and COMMIT."""
     watch, attempt, tables = Stopwatch(), staged.attempt, staged.attempt.staging_tables
     if attempt.is_of_keys:
         refuse_held_back(session, tables, {of.region: of.rolled_back for of in staged.extracts})
@@ -260,7 +261,7 @@ def _leave_out_overtaken(session: Session, attempt: Attempt, tables: StagingTabl
 
 
 def _names(manifest: Manifest) -> dict[str, str]:
-    """What the statements that decide and write need to know of a batch."""
+    """The values of a batch that the statements need which decide fates and write."""
     snapshots = {"snapshots": snapshots_query(manifest.snapshots)}
     attempt = manifest.attempt
     tables = vars(attempt.staging_tables) | subqueries_of(attempt)
@@ -268,7 +269,7 @@ def _names(manifest: Manifest) -> dict[str, str]:
 
 
 def _decide_fates(session: Session, manifest: Manifest) -> Standing:
-    """What the tables hold when the fates are known and nothing is written that readers will see."""
+    """Decides the fates; returns the contents of the tables before the first write that readers will see."""
     names = _names(manifest)
     session.query(render("publish/insert_standing", **names))
     session.query(render("publish/insert_fates", **names))
@@ -310,7 +311,7 @@ def _entries(
             status=Status.PUBLISHED,
             counts={
                 "EXTRACTED": by_region[published.region].source.rows,
-                "REJECTED": transformed.rejected.rows + published.cross_region.rows,
+                "REJECTED": transformed.rejected.rows + published.of(Fate.CROSS_REGION).rows,
                 "DUPLICATES": transformed.duplicates.rows,
                 **{fate.upper(): published.of(fate).rows for fate in TALLIED_FATES},
             },
@@ -342,7 +343,7 @@ def publish(
     warehouse: str,
     gone: Mapping[str, Sequence[str]] | None = None,
 ) -> Publication:
-    """Loads and publishes the batch. Not retried by Prefect: a lost answer is settled by asking the ledger."""
+    """Loads and publishes the batch. Prefect does not retry it: after a lost answer the ledger is asked."""
     logger = get_run_logger()
     tag = f"publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
     open_again = partial(task_session, warehouse, tag)

@@ -1,4 +1,4 @@
-"""Quality gate: runs the suites over the rows as read and the clean rows, and answers one verdict. Fails closed."""
+"""Quality gate: runs the suites over the rows as read and the clean rows, and returns one verdict. Fails closed."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ BATCH = "batch"
 """The scope of a check over all regions together."""
 
 FRAME_BYTES = 128 * 2**20
-"""A frame that is judged is complete when its rows take so much Arrow memory; bounds the memory of the gate."""
+"""The Arrow memory with which a frame is complete and is judged; bounds the memory of the gate."""
 
 KEY_FRAME_ROWS = 1_000_000
 
@@ -31,11 +31,11 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 
 
 @dataclass(frozen=True)
-class Check:
+class QualityCheck:
     """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value.
 
-    `rows` were looked at and `bad` of them found, where the check looks at rows. `used` is how much of its limit the
-    figure takes: 1.0 is at the limit.
+    `rows` were checked and `bad` of them failed, for a check of rows. `used` is the share of its limit that the figure
+    takes: 1.0 is at the limit.
     """
 
     suite: str
@@ -53,11 +53,11 @@ class Check:
 class Verdict:
     """All checks of a batch. It passes when there are checks and all of them passed."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[QualityCheck, ...]
     seconds: float
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[QualityCheck, ...]:
         return tuple(check for check in self.checks if not check.passed)
 
     @property
@@ -72,29 +72,31 @@ class Verdict:
         return "; ".join(check.message for check in self.failed) or f"{len(self.checks)} checks passed"
 
 
-def run_suite(suite: gx.ExpectationSuite, frames: Iterable[pd.DataFrame], scope: str, context: Any) -> list[Check]:
-    """One Check per expectation: its counts are summed over the frames and judged once.
+def run_suite(
+    suite: gx.ExpectationSuite, frames: Iterable[pd.DataFrame], scope: str, context: Any
+) -> list[QualityCheck]:
+    """One QualityCheck per expectation: its counts are summed over the frames and judged once.
 
-    A suite without expectations, no rows at all, a check that raised and one without a result are failures.
+    A suite without expectations, no rows at all, a check that raised and one without a result count as failed.
     """
     if not suite.expectations:
-        return [Check(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
+        return [QualityCheck(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
     results = list(map(partial(_results, suite, context), filter(len, frames)))  # no name keeps a frame alive
     if not results:
-        return [Check(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
+        return [QualityCheck(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
     configs = [expectation.configuration for expectation in suite.expectations]
     return [_check(suite.name, scope, config, [found.get(_id(config)) for found in results]) for config in configs]
 
 
 def _results(suite: gx.ExpectationSuite, context: Any, frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
     """Great Expectations' result of each expectation by `_id`."""
-    batch = _whole_frame(context).get_batch(batch_parameters={"dataframe": frame})
-    # COUNTS without examples: raw values, personal data perhaps, must not enter results.
+    batch = _batch_definition(context).get_batch(batch_parameters={"dataframe": frame})
+    # Counts without examples: results must not hold raw values, which may be personal data.
     outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
     return {_id(result.expectation_config): result for result in outcome.results}
 
 
-def _whole_frame(context: Any) -> Any:
+def _batch_definition(context: Any) -> Any:
     """The context's one batch definition: making another for each frame takes longer than some suites."""
     if "memory" not in context.data_sources.all():
         source = context.data_sources.add_pandas("memory")
@@ -106,23 +108,23 @@ def _id(config: Any) -> tuple[str, str]:
     return config.type, config.kwargs.get("column", "")
 
 
-def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> Check:
+def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> QualityCheck:
     """Judges one expectation by its results over all frames."""
     name, column = _id(config)
     for failure, has_failed in (("gave no result", _is_missing), ("raised an error", _raised)):
         if any(map(has_failed, results)):
             message = f"{scope}: {name} on {column or 'the frame'} {failure} and counts as failed"
-            return Check(suite, scope, name, column, False, message)
+            return QualityCheck(suite, scope, name, column, False, message)
     if name == ROW_COUNT:
         rows = sum(result.result["observed_value"] for result in results)
         passed, least = rows >= config.kwargs["min_value"], config.kwargs["min_value"]
         relation = "is at least" if passed else "is below"
         message = f"record count {rows} {relation} threshold {least}"
-        return Check(suite, scope, name, column, passed, message, used=_used(least, rows))
+        return QualityCheck(suite, scope, name, column, passed, message, used=_used(least, rows))
     rows, bad = (sum(result.result[count] for result in results) for count in ("element_count", "unexpected_count"))
     mostly = config.kwargs.get("mostly", 1)
     passed, used = (rows - bad) / rows >= mostly, _used(bad / rows, 1 - mostly)
-    return Check(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad, used)
+    return QualityCheck(suite, scope, name, column, passed, _message(scope, config, rows, bad), rows, bad, used)
 
 
 def _message(scope: str, config: Any, rows: int, bad: int) -> str:
@@ -141,7 +143,7 @@ def _share(bad: int, rows: int) -> str:
 
 
 def _used(figure: float, limit: float) -> float:
-    """How much of its limit a figure takes; nothing where the limit is 0, which is kept or broken."""
+    """The share of its limit that a figure takes; 0 for a limit of 0."""
     return figure / limit if limit else 0.0
 
 
@@ -156,7 +158,7 @@ def _raised(result: Any) -> bool:
     )
 
 
-def null_shares_of_batch(of_regions: Sequence[Check], thresholds: Thresholds) -> list[Check]:
+def null_shares_of_batch(of_regions: Sequence[QualityCheck], thresholds: Thresholds) -> list[QualityCheck]:
     """The NULL share of each column over all regions, by the counts of the regions' own checks."""
     checks = []
     for column in dict.fromkeys(check.column for check in of_regions if check.rows):
@@ -166,18 +168,18 @@ def null_shares_of_batch(of_regions: Sequence[Check], thresholds: Thresholds) ->
         message = _null_message(BATCH, column, bad, rows, f"{limit} %")
         passed = bad <= suites.most_below(limit, rows)
         used = _used(100 * bad / rows, float(limit))
-        checks.append(Check(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad, used))
+        checks.append(QualityCheck(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad, used))
     return checks
 
 
-def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresholds) -> Check:
+def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresholds) -> QualityCheck:
     """Fails when more than `max_rejected_percentage` of the extracted rows are rejected."""
     limit = thresholds.max_rejected_percentage
     share = Decimal(100 * rejected) / extracted if extracted else Decimal(0)
     relation = "is above" if share > limit else "is within"
     message = f"{scope}: rejected {rejected} of {extracted} rows ({share:.2f} %) {relation} threshold {limit} %"
     used = _used(float(share), float(limit))
-    return Check("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
+    return QualityCheck("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
 
 
 def judge(
@@ -187,12 +189,12 @@ def judge(
 
     `with_floor`: the batch needs `min_record_count` rows.
 
-    Without any region, all of them are closed or missing: the plan has judged that already.
+    Without any region, all of them are closed or missing, which the plan has judged already.
     """
     if not extracts:
-        return Verdict((Check("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
+        return Verdict((QualityCheck("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
     watch, context = Stopwatch(), _context()
-    checks: list[Check] = []
+    checks: list[QualityCheck] = []
     for extract in extracts:
         suite = suites.input_suite(extract.read.rows, thresholds)
         checks += run_suite(suite, map(suites.input_frame, _frames(extract.path)), extract.region, context)
@@ -207,7 +209,7 @@ def judge(
 
 
 def judge_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
-    """Judges the clean rows alone, without floor and percentages; a region without any has nothing to judge."""
+    """Judges only the clean rows, without floor and percentages; regions without any are skipped."""
     watch = Stopwatch()
     with_rows = [region for region in regions if region.clean.rows]
     return Verdict(tuple(_clean_rows(extracts, with_rows, _context())), watch.seconds())
@@ -219,7 +221,7 @@ def _context() -> Any:
     return context
 
 
-def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any) -> list[Check]:
+def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any) -> list[QualityCheck]:
     snapshots, checks = {e.region: e.snapshot_at for e in extracts}, []
     for region in regions:
         suite = suites.output_suite(region.region, snapshots[region.region])
@@ -233,41 +235,41 @@ def _frames(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _key_frames(path: Path) -> Iterator[pd.DataFrame]:
-    """Frames of the rows' key codes, cut so that equal codes come together."""
+    """Frames of the rows' key codes, split so that equal codes share a frame."""
     rows = sum(batch.num_rows for batch in read_batches(path))
     codes = key_codes(key_hashes(read_batches(path), rows), read_batches(path))
     parts = len(codes) // KEY_FRAME_ROWS + 1
     return (suites.keys_frame(codes[codes % parts == part]) for part in range(parts))
 
 
-def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[Check]:
+def _floor(rows: int, thresholds: Thresholds, context: Any) -> list[QualityCheck]:
     if rows == 0:
         return [too_few_rows(0, thresholds.min_record_count)]
     batch = pd.DataFrame(index=pd.RangeIndex(rows))
     return run_suite(suites.batch_suite(thresholds.min_record_count), [batch], BATCH, context)
 
 
-def too_few_rows(rows: int, min_record_count: int) -> Check:
-    """The failed check of a batch without enough rows, in the words that users know."""
+def too_few_rows(rows: int, min_record_count: int) -> QualityCheck:
+    """The failed check of a batch with too few rows, worded as the suite words it."""
     message = f"record count {rows} is below threshold {min_record_count}"
-    return Check("clean-batch", BATCH, ROW_COUNT, "", False, message)
+    return QualityCheck("clean-batch", BATCH, ROW_COUNT, "", False, message)
 
 
 @task(name="quality-gate")
 def check_quality(
     extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
 ) -> Verdict:
-    """Judges the batch; the verdict is an answer, not an error."""
-    return _told(judge(extracts, regions, thresholds, with_floor))
+    """Judges the batch; a verdict that fails is returned, not raised."""
+    return _logged(judge(extracts, regions, thresholds, with_floor))
 
 
 @task(name="quality-gate")
 def check_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
     """Judges the clean rows of a batch of named keys."""
-    return _told(judge_rows(extracts, regions))
+    return _logged(judge_rows(extracts, regions))
 
 
-def _told(verdict: Verdict) -> Verdict:
+def _logged(verdict: Verdict) -> Verdict:
     logger = get_run_logger()
     for check in verdict.failed:
         logger.error("step=quality-gate %s", check.message)

@@ -1,4 +1,4 @@
-"""Ready: the blocks and the bucket that a run needs are there, asked before anything is read."""
+"""Ready: checks that the blocks and the bucket of a run exist, before anything is read."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -61,5 +61,5 @@ def require_ready(batch: Batch | NamedKeys, bucket_name: str, say: Say = say_not
 
 @task(name="check-ready", **RETRIES)
 def check_ready(batch: Batch | NamedKeys, bucket_name: str) -> None:
-    """The same as a task, for who begins no attempt."""
+    """`require_ready` as a task, for flows that begin no attempt."""
     require_ready(batch, bucket_name, get_run_logger().info)

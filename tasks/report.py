@@ -11,7 +11,7 @@ from expectations.rules import CROSS_REGION_RULE
 from tasks.anomalies import Anomaly
 from tasks.batch import Attempt, Batch
 from tasks.extract import Extracted
-from tasks.law import TALLIED_FATES, Published
+from tasks.law import Fate, Published
 from tasks.lines import in_markdown, markdown_table
 from tasks.pages.artifacts import page, table, write_artifacts
 from tasks.plan import Plan
@@ -142,8 +142,8 @@ def _region(region: str, findings: Findings) -> RegionReport:
     seconds = {name: step.seconds for name, step in (("extract", extracted), ("transform", transformed)) if step}
     if findings.manifest and region in findings.manifest.seconds:
         seconds["stage"] = findings.manifest.seconds[region]
-    cross_region = published.cross_region.rows if published else 0
-    fates: dict[str, Any] = {fate: getattr(published, fate).rows if published else 0 for fate in TALLIED_FATES}
+    fates = {fate: published.of(fate).rows if published else 0 for fate in Fate}
+    cross_region = fates[Fate.CROSS_REGION]
     return RegionReport(
         region=region,
         status=_status(region, publication, published),
@@ -153,9 +153,12 @@ def _region(region: str, findings: Findings) -> RegionReport:
         rejected_by_rule=_by_rule(transformed, published),
         example_keys={broken.rule: broken.keys for broken in (transformed.broken if transformed else ())},
         duplicates=transformed.duplicates.rows if transformed else 0,
+        inserted=fates[Fate.INSERTED],
+        updated=fates[Fate.UPDATED],
+        unchanged=fates[Fate.UNCHANGED],
+        superseded=fates[Fate.SUPERSEDED],
         money=extracted.source,
         seconds=seconds,
-        **fates,
     )
 
 
@@ -173,8 +176,8 @@ def _status(region: str, publication: Publication | None, published: Published |
 def _by_rule(transformed: Transformed | None, published: Published | None) -> dict[str, int]:
     broken: Sequence[BrokenRule] = transformed.broken if transformed else ()
     counts = {rule.rule: rule.rows for rule in broken}
-    if published and published.cross_region.rows:
-        counts[CROSS_REGION_RULE] = published.cross_region.rows
+    if published and (cross_region := published.of(Fate.CROSS_REGION).rows):
+        counts[CROSS_REGION_RULE] = cross_region
     return counts
 
 
@@ -195,9 +198,18 @@ def extraction_table(extracts: Sequence[Extracted]) -> list[dict[str, Any]]:
 
 def reconciliation_table(report: RunReport) -> list[dict[str, Any]]:
     """Source against fates, one row per region."""
-    names = ("extracted", *TALLIED_FATES, "duplicates", "rejected")
     return [
-        {"region": region.region, "status": region.status, **{name: getattr(region, name) for name in names}}
+        {
+            "region": region.region,
+            "status": region.status,
+            "extracted": region.extracted,
+            "inserted": region.inserted,
+            "updated": region.updated,
+            "unchanged": region.unchanged,
+            "superseded": region.superseded,
+            "duplicates": region.duplicates,
+            "rejected": region.rejected,
+        }
         for region in report.regions
     ]
 

@@ -1,4 +1,4 @@
-"""How often and how patiently tasks are tried again; which errors deserve it stands in `errors.py`."""
+"""How often and how patiently tasks are tried again; `errors.py` decides after which errors."""
 
 from typing import Any
 

@@ -32,18 +32,18 @@ from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
 
 FILE_BYTES = 128 * 2**20
-"""A Parquet file that has so many bytes is complete: Snowflake loads files of 100 to 250 MB best in parallel
+"""The size at which a Parquet file is complete: Snowflake loads files of 100 to 250 MB best in parallel
 (https://docs.snowflake.com/en/user-guide/data-load-considerations-prepare)."""
 
 ROW_GROUP_BYTES = 16 * 2**20
-"""A row group is complete when its rows take so much Arrow memory; bounds the memory of a region."""
+"""The Arrow memory with which a row group is complete; bounds the memory of a region."""
 
 MANIFEST_NAME = "manifest.json"
 
 FileKind = Literal["clean", "rejected"]
 
 CLEAN: FileKind = "clean"
-"""The folder of the clean rows, too."""
+"""Also the folder of the clean rows."""
 
 SCHEMAS: dict[FileKind, pa.Schema] = {"clean": CLEAN_SCHEMA, "rejected": REJECTED_SCHEMA}
 
@@ -66,8 +66,8 @@ class StagedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an attempt staged: COPY loads these files and no others. `snapshots` are aware UTC times per region,
-    `extra_columns` the columns beyond the contract that were read of each region, `seconds` what staging it took."""
+    """What an attempt staged: COPY loads only these files. By region, `snapshots` are aware UTC times, `extra_columns`
+    the columns beyond the contract that were read, and `seconds` the time that staging took."""
 
     attempt: Attempt
     snapshots: dict[str, datetime]
@@ -108,7 +108,7 @@ def stage_rows(
 ) -> list[StagedFile]:
     """Writes and uploads the rows as files of bounded size and checks that S3 holds as many bytes as were sent.
 
-    No rows are no file. Raises ScratchFullError when there is no room for one.
+    Without rows there is no file. Raises ScratchFullError when there is no room for one.
     """
     staged: list[StagedFile] = []
     groups = in_tables(batches, ROW_GROUP_BYTES)
@@ -126,7 +126,7 @@ def stage_rows(
 
 
 def write_file(groups: Iterable[pa.Table], kind: FileKind, path: Path) -> tuple[int, Tally | None]:
-    """Takes row groups until the file has FILE_BYTES or there are none; answers rows and tally.
+    """Writes row groups until the file has FILE_BYTES or none are left; returns rows and tally.
 
     zstd, timestamps in UTC microseconds.
     """
@@ -199,7 +199,7 @@ def stage(
     scratch: Path,
     bucket_name: str,
 ) -> Manifest:
-    """Stages the rows of the given kinds, all regions side by side. With clean rows goes the manifest, last of all:
+    """Stages the rows of the given kinds, all regions side by side. The manifest of clean rows is written last:
     without it nothing of the attempt is ever loaded."""
     bucket, seconds, logger = load_bucket(bucket_name), {}, get_run_logger()
     place = f"s3://{bucket_name}/{attempt.staging_prefix}"

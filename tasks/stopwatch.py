@@ -1,7 +1,7 @@
-"""Seconds: how long a step took, and a log line for each wait that lasts. Knows no Prefect.
+"""Seconds: how long a step took, and log lines for a long wait. Knows no Prefect.
 
-Nothing that another machine keeps waiting is silent for more than SAID_FIRST_S; docs/waits.md lists the waits of a run,
-and what limits each.
+No wait for another machine is silent for more than LOG_FIRST_S; docs/waits.md lists the waits of a run, and what limits
+each.
 """
 
 import threading
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-SAID_FIRST_S = 10.0
-"""Seconds of a wait before its first line; each further line comes after twice the time of the one before."""
-SAID_EVERY_S_MAX = 300.0
+LOG_FIRST_S = 10.0
+"""Seconds of a wait before its first line; each further line comes when the wait has doubled."""
+LOG_EVERY_S_MAX = 300.0
 """The most seconds between two lines of one wait."""
 
 Say = Callable[[str], None]
@@ -25,10 +25,10 @@ def say_nothing(line: str) -> None: ...
 
 @contextmanager
 def waiting(say: Say, step: str, what: str | Callable[[], str], limit_s: float | None = None) -> Iterator[None]:
-    """Logs, from a thread, that `step` still waits for `what`, for as long as the body runs. `limit_s` is what limits
-    the wait, in seconds; keeping it is up to the caller. `what` is asked at each line when it can change.
+    """Logs, from a thread, that `step` still waits for `what`, for as long as the body runs. `limit_s` is the limit of
+    the wait, in seconds, which the caller enforces. A `what` that can change is called for each line.
 
-    A wait within another is silent: the outer one says what all of it is for.
+    A wait within another is silent: the outer one logs for both.
     """
     if _IS_WAITING.get():
         yield
@@ -36,15 +36,15 @@ def waiting(say: Say, step: str, what: str | Callable[[], str], limit_s: float |
     done = threading.Event()
     limit = "" if limit_s is None else f" (limit {limit_s:,.0f} s)"
 
-    def say_so() -> None:
-        waited_s, next_s = 0.0, SAID_FIRST_S
+    def log_repeatedly() -> None:
+        waited_s, next_s = 0.0, LOG_FIRST_S
         while not done.wait(next_s):
             waited_s += next_s
             still = what if isinstance(what, str) else what()
             say(f"step={step} still waiting for {still} after {waited_s:,.0f} s{limit}")
-            next_s = min(waited_s, SAID_EVERY_S_MAX)
+            next_s = min(waited_s, LOG_EVERY_S_MAX)
 
-    threading.Thread(target=say_so, name="waiting", daemon=True).start()
+    threading.Thread(target=log_repeatedly, name="waiting", daemon=True).start()
     before = _IS_WAITING.set(True)
     try:
         yield
@@ -54,7 +54,7 @@ def waiting(say: Say, step: str, what: str | Callable[[], str], limit_s: float |
 
 
 class Stopwatch:
-    """Counts wall-clock seconds from its making; monotonic."""
+    """Counts seconds since its creation by a monotonic clock."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from expectations.columns import SOURCE_COLUMNS, Column, Role
 
 MONEY_COLUMNS = tuple(column.name for column in SOURCE_COLUMNS if column.role is Role.MONEY)
-"""The amounts whose totals people read."""
+"""The amounts whose totals are reported."""
 
 TALLIED_COLUMNS = tuple(
     sorted(
@@ -23,12 +23,12 @@ TALLIED_COLUMNS = tuple(
         key=lambda column: column.role is not Role.MONEY,
     )
 )
-"""The columns whose totals are carried from source to table, money first: those that no step changes. A text counts as
-its number of characters, a time as its microseconds since 1970: control totals, which show a swapped column or a
+"""The columns whose totals are compared from source to table, money first: those that no step changes. A text counts as
+its number of characters, a time as its microseconds since 1970: control totals, which reveal a swapped column or a
 shifted clock."""
 
 NO_CURRENCY = "(none)"
-"""Names a NULL currency in totals."""
+"""The name of a NULL currency in totals."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tally:
         return Tally(self.rows + other.rows, sums)
 
     def minus(self, other: "Tally") -> "Tally":
-        """What remains when the rows counted by `other` are taken away."""
+        """The tally without the rows that `other` counts."""
         return self + Tally(-other.rows, {c: Amount(-a.total, -a.absent) for c, a in other.amounts.items()})
 
     def money(self) -> "Tally":
@@ -108,7 +108,7 @@ class Tally:
 
 
 def add_up(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies; an empty one for none."""
+    """The sum of tallies; an empty tally for none."""
     return sum(tallies, Tally())
 
 
@@ -125,7 +125,7 @@ def tally_of_table(table: pa.Table | pa.RecordBatch) -> Tally:
 
 
 def _as_number(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """What a cell adds to its column's total, as decimals, because sums of int64 wrap around."""
+    """The numbers that cells add to their column's total, as decimals, because sums of int64 wrap around."""
     if pa.types.is_decimal(cells.type):
         return cells
     whole = pc.utf8_length(cells) if pa.types.is_string(cells.type) else cells.cast(pa.int64())

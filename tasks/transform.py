@@ -61,7 +61,7 @@ class Transformed:
 
 
 ReadBatches = Callable[[], Iterable[pa.RecordBatch]]
-"""Reads a region's rows anew: the same batches in the same order each time."""
+"""Reads a region's rows: the same batches in the same order each time."""
 
 WriteRows = Callable[[pa.Table], None]
 
@@ -79,9 +79,9 @@ class Separated:
 def separate(read: ReadBatches, origin: Origin, write_clean: WriteRows, write_rejected: WriteRows) -> Separated:
     """Writes the clean (CLEAN_SCHEMA) and the rejected rows (REJECTED_SCHEMA) of what `read` yields (EXTRACTED_SCHEMA).
 
-    Rules come before dedupe. Of several valid versions of a key the newest stays: by `updated_at`, then by a hash of
-    the row. Raises NeedsPersonError when another one did. Holds a batch, some bytes per row, and the rows of repeated
-    keys.
+    Rules come before dedupe. Of several valid versions of a key the newest is kept: by `updated_at`, then by a hash
+    of the row. Raises NeedsPersonError when another one was. Holds a batch, some bytes per row, and the rows of
+    repeated keys.
     """
     is_valid, rejected, broken = reject(read(), origin, write_rejected)
     is_older = older_rows(read, is_valid, origin.region.code)
@@ -97,7 +97,7 @@ def separate(read: ReadBatches, origin: Origin, write_clean: WriteRows, write_re
 def reject(
     batches: Iterable[pa.RecordBatch], origin: Origin, write_rejected: WriteRows
 ) -> tuple[np.ndarray, Tally, tuple[BrokenRule, ...]]:
-    """Writes the rows that break a rule; answers one bool per row (it breaks none), and the broken rules."""
+    """Writes the rows that break a rule; returns one bool per row (it is valid), their tally, and the broken rules."""
     valid, tally, counted = [np.zeros(0, dtype=bool)], Tally(), []
     for batch in batches:
         broken = broken_rules(to_frame(batch), origin)
@@ -130,7 +130,7 @@ def add_up_broken(counted: Iterable[BrokenRule]) -> tuple[BrokenRule, ...]:
 
 
 def older_rows(read: ReadBatches, is_valid: np.ndarray, region: str) -> np.ndarray:
-    """One bool per row: it is valid, and so is a newer version of its key. Only rows of repeated keys are compared."""
+    """Returns one bool per row: it is valid, and so is a newer version of its key. Compares only repeated keys."""
     valid_batches = (batch.filter(pa.array(valid)) for batch, valid in sliced(read(), is_valid))
     is_candidate = is_valid.copy()
     is_candidate[is_valid] = repeated(key_hashes(valid_batches, int(is_valid.sum())))
@@ -146,12 +146,12 @@ def older_rows(read: ReadBatches, is_valid: np.ndarray, region: str) -> np.ndarr
 
 
 def older_versions(frame: pd.DataFrame) -> np.ndarray:
-    """One bool per row: a newer valid version of the same `sale_id` is in the frame."""
-    again = frame[frame["sale_id"].duplicated(keep=False)]
-    if again.empty:
+    """Returns one bool per row: a newer valid version of the same `sale_id` is in the frame."""
+    versions = frame[frame["sale_id"].duplicated(keep=False)]
+    if versions.empty:
         return np.zeros(len(frame), dtype=bool)
-    ordered = again[VERSION_COLUMNS].assign(row_hash="")
-    tied = again[again.duplicated(VERSION_COLUMNS, keep=False)].drop(columns="unreadable")
+    ordered = versions[VERSION_COLUMNS].assign(row_hash="")
+    tied = versions[versions.duplicated(VERSION_COLUMNS, keep=False)].drop(columns="unreadable")
     ordered.loc[tied.index, "row_hash"] = [row_hash(row) for row in tied.itertuples(index=False, name=None)]
     ordered = ordered.sort_values([*VERSION_COLUMNS, "row_hash"], kind="stable")
     older = ordered.index[ordered["sale_id"].duplicated(keep="last")]
@@ -161,7 +161,7 @@ def older_versions(frame: pd.DataFrame) -> np.ndarray:
 def require_newest(valid: pa.Table, kept: pa.Table, region: str) -> None:
     """Raises NeedsPersonError unless `kept` has each key of `valid` once, in its newest version (VERSION_COLUMNS).
 
-    What `older_versions` decided is counted here in another way.
+    Checks the decision of `older_versions` by an independent count.
     """
     newest = valid.group_by("sale_id").aggregate([("updated_at", "max")]).select(["sale_id", "updated_at_max"])
     newest = newest.rename_columns(VERSION_COLUMNS)
@@ -174,12 +174,12 @@ def require_newest(valid: pa.Table, kept: pa.Table, region: str) -> None:
 
 
 def row_hash(cells: tuple[object, ...]) -> str:
-    """SHA-256 of a row's content, so that two versions with one `updated_at` have an order that never changes."""
+    """SHA-256 of a row's content, so that versions with the same `updated_at` always have the same order."""
     return hashlib.sha256(repr([None if pd.isna(cell) else str(cell) for cell in cells]).encode()).hexdigest()
 
 
 def clean_rows(batch: pa.RecordBatch, origin: Origin) -> pa.Table:
-    """The rows in CLEAN_SCHEMA: region code, key prefix where the region asks for one, derived columns."""
+    """The rows in CLEAN_SCHEMA: region code, key prefix if the region has one, derived columns."""
     code = origin.region.code
     frame = to_frame(batch)
     frame[SOURCE_REGION] = frame["region"]
@@ -213,12 +213,12 @@ def rejected_rows(batch: pa.RecordBatch, broken: pd.DataFrame, origin: Origin) -
 
 
 def without_blanks(sale_ids: pa.Array) -> pa.Array:
-    """The sale ids, NULL where one is blank: such a row has no key."""
+    """The sale ids, with NULL for blank ones: such a row has no key."""
     return pc.if_else(blank(sale_ids), None, sale_ids)
 
 
 def business_keys(sale_ids: pa.Array, region: Region) -> pa.Array:
-    """The keys of the fact table: with the region's prefix where the region asks for one; NULL where there is none."""
+    """The keys of the fact table, with the region's prefix if it has one; NULL for a row without a key."""
     keys = without_blanks(sale_ids)
     return pc.binary_join_element_wise(f"{region.code}:", keys, "") if region.prefix_keys else keys
 

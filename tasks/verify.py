@@ -1,4 +1,4 @@
-"""Verify: takes the second look at a batch after COMMIT; one that the fact table does not show is put back."""
+"""Verify: takes the second look at a batch after COMMIT, and puts back a batch that the fact table does not show."""
 
 from contextlib import suppress
 
@@ -6,6 +6,7 @@ from prefect import get_run_logger, task
 from prefect.exceptions import UnfinishedRun
 
 from tasks.errors import SalesEtlError
+from tasks.law import Fate
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
@@ -17,34 +18,35 @@ from tasks.warehouse.session import Session, task_session
 
 
 def expected_in_table(manifest: Manifest, publication: Publication) -> dict[str, Tally]:
-    """Per published region, the manifest's clean rows without those that gave way to another row of the table."""
+    """The manifest's clean rows of each published region, without those that gave way to another row of the table."""
     expected = {}
     for published in publication.regions:
         files = [file.tally or Tally() for file in manifest.files_of("clean") if file.region == published.region]
-        expected[published.region] = add_up(files).minus(published.superseded + published.cross_region)
+        gave_way = published.of(Fate.SUPERSEDED) + published.of(Fate.CROSS_REGION)
+        expected[published.region] = add_up(files).minus(gave_way)
     return expected
 
 
 def compare(session: Session, manifest: Manifest, publication: Publication) -> Verification:
-    """The second look at what the manifest promises."""
+    """Takes the second look: the manifest against the fact table."""
     return look(session, manifest.attempt, manifest.extra_columns, expected_in_table(manifest, publication))
 
 
 @task(name="verify", **RETRIES)
 def verify(manifest: Manifest, publication: Publication, warehouse: str) -> Verification:
-    """The second look: a batch that the table does not show is put back. Staging tables are dropped afterwards."""
+    """Takes the second look, puts the batch back when the table does not show it, and drops the staging tables."""
     logger = get_run_logger()
     with task_session(warehouse, f"verify {manifest.attempt.batch_id}") as session:
         verification = compare(session, manifest, publication)
         put_back_unless_shown(session, manifest.attempt, verification)
-        with suppress(SalesEtlError):  # what stays is swept by a later run
+        with suppress(SalesEtlError):  # a later run sweeps what stays
             drop_staging_tables(session, manifest.attempt.staging_tables)
     logger.info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)
     return verification
 
 
 def verify_in_any_case(manifest: Manifest, publication: Publication, warehouse: str) -> Verification:
-    """The second look as a task of its own; Prefect starts none in a run that was cancelled, so it is taken without."""
+    """Takes the second look as a task, or without one: Prefect starts no task in a run that was cancelled."""
     try:
         verification: Verification = verify(manifest, publication, warehouse)
     except UnfinishedRun:

@@ -1,5 +1,4 @@
-"""What a test run prints beside pytest's own lines: of each failure, in its last lines, what was expected and where the
-logs lie."""
+"""The last lines of a test run, after pytest's own: for each failure what was expected, and where the logs are."""
 
 import os
 import shutil
@@ -11,12 +10,12 @@ import pytest
 from local.environment import CHECKOUT
 
 LOGS = CHECKOUT / ".test-logs"
-"""Logs of the stacks on which a test has failed, a directory per worker; those of the run before are removed."""
+"""Logs of the stacks on which a test has failed, a directory per worker; those of the previous run are removed."""
 ALONE = "main"
-"""The name of the only process, where there are no workers."""
+"""The name of the only process of a run without workers."""
 ROWS_COMPARED_MAX, ROWS_SHOWN_MAX = 200, 5
 LINES_MAX = 12
-"""Of each failure."""
+"""Lines printed of each failure."""
 
 
 def keep_logs(stack: Path) -> None:
@@ -26,13 +25,13 @@ def keep_logs(stack: Path) -> None:
 
 
 def forget_logs() -> None:
-    """Removes what the run before has kept."""
+    """Removes the logs that the previous run has kept."""
     shutil.rmtree(LOGS, ignore_errors=True)
 
 
 def lines_of_difference(left: object, right: object) -> list[str] | None:
-    """What two long tables, or tuples of tables, do not have in common, as pytest prints a comparison; None for what is
-    short. Pytest's own comparison of some thousand rows takes minutes."""
+    """Returns the differences of two long tables, or tuples of tables, as pytest prints a comparison; None for short
+    ones. Pytest's own comparison of some thousand rows takes minutes."""
     if isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right):
         parts = [lines_of_difference(*pair) for pair in zip(left, right, strict=True)]
         return [line for part in parts for line in part or ()] or None
@@ -46,7 +45,7 @@ def lines_of_difference(left: object, right: object) -> list[str] | None:
 
 
 def failure_lines(report: pytest.TestReport | pytest.CollectReport) -> list[str]:
-    """A failed test's name, what was expected and where, and the logs of its stack."""
+    """Returns a failed test's name, what was expected and where, and the logs of its stack."""
     lines = [f"FAILED {report.nodeid}"]
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash:

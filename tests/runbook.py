@@ -1,4 +1,4 @@
-"""The commands of docs/runbook.md, and where each of them is run."""
+"""The commands of docs/runbook.md, and where the tests run each of them."""
 
 import re
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from tasks.alerts.runbook import RUNBOOK_FILE
 
 DEPLOYED = "deployed"
-"""Needs deployments, or work pool and queues: run where those are tested, with a worker."""
+"""Needs deployments, or work pool and queues: run with a worker by the tests of those."""
 
 LOCK = "lock"
-"""Run by the same, against a transaction that holds a lock."""
+"""Run by the same tests, against a transaction that holds a lock."""
 
 ABORT = "SELECT SYSTEM$ABORT_TRANSACTION({})"
 
@@ -109,7 +109,7 @@ class Command:
 
 
 def read_commands() -> list[Command]:
-    """Every command of a fenced block, in the order of the page, each once."""
+    """Returns every command in a fenced block, in the order of the page, each once."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", RUNBOOK_FILE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     found = [Command(language, text) for language, block in blocks for text in _split(language, block)]
     return list(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Signals that a test sends to its own process, and what is left of them afterwards: nothing."""
+"""Signals that a test sends to its own process, without a trace afterwards."""
 
 import signal
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tasks.prefect_server.stopping import STOP
 
 @contextmanager
 def signals_forgotten() -> Iterator[None]:
-    """Restores the handler of SIGTERM after the body; a signal that would come again would end the tests."""
+    """Restores the handler of SIGTERM after the body; a repeated signal would end the tests."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

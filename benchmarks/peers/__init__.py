@@ -1,4 +1,4 @@
-"""The peers: other programs that read or load the same rows, each a script in an environment of their own."""
+"""The peers: other programs that read or load the same rows, each a script in a separate environment."""
 
 import json
 import os
@@ -16,7 +16,7 @@ RUN_S_MAX = 7200
 
 
 def python() -> str:
-    """The interpreter of the peers' environment, which is made when it is not there."""
+    """Returns the interpreter of the peers' environment, which is created if missing."""
     interpreter = ENVIRONMENT / "bin" / "python"
     marker = ENVIRONMENT / ".installed"
     requirements = HERE / "requirements.txt"
@@ -33,7 +33,7 @@ def run_peer(work: Work, script: str, *options: str) -> float:
     """Seconds of one run of a peer's script over the rows that it can take."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
     environment |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "SLING_DISABLE_TELEMETRY": "true"}
-    answer = subprocess.run(
+    done = subprocess.run(
         [python(), HERE / f"{script}.py", *options, PEER_TABLE, *work.source_urls()],
         env=environment,
         stdout=subprocess.PIPE,
@@ -41,7 +41,7 @@ def run_peer(work: Work, script: str, *options: str) -> float:
         timeout=RUN_S_MAX,
         check=True,
     )
-    told = json.loads(answer.stdout.splitlines()[-1])
-    if told["rows"] < work.rows * len(work.source_urls()) * 0.95:
-        raise RuntimeError(f"{script} {' '.join(options)} got only {told['rows']} rows")
-    return float(told["seconds"])
+    result = json.loads(done.stdout.splitlines()[-1])
+    if result["rows"] < work.rows * len(work.source_urls()) * 0.95:
+        raise RuntimeError(f"{script} {' '.join(options)} got only {result['rows']:,} rows")
+    return float(result["seconds"])

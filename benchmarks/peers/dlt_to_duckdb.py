@@ -1,5 +1,5 @@
 """dlt: the tables of all regions merged by key into one DuckDB table. `exact` reads through pyarrow, `fast` through
-connectorx, which makes floats of decimals. Prints its seconds and rows as JSON; imports lie outside the clock."""
+connectorx, which makes floats of decimals. Prints its seconds and rows as JSON; imports are not timed."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
 """pandas.read_sql of every region in a thread each, and nothing more: the extract of the design that the flow replaces.
-Prints its seconds and rows as JSON; imports lie outside the clock."""
+Prints its seconds and rows as JSON; imports are not timed."""
 
 import json
 import sys

@@ -53,7 +53,7 @@ class LoadedAgain:
 
 def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: str) -> ReadAgain:
     """Reads the keys and applies the rules. Leaves out regions that cannot be read, and keys that were rolled back."""
-    batch = batch.held_by(read_rolled_back(batch.regions, warehouse))
+    batch = batch.with_rolled_back(read_rolled_back(batch.regions, warehouse))
     outcomes = extract_regions(batch, settings, scratch)
     unread = unread_regions(outcomes)
     present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.batch import DateRange
+from tasks.batch import KEYS_MAX, DateRange
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
-from tasks.reconcile.compare import KEYS_MAX, DayCompared, DaySums, RegionCompared
+from tasks.reconcile.compare import DayCompared, DaySums, RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 
 DAYS_KEY, SALES_KEY = "reconcile", "reconcile-sales"

@@ -1,5 +1,5 @@
--- Answers the fact table as it was right after a publish, by the number of its transaction (ETL_BATCHES.ORDINAL): what has
--- stood since then or before, and what stood then and was taken away later. No row where that past is not known any more.
+-- Returns the fact table right after a publish, by the number of its transaction (ETL_BATCHES.ORDINAL): the versions
+-- that still stand, and those that were taken away later. Returns no row where that past is no longer known.
 SELECT ${version_values}
 FROM ANALYTICS.SALES_FACT
 WHERE COALESCE(ETL_PUBLISH_NUMBER, 0) <= ${publish}

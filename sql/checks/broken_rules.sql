@@ -1,4 +1,4 @@
--- Answers the sales in the fact table that break a row rule or a derived column's identity: must answer no row.
+-- Lists the sales in the fact table that break a row rule or a derived column's identity. Must return no row.
 SELECT
     SALE_ID, REGION, CURRENCY, QUANTITY, UNIT_PRICE, TOTAL_AMOUNT, DISCOUNT_AMOUNT, TAX_AMOUNT, NET_AMOUNT, GROSS_PROFIT
 FROM ANALYTICS.SALES_FACT

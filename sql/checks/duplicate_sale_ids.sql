@@ -1,4 +1,4 @@
--- Answers the keys that stand more than once in the fact table: must answer no row.
+-- Lists the keys that occur more than once in the fact table. Must return no row.
 SELECT SALE_ID, COUNT(*) AS ROWS_IN_TABLE
 FROM ANALYTICS.SALES_FACT
 GROUP BY SALE_ID

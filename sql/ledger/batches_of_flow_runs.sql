@@ -1,5 +1,5 @@
--- Lists the batches and regions that flow runs have begun or rolled back, and whether they are in production, or were
--- rolled back, by these runs.
+-- Lists the batches and regions that flow runs have begun or rolled back, and whether these runs have put them into
+-- production or rolled them back.
 SELECT
     ENTRY.BATCH_ID,
     ENTRY.REGION,

@@ -1,5 +1,5 @@
--- Answers the runs at a batch that are over and have published nothing: their lease has ended, and the ledger knows of no
--- end but FAILED.
+-- Lists the runs at a batch that are over and have published nothing: their lease has ended, and the ledger holds no
+-- end of theirs but FAILED.
 SELECT 'run', ENTRY.RUN_NUMBER::VARCHAR
 FROM ANALYTICS.ETL_BATCHES AS ENTRY
 INNER JOIN ANALYTICS.ETL_LEASES AS LEASE ON LEASE.RUN_NUMBER = ENTRY.RUN_NUMBER

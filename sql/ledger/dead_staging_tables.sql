@@ -1,5 +1,5 @@
--- Answers the tables in STAGING of attempts whose lease is over, by name. Those of an attempt that has published stay a day
--- longer, for the second look: its run drops them afterwards, and where it did not come to it, the watchdog.
+-- Lists the tables in STAGING, by name, of attempts whose lease is over. Those of a published attempt stay a day longer
+-- for the second look: its run drops them afterwards, or else the watchdog does.
 SELECT 'table', TABLES.TABLE_NAME
 FROM INFORMATION_SCHEMA.TABLES AS TABLES
 LEFT JOIN ANALYTICS.ETL_LEASES AS LEASE

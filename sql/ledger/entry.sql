@@ -1,4 +1,4 @@
--- Answers one row of the ledger, of which each value is given.
+-- Returns one row of the ledger, made of the bound values.
 SELECT
     CAST(? AS VARCHAR), CAST(? AS VARCHAR), CAST(? AS NUMBER), CAST(? AS VARCHAR), CAST(? AS VARCHAR),
     CURRENT_TIMESTAMP(), DATEADD('minute', CAST(? AS NUMBER), CURRENT_TIMESTAMP()), CAST(? AS TIMESTAMP_TZ), ${ordinal},

@@ -1,5 +1,5 @@
--- Answers the attempts that the ledger knows no end of, per region, and those whose lease is not over. Whether it is
--- over is said by the warehouse's clock, which has also set it.
+-- Lists, per region, the attempts without an end in the ledger and those whose lease is not over. The warehouse's
+-- clock, which also set the lease, decides whether it is over.
 SELECT
     ENTRY.FLOW_RUN_ID,
     ENTRY.BATCH_ID,

@@ -1,5 +1,5 @@
--- Answers the runs and regions that were published and whose second look was not taken: their tables in STAGING still exist.
--- Whether the lease is over is said by the warehouse's clock, which has also set it.
+-- Lists the published runs and regions whose second look was not taken: their tables in STAGING still exist.
+-- The warehouse's clock, which also set the lease, decides whether it is over.
 SELECT
     RUNS.RUN_NUMBER,
     RUNS.FLOW_RUN_ID,

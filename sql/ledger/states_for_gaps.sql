@@ -1,5 +1,6 @@
--- Answers what the ledger says of each date and region between two batch ids: the newest status, what the fact table
--- shows, and whether a run is under way. A date that was loaded before it was over shows nothing: its rest is lacking.
+-- Lists the ledger's state of each date and region between two batch ids: the newest status, the status in production,
+-- and whether a run is under way. A date that was loaded before it was over is not in production: part of it is
+-- missing.
 -- Batches of named keys (R..., H...) and adopted tables (A...) sort behind all dates.
 SELECT
     LATEST.BATCH_ID,

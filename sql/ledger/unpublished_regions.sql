@@ -1,6 +1,6 @@
--- Answers batch and region of the expected ones that production does not show and that no run has left out with a word.
--- What was empty or rolled back is shown too; a region left out was told when it happened. A date that was loaded before
--- it was over is not shown: its rest is lacking.
+-- Lists the expected batches and regions that are not in production and that no run has recorded as MISSING.
+-- EMPTY and ROLLED_BACK count as in production; a region left out was reported when it happened. A date that was loaded
+-- before it was over is not in production: part of it is missing.
 SELECT EXPECTED.BATCH_ID, EXPECTED.REGION
 FROM (${expected}) AS EXPECTED
 LEFT JOIN ANALYTICS.ETL_BATCHES_WHOLE_IN_PRODUCTION AS SHOWN

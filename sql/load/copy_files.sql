@@ -1,5 +1,5 @@
--- Guarantees: loads the named files whole or not at all; every other file below the path is left alone. A text comes in
--- as it stands in the file: without NULL_IF = (), \N would become NULL.
+-- Guarantees: loads the named files whole or not at all; no other file below the path is read. Texts are loaded
+-- unchanged: without NULL_IF = (), \N would become NULL.
 COPY INTO ${table}
 FROM @STAGING.SALES_STAGE/${path}/
 FILES = (${files})

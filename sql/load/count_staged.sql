@@ -1,2 +1,2 @@
--- Answers how many clean and how many rejected rows the attempt's tables hold.
+-- Counts the clean rows and the rejected rows in the attempt's tables.
 SELECT (SELECT COUNT(*) FROM ${clean_table}), (SELECT COUNT(*) FROM ${rejected_table})

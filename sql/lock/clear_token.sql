@@ -1,4 +1,4 @@
--- Guarantees: nobody waits for one who has given up.
+-- Guarantees: no run waits for another that has given up.
 UPDATE ANALYTICS.ETL_LOCK
 SET TOKEN = NULL
 WHERE TOKEN = ?

@@ -1,5 +1,5 @@
--- Answers how many closings of the run have no cause that the tables show (unfounded), and how many rejected rows of the
--- batch's keys wait although a newer version stands (overlooked), by region: must answer no row.
+-- Counts, by region, the run's closings without a cause in the tables (unfounded), and the rejected rows of the batch's
+-- keys that are open although a newer version stands (overlooked). Must return no row.
 SELECT CLOSING.REGION_CODE, 'unfounded', COUNT(*)
 FROM ANALYTICS.SALES_REJECTION_CLOSINGS AS CLOSING
 INNER JOIN ANALYTICS.SALES_REJECTIONS AS REJECTED
@@ -16,7 +16,7 @@ LEFT JOIN ${clean_table} AS STAGED
 WHERE CLOSING.CLOSED_BY_RUN_NUMBER = ? AND NOT CASE CLOSING.STATUS
     WHEN 'GONE' THEN STAGED.SALE_ID IS NULL
     WHEN 'RELEASED' THEN STAGED.SALE_ID IS NOT NULL AND FACT.SALE_ID IS NOT NULL
-    -- A version of the future counts as read at its snapshot.
+    -- A version with a time in the future counts as read at its snapshot.
     ELSE FACT.SALE_ID IS NOT NULL
         AND FACT.UPDATED_AT >= LEAST(COALESCE(REJECTED.VERSION_AT, FACT.UPDATED_AT), REJECTED.ETL_SNAPSHOT_AT)
 END

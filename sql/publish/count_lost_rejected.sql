@@ -1,4 +1,4 @@
--- Answers how many staged rejected rows of each region do not stand among the rejections cell by cell: must answer no row.
+-- Counts, by region, the staged rejected rows that are not among the rejections cell by cell. Must return no row.
 SELECT REGION_CODE, 'lost', COUNT(*)
 FROM (
     SELECT REGION_CODE, SALE_KEY, RULES, VERSION_AT, ${rejected_source_columns}

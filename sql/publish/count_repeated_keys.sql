@@ -1,5 +1,5 @@
--- Answers of all keys that matter to the batch, whatever the region: how many rows of the fact table repeat one (repeated),
--- and how many stand there beside those that stood before and those that are new (uncopied). Both must be 0.
+-- Counts, for all keys that matter to the batch in any region, the rows of the fact table that repeat a key (repeated),
+-- and those that neither stood before nor are new (uncopied). Both must be 0.
 SELECT '', WHAT.COUNTED, CASE WHAT.COUNTED
     WHEN 'repeated' THEN FOUND.SALES - FOUND.KEYS_FOUND
     ELSE FOUND.SALES - STOOD.SALES - BROUGHT.SALES

@@ -1,5 +1,6 @@
--- Answers rows, exact money and a fingerprint of all columns of the sales that the MERGE after it replaces, by region and
--- currency: they must stand in the undo log. Asks the fact table, and not the attempt's copy, for sales of these keys and dates.
+-- Returns the number, exact money and a fingerprint of all columns of the sales that the following MERGE replaces, by
+-- region and currency: the undo log must hold them. Reads the fact table, not the attempt's copy, by these keys and
+-- dates.
 SELECT 'fact', FACT.REGION, FATES.FATE, FACT.CURRENCY, COUNT(*), ${fact_tally_sums},
     HASH_AGG(${all_fact_columns})
 FROM ANALYTICS.SALES_FACT AS FACT

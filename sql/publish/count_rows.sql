@@ -1,6 +1,6 @@
--- Answers how many rows SALES_FACT has, how many of them are the run's, how many of these name another batch or another
--- publish, how many the run has first inserted, how many rejections there are, and how many closings of other runs. Asked
--- after the lock and before COMMIT: what comes or goes outside the batch shows here.
+-- Counts the rows of SALES_FACT, the run's rows among them, those of the latter with another batch or another publish,
+-- the rows that the run has first inserted, all rejections, and the closings of other runs. Runs after the lock and
+-- before COMMIT, so that changes outside the batch show here.
 SELECT
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER = ?),

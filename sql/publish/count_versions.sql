@@ -1,8 +1,8 @@
--- Answers how many versions gave way as the tables show, by region and fate: to a newer one in the fact table
--- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated). How many new
--- sales stood there under the other form of their key, with the region's prefix or without it (renamed). And how many
--- attributes that the run has not read are not what they were (changed_unread), and of how many sales another run is told
--- to have inserted them than before (first_run).
+-- Counts, by region and fate, the versions that gave way according to the tables: to a newer one in the fact table
+-- (superseded), to another region's key (cross_region), or, once stored, to one that is not older (updated). Counts
+-- also the new sales that stood under the other form of their key, with or without the region's prefix (renamed), the
+-- attributes that the run has not read and that changed (changed_unread), and the sales with another first run than
+-- before (first_run).
 SELECT REGION, FATE, COUNT(*)
 FROM (
     SELECT FATES.REGION, FATES.FATE

@@ -1,5 +1,5 @@
--- Answers region and batch of what is staged though it was rolled back, by key or by date, and of dates and heals that were
--- rolled back since the sources were read: neither a heal nor a replay may load what stays out.
+-- Lists region and batch of staged sales that were rolled back, by key or by date, and of dates and heals that were
+-- rolled back after the sources were read: neither a heal nor a replay may load what stays out.
 SELECT DISTINCT HELD.REGION, HELD.BATCH_ID
 FROM ANALYTICS.SALES_ROLLED_BACK AS HELD
 LEFT JOIN (

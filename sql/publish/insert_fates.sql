@@ -1,7 +1,7 @@
--- Guarantees: every staged clean row has exactly one fate. A key that stands under another region, or comes from two
--- regions and from none that owns it, is `cross_region`. Newer wins: updated_at, then the snapshot that read it. What is
--- marked as deleted gives way to any version that was read later: the source has it again. An attribute that was not read
--- makes no difference.
+-- Guarantees: every staged clean row has exactly one fate. A key that stands under another region, or that two regions
+-- bring and none owns, is `cross_region`. Newer wins: updated_at, then the snapshot that read it. A sale marked as
+-- deleted gives way to any version that was read later: the source has it again. Attributes that were not read make no
+-- difference.
 INSERT INTO ${fates_table} (REGION, SALE_ID, FATE)
 SELECT
     STAGED.REGION,

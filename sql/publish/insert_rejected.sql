@@ -1,4 +1,4 @@
--- Guarantees: the batch's rejected rows stand among the rejections; a key that was rejected before keeps its first-seen
+-- Guarantees: the batch's rejected rows are among the rejections; a key that was rejected before keeps its first-seen
 -- time.
 INSERT INTO ANALYTICS.SALES_REJECTIONS (
     REGION_CODE, SALE_KEY, RULES, VERSION_AT, ${rejected_source_columns},

@@ -1,5 +1,5 @@
--- Guarantees: whatever the MERGE after it replaces can be put back, and is known as long as it stood. Of new sales the fact
--- table keeps the run that first inserted them.
+-- Guarantees: versions that the following MERGE replaces can be restored, and the time for which they stood is known.
+-- For new sales the fact table keeps the run that first inserted them.
 INSERT INTO ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, UNDO_PUBLISH_NUMBER, ${fact_columns}
 )

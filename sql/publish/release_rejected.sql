@@ -1,4 +1,4 @@
--- Guarantees: a rejected row whose key the run has read again, later and without a fault, is released.
+-- Guarantees: a rejected row is released when the run has read its key again, later and without a fault.
 INSERT INTO ANALYTICS.SALES_REJECTION_CLOSINGS (
     REJECTED_BY_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, STATUS, CLOSED_AT, CLOSED_BY_RUN_NUMBER,
     COVERED_BY_RUN_NUMBER

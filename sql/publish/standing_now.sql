@@ -1,5 +1,5 @@
--- Answers the sales of the batch's keys and of its rejected rows' keys as they stand after the MERGE: the run's own, and those
--- that stood before and were not replaced.
+-- Lists the sales that stand after the MERGE with the keys of the batch and of its rejected rows: the run's own, and
+-- those that stood before and were not replaced.
 SELECT SALE_ID, REGION, UPDATED_AT, DELETED_AT, ETL_RUN_NUMBER
 FROM ANALYTICS.SALES_FACT
 WHERE ETL_RUN_NUMBER = ${run_number}

@@ -1,5 +1,5 @@
--- Answers the keys that matter to a batch: those of its sales, those of its rejected rows, and those of its sales in the
--- other form, with the region's prefix or without it.
+-- Lists the keys that matter to a batch: those of its sales, those of its rejected rows, and those of its sales in the
+-- other form, with or without the region's prefix.
 SELECT SALE_ID
 FROM ${clean_table}
 UNION

@@ -1,3 +1,3 @@
--- Answers how many rows SALES_FACT has, and how many of them a run has written.
+-- Counts the rows of SALES_FACT, and those among them that a run has written.
 SELECT COUNT(*), COUNT_IF(ETL_RUN_NUMBER = ?)
 FROM ANALYTICS.SALES_FACT

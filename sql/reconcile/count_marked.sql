@@ -1,5 +1,5 @@
--- Answers how many sales a run has marked and how many it can put back, by region, and how many of these do not stand in
--- the fact table as they were.
+-- Counts, by region, the sales that a run has marked, those that it can put back, and those of the latter that are not
+-- in the fact table unchanged.
 SELECT UNDO.REGION, COUNT(FACT.SALE_ID), COUNT(*), COUNT_IF(FACT.SALE_ID IS NULL OR NOT (
     ${nothing_else_differs}
 ))

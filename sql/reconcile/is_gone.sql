@@ -1,5 +1,5 @@
--- Answers whether a sale that stands is one of the listed ones, which its source did not hold when it was read later than
--- the sale. They arrived on these days.
+-- Returns whether a sale is one of the listed ones, arrived on these days, is not marked yet, and was read no later
+-- than its source was found without it.
 REGION = ${region}
 AND DELETED_AT IS NULL
 AND ETL_SNAPSHOT_AT <= ${snapshot_at}

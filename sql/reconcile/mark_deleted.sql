@@ -1,5 +1,5 @@
--- Guarantees: sales that their source does not hold any more are marked, never removed. One that was read later than it
--- was missed stays as it is.
+-- Guarantees: sales that their source no longer holds are marked, never removed. A sale that was read later than it was
+-- missed stays unchanged.
 UPDATE ANALYTICS.SALES_FACT
 SET
     IS_DELETED = TRUE,

@@ -1,4 +1,4 @@
--- Answers a region's sales that arrived on some days, of some buckets.
+-- Lists a region's sales that arrived on some days, of some buckets.
 SELECT
     SALE_ID, ${arrival_day}, DATE_PART(EPOCH_MICROSECOND, UPDATED_AT), ${fingerprint}, DELETED_AT IS NOT NULL,
     ETL_SNAPSHOT_AT

@@ -1,5 +1,5 @@
--- Answers a region's sales with some keys, whatever their day, those that are marked as deleted included. All keys of the
--- fact table are read once, for the dates on which these sales stand; other columns only where such dates are.
+-- Lists a region's sales with some keys on any day, those marked as deleted included. All keys of the fact table are
+-- read once, for the dates of these sales; other columns only on those dates.
 SELECT
     SALE_ID, ${arrival_day}, DATE_PART(EPOCH_MICROSECOND, UPDATED_AT), ${fingerprint}, DELETED_AT IS NOT NULL,
     ETL_SNAPSHOT_AT

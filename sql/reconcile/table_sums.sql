@@ -1,5 +1,5 @@
--- Answers rows, sums of fingerprints and exact money of a region's sales that arrived on some days, by day, bucket and
--- currency. A sale arrives on the UTC day of the later one of sold and changed.
+-- Returns the number, sums of fingerprints and exact money of a region's sales that arrived on some days, by day,
+-- bucket and currency. A sale arrives on the UTC day on which it was sold or changed, whichever is later.
 SELECT ${arrival_day}, LEFT(MD5(SALE_ID), 2), CURRENCY, COUNT(*), SUM(${fingerprint}), ${money_sums}
 FROM ANALYTICS.SALES_FACT
 WHERE REGION = ?

@@ -1,5 +1,5 @@
--- Answers the keys of the open rejected rows of some regions, as their sources write them, least lately read first, up to
--- a number per region.
+-- Lists the keys of the open rejected rows of some regions, as their sources write them: up to a number per region, the
+-- least recently read first.
 SELECT REGION_CODE, SALE_ID
 FROM ANALYTICS.SALES_REJECTED
 WHERE STATUS IN ('OPEN', 'STILL_BAD') AND REGION_CODE IN (${regions})

@@ -1,6 +1,6 @@
--- Guarantees: counts or deletes, as the verb says, the rejected rows of keys of which none waits and all were settled more
--- than so many days ago. A key goes as a whole: what one row has replaced must not come back without it. Open ones stay,
--- however old: they are work to be done.
+-- Counts or deletes, as the verb says, the rejected rows of keys of which no row is open and all were settled more than
+-- the given days ago. A key goes as a whole: a replaced row must not come back without the one that replaced it. Open
+-- rows stay, however old: they are work to be done.
 ${verb}
 FROM ANALYTICS.SALES_REJECTIONS
 WHERE REGION_CODE || ' ' || CASE WHEN SALE_KEY IS NULL THEN 'run ' || ETL_RUN_NUMBER ELSE 'key ' || SALE_KEY END IN (

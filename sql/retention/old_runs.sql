@@ -1,5 +1,5 @@
--- Answers the runs that are over and of which the ledger has heard nothing for so many days. A run whose lease goes on is
--- alive, however old its last entry is.
+-- Lists the runs that are over and without a ledger entry in the given days. A run whose lease is not over is alive,
+-- however old its last entry is.
 SELECT ENTRY.RUN_NUMBER
 FROM ANALYTICS.ETL_BATCHES AS ENTRY
 INNER JOIN ANALYTICS.ETL_LEASES AS LEASE ON LEASE.RUN_NUMBER = ENTRY.RUN_NUMBER

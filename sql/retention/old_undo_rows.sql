@@ -1,5 +1,5 @@
--- Guarantees: counts or deletes, as the verb says, the rows of the undo log that are older than so many days; none of them
--- is of the past that can be asked for.
+-- Counts or deletes, as the verb says, the rows of the undo log that are older than the given days; none of them
+-- belongs to the past that can be queried.
 ${verb}
 FROM ANALYTICS.SALES_FACT_UNDO
 WHERE UNDO_RECORDED_AT < DATEADD('day', -${days}, CURRENT_TIMESTAMP()) AND ${is_past}

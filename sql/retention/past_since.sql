@@ -1,4 +1,4 @@
--- Guarantees: nobody is told of a past of which the undo log is about to lose a part.
+-- Guarantees: a past of which the undo log is about to lose a part can no longer be queried.
 UPDATE ANALYTICS.ETL_LOCK
 SET PAST_SINCE = GREATEST(PAST_SINCE, GOING.LAST_NUMBER)
 FROM (

@@ -1,4 +1,4 @@
--- Answers sales that the runs have changed, as they stand and as they were before (NULL for new ones), up to a number.
+-- Lists sales that the runs have changed, as they stand and as they were before (NULL for new ones), up to a number.
 SELECT
     FACT.REGION, FACT.SALE_ID, COALESCE(FACT.CURRENCY, UNDO.CURRENCY),
     FACT.UPDATED_AT, FACT.TOTAL_AMOUNT, UNDO.UPDATED_AT, UNDO.TOTAL_AMOUNT

@@ -1,5 +1,5 @@
--- Answers rows and money of the sales that the runs have changed, by region and currency: as they stand, and as they were
--- before.
+-- Returns the number and money of the sales that the runs have changed, by region and currency, as they stand and as
+-- they were before.
 SELECT REGION, CURRENCY, SUM(STANDS), SUM(STANDS * TOTAL_AMOUNT), SUM(RETURNS), SUM(RETURNS * TOTAL_AMOUNT)
 FROM (
     SELECT REGION, CURRENCY, TOTAL_AMOUNT, 1 AS STANDS, 0 AS RETURNS

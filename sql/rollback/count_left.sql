@@ -1,5 +1,5 @@
--- Answers how many versions that had to return do not stand in the fact table in every column, and how many rows the runs
--- still have there: twice 0. A version that stands has its key and its date there.
+-- Counts the versions that had to return and are not in the fact table in every column, and the rows that the runs
+-- still have there. Both must be 0. Looks for versions among the rows of their keys and dates.
 SELECT
     (
         SELECT COUNT(*)

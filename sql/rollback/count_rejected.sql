@@ -1,5 +1,5 @@
--- Answers how many rejected rows the runs have brought, for how many others theirs stand, the newest of each key, and how
--- many they have closed.
+-- Counts the rejected rows that the runs have brought, those of other runs that theirs replace, the newest of each key,
+-- and those that they have closed.
 SELECT
     COUNT(CASE WHEN STATUS NOT IN ('REPLACED', 'PUT_BACK') AND ETL_RUN_NUMBER IN (${runs}) THEN 1 END),
     COUNT(CASE WHEN STATUS = 'REPLACED' AND ETL_RUN_NUMBER = NEWEST_BESIDE AND IS_OF_RUNS THEN 1 END),

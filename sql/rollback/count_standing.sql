@@ -1,7 +1,7 @@
--- Answers how many rows SALES_FACT has, how many of them are versions of the runs, how many the runs have first inserted,
--- how many undo rows they have, how many of these return; how many undo rows this transaction has written, and how many
--- versions stand since it. Asked after the lock and before COMMIT. By numbers alone, which rise with time, so that only
--- young parts of a table are read.
+-- Counts the rows of SALES_FACT, the versions of the runs among them, the sales that the runs have first inserted,
+-- their undo rows, those of the latter that return, the undo rows that this transaction has written, and the versions
+-- that stand since it. Runs after the lock and before COMMIT. Selects by numbers alone, which rise with time, so that
+-- only young parts of a table are read.
 SELECT
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT),
     (SELECT COUNT(*) FROM ANALYTICS.SALES_FACT WHERE ETL_RUN_NUMBER IN (${runs})),

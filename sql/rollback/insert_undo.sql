@@ -1,4 +1,4 @@
--- Guarantees: the versions that leave the fact table after it are known as long as they stood.
+-- Guarantees: versions that leave the fact table next are kept, with the time for which they stood.
 INSERT INTO ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, UNDO_PUBLISH_NUMBER, ${fact_columns}
 )

@@ -1,5 +1,5 @@
--- Guarantees: what the runs have changed stands as it was before the first of them, since now; a version between two of them
--- does not return.
+-- Guarantees: sales that the runs have changed stand again as before the first of them, from this transaction on;
+-- versions between two of the runs do not return.
 INSERT INTO ANALYTICS.SALES_FACT (${version_columns}, ETL_PUBLISH_NUMBER)
 SELECT ${version_columns}, (SELECT ORDINAL FROM ANALYTICS.ETL_LOCK)
 FROM ANALYTICS.SALES_FACT_UNDO

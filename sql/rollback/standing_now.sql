@@ -1,5 +1,5 @@
--- Answers the sales that stand with the keys of open rejected rows. All keys are read once, for the dates on which these
--- sales stand; other columns only where such dates are.
+-- Lists the sales that stand with the keys of open rejected rows. All keys are read once, for the dates of these sales;
+-- other columns only on those dates.
 SELECT FACT.SALE_ID, FACT.REGION, FACT.UPDATED_AT, FACT.DELETED_AT, FACT.ETL_RUN_NUMBER
 FROM ANALYTICS.SALES_FACT AS FACT
 INNER JOIN (

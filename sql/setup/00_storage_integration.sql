@@ -1,4 +1,5 @@
--- Guarantees: Snowflake may read the staging bucket by an AWS role, without keys. Needs ACCOUNTADMIN; run only with a role given.
+-- Guarantees: Snowflake may read the staging bucket by an AWS role, without keys. Needs ACCOUNTADMIN; runs only when a
+-- role is given.
 CREATE STORAGE INTEGRATION IF NOT EXISTS RETAIL_SALES_S3
     TYPE = EXTERNAL_STAGE
     STORAGE_PROVIDER = 'S3'

@@ -1,4 +1,5 @@
--- Guarantees: warehouses, database, schemas and roles exist. Needs a role that may create them (SYSADMIN and SECURITYADMIN).
+-- Guarantees: warehouses, database, schemas and roles exist. Needs a role that may create them (SYSADMIN and
+-- SECURITYADMIN).
 CREATE WAREHOUSE IF NOT EXISTS ${warehouse}
     WAREHOUSE_SIZE = 'MEDIUM'
     AUTO_SUSPEND = 60

@@ -1,5 +1,5 @@
 -- Guarantees: the fact table and its companions exist. Columns of the contract are generated; keys are not declared,
--- because Snowflake does not enforce them: uniqueness is the work of publish, which checks it before COMMIT.
+-- because Snowflake does not enforce them: publish checks uniqueness before COMMIT.
 CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
     ${clean_column_definitions},
     ETL_BATCH_ID VARCHAR NOT NULL COMMENT 'Batch that wrote this version of the sale: 20240115, R... or H...; A... for what another tool had loaded',
@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT (
 )
 COMMENT = 'One row per sale of all regions: the newest valid version';
 
--- A warehouse that was set up by an earlier version lacks them.
+-- Columns that a warehouse set up by an earlier version lacks.
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.SALES_FACT ADD COLUMN IF NOT EXISTS ETL_FIRST_RUN_NUMBER NUMBER(18,0);
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.SALES_FACT_UNDO (
 )
 COMMENT = 'The past of SALES_FACT: each version that stands there no more, and from when to when it did. Runs only insert';
 
--- A warehouse that was set up by an earlier version lacks them.
+-- Columns that a warehouse set up by an earlier version lacks.
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS IS_DELETED BOOLEAN;
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS DELETED_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.SALES_FACT_UNDO ADD COLUMN IF NOT EXISTS ETL_FIRST_RUN_NUMBER NUMBER(18,0);
@@ -101,11 +101,11 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_BATCHES (
 )
 COMMENT = 'Ledger: what happened to each batch and region; rows are only ever inserted';
 
--- A warehouse that was set up by an earlier version lacks them.
+-- Columns that a warehouse set up by an earlier version lacks.
 ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS SNAPSHOT_AT TIMESTAMP_TZ(6);
 ALTER TABLE ANALYTICS.ETL_BATCHES ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
 
--- The times of two rows do not tell which came first: the end of a run counts. RENEWED stands in rows of earlier versions,
+-- Times do not order two rows of a run: its end counts as the later one. RENEWED occurs in rows of earlier versions,
 -- which renewed leases here.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_LATEST COPY GRANTS AS
 SELECT *
@@ -119,7 +119,7 @@ QUALIFY ROW_NUMBER() OVER (
         RECORDED_AT DESC
 ) = 1;
 
--- How each run at a batch and region has ended. One that was published may fail at the look after COMMIT.
+-- The end of each run at a batch and region. A published run may still fail at the second look, after COMMIT.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_RUNS_ENDED COPY GRANTS AS
 SELECT *
 FROM ANALYTICS.ETL_BATCHES
@@ -128,15 +128,15 @@ QUALIFY ROW_NUMBER() OVER (
     PARTITION BY BATCH_ID, REGION, RUN_NUMBER ORDER BY ORDINAL DESC NULLS LAST, RECORDED_AT DESC
 ) = 1;
 
--- What the fact table shows of each batch and region. A run that failed, or left the region out, changed nothing.
+-- The state of each batch and region in production. A run that failed, or left the region out, changed nothing.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_IN_PRODUCTION COPY GRANTS AS
 SELECT *
 FROM ANALYTICS.ETL_RUNS_ENDED
 WHERE STATUS IN ('PUBLISHED', 'EMPTY', 'ROLLED_BACK')
 QUALIFY ROW_NUMBER() OVER (PARTITION BY BATCH_ID, REGION ORDER BY RUN_NUMBER DESC) = 1;
 
--- The same without dates that were loaded before their source showed the whole day: their rest is lacking. Entries without
--- SNAPSHOT_AT are judged by when their run began.
+-- The same without dates that were loaded before their source showed the whole day: part of them is missing. Entries
+-- without SNAPSHOT_AT are judged by when their run began.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_BATCHES_WHOLE_IN_PRODUCTION COPY GRANTS AS
 SELECT SHOWN.*
 FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION AS SHOWN
@@ -149,7 +149,7 @@ WHERE
     SHOWN.STATUS = 'ROLLED_BACK'
     OR TO_VARCHAR(COALESCE(SHOWN.SNAPSHOT_AT, RUNS.BEGAN_AT), 'YYYYMMDD') > SHOWN.BATCH_ID;
 
--- The publishes that stand: neither failed at the look after COMMIT nor followed by a rollback of their batch.
+-- The publishes in effect: neither failed at the second look nor followed by a rollback of their batch.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_RUNS_IN_EFFECT COPY GRANTS AS
 SELECT *
 FROM ANALYTICS.ETL_RUNS_ENDED
@@ -158,7 +158,7 @@ QUALIFY STATUS = 'PUBLISHED' AND RUN_NUMBER > MAX(
     CASE WHEN STATUS = 'ROLLED_BACK' THEN RUN_NUMBER ELSE 0 END
 ) OVER (PARTITION BY BATCH_ID, REGION);
 
--- The publishes that do not stand any more.
+-- The publishes that are no longer in effect.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_RUNS_PUT_BACK COPY GRANTS AS
 SELECT REGION, RUN_NUMBER
 FROM ANALYTICS.ETL_BATCHES
@@ -167,9 +167,9 @@ EXCEPT
 SELECT REGION, RUN_NUMBER
 FROM ANALYTICS.ETL_RUNS_IN_EFFECT;
 
--- What was rolled back and stays out: dates (SALE_ID is NULL), and keys that a heal had changed or rejected, until a run has
--- written them, or a run of a date has rejected them again. A sale that was marked as deleted is free when a later run has
--- published its date, which finds nothing of it to write.
+-- What was rolled back and stays out: dates (SALE_ID is NULL), and keys that a heal had changed or rejected, until a
+-- run writes them, or a run of a date rejects them again. A sale that was marked as deleted is free once a later run
+-- has published its date, which finds nothing of it to write.
 CREATE OR REPLACE VIEW ANALYTICS.SALES_ROLLED_BACK COPY GRANTS AS
 SELECT REGION, BATCH_ID, NULL::VARCHAR AS SALE_ID
 FROM ANALYTICS.ETL_BATCHES_IN_PRODUCTION
@@ -211,7 +211,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_LOCK (
 )
 COMMENT = 'One row; its UPDATE is the first statement of every transaction that writes rows, and makes others wait until COMMIT';
 
--- A warehouse that was set up by an earlier version lacks them.
+-- Columns that a warehouse set up by an earlier version lacks.
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS ORDINAL NUMBER(18,0);
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN VARCHAR;
 ALTER TABLE ANALYTICS.ETL_LOCK ADD COLUMN IF NOT EXISTS TOKEN_AT TIMESTAMP_TZ(6);
@@ -223,11 +223,11 @@ MERGE INTO ANALYTICS.ETL_LOCK AS HELD
 USING (SELECT 'publish' AS NAME) AS WANTED ON HELD.NAME = WANTED.NAME
 WHEN NOT MATCHED THEN INSERT (NAME, RUN_NUMBER, LOCKED_AT, ORDINAL) VALUES ('publish', 0, CURRENT_TIMESTAMP(), 0);
 
--- Numbers the attempts; ORDER makes a later one have a higher number.
+-- Numbers the attempts; ORDER gives a later one a higher number.
 CREATE SEQUENCE IF NOT EXISTS ANALYTICS.ETL_RUN_NUMBER START = 1 INCREMENT = 1 ORDER;
 
--- What the fact table showed right after a publish, by its number in ETL_BATCHES.ORDINAL. It reads with its owner's rights, the
--- undo log too, which no policy of SALES_FACT covers: who may use it is for the administrator to say.
+-- The fact table right after a publish, by its number in ETL_BATCHES.ORDINAL. It reads with its owner's rights, the
+-- undo log too, which no policy of SALES_FACT covers: the administrator decides who may use it.
 CREATE OR REPLACE FUNCTION ANALYTICS.SALES_AS_OF(PUBLISH NUMBER)
 COPY GRANTS
 RETURNS TABLE (

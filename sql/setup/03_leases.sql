@@ -1,5 +1,5 @@
--- Guarantees: leases that runs have renewed stand in a table of their own, and a view says until when each run counts as
--- alive. Only adds: a warehouse of an earlier version goes on with it.
+-- Guarantees: renewed leases are in a separate table, and a view returns until when each run counts as alive. Only
+-- adds: a warehouse of an earlier version goes on with it.
 CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_RENEWALS (
     RUN_NUMBER NUMBER(18,0) NOT NULL COMMENT 'Number of the attempt',
     RENEWED_AT TIMESTAMP_TZ(6) NOT NULL COMMENT 'When this row was written (UTC)',
@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS ANALYTICS.ETL_RENEWALS (
 )
 COMMENT = 'What runs that take long have added to their leases; clean-staging removes it';
 
--- The first lease stands in the ledger.
+-- The first lease is in the ledger.
 CREATE OR REPLACE VIEW ANALYTICS.ETL_LEASES COPY GRANTS AS
 SELECT RUN_NUMBER, MAX(ENDS_AT) AS LEASE_UNTIL
 FROM (

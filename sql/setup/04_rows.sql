@@ -1,4 +1,4 @@
--- Guarantees: what a warehouse of an earlier version lacks in its rows is filled in. Under the lock, like all that changes
+-- Guarantees: values that rows of an earlier version lack are filled in. Runs under the lock, like all that changes
 -- rows.
 UPDATE ANALYTICS.SALES_FACT
 SET IS_DELETED = FALSE

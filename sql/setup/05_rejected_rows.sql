@@ -1,12 +1,12 @@
--- Guarantees: what has become of each rejected row is read from events by one rule. The view takes the name of a table of
--- version 2, so that it comes when the rows are brought over.
+-- Guarantees: the status of each rejected row is derived from events by one rule. The view takes the name of a table of
+-- version 2, so it is created when the rows are migrated.
 
--- Every rejection, what has become of it, and since when it is settled (SETTLED_AT). PUT_BACK: its run is not in effect any
--- more. A closing counts while the run that says so and the one that wrote the covering version are in effect. REPLACED,
--- where nothing has closed it: a newer run of its batch stands for it, or its key was rejected again, by its batch, by a
--- replay or after one. What was closed and is open again (IS_REOPENED) no run of its batch has looked at as open: only
--- another rejection stands for it. Replays go by when they have read, whatever their numbers: two that begin in one second
--- have one name, and each would stand for the other's rows.
+-- Every rejection with its status, and since when it is settled (SETTLED_AT). PUT_BACK: its run is no longer in effect.
+-- A closing counts while the run that recorded it and the run that wrote the covering version are in effect. REPLACED,
+-- unless it was closed: a newer run of its batch replaces it, or its key was rejected again, by its batch, by a replay
+-- or after one. No run of its batch has seen a row as open that was closed and is open again (IS_REOPENED): only
+-- another rejection replaces it. Replays are ordered by when they read, whatever their numbers: two that begin in the
+-- same second share a name, and each would replace the other's rows.
 CREATE OR REPLACE VIEW ANALYTICS.SALES_REJECTIONS_KNOWN COPY GRANTS AS
 SELECT
     REJECTION.*,
@@ -57,7 +57,7 @@ FROM (
 LEFT JOIN (
     SELECT BATCH_ID, REGION, MAX(RUN_NUMBER) AS LAST_NUMBER, MAX(RECORDED_AT) AS LAST_AT
     FROM ANALYTICS.ETL_RUNS_IN_EFFECT
-    -- Marks of deleted sales have read nothing.
+    -- Runs that mark deleted sales have read nothing.
     WHERE EXTRACTED IS NOT NULL
     GROUP BY BATCH_ID, REGION
 ) AS NEWEST ON NEWEST.BATCH_ID = REJECTION.ETL_BATCH_ID AND NEWEST.REGION = REJECTION.REGION_CODE
@@ -87,7 +87,7 @@ LEFT JOIN (
     AND CLOSING.SALE_KEY = REJECTION.SALE_KEY
     AND CLOSING.VERSION_AT IS NOT DISTINCT FROM REJECTION.VERSION_AT;
 
--- The rejected rows as people read them: those that wait, and those that are done.
+-- The rejected rows for people to read, open ones and those that are done.
 CREATE OR REPLACE VIEW ANALYTICS.SALES_REJECTED COPY GRANTS AS
 SELECT
     REGION_CODE, SALE_KEY, RULES, VERSION_AT, ${rejected_source_columns},

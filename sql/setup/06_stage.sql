@@ -1,5 +1,5 @@
--- Guarantees: the external stage points at the staging bucket. Made once and altered: one that is made anew loses its
--- grants. Without a storage integration given, that of the stage stays.
+-- Guarantees: the external stage points at the staging bucket. Created once and altered: a recreated stage loses its
+-- grants. Without a storage integration given, the stage keeps its own.
 CREATE STAGE IF NOT EXISTS STAGING.SALES_STAGE
     URL = ${stage_url}
     ${stage_integration}

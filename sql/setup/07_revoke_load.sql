@@ -1,4 +1,4 @@
--- Guarantees: the load's role has nothing of what earlier versions gave it and its statements do not use.
+-- Guarantees: the load's role has no right that earlier versions gave it and its statements do not use.
 REVOKE OPERATE ON WAREHOUSE ${warehouse} FROM ROLE ${role};
 
 REVOKE ALL ON SCHEMA ${database}.ANALYTICS FROM ROLE ${role};

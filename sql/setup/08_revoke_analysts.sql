@@ -1,4 +1,5 @@
--- Guarantees: a role of analysts has nothing of what earlier versions gave it: all tables and views, those to come too.
+-- Guarantees: a role of analysts has no right that earlier versions gave it, on all tables and views, future ones
+-- included.
 REVOKE SELECT ON FUTURE TABLES IN SCHEMA ${database}.ANALYTICS FROM ROLE ${analyst_role};
 
 REVOKE SELECT ON FUTURE VIEWS IN SCHEMA ${database}.ANALYTICS FROM ROLE ${analyst_role};

@@ -1,5 +1,5 @@
--- Guarantees: the load's role may do what its statements do, table by table; analysts may read the sales, and nothing else
--- that is made here now or later.
+-- Guarantees: the load's role may do what its statements do, table by table; analysts may read the sales, and nothing
+-- else that is created here now or later.
 GRANT USAGE ON WAREHOUSE ${warehouse} TO ROLE ${role};
 
 GRANT USAGE ON WAREHOUSE ${watch_warehouse} TO ROLE ${role};

@@ -1,4 +1,4 @@
--- Answers how many adoptions the ledger knows.
+-- Counts the adoptions in the ledger.
 SELECT COUNT(*)
 FROM ANALYTICS.ETL_BATCHES
 WHERE STARTSWITH(BATCH_ID, '${adoption}')

@@ -1,7 +1,7 @@
--- Answers how many rows of a table that is to be adopted repeat a key, have a key in a form that its source does not give,
--- are of a region that nobody knows, have a token that is none, have attributes that are no JSON object, are of the future,
--- have a year, month or day that is not that of the sale, break a rule, and have no value in each column that needs one:
--- each must be 0.
+-- Counts the rows of a table to be adopted that repeat a key, have a key in a form that its source does not write, are
+-- of an unknown region, have an invalid token, have attributes that are no JSON object, are of the future, have a year,
+-- month or day that is not that of the sale, break a rule, or lack a value, for each column that needs one. Each must
+-- be 0.
 SELECT
     COUNT(SALE_ID) - COUNT(DISTINCT SALE_ID),
     COUNT_IF(STARTSWITH(SALE_ID, REGION || ':') <> (${has_prefix})),

@@ -1,2 +1,2 @@
--- Guarantees: no row of an adopted table is ever without what each sale has.
+-- Guarantees: no row of an adopted table ever lacks a value that each sale needs.
 ${required_columns}

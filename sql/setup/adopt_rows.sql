@@ -1,5 +1,5 @@
--- Guarantees: the rows that no run of this pipeline has written belong to the run that adopts them, their times are in UTC
--- and whole microseconds, and what they hold was read when it last changed at the source, at the earliest.
+-- Guarantees: the rows that no run of this pipeline has written belong to the run that adopts them, their times are in
+-- UTC and whole microseconds, and they count as read when they last changed at the source, the earliest possible time.
 UPDATE ANALYTICS.SALES_FACT
 SET
     SALE_DATE = CONVERT_TIMEZONE('UTC', SALE_DATE)::TIMESTAMP_TZ(6),

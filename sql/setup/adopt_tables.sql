@@ -1,4 +1,4 @@
--- Answers which of fact table and ledger are there.
+-- Lists which of the fact table and the ledger exist.
 SELECT TABLE_NAME
 FROM INFORMATION_SCHEMA.TABLES
 WHERE TABLE_SCHEMA = 'ANALYTICS' AND TABLE_NAME IN ('SALES_FACT', 'ETL_BATCHES')

@@ -1,6 +1,6 @@
--- Guarantees: the rejected rows that version 2 kept in tables stand as events, with what has become of them. Repeated, it
--- begins anew: until the tables are of version 3 nobody else writes events.
--- No code of before gets the lock from here on.
+-- Guarantees: the rejected rows that version 2 kept in tables are events, with what has become of them. Repeated, it
+-- starts over: until the tables are of version 3, nothing else writes events.
+-- Earlier code does not get the lock from here on.
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = NULL;
 
 DELETE FROM ANALYTICS.SALES_REJECTION_CLOSINGS;

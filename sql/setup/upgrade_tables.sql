@@ -1,4 +1,4 @@
--- Answers which tables of version 2 are there.
+-- Lists which tables of version 2 exist.
 SELECT TABLE_NAME
 FROM INFORMATION_SCHEMA.TABLES
 WHERE TABLE_SCHEMA = 'ANALYTICS'

@@ -1,6 +1,6 @@
--- Guarantees: what version 2 kept in the undo log beside replaced versions stands where it belongs: which run first inserted
--- a sale, in the rows of the last weeks alone, and the keys that are held back.
--- No code of before gets the lock from here on.
+-- Guarantees: what version 2 kept in the undo log beside replaced versions is where it belongs: the run that first
+-- inserted a sale, in the rows of the last weeks alone, and the keys that are held back.
+-- Earlier code does not get the lock from here on.
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = NULL;
 
 UPDATE ANALYTICS.SALES_FACT

@@ -1,6 +1,6 @@
--- Answers rows and exact money by region and currency of the staged rows that publish put into the fact table and another
--- run has changed since, by the ledger: they need not match any more, and are no difference. Neither run numbers nor times
--- tell: of two dates side by side the one with the lower number may publish last.
+-- Returns the number and exact money, by region and currency, of the staged rows that publish put into the fact table
+-- and another run has changed since, by the ledger: they need not match any more, and are no difference. Neither run
+-- numbers nor times decide: of two concurrent dates, the one with the lower number may publish last.
 SELECT STAGED.REGION, STAGED.CURRENCY, COUNT(*), ${staged_tally_sums}
 FROM (
     SELECT ${compared_columns}${read_values}

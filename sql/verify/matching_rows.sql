@@ -1,6 +1,6 @@
--- Answers rows and exact money by region and currency of the staged rows that stand in the fact table in every column,
--- attributes that were not read left out. Written otherwise than the counts inside publish: a set intersection, which
--- knows neither fates nor batch ids.
+-- Returns the number and exact money, by region and currency, of the staged rows that are in the fact table in every
+-- column, attributes that were not read left out. Written differently from the counts inside publish: a set
+-- intersection, which knows neither fates nor batch ids.
 SELECT REGION, CURRENCY, COUNT(*), ${tally_sums}
 FROM (
     SELECT ${compared_columns}${read_values}

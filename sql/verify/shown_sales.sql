@@ -1,6 +1,7 @@
--- Answers rows, exact money and a fingerprint of all columns by region and currency: of the staged rows that should stand in
--- the fact table, and of what stands there with their keys and dates. Attributes that were not read are left out. Written
--- otherwise than the counts inside publish: it knows no run and no batch, and looks at every column.
+-- Returns the number, exact money and a fingerprint of all columns, by region and currency, of the staged rows that
+-- should be in the fact table, and of the rows that it holds with their keys and dates. Attributes that were not read
+-- are left out. Written differently from the counts inside publish: it knows no run and no batch, and compares every
+-- column.
 SELECT SIDE, REGION, CURRENCY, COUNT(*), ${tally_sums}, HASH_AGG(${compared_columns}${read_names})
 FROM (
     SELECT 'staged' AS SIDE, ${compared_columns}${read_values}

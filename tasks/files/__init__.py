@@ -1,4 +1,4 @@
-"""Files of an attempt: Arrow on the scratch disk, its room there, and the keys that a file takes.
+"""Files of an attempt on the scratch disk: Arrow files, the room they take, and the keys in them.
 
-What belongs in them is decided by the steps; S3 is written by `tasks/stage.py`.
+The steps decide what the files hold; `tasks/stage.py` writes to S3.
 """

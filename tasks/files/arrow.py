@@ -8,43 +8,43 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-# Of Arrow's allocators, mimalloc, the default, keeps the most of what the threads of four regions have freed.
+# Of Arrow's allocators the default, mimalloc, keeps the most memory that the threads of four regions have freed.
 if "jemalloc" in pa.supported_memory_backends():
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The batches of an Arrow IPC file, one at a time, in the cuts in which they were written."""
+    """The batches of an Arrow IPC file, one at a time, as they were written."""
     # Not memory-mapped: pages of a mapped file count as this process's memory.
     with pa.OSFile(str(path)) as source:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
-    # What a step has freed is for the next one, which allocates otherwise.
+    # Gives freed memory back to the system: the next step allocates by other means.
     pa.default_memory_pool().release_unused()
 
 
 @contextmanager
 def open_writer(path: Path, schema: pa.Schema) -> Iterator[pa.ipc.RecordBatchFileWriter]:
-    """Writes an Arrow IPC file with `schema`; it is whole when the block has ended."""
+    """A writer of an Arrow IPC file with `schema`; the file is complete when the body has ended."""
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         yield writer
     pa.default_memory_pool().release_unused()
 
 
 def in_tables(batches: Iterable[pa.RecordBatch], enough_bytes: int) -> Iterator[pa.Table]:
-    """The rows of the batches in tables: each takes batches until it has `enough_bytes` of Arrow memory."""
+    """The batches in tables: each takes batches until it has `enough_bytes` of Arrow memory."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
         if sum(part.nbytes for part in held) >= enough_bytes:
-            yield _emptied(held)
+            yield _take(held)
     if sum(part.num_rows for part in held):
-        yield _emptied(held)
+        yield _take(held)
 
 
-def _emptied(held: list[pa.RecordBatch]) -> pa.Table:
-    """The table of `held`, which keeps nothing: a generator at rest must not hold what it gave away."""
+def _take(held: list[pa.RecordBatch]) -> pa.Table:
+    """Returns the table of `held` and empties it: a suspended generator must not keep what it has yielded."""
     table = pa.Table.from_batches(held)
     held.clear()
     return table

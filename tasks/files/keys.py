@@ -1,4 +1,4 @@
-"""Which rows share a key, in a few bytes per row: by hashes first, by the keys' texts where hashes meet. Pure."""
+"""Which rows share a key, in a few bytes per row: by hashes first, by the keys' texts where hashes collide. Pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,9 +9,9 @@ import pyarrow as pa
 
 
 def key_hashes(batches: Iterable[pa.RecordBatch], rows: int) -> np.ndarray:
-    """A uint32 hash per `sale_id` of the batches, which have `rows` rows; another one in another process.
+    """Returns a uint32 hash per `sale_id` of the batches, which have `rows` rows; hashes differ between processes.
 
-    Equal texts have equal hashes, and so have NULLs. Of five million other texts a few thousand meet by chance.
+    Equal texts have equal hashes, and so have NULLs. Of five million different texts a few thousand collide.
     """
     hashes = np.empty(rows, np.uint32)
     for batch, part in sliced(batches, hashes):
@@ -20,16 +20,16 @@ def key_hashes(batches: Iterable[pa.RecordBatch], rows: int) -> np.ndarray:
 
 
 def repeated(hashes: np.ndarray) -> np.ndarray:
-    """One bool per hash: it occurs more than once. Sorts, which takes less memory than a table of hashes."""
+    """Returns one bool per hash: it occurs more than once. Sorts, which takes less memory than a hash table."""
     ordered = np.sort(hashes)
     return pd.Series(hashes).isin(ordered[1:][ordered[1:] == ordered[:-1]]).to_numpy()
 
 
 def key_codes(hashes: np.ndarray, batches: Iterable[pa.RecordBatch]) -> np.ndarray:
-    """An int32 number per row: the same for equal keys, another for other keys, -1 for NULL.
+    """Returns an int32 number per row: equal for equal keys, different for different keys, -1 for NULL.
 
-    `hashes` are those of the column `sale_id` of `batches`. Only where hashes meet are the texts compared: a hash that
-    no other row has belongs to a key that no other row has, and two keys with one hash stay two.
+    `hashes` are those of the column `sale_id` of `batches`. Texts are compared only where hashes are equal: a unique
+    hash means a unique key, and two keys with the same hash get two numbers.
     """
     codes = np.arange(len(hashes), dtype=np.int32)
     is_repeated = repeated(hashes)
@@ -43,7 +43,7 @@ def key_codes(hashes: np.ndarray, batches: Iterable[pa.RecordBatch]) -> np.ndarr
 
 
 def sliced(batches: Iterable[pa.RecordBatch], *cells: np.ndarray) -> Iterator[tuple[Any, ...]]:
-    """Each batch with its part of every array of `cells`, which have an element per row of all batches."""
+    """Yields each batch with its slice of every array of `cells`, which have an element per row of all batches."""
     start = 0
     for batch in batches:
         end = start + batch.num_rows

@@ -1,8 +1,8 @@
-"""Room on the scratch disk: what a region's rows take there, and an error with place and remedy when there is none.
+"""Room on the scratch disk: how much a region's rows take, and an error with place and remedy when there is too little.
 Knows no Prefect.
 
-Regions are read side by side onto one disk, by the runs of this machine too: what one has reserved, no other one
-counts on. A reservation is a file in the attempt's directory, which goes with it.
+All runs on this machine read their regions side by side onto one disk, so each region reserves its room first. A
+reservation is a file in the attempt's directory and is removed with it.
 """
 
 import errno
@@ -21,20 +21,21 @@ from expectations.tables import CLEAN_SCHEMA
 from tasks.errors import NeedsPersonError
 
 STAGED_AT_ONCE_BYTES = 160 * 2**20
-"""The most that a region's Parquet files take at once: one of `stage.FILE_BYTES` and a row group, removed when S3 has
-it."""
+"""The most that a region's Parquet files take at once: one of `stage.FILE_BYTES` and a row group, removed once it
+is uploaded."""
 TOKEN_BYTES = 64
-"""Of a personal cell, whatever its text is at the source."""
+"""Of a personal cell, however long its text is at the source."""
 MARGIN = 1.2
-"""For rows that are wider than those that were looked at."""
+"""For rows that are wider than the sample."""
 WIDTH_BYTES = 4
-"""Of a text's place in an Arrow column."""
+"""Of a text's offset in an Arrow column."""
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 REMEDY = "free some space, or start the worker with TMPDIR on a larger disk"
 
 LOCK_NAME, SUFFIX = ".room", ".reserved"
-"""Beside the attempts' directories: whoever reserves locks it. In them: a region's reservation, in bytes."""
+"""The lock for reserving, beside the attempts' directories; and the suffix of a region's reservation (its bytes) in
+them."""
 
 
 class ScratchFullError(NeedsPersonError):
@@ -42,32 +43,32 @@ class ScratchFullError(NeedsPersonError):
 
 
 def bytes_needed(rows: int, row_text_bytes: float) -> int:
-    """What a region's rows take on the scratch disk at most, from extract to stage: twice as Arrow, as read and
-    separated, and once as Parquet. `row_text_bytes` is the length of a row as text in UTF-8, on average.
+    """Returns the most that a region's rows take on the scratch disk, from extract to stage: twice as Arrow, as read
+    and separated, and once as Parquet. `row_text_bytes` is the average length of a row as UTF-8 text.
     """
     contract = [column.arrow_field for column in SOURCE_COLUMNS]
     tokens = TOKEN_BYTES * sum(column.personal for column in SOURCE_COLUMNS)
     per_copy = row_text_bytes + tokens
-    as_read = per_copy + _beside_texts([*contract, *[pa.field(name, pa.string()) for name in ("extra", "unreadable")]])
-    separated = per_copy + _beside_texts(CLEAN_SCHEMA)
+    as_read = per_copy + _fixed_bytes([*contract, *[pa.field(name, pa.string()) for name in ("extra", "unreadable")]])
+    separated = per_copy + _fixed_bytes(CLEAN_SCHEMA)
     staged = min(rows * per_copy, STAGED_AT_ONCE_BYTES)
     return ceil(MARGIN * rows * (as_read + separated) + staged)
 
 
-def _beside_texts(fields: "list[pa.Field] | pa.Schema") -> float:
-    """Bytes of a row in these columns, without the texts themselves."""
+def _fixed_bytes(fields: "list[pa.Field] | pa.Schema") -> float:
+    """Bytes of a row in these columns, without its texts."""
     widths = (field.type.bit_width / 8 if pa.types.is_primitive(field.type) else WIDTH_BYTES for field in fields)
     return sum(widths) + len(fields) / 8
 
 
 @contextmanager
 def room_reserved(directory: Path, region: str, rows: int, needed: int) -> Iterator[None]:
-    """Reserves `needed` bytes for a region in the attempt's directory, and gives them back when the body fails. Raises
-    ScratchFullError when the disk has less that is free and not reserved for other regions, of this run or others."""
+    """Reserves `needed` bytes for a region in the attempt's directory, and releases them when the body fails. Raises
+    ScratchFullError when the disk has less free room than that, after what other regions and runs have reserved."""
     reservation = directory / f"{region}{SUFFIX}"
-    with _alone(directory.parent):
+    with _locked(directory.parent):
         reservation.unlink(missing_ok=True)
-        others = sum(map(_not_written_yet, directory.parent.glob(f"*/*{SUFFIX}")))
+        others = sum(map(_unwritten, directory.parent.glob(f"*/*{SUFFIX}")))
         free = shutil.disk_usage(directory).free
         if free - others < needed:
             taken = f", {_in_mib(others)} of them reserved for other regions" if others else ""
@@ -85,15 +86,15 @@ def room_reserved(directory: Path, region: str, rows: int, needed: int) -> Itera
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Nobody else looks and reserves meanwhile."""
+def _locked(root: Path) -> Iterator[None]:
+    """Keeps other processes from reserving during the body."""
     with full_disk_named("the run", root / LOCK_NAME), open(root / LOCK_NAME, "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _not_written_yet(reservation: Path) -> int:
-    """Bytes of a reservation that its region has not used; 0 when its attempt ends just now."""
+def _unwritten(reservation: Path) -> int:
+    """Bytes of a reservation that its region has not written yet; 0 when its attempt has just ended."""
     region = reservation.name.removesuffix(SUFFIX)
     try:
         written = sum(path.stat().st_size for path in reservation.parent.glob(f"{region}.*.arrow"))
@@ -104,8 +105,8 @@ def _not_written_yet(reservation: Path) -> int:
 
 @contextmanager
 def full_disk_named(whose: str, *paths: Path) -> Iterator[None]:
-    """Lets the body write the files of a region, or of the run. Raises ScratchFullError when the disk, or the user's
-    share of it, is full; the files are removed then, which leaves their room to others."""
+    """Raises ScratchFullError when the disk, or the user's quota, is full while the body writes the files `paths` of
+    `whose` region or run; removes them then, so that others have their room."""
     try:
         yield
     except OSError as error:

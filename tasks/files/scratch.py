@@ -1,4 +1,4 @@
-"""Scratch space of one attempt: a private directory that lives as long as its process. Knows no Prefect."""
+"""Scratch space of one attempt: a private directory that lasts as long as its process. Knows no Prefect."""
 
 import fcntl
 import os
@@ -16,11 +16,11 @@ from tasks.files.room import full_disk_named
 LOCK_NAME = ".in-use"
 
 STARTING_S_MAX = 60
-"""A directory that was made but not locked for so long belongs to a run that was killed just then."""
+"""A directory that is not locked after this time belongs to a run that was killed while it started."""
 
 
 def scratch_root() -> Path:
-    """Where attempts keep their files; below TMPDIR, of this user alone."""
+    """The directory of all attempts' files, below TMPDIR and private to this user."""
     return Path(tempfile.gettempdir()) / f"retail-sales-etl-{os.getuid()}"
 
 
@@ -28,8 +28,8 @@ def scratch_root() -> Path:
 def scratch_directory(root: Path | None = None) -> Iterator[Path]:
     """A new directory (mode 0700) for one attempt, removed at the end.
 
-    It is locked by the living process, so that the next run can tell leftovers of a killed one and remove them.
-    Raises NeedsPersonError when `root` is there and somebody else's, ScratchFullError when its disk is full.
+    The process keeps it locked, so that the next run recognizes what a killed one has left, and removes it.
+    Raises NeedsPersonError when `root` belongs to another user, ScratchFullError when its disk is full.
     """
     root = root or scratch_root()
     _make_private(root)
@@ -38,7 +38,7 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
         new = Path(tempfile.mkdtemp(prefix="new-", dir=root))
     with open(new / LOCK_NAME, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only now, locked, does it get a name that another run would sweep.
+        # Other runs sweep directories of this name, so it is locked first.
         directory = new.rename(new.with_name(new.name.replace("new-", "run-", 1)))
         try:
             yield directory
@@ -49,7 +49,7 @@ def scratch_directory(root: Path | None = None) -> Iterator[Path]:
 def _make_private(root: Path) -> None:
     with suppress(FileExistsError):
         root.mkdir(mode=0o700, parents=True)
-    # Anybody may put a directory or a link below /tmp, under a name that is easy to guess.
+    # Any user can create a directory or a link below /tmp, under a name that is easy to guess.
     found = root.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise NeedsPersonError(
@@ -60,21 +60,21 @@ def _make_private(root: Path) -> None:
 
 
 def sweep(root: Path) -> list[Path]:
-    """Removes the directories whose process is gone, and returns them."""
+    """Removes the directories of dead processes, and returns them."""
     dead = leftovers(root)
     remove(dead)
     return dead
 
 
 def leftovers(root: Path, older_than_s: float = 0) -> list[Path]:
-    """The directories whose process is gone and that were last changed longer ago."""
+    """The directories of dead processes that were last changed at least `older_than_s` ago."""
     unfinished = (directory for directory in root.glob("new-*") if _age_s(directory) > STARTING_S_MAX)
     dead = [*(directory for directory in root.glob("run-*") if not _in_use(directory)), *unfinished]
     return [directory for directory in dead if _age_s(directory) >= older_than_s]
 
 
 def remove(directories: Iterable[Path]) -> None:
-    """Removes directories with all that is in them; another process may be doing the same."""
+    """Removes directories with their contents; another process may be doing the same."""
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -5,7 +5,7 @@ from tasks.batch import DateRange, parse_business_date
 from tasks.pages.artifacts import write_page_if_changed
 from tasks.pages.ledger_grid import Grid, shown_range, to_grid
 from tasks.warehouse.ledger import known_states
-from tasks.warehouse.lock import version_told
+from tasks.warehouse.lock import version_checked_on_error
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
 
@@ -14,7 +14,7 @@ ARTIFACT_KEY = "ledger"
 
 def read_grid(session: Session) -> Grid:
     """Reads the newest dates of the ledger. Raises NeedsPersonError when the tables are of another version."""
-    with version_told(session):
+    with version_checked_on_error(session):
         ((first, last),) = session.query(render("ledger/first_and_last_date"))
     whole = DateRange(parse_business_date(first), parse_business_date(last)) if first else None
     shown = shown_range(whole)

@@ -14,7 +14,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from blocks import names
 from blocks.databases import engine_of
 from expectations.regions import REGIONS, Region
-from tasks.batch import Window
+from tasks.batch import KEYS_MAX, Window
 from tasks.lines import counted
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import DifferingSale, Discrepancy, differing, judge
@@ -23,14 +23,12 @@ from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
 from tasks.retries import RETRIES
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, undone_on_error
-from tasks.source.snapshot import PATIENT, Limits, Snapshot, open_snapshot
+from tasks.source.snapshot import DEFAULT_LIMITS, Limits, Snapshot, open_snapshot
 from tasks.source.statements import WINDOW_COLUMNS, check_declared, outside_statement
 from tasks.stopwatch import Say, say_nothing
 from tasks.tally import MONEY_COLUMNS, currency_name
 from tasks.warehouse.session import Session, task_session
 
-KEYS_MAX = 50_000
-"""Sales of one region and kind that are listed; all are counted."""
 TOTAL = MONEY_COLUMNS.index("total_amount")
 
 
@@ -174,7 +172,7 @@ def by_day(sums: CellSums) -> dict[date, DaySums]:
 
 
 def compare_region(
-    engine: Any, session: Session, days: DaysOfRegion, limits: Limits = PATIENT, say: Say = say_nothing
+    engine: Any, session: Session, days: DaysOfRegion, limits: Limits = DEFAULT_LIMITS, say: Say = say_nothing
 ) -> RegionCompared:
     """Compares one region, its source in one snapshot. Raises as extract does."""
     region: Region = REGIONS[days.region]
@@ -196,7 +194,7 @@ def compare_region(
             if not (may_be_of_a_cell(error) and days.due):
                 raise
             bad = Finder(snapshot.cursor, at_source, window_of(days.due)).find()
-            if not bad.told:
+            if not bad.recorded:
                 raise
             compared = compare_without(bad)
         return replace(

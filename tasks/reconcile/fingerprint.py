@@ -4,9 +4,7 @@ It leaves out what SQL cannot compare: personal data, of which the table has tok
 region, and `extra_attributes`.
 """
 
-from collections.abc import Mapping
-
-from expectations.columns import SOURCE_COLUMNS, Column, Kind, Role
+from expectations.columns import SOURCE_COLUMNS, Column, Role
 from tasks.source.statements import quote_postgres
 
 COMPARED_COLUMNS = tuple(c for c in SOURCE_COLUMNS if not c.personal and c.role not in (Role.KEY, Role.REGION))
@@ -15,7 +13,6 @@ COMPARED_COLUMNS = tuple(c for c in SOURCE_COLUMNS if not c.personal and c.role 
 MODULUS = 2**64
 """Sums of fingerprints are compared modulo this: PostgreSQL's are signed, Snowflake's unsigned."""
 
-_SCALES: Mapping[Kind, int] = {"integer": 0, "price": 6, "money": 2}
 _BEGIN, _NULL = 1, 2
 """Control characters that begin a cell and stand for NULL; no till writes them."""
 
@@ -51,7 +48,7 @@ def _source_text(column: Column) -> str:
             return f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint::text END"
         case _:
             # Not a cast: that fails for values that the contract's type cannot hold.
-            return f"round({name}::numeric, {_SCALES[column.kind]})::text"
+            return f"round({name}::numeric, {column.decimals})::text"
 
 
 def _table_text(column: Column) -> str:

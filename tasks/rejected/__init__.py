@@ -1,4 +1,4 @@
-"""Rejected rows that are open: counted, and read again by a replay.
+"""Open rejected rows: counts them, and has a replay read them again.
 
 Why a row is rejected is decided in `tasks/transform.py`.
 """

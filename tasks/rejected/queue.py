@@ -1,4 +1,4 @@
-"""The queue of rejected rows: how many are open, by rule and region, and how old they are."""
+"""The queue of rejected rows: the open ones by rule, region and age."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ WEEK_DAYS = 7
 class OpenRows:
     """Open rejected rows of one rule and region by the days since their key was first rejected.
 
-    A row that broke several rules counts for each. `no_key` of them have no `sale_id`: only a rerun of their date
-    closes those.
+    A row that broke several rules counts for each. `no_key` are those without a `sale_id`, which only a rerun of their
+    date closes.
     """
 
     rule: str
@@ -33,16 +33,16 @@ class OpenRows:
 
 @dataclass(frozen=True)
 class OpenRejections:
-    """All open rows: `rows` of them, each counted once, and by rule and region, most first."""
+    """All open rows: their number, each counted once, and their groups by rule and region, largest first."""
 
     rows: int
     oldest_days: int
     by_rule: tuple[OpenRows, ...]
 
 
-def to_queue(answer: Iterable[Row]) -> OpenRejections:
+def to_queue(counts: Iterable[Row]) -> OpenRejections:
     """Adds up rows (region, rules, days, count, count without a key) of `sql/rejected/open_rows.sql`."""
-    found = [(region, rules, int(days), int(rows), int(no_key)) for region, rules, days, rows, no_key in answer]
+    found = [(region, rules, int(days), int(rows), int(no_key)) for region, rules, days, rows, no_key in counts]
     groups: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     for region, rules, days, rows, no_key in found:
         for rule in rules.split(RULE_SEPARATOR):

@@ -1,11 +1,11 @@
-"""Replay: which rejected rows are read again, and what has become of them."""
+"""Replay: the rejected rows that are read again, and what becomes of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prefect import get_run_logger, task
 
-from tasks.batch import Keys
+from tasks.batch import KEYS_MAX, Keys
 from tasks.extract import Extracted
 from tasks.files.arrow import read_batches
 from tasks.retries import RETRIES
@@ -13,30 +13,27 @@ from tasks.transform import Transformed
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, text_literals
 
-KEYS_MAX = 50_000
-"""Keys of one region that a replay reads again; it says when there are more."""
-
 RELEASED, STILL_BAD, GONE, NO_KEY = "RELEASED", "STILL_BAD", "GONE", "NO_KEY"
 STATUSES = (RELEASED, STILL_BAD, GONE, NO_KEY)
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """The rejected rows that are open: keys per region, and how many rows have none."""
+    """The open rejected rows: keys per region, and the number of rows without one."""
 
     keys: Mapping[str, Keys]
     without_key: Mapping[str, int]
 
     @property
     def is_cut(self) -> bool:
-        """Whether a region may have more keys than were asked for."""
+        """Whether a region may have more keys than a replay reads."""
         return any(len(keys.sale_ids) == KEYS_MAX for keys in self.keys.values())
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """How a replay ended: rows by region and status (STATUSES); `unread` regions with the reason. `held_back` are
-    numbers of keys that stay out because they were rolled back, per region: nothing was done to their rows.
+    """How a replay ended: rows by region and status (STATUSES), and `unread` regions with the reason. `held_back` are
+    the numbers of keys per region that stay out because they were rolled back; their rows are unchanged.
 
     `batch_id` is None when nothing was loaded.
     """
@@ -52,7 +49,7 @@ class Replayed:
 
 
 def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
-    """The queue of the regions, as `sale_id`s of their sources."""
+    """Returns the open rejected rows of the regions, as `sale_id`s of their sources."""
     codes = text_literals(regions)
     found: dict[str, list[str]] = {}
     for region, sale_id in session.query(render("replay/open_keys", regions=codes, keys_max=f"{KEYS_MAX:d}")):
@@ -65,7 +62,7 @@ def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
 
 
 def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
-    """The keys that were asked for and not found at the source; those that stay out were not asked for."""
+    """The keys that were not found at the source, without those that stay out, which were not looked for."""
     found = {key for batch in read_batches(extracted.path) for key in batch["sale_id"].to_pylist()}
     found |= extracted.held_back
     return tuple(key for key in asked.sale_ids if key not in found)
@@ -74,9 +71,9 @@ def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
 def foreseen(
     waiting: Waiting, transformed: Sequence[Transformed], gone: Mapping[str, Sequence[str]], unread: Mapping[str, str]
 ) -> Replayed:
-    """What a replay would do with the rows that were read again: rows are keys here, versions are not told apart.
+    """Returns how a replay would end for the rows that were read again; it counts keys, not their versions.
 
-    Keys that belong to another region are found by publish alone and count as released.
+    Only publish finds keys of another region; here they count as released.
     """
     rows = {(region, NO_KEY): count for region, count in waiting.without_key.items()}
     for region in transformed:
@@ -101,9 +98,9 @@ def read_open_keys(regions: Sequence[str], warehouse: str) -> Waiting:
 def read_outcome(
     batch_id: str, run_number: int, waiting: Waiting, unread: Mapping[str, str], warehouse: str
 ) -> Replayed:
-    """What the table of rejected rows says of a replay that was published."""
+    """Reads from the table of rejected rows how a published replay ended."""
     with task_session(warehouse, "replay-rejected") as session:
-        answer = session.query(render("replay/outcome"), [run_number, run_number])
-    rows = {(region, status): int(count) for region, status, count in answer}
+        counts = session.query(render("replay/outcome"), [run_number, run_number])
+    rows = {(region, status): int(count) for region, status, count in counts}
     rows |= {(region, NO_KEY): count for region, count in waiting.without_key.items()}
     return Replayed(batch_id, rows, unread, waiting.is_cut)

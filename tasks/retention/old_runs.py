@@ -1,7 +1,7 @@
-"""Retention on the Prefect server: removes this project's old flow runs by its API, with all that hangs on them.
+"""Retention on the Prefect server: removes this project's old flow runs and their artifacts through its API.
 
-The server removes a run's task runs, states and inputs with it, and leaves its artifacts, which go before the run. Logs
-and events no API removes: `deployments/clean_prefect_database.py` does, beside the server.
+The server removes a run's task runs, states and inputs with the run, but not its artifacts, which are removed before
+it. No API removes logs and events: `deployments/clean_prefect_database.py` does, beside the server.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from tasks.retries import RETRIES
 
 FLOWS = (*dict.fromkeys(deployment.name.partition("/")[0] for deployment in DEPLOYMENTS), "setup-warehouse")
 PAGE_ROWS = 200
-"""What the server answers at most at once."""
+"""The most that the server returns at once."""
 
 RUNS_REMOVED_MAX = 5_000
-"""In one pass, of which there is one a day: sixteen times what a day brings, and minutes for the server."""
+"""In a pass, one a day: sixteen times the runs of a day, and minutes of work for the server."""
 
 GENERATIONS_MAX = 5
 STAYS = (
@@ -46,26 +46,26 @@ STAYS = (
 )
 
 _Family = list[FlowRun]
-"""A run, and behind it the runs that it has started, parents first."""
+"""A run, followed by the runs that it has started, parents first."""
 
 
 @dataclass(frozen=True)
 class Ours:
-    """The flows of this project on the server, by id, and deployments of the same flows that others have made."""
+    """The flows of this project on the server, by id, and other projects' deployments of the same flows."""
 
     flows: Mapping[UUID, str]
     foreign_deployments: Collection[UUID]
 
     def past(self, run: FlowRun) -> PastRun:
-        """What its retention goes by."""
+        """The run as retention judges it."""
         ended_at = run.end_time or (run.state and run.state.timestamp)
         state_type = run.state_type.value if run.state_type else ""
         return PastRun(self.flows.get(run.flow_id, ""), state_type, ended_at)
 
 
 async def read_ours(client: PrefectClient) -> Ours:
-    """Finds this project's flows. A flow of the same name that another project runs is one flow on the server: then its
-    deployments tell them apart."""
+    """Finds this project's flows. On the server a flow of the same name in another project is the same flow: then the
+    deployments distinguish them."""
     wanted = FlowFilter.parse_obj({"name": {"any_": FLOWS}})
     flows = {flow.id: flow.name for flow in await client.read_flows(flow_filter=wanted, limit=PAGE_ROWS)}
     own = {deployment.name for deployment in DEPLOYMENTS}
@@ -79,7 +79,7 @@ async def read_ours(client: PrefectClient) -> Ours:
 async def read_page(
     client: PrefectClient, kind: Kind, started_before: datetime, offset: int = 0, limit: int = PAGE_ROWS
 ) -> list[FlowRun]:
-    """Runs of a kind, the oldest first, by the time at which they were due; the server knows no filter by their end."""
+    """Runs of a kind, oldest first, by the time at which they were due: the server has no filter by their end."""
     which = {
         "tags": {"all_": [TAG]},
         "state": {"type": {"any_": STATE_TYPES[kind]}},
@@ -100,9 +100,9 @@ async def read_page(
 
 
 async def choose(client: PrefectClient, ours: Ours, page: list[FlowRun], days: int, now: datetime) -> list[_Family]:
-    """The runs of a page that may go, each with those that it has started.
+    """The runs of a page that may be removed, each with those that it has started.
 
-    One that wrote the newest version of an artifact stays, until another run writes a newer one.
+    A run that wrote the newest version of an artifact stays until another run writes a newer one.
     """
     families = await _read_families(client, [run for run in page if run.deployment_id not in ours.foreign_deployments])
     old = [family for family in families if may_go([ours.past(run) for run in family], days, now)]
@@ -129,7 +129,7 @@ async def _read_family(client: PrefectClient, run: FlowRun, generations: int) ->
 
 
 async def _read_newest(client: PrefectClient, runs: list[UUID]) -> set[UUID | None]:
-    """Which of the runs have written the newest version of an artifact."""
+    """The runs among these that have written the newest version of an artifact."""
     newest: set[UUID | None] = set()
     for start in range(0, len(runs), PAGE_ROWS):
         which = ArtifactCollectionFilter.parse_obj({"flow_run_id": {"any_": runs[start : start + PAGE_ROWS]}})
@@ -140,15 +140,15 @@ async def _read_newest(client: PrefectClient, runs: list[UUID]) -> set[UUID | No
 async def remove_runs(
     client: PrefectClient, days: int, now: datetime, dry_run: bool, runs_max: int = RUNS_REMOVED_MAX
 ) -> list[Removal]:
-    """Removes, or counts, the runs of this project that are over and older than runs of their kind are kept, and their
-    artifacts. At most `runs_max` runs, the oldest first; the next pass goes on, also when this one is cut short.
+    """Removes, or counts, the runs of this project that have ended and are older than runs of their kind are kept, with
+    their artifacts. At most `runs_max` runs, oldest first; the next pass goes on where this one ended or was cut short.
 
     Args:
-        client: Of the server.
+        client: The client of the server.
         days: The variable prefect_retention_days.
-        now: What ages are counted from, aware.
-        dry_run: Count, remove nothing.
-        runs_max: At least one; runs that belong together go together.
+        now: The time from which ages are counted, aware.
+        dry_run: Counts, and removes nothing.
+        runs_max: At least one; a run and those that it has started are removed together.
     """
     ours, counts, artifacts = await read_ours(client), Counter[Kind](), 0
     gone: set[UUID] = set()
@@ -168,13 +168,13 @@ async def remove_runs(
 
 
 def _within(families: list[_Family], runs_max: int) -> list[_Family]:
-    """The first families that make up `runs_max` runs, the last of them whole."""
+    """The first families up to `runs_max` runs, the last one whole."""
     before = accumulate((len(family) for family in families), initial=0)
     return [family for family, runs in zip(families, before, strict=False) if runs < runs_max]
 
 
 async def _remove_artifacts(client: PrefectClient, runs: list[UUID], dry_run: bool) -> int:
-    """Results of tasks, tables and pages; answers how many. Somebody else may have removed one meanwhile."""
+    """Removes task results, tables and pages; returns their number. One may have been removed by others meanwhile."""
     if not runs:
         return 0
     which, count = ArtifactFilter.parse_obj({"flow_run_id": {"any_": runs}}), 0
@@ -194,7 +194,7 @@ async def _remove_runs(client: PrefectClient, runs: list[UUID]) -> None:
 
 @task(name="remove-old-runs", **RETRIES)
 def remove_old_runs(days: int, dry_run: bool) -> list[Removal]:
-    """Removes this project's flow runs that are over and older than `days`, or what belongs to their kind."""
+    """Removes this project's flow runs that have ended and are older than `days`, or than the days of their kind."""
 
     async def remove() -> list[Removal]:
         async with get_client() as client:

@@ -1,4 +1,4 @@
-"""How long flow runs stay on the Prefect server. Pure."""
+"""How long flow runs are kept on the Prefect server. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from enum import StrEnum
 from blocks import names
 
 TAG = names.of(names.PROJECT)
-"""What runs of this project carry: from their deployments in prefect.yaml, or from `flows/support/command_line.py`."""
+"""The tag of this project's runs, set by their deployments in prefect.yaml or by `flows/support/command_line.py`."""
 
 ROUTINE_FLOW = "watchdog"
 ROUTINE_DAYS_MAX = 7
-"""288 passes a day; one that ended well says nothing a week later, and what it did stands in ledger and mails."""
+"""There are 288 passes a day; a week later a successful one is of no use, and ledger and mails record what it did."""
 
 UNSUCCESSFUL_FACTOR = 3
-"""So many times as long stays what did not end well."""
+"""How many times as long unsuccessful runs are kept."""
 
 
 class Kind(StrEnum):
-    """Runs that are kept for the same time, as a report calls them."""
+    """Runs that are kept for the same time, with their names in a report."""
 
     ROUTINE = "completed runs of the watchdog"
     COMPLETED = "completed runs of all others"
@@ -31,7 +31,7 @@ STATE_TYPES = {
     Kind.COMPLETED: ("COMPLETED",),
     Kind.UNSUCCESSFUL: ("FAILED", "CRASHED", "CANCELLED"),
 }
-"""The types of Prefect's states; a run in any other is not over, and stays."""
+"""Types of Prefect states; a run in any other has not ended, and stays."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PastRun:
 
 
 def days_kept(kind: Kind, days: int) -> int:
-    """How many days runs of this kind are kept, by the variable prefect_retention_days."""
+    """Returns the days for which runs of this kind are kept; `days` is the variable prefect_retention_days."""
     match kind:
         case Kind.ROUTINE:
             return min(days, ROUTINE_DAYS_MAX)
@@ -55,7 +55,7 @@ def days_kept(kind: Kind, days: int) -> int:
 
 
 def kind_of(run: PastRun) -> Kind | None:
-    """None for a run that is not over."""
+    """The kind of a run, None when it has not ended."""
     if run.state_type in STATE_TYPES[Kind.UNSUCCESSFUL]:
         return Kind.UNSUCCESSFUL
     if run.state_type in STATE_TYPES[Kind.COMPLETED]:
@@ -64,7 +64,7 @@ def kind_of(run: PastRun) -> Kind | None:
 
 
 def may_go(family: Sequence[PastRun], days: int, now: datetime) -> bool:
-    """Whether a run and all that it has started are over, each for longer than runs of its kind are kept."""
+    """Whether a run and all that it has started ended longer ago than runs of their kinds are kept."""
     return all(_is_old(run, days, now) for run in family)
 
 

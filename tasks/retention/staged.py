@@ -1,4 +1,4 @@
-"""Retention: removes what runs have left behind and nobody needs any more. What is alive or open stays, however old."""
+"""Retention: removes what runs have left behind and is no longer needed. What is alive or open stays, however old."""
 
 import re
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from tasks.warehouse.statements import render
 
 TAG = "retail-sales clean-staging"
 STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(\d+)/")
-"""How `Attempt.staging_prefix` begins a key."""
+"""The start of a key, as `Attempt.staging_prefix` writes it."""
 
 DELETED_AT_ONCE_MAX = 1000
-"""Keys that S3 deletes by one request."""
+"""Keys that S3 deletes in one request."""
 
 IS_PAST = "COALESCE(UNDO_PUBLISH_NUMBER, 0) <= (SELECT PAST_SINCE FROM ANALYTICS.ETL_LOCK)"
-"""What sql/retention/past_since.sql has given up; a clock that has gone on since then adds nothing to it."""
+"""The past that sql/retention/past_since.sql has given up; it does not grow with the clock since then."""
 
 DAY_S = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What was found to be old enough, and removed unless it was a dry run."""
+    """Things that were old enough, and were removed unless it was a dry run."""
 
     what: str
     older_than_days: int
@@ -40,12 +40,12 @@ class Removal:
 
 
 def old_runs(session: Session, days: int) -> set[int]:
-    """Numbers of the runs that the ledger calls finished or dead and that are older than `days`."""
+    """Returns the numbers of the runs that have ended or died, by the ledger, and are older than `days`."""
     return {int(run_number) for (run_number,) in session.query(render("retention/old_runs", days=f"{days:d}"))}
 
 
 def staged_files(bucket: S3Bucket, runs: set[int]) -> Iterator[tuple[str, int]]:
-    """Keys and sizes in bytes of the files that these runs have staged; files of others have no say here."""
+    """Yields keys and sizes in bytes of the files that these runs have staged."""
     pages = bucket.credentials.get_s3_client().get_paginator("list_objects_v2")
     for page in pages.paginate(Bucket=bucket.bucket_name, Prefix="sales/"):
         for found in page.get("Contents", ()):
@@ -63,8 +63,8 @@ def remove_files(bucket: S3Bucket, keys: list[str]) -> None:
     client = bucket.credentials.get_s3_client()
     for start in range(0, len(ordered), DELETED_AT_ONCE_MAX):
         objects = [{"Key": key} for key in ordered[start : start + DELETED_AT_ONCE_MAX]]
-        answer = client.delete_objects(Bucket=bucket.bucket_name, Delete={"Objects": objects, "Quiet": True})
-        if errors := answer.get("Errors"):
+        result = client.delete_objects(Bucket=bucket.bucket_name, Delete={"Objects": objects, "Quiet": True})
+        if errors := result.get("Errors"):
             raise NeedsPersonError(
                 f"s3://{bucket.bucket_name}/{errors[0]['Key']} cannot be deleted ({errors[0].get('Code')}), "
                 f"{len(errors)} files in all: the role needs s3:DeleteObject"
@@ -72,15 +72,14 @@ def remove_files(bucket: S3Bucket, keys: list[str]) -> None:
 
 
 def staging_tables(session: Session, runs: set[int]) -> list[str]:
-    """Names of the staging tables of these runs."""
+    """Returns the names of the staging tables of these runs."""
     return [name for name, run_number in session.query(render("retention/staging_tables")) if run_number in runs]
 
 
 def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
-    """Removes undo rows, closed rejected rows and renewals that are older than `days`, in one transaction, or counts
-    them.
+    """Removes, or counts, undo rows, closed rejected rows and renewals that are older than `days`, in one transaction.
 
-    Under the publish lock: the law of a publish that goes on compares whole tables.
+    Under the publish lock, because the law compares whole tables during a publish.
     """
     verb = "SELECT COUNT(*)" if dry_run else "DELETE"
     with lock_held(session, 0) as writing:
@@ -98,7 +97,7 @@ def old_rows(session: Session, days: int, dry_run: bool) -> list[Removal]:
 
 @task(name="remove-staged", **RETRIES)
 def remove_staged(days: int, dry_run: bool, warehouse: str, bucket_name: str) -> list[Removal]:
-    """Removes staged files and staging tables of runs that are over and older than `days`."""
+    """Removes staged files and staging tables of runs that have ended and are older than `days`."""
     bucket, logger = load_bucket(bucket_name), get_run_logger()
     with task_session(warehouse, TAG) as session:
         runs = old_runs(session, days)

@@ -1,4 +1,4 @@
-"""Rollback: takes batches out again, and says what stays out because it was rolled back.
+"""Rollback: takes batches out of the fact table, and keeps out what was rolled back.
 
-What was published stands in the ledger, in `tasks/warehouse/`.
+The ledger, which records what was published, is in `tasks/warehouse/`.
 """

@@ -1,4 +1,4 @@
-"""Rollback: puts every row back to what it was before a batch, in ONE transaction, or changes nothing."""
+"""Rollback: restores every row that a batch has changed, in ONE transaction, or changes nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from tasks.warehouse.statements import render, render_part, text_literals
 from tasks.warehouse.states import Status
 
 SAMPLE_ROWS_MAX = 100
-"""Sales that the table of differences shows."""
+"""Sales in the table of differences."""
 
 MARGIN_HOURS = 2
 """Longer than any publish takes."""
@@ -41,8 +41,7 @@ LEFT_REJECTED = ("SALES_REJECTED of the batch", "rejected rows that the batch cl
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A run's publish of one region, whose rows stand in the fact table: the numbers of sales that it has inserted, and
-    of those that got a version by it.
+    """A run's publish of one region that is in effect: the numbers of sales that it has inserted and updated.
 
     `kept_since` is the time (aware, UTC) since when the undo log is kept.
     """
@@ -57,8 +56,8 @@ class PublishedRun:
 
 
 @dataclass(frozen=True)
-class Change:
-    """Sales of one region and currency that a rollback changes: how many stand now and afterwards, with their gross
+class ChangedTotals:
+    """Sales of one region and currency that a rollback changes: their numbers now and afterwards, with their gross
     amounts (exact, in the currency)."""
 
     region: str
@@ -71,8 +70,7 @@ class Change:
 
 @dataclass(frozen=True)
 class RejectedChange:
-    """Numbers of rejected rows that a rollback changes: brought by the batch, replaced by what it found of their keys
-    again, closed by it."""
+    """Numbers of rejected rows that a rollback changes: brought by the batch, replaced by those rows, closed by it."""
 
     brought: int
     replaced: int
@@ -81,20 +79,20 @@ class RejectedChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """What a rollback of `batches` changes, or has changed. `sales` are up to SAMPLE_ROWS_MAX of them: region, key,
-    currency, then `updated_at` and `total_amount` as they stand and as they were."""
+    """The changes of a rollback of `batches`. `sales` are up to SAMPLE_ROWS_MAX of them: region, key, currency, then
+    `updated_at` and `total_amount` as they stand and as they were before the batches."""
 
     batches: tuple[str, ...]
     runs: tuple[PublishedRun, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedTotals, ...]
     rejected: RejectedChange
     sales: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """How a rollback ended. `run_number` is its own in the ledger, None for a dry run; `done_before` says when somebody
-    else has put the batch back already, and then nothing was changed."""
+    """How a rollback ended. `run_number` is its own in the ledger, None for a dry run. `done_before` says when the
+    batch had been put back already; nothing was changed then."""
 
     batch_id: str
     run_number: int | None
@@ -103,8 +101,8 @@ class Rollback:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the tables hold, as sql/rollback/count_standing.sql counts it."""
+class RollbackCounts:
+    """The contents of the tables, as sql/rollback/count_standing.sql counts them."""
 
     fact: int
     of_runs: int
@@ -124,10 +122,10 @@ def roll_back(
     flow_run_id: str,
     say: Say = say_nothing,
 ) -> Rollback:
-    """Puts the batch back, and with `cascade` those that have changed its sales since; the ledger says ROLLED_BACK.
+    """Puts the batch back, and with `cascade` those that have changed its sales since; records ROLLED_BACK.
 
-    Raises NeedsPersonError when the batch is not in production, is older than the undo log, was changed by others, or
-    the run was cancelled meanwhile.
+    Raises NeedsPersonError when the batch is not in production, is older than the undo log, or was changed by others,
+    or when the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
         # Only now: a run with a lower number that publishes later is overtaken, one with a higher number would not be.
@@ -145,14 +143,14 @@ def roll_back(
 
 
 def look_at_rollback(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Rollback:
-    """What `roll_back` would do, raising what it would raise; changes nothing."""
+    """Returns what `roll_back` would change, and raises what it would raise; changes nothing."""
     if done := _done_before(session, batch_id):
         return Rollback(batch_id, None, None, done)
     return Rollback(batch_id, None, find_difference(session, batch_id, cascade, undo_days))
 
 
 def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
-    """Puts back what this one run has published; the ledger says FAILED, so that its date is a gap like any other.
+    """Puts back what this one run has published; records FAILED, so that its date is a gap like any other.
 
     Raises NeedsPersonError when a later batch has changed its sales, or when they were put back already.
     """
@@ -168,7 +166,7 @@ def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
 
 
 def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
-    """Puts the run's rows back when the table does not show what was published, and raises NeedsPersonError.
+    """Puts the run's rows back and raises NeedsPersonError when the table does not show what was published.
 
     Raises TransientError when the warehouse does not answer meanwhile.
     """
@@ -185,7 +183,7 @@ def put_back_unless_shown(session: Session, attempt: Attempt, verification: Veri
 
 
 def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:
-    """The batches and runs that go, and what that changes. Raises NeedsPersonError as `roll_back` says."""
+    """The batches and runs to roll back, and the changes. Raises NeedsPersonError as `roll_back` does."""
     if batch_id.startswith(ADOPTION):
         raise NeedsPersonError(
             f"batch {batch_id} is the fact table as another tool had loaded it: nobody knows what was there before"
@@ -207,7 +205,7 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
         tuple(batches),
         tuple(runs),
         tuple(
-            Change(region, currency, int(rows_now), amount_now, int(rows_after), amount_after)
+            ChangedTotals(region, currency, int(rows_now), amount_now, int(rows_after), amount_after)
             for region, currency, rows_now, amount_now, rows_after, amount_after in changes
         ),
         RejectedChange(*(int(rows) for rows in rejected)),
@@ -216,11 +214,11 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
 
 
 def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
-    """Every sale is what it was before these runs; inside the caller's transaction, under the lock. The undo log names
-    `run_number` for the versions that leave. With `hold_back` no heal and no replay may bring back what heals among the
-    runs had changed or rejected.
+    """Restores every sale to its version before these runs; inside the caller's transaction, under the lock. The undo
+    log names `run_number` for the versions that leave. With `hold_back` no heal or replay may bring back the keys that
+    heals among the runs had changed or rejected.
 
-    Raises PublishRefusedError when sales are lost, or were changed besides.
+    Raises PublishRefusedError when sales are lost, or others were changed.
     """
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
@@ -240,8 +238,8 @@ def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, ho
 
 
 def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
-    """Closes the rejected rows that are open again and for which a version stands that came back. Called when the
-    ledger says that the runs are put back: that alone takes their rejected rows away, and opens what they had closed.
+    """Closes the rejected rows that are open again and for which a restored version stands. Called after the ledger
+    records that the runs are put back, which removes their rejected rows and reopens those that they had closed.
 
     Raises PublishRefusedError when something is left of the runs.
     """
@@ -250,9 +248,9 @@ def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
     _demand_none(session, "rollback/count_left_rejected", LEFT_REJECTED, runs)
 
 
-def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> Standing:
+def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> RollbackCounts:
     (counts,) = session.query(render("rollback/count_standing", runs=_numbers(runs)))
-    return Standing(*(int(count) for count in counts))
+    return RollbackCounts(*(int(count) for count in counts))
 
 
 def _demand(what: str, expected: int, found: int) -> None:
@@ -266,7 +264,7 @@ def _demand_none(session: Session, name: str, counted: Sequence[str], runs: Iter
 
 
 def _numbers(runs: Iterable[PublishedRun]) -> str:
-    """The run numbers for an IN; 0, which no run has, for none."""
+    """The run numbers for an IN; 0, which no run has, when there are none."""
     return ", ".join(f"{number:d}" for number in sorted({run.run_number for run in runs})) or "0"
 
 
@@ -274,7 +272,7 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
     statement = render(
         "rollback/runs_in_effect",
         batches=text_literals(batches),
-        # Undo rows are written before the ledger's entry: what is nearly too old may have lost some of them already.
+        # Undo rows are written before the ledger's entry: a publish of nearly that age may have lost some already.
         kept_since=f"DATEADD('hour', {MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
     )
     return [
@@ -290,9 +288,9 @@ def _later_batches(session: Session, runs: Iterable[PublishedRun]) -> dict[str, 
 
 def _refuse_later(batch_id: str, later: Mapping[str, int]) -> None:
     if later:
-        told = ", ".join(f"{batch} ({rows})" for batch, rows in later.items())
+        batches = ", ".join(f"{batch} ({rows})" for batch, rows in later.items())
         raise NeedsPersonError(
-            f"batch {batch_id} cannot be rolled back alone: later batches have changed its sales: {told}; "
+            f"batch {batch_id} cannot be rolled back alone: later batches have changed its sales: {batches}; "
             "cascade=true rolls them back too, dry_run=true shows what that changes"
         )
 
@@ -312,20 +310,20 @@ def _done_before(session: Session, batch_id: str) -> str | None:
 
     Raises NeedsPersonError when none ever was.
     """
-    shown = session.query(render("rollback/in_production"), [batch_id])
-    if not shown:
+    in_production = session.query(render("rollback/in_production"), [batch_id])
+    if not in_production:
         raise NeedsPersonError(
             f"batch {batch_id} is not in production, there is nothing to roll back: the ledger knows "
             f"{'no run of it' if not _known_regions(session, batch_id) else 'only runs that published nothing'}"
         )
-    if any(status != Status.ROLLED_BACK for _, status, *_ in shown):
+    if any(status != Status.ROLLED_BACK for _, status, *_ in in_production):
         return None
-    _, _, run_number, recorded_at, cause = max(shown, key=lambda row: row[2])
+    _, _, run_number, recorded_at, cause = max(in_production, key=lambda row: row[2])
     return f"by run {run_number} at {recorded_at:%Y-%m-%d %H:%M} UTC ({cause})"
 
 
 def _regions_of(session: Session, batch_id: str) -> tuple[str, ...]:
-    """The regions of which no backfill may load the batch: all of a date, also those that nobody has tried to load."""
+    """The regions whose batch no backfill may load: for a date all of them, even those that no run has tried."""
     known = _known_regions(session, batch_id)
     return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
 
@@ -345,7 +343,7 @@ def roll_back_batch(
     flow_run_id: str,
     warehouse: str,
 ) -> Rollback:
-    """Rolls the batch back, or only looks. A lost answer to COMMIT is settled by the next try: it asks the ledger."""
+    """Rolls the batch back, or only looks. After a lost answer to COMMIT the next try asks the ledger."""
     logger = get_run_logger()
     with task_session(warehouse, f"rollback {batch_id}") as session:
         if dry_run:

@@ -1,4 +1,4 @@
-"""What somebody has rolled back stays out of the warehouse: no replay and no heal loads it, until its date is named."""
+"""What was rolled back stays out of the warehouse: no replay or heal loads it until a run names its date."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from tasks.warehouse.statements import render, text_literals
 
 
 def rolled_back(session: Session, regions: Collection[str]) -> dict[str, RolledBack]:
-    """What somebody has rolled back of each region, and nobody has loaded since."""
+    """Returns what was rolled back of each region and was not loaded since."""
     found = session.query(render("rollback/stays_out", regions=text_literals(regions)))
     return {
         region: RolledBack(
@@ -25,21 +25,22 @@ def rolled_back(session: Session, regions: Collection[str]) -> dict[str, RolledB
 
 
 def refuse_held_back(session: Session, tables: StagingTables, known: Mapping[str, RolledBack]) -> None:
-    """Under the lock: raises PublishRefusedError when something is staged that stays out, or a batch was rolled back
-    that was not `known` when its region was read."""
-    told = json.dumps([f"{region} {batch_id}" for region, of in known.items() for batch_id in sorted(of.batches)])
+    """Raises PublishRefusedError, under the lock, when something is staged that stays out, or when a batch was rolled
+    back that was not `known` when its region was read."""
+    pairs = [f"{region} {batch_id}" for region, of in known.items() for batch_id in sorted(of.batches)]
     statement = render("publish/held_back", regions=text_literals(known), **vars(tables))
-    if found := session.query(statement, [told]):
+    if found := session.query(statement, [json.dumps(pairs)]):
         batches = ", ".join(f"{batch_id} of {region}" for region, batch_id in found)
         raise PublishRefusedError(f"what was rolled back stays out, and it would be loaded or was not known: {batches}")
 
 
 @task(name="read-rolled-back", **RETRIES)
 def read_rolled_back(regions: Sequence[str], warehouse: str) -> dict[str, RolledBack]:
-    """What somebody has rolled back of each region."""
+    """Returns what was rolled back of each region."""
     logger = get_run_logger()
     with task_session(warehouse, "read-rolled-back") as session:
         found = rolled_back(session, regions)
-    batches, keys = (sum(len(getattr(of, what)) for of in found.values()) for what in ("batches", "keys"))
+    batches = sum(len(of.batches) for of in found.values())
+    keys = sum(len(of.keys) for of in found.values())
     logger.info("step=read-rolled-back batches=%d keys=%d", batches, keys)
     return found

@@ -18,7 +18,7 @@ from expectations.regions import REGIONS, Region
 from tasks.errors import SalesEtlError
 from tasks.reconcile.compare import read_outside_windows
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
-from tasks.source.snapshot import Limits, Snapshot, connected, look, open_snapshot, reading
+from tasks.source.snapshot import Limits, Snapshot, connected, open_snapshot, read_position, reading
 from tasks.source.standby import Position, why_behind
 from tasks.source.statements import HAS_KEY, check_declared, lacking_columns, quote_postgres, without_digits
 from tasks.source.table import SourceTable
@@ -135,7 +135,7 @@ def _look_for_rows_without_date(region: Region) -> str:
 def _look_at_server(region: Region) -> str:
     """Returns `describe_server` of the region's database."""
     with _engine(region) as engine, connected(engine) as driver:
-        return describe_server(look(driver, LIMITS))
+        return describe_server(read_position(driver, LIMITS))
 
 
 def describe_server(position: Position) -> str:

@@ -128,7 +128,7 @@ def _connect() -> str:
     with _session() as session:
         for name in used:
             mend = f"create warehouse {name}, or GRANT USAGE on it to the role"
-            _query(session, f"USE WAREHOUSE {name}", mend)
+            _query_with_advice(session, f"USE WAREHOUSE {name}", mend)
     return f"uses {' and '.join(used)}"
 
 
@@ -148,7 +148,7 @@ def _count_collisions() -> str:
     return "none rejected"
 
 
-def _query(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:
+def _query_with_advice(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:
     try:
         return session.query(statement)
     except SalesEtlError as error:
@@ -188,7 +188,7 @@ def describe_account(consistency: str, collation: str) -> str:
 
 def _look_at_table(name: str, expected: Mapping[str, str]) -> str:
     with _session() as session:
-        rows = _query(session, f"DESCRIBE TABLE ANALYTICS.{name}", SETUP)
+        rows = _query_with_advice(session, f"DESCRIBE TABLE ANALYTICS.{name}", SETUP)
     return compare_columns(name, expected, {str(row[0]): str(row[1]) for row in rows})
 
 
@@ -226,13 +226,13 @@ def _try_writes(table: str, verbs: tuple[str, ...], column: str) -> str:
     with _session() as session:
         for verb in verbs:
             mend = f"GRANT {', '.join(verbs)} ON TABLE ANALYTICS.{table} to the role, or {SETUP}"
-            _query(session, statements[verb], mend)
+            _query_with_advice(session, statements[verb], mend)
     return ", ".join(verbs)
 
 
 def _take_number() -> str:
     with _session() as session:
-        ((number,),) = _query(session, "SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL", SETUP)
+        ((number,),) = _query_with_advice(session, "SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL", SETUP)
     return f"{number} taken, and not used"
 
 
@@ -245,7 +245,7 @@ def _create() -> str:
 def _probe_table(session: Session) -> Iterator[str]:
     table = f"STAGING.PROBE_{uuid4().hex.upper()}"
     mend = f"GRANT USAGE, CREATE TABLE ON SCHEMA STAGING to the role, or {SETUP}"
-    _query(session, f"CREATE TRANSIENT TABLE {table} (N NUMBER(18,0))", mend)
+    _query_with_advice(session, f"CREATE TRANSIENT TABLE {table} (N NUMBER(18,0))", mend)
     try:
         yield table
     finally:
@@ -255,7 +255,7 @@ def _probe_table(session: Session) -> Iterator[str]:
 def _look_at_stage() -> str:
     expected = f"s3://{read_variable('s3_staging_bucket')}/"
     with _session() as session:
-        rows = _query(session, "SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING", SETUP)
+        rows = _query_with_advice(session, "SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING", SETUP)
     urls = [str(row[4]) for row in rows]
     if not urls:
         raise SetupFaultError(f"stage STAGING.SALES_STAGE is missing: {SETUP}")
@@ -274,7 +274,7 @@ def _copy() -> str:
         _probe_table(session) as table,
     ):
         path, _, file = key.rpartition("/")
-        _query(session, render("load/copy_files", table=table, path=path, files=text_literal(file)), mend)
+        _query_with_advice(session, render("load/copy_files", table=table, path=path, files=text_literal(file)), mend)
         rows = session.query(f"SELECT N FROM {table}")
     if [int(n) for (n,) in rows] != [7]:
         raise SetupFaultError(f"COPY of one row from the stage brought {len(rows)} rows: {mend}")

@@ -1,4 +1,4 @@
 """The regional databases: their tables, the statements that read them, one snapshot, its waits, and tokens.
 
-What is done with the rows stands in `tasks/extract.py`.
+What happens to the rows afterwards belongs in `tasks/extract.py`.
 """

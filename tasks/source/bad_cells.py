@@ -1,6 +1,6 @@
-"""Finds the single cells that stop a region from being read, so that their rows alone are rejected. Knows no Prefect.
+"""Finds the single cells that stop a region from being read, so that only their rows are rejected. Knows no Prefect.
 
-Three kinds: text without an equal in UTF-8, what a view's expression cannot compute, and rows too large for a block.
+Three kinds: text that UTF-8 cannot express, cells that a view cannot compute, and cells of rows too large for a block.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -19,46 +19,46 @@ from tasks.source.table import VIEW, SourceTable
 from tasks.source.tokens import token_of, token_of_bytes
 
 CELL_CLASSES = ("20", "21", "22", "23", "2F", "38", "39", "P0")
-"""SQLSTATE classes by which one cell can end a whole statement."""
+"""SQLSTATE classes of the errors by which a single cell can end a statement."""
 UNTRANSLATABLE = ("22P05", "22021")
-"""A byte sequence has no equal in UTF-8, or is none of the database's own encoding."""
+"""The bytes have no equivalent in UTF-8, or are invalid in the database's own encoding."""
 CELLS_MAX = 100
-"""Cells of a column that are looked for: when there are more, the column is at fault."""
+"""Bad cells of a column; when there are more, the column itself is at fault."""
 TEXT_KEPT, BYTES_KEPT = 1000, 499
-"""Characters of a cell that are kept, and bytes as twice as many hex digits after `\\x`."""
-_FIRST, _BEHIND_ALL = "0", "g"
-"""Before and behind all MD5 sums in hex digits."""
+"""How much of a cell is kept: characters of text, or bytes, each as two hex digits after `\\x`."""
+_FROM, _TO = "0", "g"
+"""Bounds of all MD5 sums in hex digits, the upper one excluded."""
 
 
 @dataclass(frozen=True)
 class BadCells:
-    """Cells by column (extra ones as `extra.<name>`) and by their row's id; what is told of each.
+    """Bad cells by column (extra ones as `extra.<name>`) and row id, with the text that is recorded for each.
 
-    `row_id` is an SQL expression: 32 hex digits that tell the rows of one snapshot apart; versions of a view's sale
-    with the same times have one id.
+    `row_id` is an SQL expression: 32 hex digits that identify a row within one snapshot; versions of a view's sale with
+    equal times share one.
     """
 
     row_id: str = ""
-    told: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    recorded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Per column an SQL condition: the row's cell is a bad one."""
-        return {column: _is_one_of(self.row_id, cells) for column, cells in self.told.items()}
+        """By column, the SQL condition that the row's cell is bad."""
+        return {column: _is_one_of(self.row_id, cells) for column, cells in self.recorded.items()}
 
     @property
     def any_condition(self) -> str:
-        """An SQL condition: a cell of the row is a bad one."""
-        return _is_one_of(self.row_id, {row for cells in self.told.values() for row in cells})
+        """The SQL condition that any cell of the row is bad."""
+        return _is_one_of(self.row_id, {row for cells in self.recorded.values() for row in cells})
 
     @property
     def count(self) -> int:
-        """How many cells these are."""
-        return sum(len(cells) for cells in self.told.values())
+        """The number of bad cells."""
+        return sum(len(cells) for cells in self.recorded.values())
 
     def texts(self, row_id: str) -> dict[str, str]:
-        """What is told of a row's bad cells, by the stored name of their columns."""
-        found = {column: cells[row_id] for column, cells in self.told.items() if row_id in cells}
+        """The texts recorded for a row's bad cells, by the stored names of their columns."""
+        found = {column: cells[row_id] for column, cells in self.recorded.items() if row_id in cells}
         return {STORED_NAMES.get(column, EXTRA_ATTRIBUTES.name): text for column, text in found.items()}
 
 
@@ -67,9 +67,9 @@ STORED_NAMES = {column.name: column.stored_name for column in SOURCE_COLUMNS}
 
 
 def table_without(bad: BadCells, table: str) -> str:
-    """The table (its quoted name) with the contract's columns, NULL for bad cells, and `is_bad` for their rows."""
+    """The table (its quoted name) with the contract's columns, NULL for bad cells, and `is_bad` for each row."""
     names = [quote_postgres(column.name) for column in SOURCE_COLUMNS]
-    if not bad.told:
+    if not bad.recorded:
         return f"(SELECT {', '.join(names)}, false AS is_bad FROM {table}) AS source"
     conditions = bad.conditions
     cells = [
@@ -86,18 +86,18 @@ def _is_one_of(row_id: str, rows: Collection[str]) -> str:
 
 
 def may_be_of_a_cell(error: psycopg2.Error) -> bool:
-    """Whether a single cell can be behind an error."""
+    """Whether a single cell can have caused the error."""
     return error.pgcode is not None and error.pgcode.startswith(CELL_CLASSES)
 
 
 @contextmanager
 def undone_on_error(cursor: Any) -> Iterator[None]:
-    """A part of the transaction: an error inside leaves the transaction as it was before."""
+    """Sets a savepoint: an error in the body undoes what the body did, and the transaction goes on."""
     cursor.execute("SAVEPOINT part")
     try:
         yield
     except Exception:
-        # A connection that is lost takes no rollback: what is told is the error by which it was lost.
+        # A lost connection accepts no rollback; the error by which it was lost is raised.
         with suppress(psycopg2.Error):
             cursor.execute("ROLLBACK TO SAVEPOINT part")
         raise
@@ -105,10 +105,10 @@ def undone_on_error(cursor: Any) -> Iterator[None]:
 
 
 class Finder:
-    """Looks for bad cells among the wanted rows of a table, in the snapshot of `cursor`.
+    """Finds bad cells among the wanted rows of a table, in the snapshot of `cursor`.
 
-    `extra` are the columns beyond the contract with their class; of personal ones tokens by `token_key` are told.
-    Without `row_bytes_max` a row may be of any size.
+    `extra` maps the columns beyond the contract to their class; personal cells are recorded as tokens by `token_key`.
+    Without `row_bytes_max` rows may have any size.
     """
 
     def __init__(
@@ -132,26 +132,26 @@ class Finder:
         self._personal |= {f"extra.{name}" for name, kind in extra.items() if kind == "personal"}
 
     def find(self) -> BadCells:
-        """The bad cells; none when they cannot be told from good ones, because a column has too many."""
-        told: dict[str, dict[str, str]] = {}
+        """Returns the bad cells; none when a column has more than CELLS_MAX of them, or no good one."""
+        recorded: dict[str, dict[str, str]] = {}
         for column in self._sql:
             failing = self._failing(column)
             if failing is None:
                 return NONE_BAD
             if failing:
-                told[column] = self._told_of_failing(column, failing)
+                recorded[column] = self._texts_of_failing(column, failing)
         if self._row_bytes_max is not None:
-            for column, cells in self._too_large(BadCells(self._row_id, told), self._row_bytes_max).items():
-                told[column] = told.get(column, {}) | cells
-        return BadCells(self._row_id, told)
+            for column, cells in self._too_large(BadCells(self._row_id, recorded), self._row_bytes_max).items():
+                recorded[column] = recorded.get(column, {}) | cells
+        return BadCells(self._row_id, recorded)
 
     def _failing(self, column: str) -> dict[str, str] | None:
-        """The SQLSTATE by the row of each cell of a column that cannot be written in UTF-8; None for too many.
+        """Returns the SQLSTATE, by row id, of each cell of a column that cannot be written in UTF-8; None for too many.
 
-        Halves the rows by their ids until one is left: as many questions as the logarithm of their number.
+        Bisects the rows by their ids: the number of queries grows with the logarithm of the number of rows.
         """
         found: dict[str, str] = {}
-        parts = [(_FIRST, _BEHIND_ALL)]
+        parts = [(_FROM, _TO)]
         while parts:
             part = parts.pop()
             if (sqlstate := self._error_of(column, *part)) is None:
@@ -177,7 +177,7 @@ class Finder:
         return None
 
     def _ends_of(self, since: str, until: str) -> tuple[str, str, str]:
-        """The first and the last row of a part, and one to cut it at, which is not the first."""
+        """The first and the last row of a part, and the row to split it at, which is never the first."""
         ends = f"min({self._row_id}), max({self._row_id}), percentile_disc(0.5) WITHIN GROUP (ORDER BY {self._row_id})"
         where = f"{self._row_id} >= %s AND {self._row_id} < %s"
         ((first, last, middle),) = self._ask(ends, where, since, until)
@@ -195,60 +195,60 @@ class Finder:
         rows: list[tuple[Any, ...]] = self._cursor.fetchall()
         return rows
 
-    def _told_of_failing(self, column: str, failing: Mapping[str, str]) -> dict[str, str]:
-        told = {row: f"(cannot be computed, SQLSTATE {sqlstate})" for row, sqlstate in failing.items()}
+    def _texts_of_failing(self, column: str, failing: Mapping[str, str]) -> dict[str, str]:
+        texts = {row: f"(cannot be computed, SQLSTATE {sqlstate})" for row, sqlstate in failing.items()}
         untranslatable = [row for row, sqlstate in failing.items() if sqlstate in UNTRANSLATABLE]
         for row in untranslatable:
             try:
                 with undone_on_error(self._cursor):
-                    told[row] = self._told_of_bytes(column, row)
+                    texts[row] = self._text_of_bytes(column, row)
             except psycopg2.Error as error:
-                # A view has made other text of the bytes: nothing is there to be shown.
+                # A view has converted the bytes, so that they cannot be recorded.
                 if not may_be_of_a_cell(error):
                     raise
-        return told
+        return texts
 
-    def _told_of_bytes(self, column: str, row: str) -> str:
-        """A cell that is no UTF-8, as hex digits; of a personal one the token alone."""
+    def _text_of_bytes(self, column: str, row: str) -> str:
+        """A cell that is not UTF-8, as hex digits; only the token of a personal one."""
         own = f"convert_to({self._sql[column]}::text, getdatabaseencoding())"
         ((cell,),) = self._ask(own, f"{self._row_id} = %s", row)[:1]
         content = bytes(cell)
         if column in self._personal:
             return _with_length(token_of_bytes(content, self._token_key), len(content))
-        shown = "\\x" + content[:BYTES_KEPT].hex()
-        return shown if len(content) <= BYTES_KEPT else f"{shown}... {self._of_whole(column, row)}"
+        digits = "\\x" + content[:BYTES_KEPT].hex()
+        return digits if len(content) <= BYTES_KEPT else f"{digits}... {self._length_and_md5(column, row)}"
 
     def _too_large(self, bad: BadCells, row_bytes_max: int) -> dict[str, dict[str, str]]:
-        """The largest cells of each row that does not fit into a block, until the rest does."""
+        """The largest cells of each row that exceeds a block: as many as it takes until the rest fits."""
         conditions = bad.conditions
-        # As CSV, where a quote is written twice; a letter of another encoding has three bytes in UTF-8 at most.
+        # Sizes in CSV, which doubles quotes; a letter of another encoding takes at most three bytes in UTF-8.
         sizes = [
             f"CASE WHEN {conditions.get(column, 'false')} THEN 0 "
             f"ELSE coalesce(octet_length(replace({name}::text, '\"', '\"\"')) * {self._bytes_per_byte()} + 3, 1) END"
             for column, name in self._sql.items()
         ]
-        told: dict[str, dict[str, str]] = {}
+        texts: dict[str, dict[str, str]] = {}
         large = self._ask(", ".join([self._row_id, *sizes]), f"{' + '.join(sizes)} > %s", row_bytes_max)
         for row, *lengths in large:
             left = sum(lengths)
             for column, length in sorted(zip(self._sql, lengths, strict=True), key=lambda cell: -cell[1]):
                 if left > row_bytes_max:
-                    told.setdefault(column, {})[row] = self._told_of_large(column, row)
+                    texts.setdefault(column, {})[row] = self._text_of_large(column, row)
                     left -= length
-        return told
+        return texts
 
     def _bytes_per_byte(self) -> int:
         return 1 if self._cursor.connection.info.parameter_status("server_encoding") == "UTF8" else 3
 
-    def _told_of_large(self, column: str, row: str) -> str:
+    def _text_of_large(self, column: str, row: str) -> str:
         if column not in self._personal:
             ((text,),) = self._ask(f"left({self._sql[column]}::text, {TEXT_KEPT})", f"{self._row_id} = %s", row)[:1]
-            return f"{text}... {self._of_whole(column, row)}"
+            return f"{text}... {self._length_and_md5(column, row)}"
         ((text,),) = self._ask(f"{self._sql[column]}::text", f"{self._row_id} = %s", row)[:1]
         return _with_length(token_of(text, self._token_key), len(text.encode()))
 
-    def _of_whole(self, column: str, row: str) -> str:
-        """Length and MD5 of a cell of which a part is kept."""
+    def _length_and_md5(self, column: str, row: str) -> str:
+        """Length and MD5 of a cell that is kept in part."""
         name = self._sql[column]
         ((length, md5),) = self._ask(f"octet_length({name}::text), md5({name}::text)", f"{self._row_id} = %s", row)[:1]
         return f"({length} bytes, MD5 {md5})"

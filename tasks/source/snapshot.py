@@ -1,7 +1,7 @@
-"""How a source is read: one transaction with known settings and limits, the table locked before the first SELECT.
+"""Reading a source: one transaction with known settings and limits, the table locked before the first SELECT.
 
-LOCK TABLE comes first because a snapshot that is older than the lock does not show what TRUNCATE or ALTER has written
-anew in between (https://www.postgresql.org/docs/current/mvcc-caveats.html). SET, SHOW and LOCK take no snapshot.
+LOCK TABLE comes first because a snapshot older than the lock misses the rows that TRUNCATE or ALTER rewrote in between
+(https://www.postgresql.org/docs/current/mvcc-caveats.html). SET, SHOW and LOCK take no snapshot.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,8 +48,8 @@ SETTINGS: Mapping[str, str] = {
     "gin_fuzzy_search_limit": "0",
     "row_security": "off",
 }
-"""What decides which rows are found and how a cell is written, as SHOW answers it: whatever the role, the database or a
-pooler says. `row_security = off` makes PostgreSQL refuse a query that a policy would filter."""
+"""The settings that decide which rows are found and how cells are written, as SHOW returns them. They override those of
+the role, the database and a pooler. `row_security = off` makes PostgreSQL refuse a query that a policy would filter."""
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000, "ms": 1}
 
@@ -59,7 +59,7 @@ SOURCE = "source"
 
 @dataclass(frozen=True)
 class Limits:
-    """For how long a source may keep us waiting, in seconds: a statement, a lock, a standby that lags."""
+    """How long a run waits for a source, in seconds: for a statement, a lock, a standby that lags."""
 
     statement_s: int = 1800
     lock_s: int = 60
@@ -67,8 +67,8 @@ class Limits:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The limits that PostgreSQL keeps, as SHOW answers them; 0 would be none."""
-        statement, lock = _as_shown(self.statement_s * 1000), _as_shown(self.lock_s * 1000)
+        """The limits that PostgreSQL enforces, as SHOW returns them; 0 would mean no limit."""
+        statement, lock = _with_unit(self.statement_s * 1000), _with_unit(self.lock_s * 1000)
         return {
             "statement_timeout": statement,
             "lock_timeout": lock,
@@ -76,27 +76,27 @@ class Limits:
         }
 
 
-def _as_shown(milliseconds: int) -> str:
-    """A time as SHOW answers it: in the largest unit that leaves no rest."""
+def _with_unit(milliseconds: int) -> str:
+    """A time as SHOW returns it: in the largest unit that divides it."""
     unit = next(unit for unit, length in _UNITS.items() if milliseconds % length == 0)
     return f"{milliseconds // _UNITS[unit]}{unit}"
 
 
 def limits_of(settings: Settings) -> Limits:
-    """What the variables grant a source."""
+    """The limits that the variables set."""
     return Limits(statement_s=settings.source_timeout_minutes * 60, standby_s=settings.replica_wait_minutes * 60)
 
 
-PATIENT = Limits()
-"""What a run grants a source that is no standby."""
+DEFAULT_LIMITS = Limits()
+"""The limits of a source that is no standby."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A source in one snapshot.
+    """One snapshot of a source.
 
-    `at` is the moment (aware, UTC) up to which it shows everything: the snapshot's own on a primary, the one up to
-    which a standby has replayed. `behind` says why a standby does not show all that was asked for.
+    `at` is the moment (aware, UTC) up to which it shows all commits: that of the snapshot on a primary, that of the
+    last replay on a standby. `behind` says why a standby lacks some of what is needed.
     """
 
     cursor: Any
@@ -107,7 +107,7 @@ class Snapshot:
 
 @contextmanager
 def connected(engine: Engine, say: Say = say_nothing, step: str = SOURCE) -> Iterator[Any]:
-    """A psycopg2 connection that speaks UTF-8. Raises RegionUnfitError for a database whose encoding is SQL_ASCII."""
+    """A psycopg2 connection with UTF-8. Raises RegionUnfitError for a database whose encoding is SQL_ASCII."""
     with waiting(say, step, "a connection to its database", CONNECT_S_MAX):
         connection = engine.raw_connection()
     try:
@@ -121,7 +121,7 @@ def connected(engine: Engine, say: Say = say_nothing, step: str = SOURCE) -> Ite
 
 
 def refuse_unknown_encoding(server_encoding: str) -> None:
-    """Raises RegionUnfitError for a database that does not say what its bytes mean."""
+    """Raises RegionUnfitError for a database that does not declare the encoding of its text."""
     if server_encoding == "SQL_ASCII":
         raise RegionUnfitError(
             "its database has the encoding SQL_ASCII, which does not say what letters its bytes are: "
@@ -137,9 +137,9 @@ def reading(
     say: Say = say_nothing,
     step: str = SOURCE,
 ) -> Iterator[Any]:
-    """A cursor in a read-only transaction with SETTINGS and limits, which has taken no snapshot yet.
+    """A cursor in a read-only transaction with SETTINGS and limits, before its snapshot is taken.
 
-    SET LOCAL, because a pooler may give every transaction to another session. Raises RegionUnfitError when the limits
+    SET LOCAL, because a pooler may run every transaction in another session. Raises RegionUnfitError when the limits
     are not in force.
     """
     driver.set_session(isolation_level=isolation_level, readonly=True, deferrable=False)
@@ -165,20 +165,20 @@ def _refuse_other(name: str, wanted: str, shown: str) -> None:
 def open_snapshot(
     engine: Engine,
     region: Region,
-    limits: Limits = PATIENT,
+    limits: Limits = DEFAULT_LIMITS,
     needed: datetime | None = None,
     say: Say = say_nothing,
 ) -> Iterator[Snapshot]:
-    """One snapshot of a region's table, once a standby shows what was committed before `needed` (aware) or
-    `limits.standby_s` are over. `say` hears of long waits.
+    """One snapshot of a region's table. A standby is waited for, at most `limits.standby_s`, until it shows what was
+    committed before `needed` (aware). Long waits are logged by `say`.
 
-    Raises RegionUnfitError for a table that is missing, is of a kind without a snapshot, or hides rows by row security;
+    Raises RegionUnfitError for a table that is missing, has a kind without snapshots, or hides rows by row security;
     TransientError when the table was rewritten meanwhile, or another server answers.
     """
     step = f"{SOURCE} region={region.code}"
-    with source_errors_told_apart(name_of(region)), connected(engine, say, step) as driver:
+    with source_errors_mapped(name_of(region)), connected(engine, say, step) as driver:
         with waiting(say, step, "a standby that shows the whole day", limits.standby_s):
-            shown = wait_until_shown(lambda: look(driver, limits), needed, limits.standby_s)
+            shown = wait_until_shown(lambda: read_position(driver, limits), needed, limits.standby_s)
         if shown.is_standby and shown.until is None:
             raise RegionUnfitError(
                 "its database is a standby that does not say what it has replayed: wait until it has"
@@ -197,44 +197,44 @@ def open_snapshot(
 
 
 @contextmanager
-def source_errors_told_apart(table: str) -> Iterator[None]:
-    """Raises RegionUnfitError, which quotes no cell and says what to do, instead of an error that will not pass."""
+def source_errors_mapped(table: str) -> Iterator[None]:
+    """Maps errors that will not pass to RegionUnfitError, which quotes no cell and says what to do."""
     try:
         yield
     except psycopg2.Error as error:
         if error.pgcode is None or may_pass(error):
             raise
         meaning = meaning_of(error.pgcode)
-        # A message from inside a function may be of its author's making.
-        is_shown = meaning.may_be_shown and not error.diag.context and error.diag.message_primary
-        message = f": {error.diag.message_primary}" if is_shown else ""
+        # A function chooses its own messages, which may quote a cell.
+        is_quoted = meaning.may_be_quoted and not error.diag.context and error.diag.message_primary
+        message = f": {error.diag.message_primary}" if is_quoted else ""
         raise RegionUnfitError(
             f"reading {table} failed with {type(error).__name__} (SQLSTATE {error.pgcode}{message}): {meaning.words}"
         ) from None
 
 
-def look(driver: Any, limits: Limits) -> Position:
-    """How far the server of a connection is."""
+def read_position(driver: Any, limits: Limits) -> Position:
+    """Returns how far the server of a connection is."""
     with reading(driver, limits, ISOLATION_LEVEL_READ_COMMITTED) as cursor:
         cursor.execute(POSITION)
         return Position(*cursor.fetchone())
 
 
 def _lock(cursor: Any, region: Region) -> None:
-    """Locks the table where that can be: not by rights on single columns, and not a materialized view."""
+    """Locks the table where possible: rights on single columns do not suffice, and materialized views take no lock."""
     cursor.execute("SAVEPOINT before_lock")
     try:
         cursor.execute(f"LOCK TABLE {sql_name_of(region)} IN ACCESS SHARE MODE")
     except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.WrongObjectType):
-        # `refuse_rewritten` looks at what the lock would have kept off.
+        # `refuse_rewritten` detects what the lock would have prevented.
         cursor.execute("ROLLBACK TO SAVEPOINT before_lock")
     except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
         raise missing(name_of(region)) from None
 
 
 def _first_select(cursor: Any, shown: Shown) -> datetime:
-    """Takes the snapshot, and answers its time. Raises TransientError when another server answers than was asked how
-    far it is, RegionUnfitError when a setting is not in force."""
+    """Takes the snapshot and returns its time. Raises TransientError when another server answers than the one whose
+    position was read, RegionUnfitError when a setting is not in force."""
     names = ", ".join(f"current_setting('{name}')" for name in SETTINGS)
     cursor.execute(f"SELECT now(), pg_postmaster_start_time(), pg_is_in_recovery(), {names}")
     now, started_at, is_standby, *values = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""What PostgreSQL's SQLSTATEs mean for reading a source, and what a person does about it. Pure.
+"""The meaning of PostgreSQL's SQLSTATEs when a source is read, and what to do about each. Pure.
 
 The classes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html. Whether trying again can help
 is decided in `errors.py`.
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Meaning:
-    """`words` say in one line what happened and what to do. `may_be_shown`: the server's own message speaks of
-    connections, rights, limits and named things; another one may quote a cell, or be of anybody's making."""
+    """`words` say in one line what happened and what to do. `may_be_quoted`: the server's own message names only
+    connections, rights, limits and objects; other messages may quote a cell, or come from a function."""
 
     words: str
-    may_be_shown: bool = False
+    may_be_quoted: bool = False
 
 
 MEANINGS: Mapping[str, Meaning] = {
@@ -85,5 +85,5 @@ UNKNOWN = Meaning(
 
 
 def meaning_of(sqlstate: str) -> Meaning:
-    """What an SQLSTATE of five characters means, by itself or by its class."""
+    """The meaning of an SQLSTATE of five characters, or else of its class."""
     return MEANINGS.get(sqlstate) or MEANINGS.get(sqlstate[:2], UNKNOWN)

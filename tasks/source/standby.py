@@ -1,4 +1,4 @@
-"""Up to when a server shows what was committed: a primary up to now, a standby up to what it has replayed. Knows no
+"""The moment up to which a server shows all commits: now on a primary, the last replay on a standby. Knows no
 Prefect."""
 
 import time
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 IDLE_S = 10
-"""A standby with nothing to replay has stood still for so long."""
-LOOK_S = 1
-"""Between two looks at a standby."""
+"""How long a standby with nothing to replay has to stand still."""
+POLL_S = 1
+"""Between two queries for a standby's position."""
 
 POSITION = """
 SELECT
@@ -24,13 +24,13 @@ SELECT
   CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) END,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END
 """
-"""How far a server is. A standby that has replayed no transaction since it was started is at least where its last
-checkpoint was; one that has just begun to receive tells the start of a segment."""
+"""How far a server is. A standby that has replayed no transaction since its start has at least reached its last
+checkpoint; one that has just begun to receive reports the start of a segment."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """What POSITION answers: times aware, the timeout in milliseconds, the position in the WAL as text."""
+    """The row of POSITION: times aware, the timeout in milliseconds, the position in the WAL as text."""
 
     is_standby: bool
     started_at: datetime
@@ -51,12 +51,12 @@ class Position:
         return f"{self.replayed_at:%Y-%m-%d %H:%M:%S} UTC" if self.replayed_at else "nobody knows when"
 
     def shows(self, needed: datetime) -> bool:
-        """Whether a transaction that was committed at `needed` or later is replayed."""
+        """Whether a transaction committed at `needed` or later has been replayed."""
         return self.replayed_at is not None and self.replayed_at >= needed
 
     def may_be_idle(self, needed: datetime) -> bool:
-        """Whether all that was sent is replayed, and all that was committed before `needed` was sent: a receiver whose
-        primary is away ends after its timeout."""
+        """Whether everything sent has been replayed, and everything committed before `needed` has been sent: a receiver
+        that has lost its primary ends after its timeout."""
         return (
             self.has_receiver
             and not self.is_paused
@@ -68,8 +68,8 @@ class Position:
 
 @dataclass(frozen=True)
 class Shown:
-    """Up to when the server with this start time shows everything. `until` is None for a primary: up to its snapshot.
-    `behind` says in words why it lacks what was committed before the moment that was needed."""
+    """The moment `until` which the server with this start time shows all commits; None for a primary: its snapshot.
+    `behind` says why it lacks commits before the moment needed."""
 
     started_at: datetime
     is_standby: bool
@@ -80,10 +80,10 @@ class Shown:
 def wait_until_shown(
     look: Callable[[], Position], needed: datetime | None, wait_s: float, sleep: Callable[[float], None] = time.sleep
 ) -> Shown:
-    """Waits at most `wait_s` for a standby that does not show yet what was committed before `needed` (aware).
+    """Waits, at most `wait_s`, until a standby shows everything committed before `needed` (aware).
 
-    A moment that has not come yet is not waited for. When the primary is idle there is nothing to replay: a standby is
-    believed that has stood still for IDLE_S (`Position.may_be_idle`).
+    Does not wait for a moment in the future. An idle primary sends nothing to replay: a standby that has stood still
+    for IDLE_S then counts as complete (`Position.may_be_idle`).
     """
     begun, idle_since, seen = time.monotonic(), None, None
     while True:
@@ -98,15 +98,15 @@ def wait_until_shown(
             idle_since, seen = now, position.replayed
         elif now - idle_since >= IDLE_S:
             return Shown(position.started_at, True, position.clock - position.receiver_timeout)
-        proving = idle_since is not None and now - begun < wait_s + IDLE_S + LOOK_S
+        proving = idle_since is not None and now - begun < wait_s + IDLE_S + POLL_S
         if position.clock < needed or (now - begun >= wait_s and not proving):
             behind = why_behind(position) if position.clock >= needed else None
             return Shown(position.started_at, True, position.replayed_at, behind)
-        sleep(LOOK_S)
+        sleep(POLL_S)
 
 
 def why_behind(position: Position) -> str:
-    """What a standby lacks, and what to look at."""
+    """Up to when a standby shows sales, and why not later."""
     if position.is_paused:
         why = "its replay is paused: SELECT pg_wal_replay_resume()"
     elif not position.has_receiver:

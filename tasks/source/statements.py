@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import QuotedString
 
-from expectations.columns import BLANKS, SOURCE_COLUMNS, Column, Kind
+from expectations.columns import BLANKS, DIGITS, SOURCE_COLUMNS, Column, Kind
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
 from tasks.tally import TALLIED_COLUMNS
 
 HAS_KEY = "btrim(sale_id::text, E'{}') <> ''".format("".join(rf"\x{ord(blank):02x}" for blank in BLANKS))
-"""An SQL condition: the row's `sale_id` is neither NULL nor blank."""
+"""The SQL condition that the row's `sale_id` is neither NULL nor blank."""
 
 _WHOLE_TYPES = frozenset({"smallint", "integer", "bigint"})
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "uuid", "numeric", "enum"}) | _WHOLE_TYPES
@@ -24,29 +24,27 @@ FITTING_TYPES: Mapping[Kind, frozenset[str]] = {
     "price": _WHOLE_TYPES | {"numeric"},
     "money": _WHOLE_TYPES | {"numeric"},
 }
-"""The PostgreSQL types that a column of each kind may have, without length or digits; floats are not exact and so do
-not fit."""
+"""The PostgreSQL types that a column of each kind may have, without length or digits; floats do not fit, as they are
+not exact."""
 
 WINDOW_COLUMNS = ("sale_date", "updated_at")
-"""The times that put a row into a window."""
+"""The times by which a row belongs to a window."""
 EXAMPLE_KEYS_MAX = 10
 WIDTH_ROWS_MAX = 10_000
-"""So many rows say how wide rows are."""
+"""Rows over which the width is averaged."""
 FIRST_MOMENT, LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
-"""Of the moments that the fact table can hold."""
+"""Bounds of the times that the fact table can hold."""
 
 _INTEGER_DIGITS = 10
-"""Of the largest `integer`."""
-
-_DIGITS: Mapping[Kind, tuple[int, int]] = {"integer": (18, 0), "price": (18, 6), "money": (12, 2)}
+"""Digits of the largest `integer`."""
 
 Declared = Mapping[str, str]
-"""Types by column name, as `source_table.DECLARED_COLUMNS` answers them."""
+"""Types by column name, as `table.DECLARED_COLUMNS` returns them."""
 
 
 @dataclass(frozen=True)
 class NewColumn:
-    """A source column that the contract does not know."""
+    """A source column beyond the contract."""
 
     name: str
     declared_type: str
@@ -58,7 +56,7 @@ def quote_postgres(name: str) -> str:
 
 
 def check_declared(declared: Declared, table: str) -> tuple[NewColumn, ...]:
-    """The columns that are new, after checking that the contract's are there with types that fit.
+    """Checks that the contract's columns exist with types that fit, and returns the new ones.
 
     Raises RegionUnfitError naming table, column and type.
     """
@@ -69,7 +67,7 @@ def check_declared(declared: Declared, table: str) -> tuple[NewColumn, ...]:
 
 
 def lacking_columns(declared: Declared, extra_columns: Iterable[str]) -> tuple[str, ...]:
-    """Those of the variable `extra_columns` that the source lacks."""
+    """The columns of the variable `extra_columns` that the source lacks."""
     return tuple(name for name in extra_columns if name not in declared)
 
 
@@ -85,20 +83,20 @@ def _check_column(table: str, column: Column, declared: str | None) -> None:
 
 
 def without_digits(declared: str) -> str:
-    """A declared type by its name alone: `numeric` for `numeric(12,2)`."""
+    """The bare name of a declared type: `numeric` for `numeric(12,2)`."""
     return re.sub(r"\([^)]*\)", "", declared)
 
 
 def unreadable(column: Column, declared: str) -> str | None:
-    """An SQL condition: the cell's type in the contract cannot hold it. None when no cell of the declared type can be
-    so; NULL cells can be held."""
+    """The SQL condition that the contract's type cannot hold the cell; None when it can hold every cell of the declared
+    type. NULL always fits."""
     name = quote_postgres(column.name)
     if column.kind == "text":
         return None
     if column.kind == "timestamp":
         # Snowflake holds the years 1 to 9999; infinity and -infinity lie outside.
         return f"coalesce({name} < {FIRST_MOMENT} OR {name} >= {LAST_MOMENT}, false)"
-    precision, scale = _DIGITS[column.kind]
+    precision, scale = DIGITS[column.kind]
     whole = precision - scale
     if declared in ("smallint", "integer") and whole >= _INTEGER_DIGITS:
         return None
@@ -119,7 +117,7 @@ def select_list(
 ) -> str:
     """The SELECT list of extract: the contract's columns, extra ones as text, and `unreadable` as JSON text.
 
-    `bad` maps columns to SQL conditions for cells that must not be looked at; `unreadable` has the row's id instead.
+    `bad` maps columns to SQL conditions for cells that must not be evaluated; `unreadable` has the row's id instead.
     """
     cells = [_cell(column, declared[column.name], bad) for column in SOURCE_COLUMNS]
     extra = [_guarded(f"{quote_postgres(name)}::text", f"extra.{name}", bad) for name in extra_columns]
@@ -135,13 +133,13 @@ def _cell(column: Column, declared: str, bad: Mapping[str, str]) -> str:
     name = quote_postgres(column.name)
     if column.kind == "text":
         return _guarded(f"{name}::text", column.name, bad)
-    exact = name if column.kind == "timestamp" else "{}::numeric({}, {})".format(name, *_DIGITS[column.kind])
+    exact = name if column.kind == "timestamp" else "{}::numeric({}, {})".format(name, *DIGITS[column.kind])
     condition = _unreadable(column, declared, bad)
     return f"CASE WHEN {condition} THEN NULL ELSE {exact} END AS {name}" if condition else f"{exact} AS {name}"
 
 
 def _unreadable(column: Column, declared: str, bad: Mapping[str, str]) -> str | None:
-    """The condition of `unreadable`, which does not look at cells that are bad."""
+    """The condition of `unreadable`, without evaluating bad cells."""
     condition = unreadable(column, declared)
     if column.name not in bad:
         return condition
@@ -168,13 +166,13 @@ def _row_id_when_bad(name: str, bad: Mapping[str, str], row_id: str) -> str:
 
 
 def in_window(window: Window) -> str:
-    """An SQL condition: the row was sold or changed in the window."""
+    """The SQL condition that the row was sold or changed in the window."""
     start, end = (f"timestamptz '{moment.isoformat()}'" for moment in (window.start, window.end))
     return f"(sale_date >= {start} AND sale_date < {end}) OR (updated_at >= {start} AND updated_at < {end})"
 
 
 def is_wanted(wanted: Window | Keys) -> str:
-    """An SQL condition: the row is in the window, or has one of the keys."""
+    """The SQL condition that the row is in the window, or has one of the keys."""
     if isinstance(wanted, Window):
         return in_window(wanted)
     keys = ", ".join(_text_literal(sale_id) for sale_id in wanted.sale_ids)
@@ -182,14 +180,14 @@ def is_wanted(wanted: Window | Keys) -> str:
 
 
 def is_one_of(column: str, texts: str) -> str:
-    """An SQL condition: the column is one of the texts to the letter. Its own collation, by which an index finds them,
-    may take more for equal."""
+    """The SQL condition that the column equals one of the texts exactly. The column's own collation, which its index
+    needs, may treat more texts as equal."""
     return f'{column}::text = ANY ({texts}) AND {column}::text COLLATE "C" = ANY ({texts})'
 
 
 def on_days_statement(table: str) -> str:
-    """The `sale_id`s among some, of a table (an SQL expression), with a version that was sold or changed on some UTC
-    days."""
+    """Lists those of given `sale_id`s with a version in a table (an SQL expression) that was sold or changed on given
+    UTC days."""
     on_days = " OR ".join(f"({name} AT TIME ZONE 'UTC')::date = ANY (%(days)s::date[])" for name in WINDOW_COLUMNS)
     return (
         f'SELECT DISTINCT sale_id::text COLLATE "C"\nFROM {table}\n'
@@ -204,8 +202,8 @@ def _text_literal(text: str) -> str:
 
 
 def outside_statement(table: str) -> str:
-    """How many rows of a table (its quoted name) no window holds, because neither of their times lies in the calendar,
-    and the first `sale_id`s of them. Written so that an index of either time serves."""
+    """Counts the rows of a table (its quoted name) that no window contains, because neither of their times lies in the
+    calendar, and lists their first `sale_id`s. Written so that an index of either time can be used."""
     outside = " AND ".join(
         f"({name} IS NULL OR {name} < {FIRST_MOMENT} OR {name} >= {LAST_MOMENT})" for name in WINDOW_COLUMNS
     )
@@ -237,9 +235,9 @@ def width_statement(
     bad: Mapping[str, str] = NO_CELLS,
     row_id: str = "NULL",
 ) -> str:
-    """How long a wanted row of a table (its quoted name) is as text on average, in bytes of UTF-8, by the first
-    WIDTH_ROWS_MAX of them; 0 when there are none. Read as `copy_statement` reads them, so that it needs no statistics
-    and holds for views and foreign tables."""
+    """The average length of the wanted rows of a table (its quoted name) as text, in bytes of UTF-8, over the first
+    WIDTH_ROWS_MAX of them; 0 without rows. Evaluates the same expressions as `copy_statement`, so that it needs no
+    statistics and works for views and foreign tables."""
     query = f"SELECT\n  {select_list(declared, extra_columns, bad, row_id)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
     return (
         "SELECT coalesce(avg(octet_length(convert_to(sample::text, 'UTF8'))), 0)::float8\n"
@@ -248,10 +246,10 @@ def width_statement(
 
 
 def tally_statement(table: str, wanted: Window | Keys, declared: Declared, bad: Mapping[str, str] = NO_CELLS) -> str:
-    """Rows and totals of the wanted rows of a table (its quoted name) by currency, counted by the database itself,
-    apart from the COPY.
+    """Counts and totals of the wanted rows of a table (its quoted name) by currency, computed by the database itself,
+    independently of the COPY.
 
-    Answers currency, rows and, for each tallied column, its sum and the number of cells that have a value.
+    Returns currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
     totals = [_total(column, declared[column.name], bad) for column in TALLIED_COLUMNS]
     currency = (
@@ -262,14 +260,14 @@ def tally_statement(table: str, wanted: Window | Keys, declared: Declared, bad: 
 
 
 def _total(column: Column, declared: str, bad: Mapping[str, str]) -> str:
-    """What the cells of a column add up to, as `tasks/tally.py` has it, and how many there are."""
+    """The total of a column's cells, as `tasks/tally.py` defines it, and their number."""
     name, condition = quote_postgres(column.name), _unreadable(column, declared, bad)
     readable = f" FILTER (WHERE NOT {condition})" if condition else ""
     match column.kind:
         case "text":
             total = f"sum(char_length({name}::text))"
         case "timestamp":
-            # Before PostgreSQL 14 these are floats, which tell microseconds one by one but do not add up.
+            # Before PostgreSQL 14 these are floats: exact to the microsecond each, but not in sum.
             total = f"sum((extract(epoch FROM {name}) * 1000000)::bigint)"
         case _:
             total = f"sum({name})"

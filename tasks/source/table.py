@@ -1,4 +1,4 @@
-"""What a region's source table is: table, partitions, inheritance or view, and whether it shows all that it holds.
+"""The form of a region's source table (plain, partitioned, inherited, view), and whether it shows all of its rows.
 Knows no Prefect."""
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ FROM declared JOIN pg_type ON pg_type.oid = type
 WHERE typtype <> 'd'
 ORDER BY position
 """
-"""Name and type of each column, as `numeric(12,2)`: the base type for a domain, `enum` for every enum; and whether it
+"""Name and type of each column, like `numeric(12,2)`: the base type of a domain, `enum` for every enum; and whether it
 is NOT NULL."""
 
 RELATIONS = """
@@ -67,9 +67,9 @@ FROM beneath
 JOIN pg_class ON pg_class.oid = relation
 ORDER BY relation <> to_regclass(%s)::oid, 1
 """
-"""The table itself first, then all that its rows come from: partitions, children, what a view reads. The last column
-says that a relation was rewritten (TRUNCATE, ALTER, REFRESH) after the snapshot: pg_class is read as the snapshot shows
-it, pg_relation_filenode() as it is now."""
+"""The table itself first, then every relation that its rows come from: partitions, children, the tables of a view. The
+last column is true when a relation was rewritten (TRUNCATE, ALTER, REFRESH) after the snapshot: pg_class is read in the
+snapshot, pg_relation_filenode() reads the present state."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class SourceTable:
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """Its kind in words."""
         return self.relations[0].in_words
 
     def why_not_whole(self, region: Region) -> str | None:
-        """Why a sale that it does not show may exist all the same; None when it shows all sales."""
+        """Why the table may lack sales that exist; None when it shows all sales."""
         if self.relations[0].kind in (TABLE, PARTITIONED) or region.source_is_whole:
             return None
         return (
@@ -125,8 +125,8 @@ def sql_name_of(region: Region) -> str:
 
 
 def describe(cursor: Any, region: Region) -> SourceTable:
-    """The region's table in the snapshot of `cursor`. Raises RegionUnfitError when it is missing, or is or contains
-    what a snapshot does not cover."""
+    """Returns the region's table in the snapshot of `cursor`. Raises RegionUnfitError when it is missing, or when the
+    snapshot does not cover it or a part of it."""
     name, sql = name_of(region), sql_name_of(region)
     relations = read_relations(cursor, sql)
     if not relations:
@@ -139,7 +139,7 @@ def describe(cursor: Any, region: Region) -> SourceTable:
 
 
 def missing(name: str) -> RegionUnfitError:
-    """The error of a table that is not there."""
+    """The error for a missing table."""
     return RegionUnfitError(
         f"table {name} is missing or not visible: create it, grant its reader access, or name another schema and table "
         "in expectations/regions.toml"
@@ -147,13 +147,13 @@ def missing(name: str) -> RegionUnfitError:
 
 
 def read_relations(cursor: Any, sql: str) -> tuple[Relation, ...]:
-    """The table and all that its rows come from; nothing when there is no such table."""
+    """Returns the table and every relation that its rows come from; nothing when the table does not exist."""
     cursor.execute(RELATIONS, (sql, sql))
     return tuple(Relation(*row) for row in cursor.fetchall())
 
 
 def refuse_unreadable(name: str, relations: Sequence[Relation]) -> None:
-    """Raises RegionUnfitError for what has no rows to read, and for foreign tables."""
+    """Raises RegionUnfitError for relations without rows, and for foreign tables."""
     if relations[0].kind not in (TABLE, PARTITIONED, VIEW, MATERIALIZED, FOREIGN):
         raise RegionUnfitError(
             f"{name} is {relations[0].in_words}: name a table or a view in expectations/regions.toml"
@@ -168,7 +168,7 @@ def refuse_unreadable(name: str, relations: Sequence[Relation]) -> None:
 
 
 def refuse_rewritten(cursor: Any, table: SourceTable) -> None:
-    """Raises TransientError when a relation was rewritten after the snapshot: its new rows are not in it."""
+    """Raises TransientError when a relation was rewritten after the snapshot, which lacks its new rows."""
     if rewritten := [relation.name for relation in read_relations(cursor, table.sql) if relation.is_rewritten]:
         raise TransientError(
             f"{', '.join(rewritten)} was rewritten (TRUNCATE, ALTER or REFRESH) while it was read: it is read again"
@@ -176,7 +176,7 @@ def refuse_rewritten(cursor: Any, table: SourceTable) -> None:
 
 
 def hidden_by_row_security(table: SourceTable) -> RegionUnfitError | None:
-    """The error of a table whose policies would hide rows; None when no relation has any."""
+    """The error for a table whose policies would hide rows; None when no relation has policies."""
     guarded = [relation.name for relation in table.relations if relation.has_row_security]
     if not guarded:
         return None

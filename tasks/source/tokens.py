@@ -1,4 +1,4 @@
-"""Personal data become tokens: keyed, so that nobody without the key can guess back; equal for equal values. Pure."""
+"""Tokens for personal data: keyed, so that only the key lets one guess back; equal for equal values. Pure."""
 
 import hmac
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 KEPT_MAX = 200_000
-"""Distinct values whose tokens a tokenizer remembers, about 20 MB, before it begins anew."""
+"""Distinct values whose tokens a tokenizer remembers (about 20 MB) before it starts over."""
 
 
 def token_of(value: str, key: bytes) -> str:
@@ -16,13 +16,13 @@ def token_of(value: str, key: bytes) -> str:
 
 
 def token_of_bytes(value: bytes, key: bytes) -> str:
-    """The same of a value that is no UTF-8, whose letters beyond ASCII nobody knows."""
+    """The same for a value that is not UTF-8; only its ASCII letters are lower-cased."""
     return hmac.digest(key, value.strip().lower(), "sha256").hex()
 
 
 def tokenizer(key: bytes) -> Callable[[pa.ChunkedArray | pa.Array], pa.Array]:
-    """A function that replaces the texts of a column by tokens (NULL stays NULL), each distinct value hashed once
-    as long as it is remembered."""
+    """Returns a function that replaces the texts of a column by tokens (NULL stays NULL); each distinct value is hashed
+    once while it is remembered."""
     values = tokens = pa.array([], pa.string())
 
     def tokenize(column: pa.ChunkedArray | pa.Array) -> pa.Array:

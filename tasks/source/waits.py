@@ -1,8 +1,8 @@
-"""Waits for a source's database: logged while they last, and ended here where the database does not end them itself.
+"""Waits for a source's database: logged while they last, and ended here when the database does not end them itself.
 Knows no Prefect.
 
-The limits that PostgreSQL keeps (`snapshot.Limits`) do not help when it has stopped answering: the client would wait
-for as long as the connection stands.
+The limits that PostgreSQL enforces (`snapshot.Limits`) do not help when it has stopped answering: the client would wait
+as long as the connection is open.
 """
 
 import socket
@@ -19,13 +19,13 @@ from tasks.errors import TransientError
 from tasks.stopwatch import Say, say_nothing, waiting
 
 GRACE_S = 60
-"""So long an answer may be overdue: PostgreSQL's own limit, and its words, come first."""
+"""How long an answer may be overdue, so that PostgreSQL's own limit and message come first."""
 
 
 @contextmanager
-def answered(connection: Any, say: Say, step: str, word: str, limit_s: float) -> Iterator[None]:
-    """Lets the body wait for the answer to a statement that begins with `word`. Raises TransientError when none has
-    come GRACE_S after `limit_s`: the connection is shut down then."""
+def limited_wait(connection: Any, say: Say, step: str, word: str, limit_s: float) -> Iterator[None]:
+    """Limits and logs the body's wait for the answer to a statement that begins with `word`. GRACE_S after `limit_s` it
+    shuts the connection down and raises TransientError."""
     file_number, is_shut = connection.fileno(), threading.Event()
 
     def shut() -> None:
@@ -51,23 +51,23 @@ def answered(connection: Any, say: Say, step: str, word: str, limit_s: float) ->
 
 
 class WaitingCursor(cursor):
-    """A cursor whose statements are waited for as `answered` says."""
+    """A cursor that waits for its statements in a `limited_wait`."""
 
     say: Say = staticmethod(say_nothing)
     step: str = "source"
     limit_s: float = 0
 
     def execute(self, query: Any, vars: Any = None) -> Any:
-        with self._answered(query):
+        with self._limited_wait(query):
             return super().execute(query, vars)
 
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> Any:
-        with self._answered(sql):
+        with self._limited_wait(sql):
             return super().copy_expert(sql, file, size)
 
-    def _answered(self, statement: Any) -> Any:
+    def _limited_wait(self, statement: Any) -> Any:
         word = str(statement).split(maxsplit=1)[0].rstrip(";")
-        return answered(self.connection, self.say, self.step, word, self.limit_s)
+        return limited_wait(self.connection, self.say, self.step, word, self.limit_s)
 
 
 def waiting_cursor(driver: Any, say: Say, step: str, limit_s: float) -> WaitingCursor:

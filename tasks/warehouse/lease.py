@@ -1,4 +1,4 @@
-"""The lease of an attempt: renewed while a run works; one that is over belongs to a run that died."""
+"""The lease of an attempt: renewed while its run works; a lease that is over belongs to a dead run."""
 
 import threading
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ RENEWAL_INTERVAL = timedelta(minutes=5)
 
 @contextmanager
 def lease_kept(attempt: Attempt, warehouse: str, lease_minutes: int) -> Iterator[None]:
-    """Renews the lease of `attempt` every 5 minutes, in a thread, for as long as the body runs.
+    """Renews the lease of `attempt` every 5 minutes, in a thread, while the body runs.
 
-    A renewal that fails is logged and tried again at the next one: a lease may lapse, a load must not fail for it.
+    A failed renewal is logged, and the next one tries again: a lease may lapse, but the load must not fail for it.
     """
     connector, logger = load_once(SnowflakeHostConnector, names.WAREHOUSE), get_run_logger()
     done, tag = threading.Event(), f"retail-sales renew {attempt.batch_id}"
@@ -33,7 +33,7 @@ def lease_kept(attempt: Attempt, warehouse: str, lease_minutes: int) -> Iterator
                 with open_session(connector, warehouse, tag, logger.warning) as session:
                     session.query(render("ledger/renew_lease"), [attempt.run_number, lease_minutes])
                 logger.info("step=renew run=%d still working", attempt.run_number)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the load goes on)
+            except Exception as error:  # noqa: BLE001 (the load goes on in any case)
                 logger.warning("step=renew run=%d failed: %s", attempt.run_number, error)
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)

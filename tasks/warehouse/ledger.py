@@ -9,7 +9,7 @@ from typing import Any
 from expectations.columns import CONTRACT_VERSION
 from tasks.batch import Attempt, Batch, NamedKeys
 from tasks.tally import Tally
-from tasks.warehouse.lock import lock_held, require_known_version, version_readable, version_told
+from tasks.warehouse.lock import lock_held, require_known_version, version_checked_on_error, version_readable
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render, union_all
 from tasks.warehouse.states import LedgerState, Status
@@ -18,7 +18,7 @@ from tasks.warehouse.states import LedgerState, Status
 @dataclass(frozen=True)
 class Entry:
     """One row of the ledger, without its time. `counts` maps EXTRACTED, REJECTED, ... to rows; `snapshot_at` is the
-    moment up to which the source showed everything (aware)."""
+    time up to which the source showed everything (aware)."""
 
     region: str
     status: Status
@@ -34,7 +34,7 @@ _COUNTS = ("EXTRACTED", "REJECTED", "DUPLICATES", "INSERTED", "UPDATED", "UNCHAN
 
 
 def record(session: Session, attempt: Attempt, entries: Sequence[Entry]) -> None:
-    """Inserts the entries, all in one statement. What ends a run is recorded in a transaction that holds the lock."""
+    """Inserts the entries in one statement. Entries that end a run need a transaction that holds the lock."""
     if entries:
         selected = union_all(render("ledger/entry", ordinal=_ordinal(entry.status)) for entry in entries)
         values = [value for entry in entries for value in _values(attempt, entry)]
@@ -63,9 +63,9 @@ def _values(attempt: Attempt, entry: Entry) -> list[Any]:
 
 
 def is_committed(session: Session, run_number: int) -> bool:
-    """Whether the ledger shows that the attempt's publish transaction has ended with COMMIT: its entries come with it.
+    """Whether the attempt's publish transaction has ended with COMMIT: then the ledger holds its entries.
 
-    FAILED is no such entry: others write it for an attempt that they think dead.
+    FAILED is no such entry: others write it for an attempt that they take for dead.
     """
     entries = session.query(
         "SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES WHERE RUN_NUMBER = ? "
@@ -76,7 +76,7 @@ def is_committed(session: Session, run_number: int) -> bool:
 
 
 def next_run_number(session: Session) -> int:
-    """The next number of the one counter. Raises NeedsPersonError when the tables are of another version."""
+    """Returns the next number of the one counter. Raises NeedsPersonError when the tables are of another version."""
     with version_readable():
         ((run_number, version),) = session.query(render("ledger/next_run_number"))
     require_known_version(version)
@@ -92,9 +92,9 @@ def start_attempt(session: Session, batch: Batch | NamedKeys, flow_run_id: str, 
 
 
 def record_failure(session: Session, flow_run_id: str, cause: str) -> list[str]:
-    """Records FAILED for every region of the flow run's attempts that has no final status, and answers them.
+    """Records FAILED for every region of the flow run's attempts that has no final status, and returns them.
 
-    Under the publish lock, so that no COMMIT of the run that is still under way lands after it.
+    Under the publish lock, so that no COMMIT of the run lands after it.
     """
     if not (attempts := _open_attempts(session, flow_run_id)):
         return []
@@ -117,7 +117,7 @@ def _open_attempts(session: Session, flow_run_id: str) -> list[Attempt]:
 
 
 def known_states(session: Session, first: date | None, last: date) -> list[LedgerState]:
-    """What the ledger says of each date and region up to `last`, from `first` or the beginning; nothing of others."""
+    """The state of each date and region in the ledger up to `last`, from `first` or the beginning."""
     ends = [f"{first:%Y%m%d}" if first else "", f"{last:%Y%m%d}"]
-    with version_told(session):
+    with version_checked_on_error(session):
         return [LedgerState.of_row(*row) for row in session.query(render("ledger/states_for_gaps"), ends)]

@@ -1,9 +1,9 @@
 """The publish lock: one transaction at a time writes rows, and it sees all that others have committed before.
 
-Snowflake shows a session what was committed before it was opened; what is committed later it may show late
-(https://docs.snowflake.com/en/sql-reference/transactions, READ_CONSISTENCY_MODE). So who wants the lock waits for it in
-one session, leaves a token there and commits; a session that is opened then takes the lock if the token still stands.
-The lock belongs to the transaction that writes: who loses the one has lost the other.
+A Snowflake session sees what was committed before it was opened; later commits may reach it late
+(https://docs.snowflake.com/en/sql-reference/transactions, READ_CONSISTENCY_MODE). So a run waits for the lock in one
+session, leaves a token there and commits; a second session, opened then, takes the lock if the token is still there.
+The lock belongs to the transaction that writes, and is lost with it.
 """
 
 import time
@@ -18,11 +18,11 @@ from tasks.warehouse.session import LOCK_TIMEOUT_S, Session
 from tasks.warehouse.statements import render
 
 FRESH_S = 10
-"""So long others leave a token alone: to open a session takes a second or two."""
+"""How long others leave a token alone; opening a session takes a second or two."""
 POLL_S = 0.5
-"""Between two looks at a token of another."""
+"""Seconds between two looks at another run's token."""
 TRIES_MAX = 20
-"""Tokens that one writes: each but the last was overwritten by another, who had waited too long."""
+"""How many tokens a run writes, each after the last was overwritten by another run that had waited too long."""
 SET_UP = "run `python -m flows.setup_warehouse`"
 WAITED_FOR = "the publish lock: another run holds it, and one whose client was killed loses it after 5 to 10 minutes,"
 OF_KNOWN_TABLES = f" AND TABLES_VERSION = {TABLES_VERSION:d}"
@@ -34,10 +34,10 @@ def lock_held(
     session: Session, run_number: int, say: Say | None = None, of_tables: str = OF_KNOWN_TABLES
 ) -> Iterator[Session]:
     """A new session in a transaction that holds the lock and is committed at the end; `session`, in no transaction,
-    waits for it. `say`, or else who hears of the session's waits, hears of a long one. Set-up, which brings the tables
-    to this version, takes those of any.
+    waits for it. `say`, or else that of the session, gets a line about a long wait. Set-up, which brings the tables to
+    this version, accepts any version by `of_tables`.
 
-    Raises TransientError when the lock is not to be had, or when the transaction was ended from outside,
+    Raises TransientError when the lock cannot be taken, or when the transaction was ended from outside, and
     NeedsPersonError when the tables are of another version: nothing is committed then. Raises OutcomeUnknownError when
     COMMIT gave no answer.
     """
@@ -55,7 +55,7 @@ def lock_held(
         except OutcomeUnknownError:
             raise
         except BaseException:
-            # Where the lock may still be held it would be waited for. Others wait until the token is no longer fresh.
+            # A lost session may still hold the lock, which this would wait for. Others wait until the token is stale.
             if writing is None or not writing.is_lost:
                 with suppress(SalesEtlError):
                     session.query(render("lock/clear_token"), [token])
@@ -64,13 +64,13 @@ def lock_held(
 
 
 def _leave_token(session: Session, say: Say) -> str:
-    """Waits while the lock is held, or another is about to take it."""
+    """Waits while the lock is held or another run is about to take it, then writes a token."""
     token, watch = uuid4().hex, Stopwatch()
     statement = render("lock/write_token", fresh_seconds=f"{FRESH_S:d}")
     with waiting(say, "lock", WAITED_FOR, LOCK_TIMEOUT_S):
         while not _rows_changed(session, statement, [token]):
             if watch.seconds() > LOCK_TIMEOUT_S:
-                raise TransientError("the publish lock is wanted by others all the time: run it again")
+                raise TransientError("the publish lock was always about to be taken by another run: run it again")
             time.sleep(POLL_S)
     return token
 
@@ -88,7 +88,7 @@ def require_known_tables(session: Session) -> None:
 
 @contextmanager
 def version_readable() -> Iterator[None]:
-    """Says what to do when the tables' version cannot be read: before version 2 they have none."""
+    """Names the next step when the tables' version cannot be read: before version 2 they have none."""
     try:
         yield
     except NeedsPersonError as error:
@@ -96,8 +96,8 @@ def version_readable() -> Iterator[None]:
 
 
 @contextmanager
-def version_told(session: Session) -> Iterator[None]:
-    """What fails inside may fail because the tables are of another version: that is told then."""
+def version_checked_on_error(session: Session) -> Iterator[None]:
+    """Raises the error of `require_known_tables` instead when the body fails on tables of another version."""
     try:
         yield
     except NeedsPersonError:
@@ -124,6 +124,8 @@ def _rows_changed(session: Session, statement: str, values: list[object]) -> boo
 
 
 def _refuse_other(begun: str, ended: str) -> None:
-    """What follows the abort of a transaction stands in another one, without the lock."""
+    """Raises TransientError when a transaction was aborted: later statements ran in another one, without the lock."""
     if begun != ended:
-        raise TransientError(f"transaction {begun} was ended from outside, and {ended} has not the lock: run it again")
+        raise TransientError(
+            f"transaction {begun} was ended from outside, and {ended} does not hold the lock: run it again"
+        )

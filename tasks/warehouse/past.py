@@ -1,17 +1,17 @@
-"""The past: what the fact table showed right after a publish, for as long as the undo log is kept."""
+"""The past: the fact table right after a publish, for as long as the undo log is kept."""
 
 from tasks.errors import NeedsPersonError
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
 
 BATCH_DIGITS = 8
-"""A number of so many digits is a date."""
+"""Digits of a date; other numbers are those of publishes."""
 
 
 def publish_number(session: Session, asked: str) -> int:
-    """The transaction of the newest publish of the batch `asked`, or the one of this number.
+    """Returns the number of the newest publish of the batch `asked`, or `asked` itself when it is a publish's number.
 
-    Raises NeedsPersonError naming it when there is none, or when its past is not known any more.
+    Raises NeedsPersonError naming it when there is none, or when its past is no longer known.
     """
     ((of_batch, since, newest),) = session.query(render("as_of/known_past"), [asked])
     if since is None:
@@ -29,5 +29,5 @@ def publish_number(session: Session, asked: str) -> int:
 
 
 def sales_as_of(number: int) -> str:
-    """The query that answers the fact table as it was right after that publish."""
+    """The query for the fact table right after that publish."""
     return render("as_of/sales", publish=f"{number:d}")

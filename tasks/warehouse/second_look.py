@@ -1,4 +1,4 @@
-"""The second look at a published batch: whether the fact table shows it, asked otherwise than in publish."""
+"""The second look at a published batch: whether the fact table shows it, by other queries than those of publish."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ExtraColumns = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One region's figures: what the manifest's files and fates promise, and what the table shows."""
+    """One region's figures: those that the manifest's files and fates promise, and those of the table."""
 
     region: str
     expected: Tally
@@ -40,11 +40,11 @@ class Verification:
 def look(
     session: Session, attempt: Attempt, extra_columns: ExtraColumns, expected: Mapping[str, Tally] | None = None
 ) -> Verification:
-    """Compares what is `expected` per region, the staged rows that should stand, and those that the table shows: rows,
-    exact money, and a fingerprint of every column. Where nobody knows any more what the publish promised, the staged
-    rows that should stand are expected.
+    """Compares the `expected` tallies per region, the staged rows that should be in the table, and the rows that are:
+    rows, exact money, and a fingerprint of every column. Without `expected`, when the publish's promise is no longer
+    known, the staged rows take its place.
 
-    Where they differ, the rows are looked for one by one: those that another run has changed since the COMMIT count as
+    Where they differ, the rows are looked for one by one; those that another run has changed since the COMMIT count as
     found.
     """
     watch = Stopwatch()
@@ -64,14 +64,14 @@ def look(
 
 
 def shown_query(attempt: Attempt, extra_columns: ExtraColumns) -> str:
-    """The question for both sides' fingerprints and for keys that repeat, one round trip for two."""
+    """The query for both sides' fingerprints and for repeated keys: one round trip for two."""
     names = _names(attempt, extra_columns)
     return union_all((render("verify/shown_sales", **names), render("verify/repeated_keys", **names)))
 
 
-def _of_side(asked: str, shown: Iterable[Row]) -> dict[tuple[str, str], Row]:
+def _of_side(wanted: str, shown: Iterable[Row]) -> dict[tuple[str, str], Row]:
     """Rows, totals and fingerprint of one side, by region and currency."""
-    return {(region, currency): tuple(figures) for side, region, currency, *figures in shown if side == asked}
+    return {(region, currency): tuple(figures) for side, region, currency, *figures in shown if side == wanted}
 
 
 def _tallies(side: Mapping[tuple[str, str], Row]) -> dict[tuple[str, ...], Tally]:

@@ -1,4 +1,4 @@
-"""A Snowflake session with everything that this project relies on spelled out."""
+"""A Snowflake session with every setting that this project relies on spelled out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,32 +23,32 @@ LOGIN_TIMEOUT_S = 30
 STATEMENT_TIMEOUT_S = 3600
 LOCK_TIMEOUT_S = 1200
 """The locks of a killed client last until its statement has ended and 5 idle minutes are over; 10 minutes were reported
-(https://github.com/airbytehq/airbyte/issues/29903). Who waits longer waits for somebody alive."""
+(https://github.com/airbytehq/airbyte/issues/29903). A longer wait is for a run that is alive."""
 RESEND_DELAYS_S = (1, 2, 4, 8, 16, 16, 16, 16)
-"""Seconds between the tries of a request that got no answer. Snowflake knows a request by its id: none runs twice."""
+"""Seconds between tries of a request that got no answer. Snowflake knows requests by their ids: none runs twice."""
 LOST_CODES = frozenset({*range(250_000, 252_000), 390_111, 390_112, 390_114})
-"""The connector's own errors of network and session, and the warehouse's word that it has ended the session."""
+"""The connector's own errors of network and session, and the warehouse's error that it has ended the session."""
 
 PARAMETERS: Mapping[str, str | int | bool] = {
     # TIMESTAMP_TZ values loaded from Parquet carry offset 0.
     "TIMEZONE": "UTC",
-    # Limits of every wait; the statement of a client that was killed ends, and with it its lock.
+    # Limits of every wait; the statement of a killed client ends, and its lock with it.
     "LOCK_TIMEOUT": LOCK_TIMEOUT_S,
     "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_S,
     "ABORT_DETACHED_QUERY": True,
-    # A failed statement is undone alone, and the transaction goes on: what undoes the rest is said here.
+    # A failed statement is undone alone, and the transaction goes on: `transaction` below undoes the rest.
     "TRANSACTION_ABORT_ON_ERROR": False,
-    # Of several rows for one, Snowflake takes any; for UPDATE that is no error by default.
+    # When several rows match one, Snowflake takes any; for UPDATE that is no error by default.
     "ERROR_ON_NONDETERMINISTIC_UPDATE": True,
     "ERROR_ON_NONDETERMINISTIC_MERGE": True,
     # Literals of dates and times are written as ISO 8601.
     "TIMESTAMP_INPUT_FORMAT": "AUTO",
     "DATE_INPUT_FORMAT": "AUTO",
-    # What is asked is asked of the tables, and answered whole.
+    # Results come from the tables, and whole.
     "USE_CACHED_RESULT": False,
     "ROWS_PER_RESULTSET": 0,
 }
-"""What an account or a user may have set otherwise, and a result depends on
+"""Settings that results depend on and that an account or a user may have changed
 (https://docs.snowflake.com/en/sql-reference/parameters)."""
 
 Row = tuple[Any, ...]
@@ -56,7 +56,7 @@ Row = tuple[Any, ...]
 
 class Session:
     """One connection; values are bound with `?`. Raises TransientError or NeedsPersonError naming the warehouse. `say`
-    hears of statements that take long."""
+    gets lines about statements that take long."""
 
     def __init__(
         self,
@@ -73,22 +73,22 @@ class Session:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it does not answer any more, or did not answer to ROLLBACK."""
+        """Whether the session no longer answers, or did not answer to ROLLBACK."""
         return self._lost
 
     def again(self) -> AbstractContextManager["Session"]:
-        """Another session like this one, which shows what was committed before. AUTOCOMMIT is off in it: what follows
-        an aborted transaction stands in one that nobody commits."""
+        """Opens another session like this one, which sees what was committed before. AUTOCOMMIT is off in it:
+        statements after an aborted transaction run in one that is never committed."""
         assert self._again is not None
         return self._again()
 
     def transaction_id(self) -> str:
-        """Which transaction the session is in."""
+        """The id of the session's current transaction."""
         ((transaction_id,),) = self.query("SELECT CURRENT_TRANSACTION()")
         return str(transaction_id)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """Runs one statement and answers its rows. A new cursor each time: results are never mixed up."""
+        """Runs one statement and returns its rows. Each has its own cursor, so that results are never mixed up."""
         with self._errors_named(statement), self._connection.cursor() as cursor:
             cursor.execute(statement, tuple(values) or None)
             return [tuple(row) for row in cursor.fetchall()]
@@ -100,17 +100,17 @@ class Session:
                 cursor.close()
 
     def query_together(self, statements: Sequence[str]) -> list[list[Row]]:
-        """Runs statements of which none needs another at the same time, outside of a transaction, and answers the rows
-        of each. All have ended when it raises for one."""
+        """Runs independent statements at the same time, outside of a transaction, and returns the rows of each. All
+        have ended when it raises for one."""
         # Threads may share a connection of this connector: its threadsafety is 2
-        # (https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api). What is warned of at
-        # https://docs.snowflake.com/en/developer-guide/driver-connections is state that threads would change for each
-        # other: transaction, schema and parameters, which nothing does here.
+        # (https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api). The warning at
+        # https://docs.snowflake.com/en/developer-guide/driver-connections is about state that threads would change for
+        # each other: transaction, schema and parameters. Nothing here does that.
         with ThreadPoolExecutor(max(len(statements), 1)) as pool:
             return list(pool.map(self.query, statements))
 
     def run_together(self, script: str) -> None:
-        """Runs the statements of a script, of which none needs another, at the same time."""
+        """Runs the independent statements of a script at the same time."""
         statements = [text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]
         self.query_together(statements)
 
@@ -121,7 +121,7 @@ class Session:
         try:
             yield
         except BaseException:
-            # A session that is lost is rolled back by the server; the error that ended it counts.
+            # The server rolls a lost session back; the error that ended it counts.
             try:
                 self.query("ROLLBACK")
             except SalesEtlError:
@@ -152,13 +152,13 @@ OpenSession = Callable[[], AbstractContextManager[Session]]
 
 
 def _head(statement: str) -> str:
-    """The first line of a statement that is no comment."""
+    """The first line of a statement after its comments."""
     lines = (line.strip() for line in statement.splitlines())
     return next((line for line in lines if line and not line.startswith("--")), "")[:80]
 
 
 def _resending(where: str, say: Say) -> Callable[[], Iterator[int]]:
-    """The connector's backoff policy. Its own has no end but time, and that would end long statements too."""
+    """The connector's backoff policy. Its own ends only by a time limit, which would end long statements too."""
 
     def delays() -> Iterator[int]:
         yield RESEND_DELAYS_S[0]
@@ -187,7 +187,7 @@ def _connect(connector: SnowflakeHostConnector, where: str, say: Say, **settings
         )
         raise kind(
             quoting(ours, error)
-        ) from None  # the connector's chain of causes is hundreds of lines that say no more
+        ) from None  # the connector's chain of causes is hundreds of lines that add nothing
 
 
 @contextmanager
@@ -198,10 +198,10 @@ def open_session(
     say: Say = say_nothing,
     autocommit: bool = True,
 ) -> Iterator[Session]:
-    """A session of its own on `warehouse`, closed at the end; `say` hears of what takes long, and of a warehouse
-    that does not answer.
+    """A session on `warehouse`, closed at the end; `say` gets lines about long waits and a warehouse that does not
+    answer.
 
-    With AUTOCOMMIT, only `transaction` holds one open.
+    With AUTOCOMMIT, only `transaction` keeps a transaction open.
     """
     where = connector.host or connector.credentials.account
     connection = _connect(
@@ -219,14 +219,14 @@ def open_session(
     try:
         yield Session(connection, where, again, say)
     finally:
-        # Without retry: a session that cannot be closed is ended by the server.
+        # Without retry: the server ends a session that cannot be closed.
         with suppress(SnowflakeError, SalesEtlError):
             connection.close(retry=False)
 
 
 @contextmanager
 def task_session(warehouse: str, tag: str) -> Iterator[Session]:
-    """A session for a task: by the registered connector, tagged `retail-sales <tag>`, logged to the task's run."""
+    """A session for a task: by the registered connector, tagged `retail-sales <tag>`, logging to the task's run."""
     connector, logger = load_once(SnowflakeHostConnector, names.WAREHOUSE), get_run_logger()
     with open_session(connector, warehouse, f"retail-sales {tag}", logger.warning) as session:
         yield session

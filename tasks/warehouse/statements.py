@@ -1,6 +1,6 @@
 """Fills the statements of `sql/` with names and column lists made from the column contract. Knows no Prefect.
 
-Values are bound by the driver where it can bind; what stands in text goes through `text_literal`.
+Values are bound by the driver where it can bind; values inside texts go through `text_literal`.
 """
 
 import json
@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
-from expectations.columns import Column, Kind, Role
+from expectations.columns import DIGITS, Column, Role
 from expectations.regions import REGIONS, Region
 from expectations.tables import (
     CLEAN_COLUMNS,
@@ -22,20 +22,18 @@ from expectations.tables import (
 from tasks.batch import ADOPTION, HEAL, REPLAY, STAGING_KINDS, Attempt
 from tasks.tally import MONEY_COLUMNS, TALLIED_COLUMNS, number_in_snowflake
 
-_DECIMALS: Mapping[Kind, int] = {"money": 2, "price": 6}
-
 OPEN_STATUSES = "'OPEN', 'NO_KEY', 'STILL_BAD'"
-"""Of rejected rows that are work to be done."""
+"""The statuses of open rejected rows."""
 
 KEY_LIST_BYTES_MAX = 2**19
-"""A list of keys is bound as one JSON text, and its statement should stay below 1 MB, what is bound included
+"""A list of keys is bound as one JSON text; a statement should stay below 1 MB, bound values included
 (https://docs.snowflake.com/en/user-guide/query-size-limits)."""
 
 SQL_DIRECTORY = Path(__file__).parents[2] / "sql"
 
 
 def subqueries_of(attempt: Attempt) -> dict[str, str]:
-    """Which keys matter to the attempt, and which sales stand with them after its MERGE."""
+    """Subqueries for the keys that matter to the attempt, and for the sales that stand with them after its MERGE."""
     tables, run_number = vars(attempt.staging_tables), f"{attempt.run_number:d}"
     return {
         "wanted_keys": render_part("publish/wanted_keys", **tables),
@@ -49,12 +47,12 @@ def text_literal(text: str) -> str:
 
 
 def text_literals(texts: Iterable[str]) -> str:
-    """Text literals as they stand in an IN."""
+    """Text literals for an IN."""
     return ", ".join(text_literal(text) for text in texts)
 
 
 def key_lists(keys: Iterable[str]) -> Iterator[str]:
-    """The keys as JSON texts that a statement can bind: what `${listed_keys}` in it answers."""
+    """The keys as JSON texts that a statement can bind for its `${listed_keys}`."""
     part, used = list[str](), 0
     for key in keys:
         text = json.dumps(key)
@@ -73,13 +71,13 @@ def render(name: str, **values: str) -> str:
 
 
 def render_part(name: str, **values: str) -> str:
-    """A query or a condition that stands inside another statement: the file without its head."""
+    """A query or condition for use inside another statement: the file without its header."""
     lines = render(name, **values).splitlines()
     return "\n".join(line for line in lines if not line.startswith("--"))
 
 
 def union_all(queries: Iterable[str]) -> str:
-    """One query that answers the rows of all."""
+    """One query for the rows of all."""
     return "\nUNION ALL\n".join(query.rstrip() for query in queries)
 
 
@@ -94,19 +92,21 @@ def snapshots_query(snapshots: Mapping[str, datetime]) -> str:
 def tally_sums(prefix: str = "") -> str:
     """Exact sum and number of values of each tallied column; without the cast a stand-in may add floats."""
     return ",\n    ".join(
-        f"SUM({number_in_snowflake(column, prefix)}::NUMBER(38,{_DECIMALS.get(column.kind, 0)})), "
+        f"SUM({number_in_snowflake(column, prefix)}::NUMBER(38,{column.decimals})), "
         f"COUNT({prefix}{column.name.upper()})"
         for column in TALLIED_COLUMNS
     )
 
 
 def _rejected_tally_sums() -> str:
-    """Exact sum and number of amounts of the money columns as text; what was unreadable is not written like this. The
-    other tallied columns have none."""
+    """Exact sum and number of the amounts in the money columns, which are text here; unreadable cells do not match the
+    pattern. The other tallied columns have none."""
+    precision, scale = DIGITS["money"]
+    written = f"-?[0-9]{{1,{precision - scale}}}[.][0-9]{{{scale}}}"
     sums = []
     for column in TALLIED_COLUMNS:
         name = column.name.upper()
-        amount = f"CASE WHEN REGEXP_LIKE({name}, '-?[0-9]{{1,10}}[.][0-9]{{2}}') THEN {name}::NUMBER(38,2) END"
+        amount = f"CASE WHEN REGEXP_LIKE({name}, '{written}') THEN {name}::NUMBER(38,{scale}) END"
         sums.append(f"SUM({amount}), COUNT({amount})" if column.name in MONEY_COLUMNS else "NULL, 0")
     return ",\n    ".join(sums)
 
@@ -165,7 +165,7 @@ def _none_differs(names: Iterable[str], other: str, indent: str) -> str:
 
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
 _COMPARED_NAMES = tuple(name for name in _CLEAN_NAMES if name != EXTRA_ATTRIBUTES.name)
-"""All columns of a sale that each run has read whole; of the others see `tasks/warehouse/attributes.py`."""
+"""All columns of a sale that every run reads; for the others see `tasks/warehouse/attributes.py`."""
 LOAD_TYPES = {
     "ETL_BATCH_ID": "VARCHAR",
     "ETL_RUN_NUMBER": "NUMBER(18,0)",
@@ -177,7 +177,7 @@ LOAD_TYPES = {
     "DELETED_AT": "TIMESTAMP_TZ(6)",
     "ETL_PUBLISH_NUMBER": "NUMBER(18,0)",
 }
-"""Columns of the fact table that the load fills itself."""
+"""Columns of the fact table that the load fills."""
 _LOAD_NAMES = tuple(LOAD_TYPES)
 _REJECTION_NAMES = (
     *REJECTED_SCHEMA.names,
@@ -201,7 +201,7 @@ def _added_columns() -> str:
 
 
 def _required_columns() -> str:
-    """ETL_RUN_NUMBER last: a table of which it must have a value is one of ours."""
+    """ETL_RUN_NUMBER last: a table that requires it is one of this project's."""
     names = sorted((*REQUIRED_NAMES, *_REQUIRED_OF_LOAD), key=lambda name: name == "ETL_RUN_NUMBER")
     return "\n\n".join(f"ALTER TABLE ANALYTICS.SALES_FACT ALTER COLUMN {name} SET NOT NULL;" for name in names)
 
@@ -254,7 +254,7 @@ _VERSION_TYPES = {
     **{column.stored_name.upper(): column.snowflake_type for column in CLEAN_COLUMNS},
     **{name: kind for name, kind in LOAD_TYPES.items() if name != "ETL_PUBLISH_NUMBER"},
 }
-# Without the casts an adopted table's wider columns would be no match for those that the function declares.
+# Without the casts an adopted table's wider columns would not match those that the function declares.
 _COLUMN_LISTS["version_values"] = ", ".join(f"{name}::{kind} AS {name}" for name, kind in _VERSION_TYPES.items())
 _COLUMN_LISTS |= {
     "version_column_types": ",\n    ".join(f"{name} {kind}" for name, kind in _VERSION_TYPES.items()),

@@ -1,4 +1,4 @@
-"""What the ledger says of a batch and region. Pure."""
+"""The states of a batch and region in the ledger. Pure."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,7 @@ from tasks.batch import parse_business_date
 
 
 class Status(StrEnum):
-    """What the ledger says of a batch and region."""
+    """The status of a batch and region in the ledger."""
 
     STARTED = "STARTED"
     RENEWED = "RENEWED"
@@ -22,7 +22,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class LedgerState:
-    """What the ledger says of one date and region. `in_production`: PUBLISHED, EMPTY or ROLLED_BACK, or nothing.
+    """The state of one date and region. `in_production` is PUBLISHED, EMPTY, ROLLED_BACK or None.
 
     `under_way` when the newest run has neither ended nor outlived its lease.
     """

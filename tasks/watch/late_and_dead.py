@@ -12,7 +12,7 @@ from expectations.regions import REGIONS
 from tasks.alerts.compose import ALL_REGIONS, AlertRequest, join_regions
 from tasks.batch import Batch, parse_business_date
 from tasks.warehouse.ledger import record_failure
-from tasks.warehouse.lock import version_told
+from tasks.warehouse.lock import version_checked_on_error
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render, text_literal
 from tasks.watch.processes import Process
@@ -127,7 +127,7 @@ def sla_alerts(unpublished: Mapping[date, Sequence[str]], told_slots: Iterable[s
 def read_leases(session: Session) -> dict[str, Lease]:
     """What the ledger says of runs without an end, and of those whose lease is not over; by flow run."""
     leases: dict[str, Lease] = {}
-    with version_told(session):
+    with version_checked_on_error(session):
         known = session.query(render("ledger/open_leases"))
     for flow_run_id, batch_id, region, until, is_live, is_open in known:
         lease = Lease(flow_run_id, batch_id, _utc(until), bool(is_live), (region,) if is_open else ())

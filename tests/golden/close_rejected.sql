@@ -1,7 +1,8 @@
--- Guarantees: a rejected row is closed when the fact table holds a newer valid version of its key. Runs after the MERGE.
--- A version in the future counts as read at its snapshot, so that its correction closes it. A version without a time,
--- or corrected without a newer one, is closed by the run that published the key later. What is marked as deleted closes
--- nothing, and what a newer run of its batch replaces needs no closing.
+-- Guarantees: a rejected row is closed when the fact table holds a newer valid version of its key. Runs after the
+-- MERGE.
+-- A version with a time in the future counts as read at its snapshot, so that its correction closes it. A version
+-- without a time, or corrected without a newer one, is closed by the run that publishes the key later. Sales marked as
+-- deleted close nothing, and rows that a newer run of their batch replaces need no closing.
 INSERT INTO ANALYTICS.SALES_REJECTION_CLOSINGS (
     REJECTED_BY_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, STATUS, CLOSED_AT, CLOSED_BY_RUN_NUMBER,
     COVERED_BY_RUN_NUMBER

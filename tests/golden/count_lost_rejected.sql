@@ -1,4 +1,4 @@
--- Answers how many staged rejected rows of each region do not stand among the rejections cell by cell: must answer no row.
+-- Counts, by region, the staged rejected rows that are not among the rejections cell by cell. Must return no row.
 SELECT REGION_CODE, 'lost', COUNT(*)
 FROM (
     SELECT REGION_CODE, SALE_KEY, RULES, VERSION_AT, SALE_ID, SALE_DATE, STORE_ID, CUSTOMER_ID, CUSTOMER_EMAIL_TOKEN, PRODUCT_ID, PRODUCT_CATEGORY, QUANTITY, UNIT_PRICE, DISCOUNT_AMOUNT, TAX_AMOUNT, TOTAL_AMOUNT, CURRENCY, PAYMENT_METHOD, REGION, UPDATED_AT, EXTRA_ATTRIBUTES

@@ -1,5 +1,5 @@
--- Answers rows and exact money of the run's rejected rows by region, broken rules and currency: their part of the law. By
--- run number, because a row without a key has nothing else to be found by.
+-- Returns the number and exact money of the run's rejected rows by region, broken rules and currency: their part of the
+-- law. Finds them by run number, because a row without a key has nothing else to be found by.
 SELECT 'rejected', REGION_CODE, RULES, CURRENCY, COUNT(*), SUM(CASE WHEN REGEXP_LIKE(DISCOUNT_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN DISCOUNT_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(DISCOUNT_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN DISCOUNT_AMOUNT::NUMBER(38,2) END),
     SUM(CASE WHEN REGEXP_LIKE(TAX_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TAX_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(TAX_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TAX_AMOUNT::NUMBER(38,2) END),
     SUM(CASE WHEN REGEXP_LIKE(TOTAL_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TOTAL_AMOUNT::NUMBER(38,2) END), COUNT(CASE WHEN REGEXP_LIKE(TOTAL_AMOUNT, '-?[0-9]{1,10}[.][0-9]{2}') THEN TOTAL_AMOUNT::NUMBER(38,2) END),

@@ -1,5 +1,5 @@
--- Guarantees: the new sales stand in the fact table, each of which says that this run has first inserted it. Reads nothing of
--- the table: that their keys stand there once is asked afterwards.
+-- Guarantees: the new sales are in the fact table, each with this run as the one that first inserted it. Reads nothing
+-- of the table: the law checks afterwards that each key occurs once.
 INSERT INTO ANALYTICS.SALES_FACT (
     SALE_ID, SALE_DATE, STORE_ID, CUSTOMER_ID, CUSTOMER_EMAIL_TOKEN, PRODUCT_ID, PRODUCT_CATEGORY, QUANTITY, UNIT_PRICE, DISCOUNT_AMOUNT, TAX_AMOUNT, TOTAL_AMOUNT, CURRENCY, PAYMENT_METHOD, REGION, UPDATED_AT, EXTRA_ATTRIBUTES, NET_AMOUNT, GROSS_PROFIT, SALE_YEAR, SALE_MONTH, SALE_DAY, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_FIRST_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT,
     ETL_UPDATED_AT, IS_DELETED, ETL_PUBLISH_NUMBER

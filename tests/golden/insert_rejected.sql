@@ -1,4 +1,4 @@
--- Guarantees: the batch's rejected rows stand among the rejections; a key that was rejected before keeps its first-seen
+-- Guarantees: the batch's rejected rows are among the rejections; a key that was rejected before keeps its first-seen
 -- time.
 INSERT INTO ANALYTICS.SALES_REJECTIONS (
     REGION_CODE, SALE_KEY, RULES, VERSION_AT, SALE_ID, SALE_DATE, STORE_ID, CUSTOMER_ID, CUSTOMER_EMAIL_TOKEN, PRODUCT_ID, PRODUCT_CATEGORY, QUANTITY, UNIT_PRICE, DISCOUNT_AMOUNT, TAX_AMOUNT, TOTAL_AMOUNT, CURRENCY, PAYMENT_METHOD, REGION, UPDATED_AT, EXTRA_ATTRIBUTES,

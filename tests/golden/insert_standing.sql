@@ -1,6 +1,6 @@
--- Guarantees: the attempt's table holds the sales of the batch's keys as they stand, whatever their region, those of its
--- rejected rows' keys, and those that have a key of the batch in its other form, with the region's prefix or without it. All
--- keys of the fact table are read once, for the dates on which these sales stand; other columns only where such dates are.
+-- Guarantees: the attempt's table holds the sales that stand with the batch's keys in any region, with its rejected
+-- rows' keys, and with its keys in their other form, with or without the region's prefix. All keys of the fact table
+-- are read once, for the dates of these sales; other columns only on those dates.
 INSERT INTO STAGING.STANDING_000042 (SALE_ID, SALE_DATE, STORE_ID, CUSTOMER_ID, CUSTOMER_EMAIL_TOKEN, PRODUCT_ID, PRODUCT_CATEGORY, QUANTITY, UNIT_PRICE, DISCOUNT_AMOUNT, TAX_AMOUNT, TOTAL_AMOUNT, CURRENCY, PAYMENT_METHOD, REGION, UPDATED_AT, EXTRA_ATTRIBUTES, NET_AMOUNT, GROSS_PROFIT, SALE_YEAR, SALE_MONTH, SALE_DAY, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_FIRST_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT, ETL_UPDATED_AT, IS_DELETED, DELETED_AT, ETL_PUBLISH_NUMBER)
 WITH FOUND AS (
     SELECT HELD.SALE_ID, HELD.SALE_DATE

@@ -1,5 +1,5 @@
--- Guarantees: whatever the MERGE after it replaces can be put back, and is known as long as it stood. Of new sales the fact
--- table keeps the run that first inserted them.
+-- Guarantees: versions that the following MERGE replaces can be restored, and the time for which they stood is known.
+-- For new sales the fact table keeps the run that first inserted them.
 INSERT INTO ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, UNDO_PUBLISH_NUMBER, SALE_ID, SALE_DATE, STORE_ID, CUSTOMER_ID, CUSTOMER_EMAIL_TOKEN, PRODUCT_ID, PRODUCT_CATEGORY, QUANTITY, UNIT_PRICE, DISCOUNT_AMOUNT, TAX_AMOUNT, TOTAL_AMOUNT, CURRENCY, PAYMENT_METHOD, REGION, UPDATED_AT, EXTRA_ATTRIBUTES, NET_AMOUNT, GROSS_PROFIT, SALE_YEAR, SALE_MONTH, SALE_DAY, ETL_BATCH_ID, ETL_RUN_NUMBER, ETL_FIRST_RUN_NUMBER, ETL_SNAPSHOT_AT, ETL_INSERTED_AT, ETL_UPDATED_AT, IS_DELETED, DELETED_AT, ETL_PUBLISH_NUMBER
 )

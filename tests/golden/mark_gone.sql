@@ -1,4 +1,5 @@
--- Guarantees: rejected rows whose keys the run has looked for in vain, later than they were read, are work no more.
+-- Guarantees: rejected rows are no longer open when the run has looked for their keys in vain, later than they were
+-- read.
 INSERT INTO ANALYTICS.SALES_REJECTION_CLOSINGS (
     REJECTED_BY_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, STATUS, CLOSED_AT, CLOSED_BY_RUN_NUMBER,
     COVERED_BY_RUN_NUMBER

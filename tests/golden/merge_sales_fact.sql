@@ -1,5 +1,5 @@
--- Guarantees: the sales that have got a newer version hold it, and no others are touched: none of another region, no
--- attribute that was not read, not the run that first inserted a sale. Each is looked for on the date on which it stands.
+-- Guarantees: sales with a newer version hold it, and nothing else is touched: no sale of another region, no attribute
+-- that was not read, not the run that first inserted a sale. Each sale is looked up on the date on which it stands.
 MERGE INTO ANALYTICS.SALES_FACT AS FACT
 USING (
     SELECT STAGED.*, SNAPSHOTS.SNAPSHOT_AT, STANDING.SALE_DATE AS STOOD_ON, HELD.ORDINAL AS PUBLISH_NUMBER

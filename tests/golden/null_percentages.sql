@@ -1,4 +1,4 @@
--- Answers the share of NULLs per column of the fact table that must not be NULL, in per cent: must be 0 everywhere.
+-- Returns the percentage of NULLs in each column of the fact table that must not be NULL. Each must be 0.
 SELECT 100 * COUNT_IF(SALE_ID IS NULL) / COUNT(*) AS SALE_ID_PERCENT,
     100 * COUNT_IF(SALE_DATE IS NULL) / COUNT(*) AS SALE_DATE_PERCENT,
     100 * COUNT_IF(STORE_ID IS NULL) / COUNT(*) AS STORE_ID_PERCENT,

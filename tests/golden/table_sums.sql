@@ -1,5 +1,5 @@
--- Answers rows, sums of fingerprints and exact money of a region's sales that arrived on some days, by day, bucket and
--- currency. A sale arrives on the UTC day of the later one of sold and changed.
+-- Returns the number, sums of fingerprints and exact money of a region's sales that arrived on some days, by day,
+-- bucket and currency. A sale arrives on the UTC day on which it was sold or changed, whichever is later.
 SELECT TO_DATE(GREATEST(SALE_DATE, UPDATED_AT)), LEFT(MD5(SALE_ID), 2), CURRENCY, COUNT(*), SUM(MD5_NUMBER_LOWER64(SALE_ID
     || CHR(1) || COALESCE(DATE_PART(EPOCH_MICROSECOND, SALE_DATE)::VARCHAR, CHR(2))
     || CHR(1) || COALESCE(STORE_ID, CHR(2))

@@ -80,7 +80,7 @@ class Shop:
         return known
 
     def fact(self) -> list[Any]:
-        """All of SALES_FACT, without since when each version stands, which is new for one that returns."""
+        """All of SALES_FACT, without the publish since which a version stands, which is new for a restored one."""
         return self.world.rows("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT")
 
     def rejected(self) -> list[Any]:

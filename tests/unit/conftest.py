@@ -1,4 +1,4 @@
-"""What all unit tests share: hypothesis repeats itself, so that a red test stays red, and writes nothing here."""
+"""Settings of all unit tests: hypothesis is deterministic, so that a red test stays red, and writes nothing here."""
 
 import gc
 from pathlib import Path
@@ -18,8 +18,8 @@ settings.register_profile(
 )
 settings.load_profile("unit")
 
-# Prefect, Snowflake and Great Expectations make millions of objects while they are imported. Looking through them for
-# garbage again and again takes a fifth of the run.
+# Prefect, Snowflake and Great Expectations make millions of objects while they are imported. Collecting them again
+# and again takes a fifth of the run.
 gc.set_threshold(100_000, 50, 100)
 
 

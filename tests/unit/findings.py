@@ -1,4 +1,4 @@
-"""Findings made by hand: possible results of the steps of a run on 2024-01-15."""
+"""Findings made by hand: what the steps of a run on 2024-01-15 could have returned, without running them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tasks.batch import Attempt, Batch
 from tasks.extract import Extracted
-from tasks.law import Published
+from tasks.law import Fate, Published
 from tasks.plan import Plan
 from tasks.publish import Publication
-from tasks.quality import Check, Verdict
+from tasks.quality import QualityCheck, Verdict
 from tasks.report import Findings
 from tasks.source.statements import NewColumn
 from tasks.stage import Manifest
@@ -25,9 +25,10 @@ from tests.unit.sales import SNAPSHOT
 DAY = date(2024, 1, 15)
 KEYS = tuple(f"key-{number}" for number in range(10))
 ATTEMPT = Attempt(42, "flow-run", "20240115", ())
-PASSED = Verdict((Check("clean-rows", "EUROPE", "unique", "sale_id", True, "fine"),), 1.5)
+PASSED = Verdict((QualityCheck("clean-rows", "EUROPE", "unique", "sale_id", True, "fine"),), 1.5)
 REFUSED = Verdict(
-    (Check("clean-batch", "batch", "rows", "", False, "record count 45 is below threshold 100"), *PASSED.checks), 1.5
+    (QualityCheck("clean-batch", "batch", "rows", "", False, "record count 45 is below threshold 100"), *PASSED.checks),
+    1.5,
 )
 VERIFIED = Verification((), 0, 0.2)
 
@@ -48,10 +49,12 @@ def transformed(region: str, clean: int, rejected: int = 0, duplicates: int = 0)
 
 
 def published(region: str, inserted: int, cross_region: int = 0) -> Published:
-    return Published(region, euros(inserted), Tally(), Tally(), Tally(), euros(cross_region))
+    return Published(region, {Fate.INSERTED: euros(inserted), Fate.CROSS_REGION: euros(cross_region)})
 
 
-def publication(*regions: Published, overtaken: tuple[str, ...] = (), refused: Check | None = None) -> Publication:
+def publication(
+    *regions: Published, overtaken: tuple[str, ...] = (), refused: QualityCheck | None = None
+) -> Publication:
     return Publication(regions, overtaken, refused, 0.5, 0.6)
 
 
@@ -66,7 +69,7 @@ def findings(present: Sequence[Extracted], left_out: Sequence[Entry] = ()) -> Fi
 
 
 def completed() -> Findings:
-    """Two regions published: 100 rows each, of which 12 of Europe's broke a rule and 8 were older versions."""
+    """Two regions published, with 100 rows each; 12 of Europe's broke a rule and 8 were older versions."""
     return replace(
         findings([extracted("US_EAST", 100), extracted("EUROPE", 100)]),
         transformed=[transformed("US_EAST", 100), transformed("EUROPE", 80, rejected=12, duplicates=8)],
@@ -104,8 +107,8 @@ def quality_failed() -> Findings:
 
 
 def refused_before_commit() -> Findings:
-    """The gate had passed; then cross-region keys made it too many rejected rows."""
-    check = Check("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
+    """The gate had passed; then cross-region keys raised the rejected rows above the limit."""
+    check = QualityCheck("rejected-share", "EUROPE", "rejected_share", "", False, "EUROPE: rejected 60 of 100 rows")
     return replace(
         findings([extracted("EUROPE", 100)]),
         transformed=[transformed("EUROPE", 100)],
@@ -115,7 +118,7 @@ def refused_before_commit() -> Findings:
 
 
 def too_few_answered() -> Findings:
-    """No region went on: the verdict is the plan's."""
+    """No region is left: the verdict is the plan's."""
     entry = Entry("EUROPE", Status.MISSING, cause="answered with 0 rows, min_region_record_count is 1")
     planned_regions = Plan((), (entry,), (extracted("EUROPE", 0),))
     attempt = Attempt(42, "flow-run", "20240115", ("EUROPE",))

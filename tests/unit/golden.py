@@ -1,4 +1,4 @@
-"""Golden files: what is generated is also shown. `UPDATE_GOLDEN=1 pytest tests/unit` writes them anew, for review."""
+"""Golden files: generated texts, kept for review. `UPDATE_GOLDEN=1 pytest tests/unit` writes them anew."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ GOLDEN_DIRECTORY = Path(__file__).parents[1] / "golden"
 
 
 def assert_golden(name: str, text: str) -> None:
-    """`text` is what tests/golden/<name> holds."""
+    """Asserts that `text` is the content of tests/golden/<name>."""
     path, text = GOLDEN_DIRECTORY / name, text.rstrip("\n") + "\n"
     if os.environ.get("UPDATE_GOLDEN") == "1":
         path.write_text(text, encoding="utf-8")

@@ -65,7 +65,7 @@ def sales(count: int, **cells: Any) -> list[Row]:
 
 
 def unreadable(**texts: str) -> Row:
-    """Cells as extract delivers them when their type cannot hold them: NULL, and PostgreSQL's text aside."""
+    """Cells as extract returns them when their type cannot hold them: NULL, with PostgreSQL's text in `unreadable`."""
     return {**dict.fromkeys(texts), "unreadable": json.dumps(texts, separators=(",", ":"))}
 
 
@@ -89,7 +89,7 @@ def read_table(path: Path) -> pa.Table:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What transform makes of a table, with the rows that it writes."""
+    """The outcome of transform for a table, with the rows that it writes."""
 
     clean: pa.Table
     rejected: pa.Table
@@ -105,7 +105,7 @@ def transformed(table: pa.Table, origin: Origin = ORIGIN) -> Outcome:
 
 
 def extract_of(table: pa.Table, directory: Path, region: str = "EUROPE") -> Extracted:
-    """What extract answers for these rows, with its Arrow file."""
+    """What extract returns for these rows, with its Arrow file."""
     path = directory / f"{region}.extracted.arrow"
     with open_writer(path, table.schema) as writer:
         writer.write_table(table)

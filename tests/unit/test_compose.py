@@ -17,7 +17,7 @@ DOCKERFILE = (CHECKOUT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def compose(**environment: str) -> Any:
-    """The file with the variables that it names put in, those that are not given by their defaults."""
+    """The file with its variables replaced by `environment`, or by their defaults."""
 
     def put_in(value: Any) -> Any:
         match value:
@@ -37,7 +37,7 @@ ONCE = {name for name, service in SERVICES.items() if "profiles" in service}
 BUILT = {name for name, service in SERVICES.items() if "build" in service}
 
 
-def test_it_is_what_the_compose_specification_says() -> None:
+def test_it_follows_the_compose_specification() -> None:
     schema = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
     validator = Draft7Validator(json.loads(schema.read_text(encoding="utf-8")))
     assert [error.message for error in validator.iter_errors(compose())] == []
@@ -57,7 +57,7 @@ def test_a_service_is_restarted_and_its_processes_are_reaped(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BUILT))
-def test_what_is_built_carries_the_projects_version_and_may_be_pinned(name: str) -> None:
+def test_a_built_image_has_the_projects_version_and_may_be_pinned(name: str) -> None:
     build = compose(VERSION="v1-2-gabc", PYTHON_DIGEST=DIGEST)["services"][name]["build"]
     assert build["args"] == {"VERSION": "v1-2-gabc", "PYTHON_DIGEST": DIGEST}
     assert set(re.findall(r"^ARG (\w+)=", DOCKERFILE, re.MULTILINE)) == set(build["args"])
@@ -69,7 +69,7 @@ def test_the_base_image_is_of_a_fixed_version_and_may_be_pinned_to_a_build() -> 
     assert DOCKERFILE.index("ARG PYTHON_DIGEST=\n") < DOCKERFILE.index("FROM ")
 
 
-def test_images_of_others_are_of_a_fixed_version_and_may_be_pinned_to_a_build() -> None:
+def test_pulled_images_are_of_a_fixed_version_and_may_be_pinned_to_a_build() -> None:
     digests = {"POSTGRES_DIGEST": DIGEST, "PREFECT_DIGEST": DIGEST}
     for name in SERVICES.keys() - BUILT:
         image, pinned = SERVICES[name]["image"], compose(**digests)["services"][name]["image"]
@@ -84,7 +84,7 @@ def test_server_and_worker_run_the_same_prefect() -> None:
     assert f":{version}-" in SERVICES["prefect-server"]["image"]
 
 
-def test_the_worker_keeps_its_network_when_the_stack_is_started_anew() -> None:
+def test_the_worker_keeps_its_network_when_the_stack_restarts() -> None:
     sharing = {name: service["network_mode"] for name, service in SERVICES.items() if "network_mode" in service}
     assert sharing == dict.fromkeys(("stack", "worker", "deploy"), "service:network")
     owner = SERVICES["network"]

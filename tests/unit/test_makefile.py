@@ -1,4 +1,4 @@
-"""What a person writes behind `make` arrives in Python as it was written: neither make nor the shell reads it."""
+"""The settings of a `make` command reach Python unchanged: neither make nor the shell expands them."""
 
 import json
 import os
@@ -28,8 +28,8 @@ def venv(tmp_path: Path) -> Path:
 
 
 def arguments(venv: Path, target: str, *settings: str, **environment: str) -> list[str]:
-    """What Python is called with by a target."""
-    # Without what a make around the tests would hand on.
+    """The arguments with which a target calls Python."""
+    # Without the settings of a make that runs the tests.
     left_out = ("DATE", "REGIONS", "Q", "FILE", "ARGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
     inherited = {name: value for name, value in os.environ.items() if name not in left_out}
     done = subprocess.run(
@@ -55,31 +55,31 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_query_arrives_as_written(venv: Path, text: str) -> None:
+def test_a_query_arrives_unchanged(venv: Path, text: str) -> None:
     assert arguments(venv, "sql", f"Q={text}") == ["-m", "local.sql", text]
     assert arguments(venv, "sql", Q=text) == ["-m", "local.sql", text]
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_command_of_prefect_arrives_as_written(venv: Path, text: str) -> None:
+def test_a_prefect_command_arrives_unchanged(venv: Path, text: str) -> None:
     called = ["-m", "deployments.prefect_command", "--line", text]
     assert arguments(venv, "prefect", f"ARGS={text}") == called
     assert arguments(venv, "prefect", ARGS=text) == called
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_date_and_regions_arrive_as_written(venv: Path, text: str) -> None:
+def test_date_and_regions_arrive_unchanged(venv: Path, text: str) -> None:
     called = ["-m", "local.run", text, text]
     assert arguments(venv, "run", f"DATE={text}", f"REGIONS={text}") == called
     assert arguments(venv, "run", DATE=text, REGIONS=text) == called
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_part_of_the_tests_arrives_as_written(venv: Path, text: str) -> None:
+def test_a_part_of_the_tests_arrives_unchanged(venv: Path, text: str) -> None:
     assert arguments(venv, "test", f"FILE={text}")[-1] == text
 
 
-def test_a_run_without_more_takes_the_busiest_day_and_all_regions(venv: Path) -> None:
+def test_a_run_takes_the_busiest_day_and_all_regions_by_default(venv: Path) -> None:
     assert arguments(venv, "run") == ["-m", "local.run", "2017-12-23", ""]
 
 

@@ -14,7 +14,7 @@ def a_failure() -> pytest.TestReport:
     return pytest.TestReport("tests/test_rows.py::test_one_row", where, {}, "failed", caught.getrepr(), "call")
 
 
-def test_a_failure_says_what_was_expected_and_where_the_logs_lie(
+def test_a_failure_is_printed_with_its_expectation_and_its_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reporting, "LOGS", tmp_path / "kept")
@@ -48,4 +48,4 @@ def test_long_tables_are_compared_by_the_rows_that_differ() -> None:
         "only right (1): (7, 'other')",
     ]
     assert reporting.lines_of_difference(rows, rows[::-1]) == ["300 rows == 300 rows", "the same rows in another order"]
-    assert reporting.lines_of_difference(rows[:3], rows[1:3]) is None, "pytest shows what is short"
+    assert reporting.lines_of_difference(rows[:3], rows[1:3]) is None, "pytest compares short tables"

@@ -1,4 +1,4 @@
-"""docs/waits.md says of each wait what limits it; the figures are those of the code."""
+"""docs/waits.md lists the limit of each wait; its figures are those of the code."""
 
 import re
 from importlib import import_module

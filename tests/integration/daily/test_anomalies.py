@@ -1,4 +1,4 @@
-"""An anomaly that a daily run saw goes out as an event that automations can tell."""
+"""An anomaly that a daily run found is emitted as an event that automations can match."""
 
 import time
 from datetime import date
@@ -13,8 +13,8 @@ WAIT_S_MAX = 300
 
 
 def anomalies_of(world: World, day: date, what: str, count: int = 1) -> list[dict[str, Any]]:
-    """The events of a sort about a date on the server, waited for until there are so many: they arrive on their own
-    way."""
+    """The server's events of a sort about a date, once there are `count` of them: they may arrive after the run's
+    end."""
     asked = {"filter": {"event": {"name": ["retail-sales.anomaly"]}}}
     give_up = time.monotonic() + WAIT_S_MAX
     while time.monotonic() < give_up:
@@ -27,7 +27,7 @@ def anomalies_of(world: World, day: date, what: str, count: int = 1) -> list[dic
     return []
 
 
-def test_a_new_column_is_loaded_all_the_same_reported_and_told_with_its_run(world: World, day: date) -> None:
+def test_a_new_column_stops_no_load_and_is_reported_with_its_run(world: World, day: date) -> None:
     world.fill(day, rows=120, regions=("EUROPE",))
     world.change("EUROPE", "ALTER TABLE sales_transactions ADD COLUMN loyalty_tier text")
     try:

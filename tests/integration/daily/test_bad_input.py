@@ -1,4 +1,4 @@
-"""Bad input and missing surroundings: one clear error that names the thing and what to do, nothing loaded."""
+"""Bad input and missing services: one clear error that names the thing and what to do, and nothing is loaded."""
 
 import asyncio
 from datetime import UTC, date, datetime

@@ -22,7 +22,7 @@ from tests.integration.processes import run_python
 def test_its_end_is_one_line_and_an_exit_code(world: World, arguments: list[str], code: int, last_line: str) -> None:
     ended = run_python("-m", "flows.daily_sales", *arguments)
     assert ended.returncode == code, ended.stderr
-    # The message of a refused parameter takes several lines; before them stands Prefect's log.
+    # The message of a refused parameter has several lines, after Prefect's log.
     end = (ended.stdout if code == 0 else ended.stderr).splitlines()[-4:]
     assert any(last_line in line for line in end)
     assert not any(line.startswith("Traceback") for line in end)

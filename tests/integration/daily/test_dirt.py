@@ -1,4 +1,4 @@
-"""Dirty sources: every row gets its one fate, nothing that is personal leaves, and strange text arrives as it was."""
+"""Dirty sources: every row gets its one fate, no personal data leave, and strange text arrives unchanged."""
 
 import asyncio
 import datetime as dt
@@ -54,7 +54,7 @@ def test_every_row_of_a_dirty_day_has_the_fate_that_the_generator_expects(world:
 STRANGE_TEXTS = ("", "NULL", "NA", "nan", 'a "quoted", one\nwith\\everything', "naïve – 日本語 😀", "  blanks  ")
 
 
-def test_strange_text_arrives_as_it_was_and_an_empty_string_is_not_null(world: World, day: date) -> None:
+def test_strange_text_arrives_unchanged_and_an_empty_string_is_not_null(world: World, day: date) -> None:
     world.fill(day, rows=120, regions=("EUROPE",))
     noon = dt.datetime(day.year, day.month, day.day, 12, tzinfo=dt.UTC)
     sales = [

@@ -1,4 +1,4 @@
-"""Attributes beyond the contract: what a run has read is written, what it has not read stays as it is stored."""
+"""Attributes beyond the contract: those that a run has read are written, all others stay as stored."""
 
 import asyncio
 import json
@@ -54,21 +54,21 @@ def at(day: date, hour: int) -> datetime:
 
 
 def sell(world: World, day: date, region: str = "EUROPE", key: str = "extra", **changes: Any) -> str:
-    """A sale of the day with attributes beyond the contract; answers its key."""
+    """Inserts a sale of the day with attributes beyond the contract; returns its key."""
     times = {"sale_id": f"{key}-{day}", "sale_date": at(day, 9), "updated_at": at(day, 9)}
     world.insert(region, good_sale(region) | {"loyalty_tier": "gold", "phone": "+1 5"} | times | changes)
     return str(times["sale_id"])
 
 
 def correct(world: World, day: date, key: str, **changes: Any) -> None:
-    """The sale as it is at the source an hour later."""
+    """Corrects the sale at the source, an hour later."""
     cells = {"updated_at": at(day, 10), **changes}
     assignments = ", ".join(f"{name} = %s" for name in cells)
     world.change("EUROPE", f"UPDATE sales_transactions SET {assignments} WHERE sale_id = %s", (*cells.values(), key))
 
 
 def stored(world: World, key: str) -> str | None:
-    """EXTRA_ATTRIBUTES as they stand."""
+    """EXTRA_ATTRIBUTES as stored."""
     ((text,),) = world.sql("SELECT EXTRA_ATTRIBUTES FROM SALES_FACT WHERE SALE_ID = ?", (key,))
     return text if text is None else str(text)
 
@@ -88,7 +88,7 @@ def drop_phone(world: World) -> None:
 
 
 def nothing(world: World) -> None:
-    """The sources stay as they are."""
+    """Leaves the sources unchanged."""
 
 
 # What is stored stays
@@ -149,7 +149,7 @@ def test_a_correction_writes_what_was_read_and_keeps_the_rest(
     assert fates(load(world, day, tmp_path, "EUROPE", extra_columns=extra_columns)) == {"EUROPE": {"unchanged": 1}}
 
 
-def test_a_new_sale_has_just_what_was_read(world: World, day: date, tmp_path: Path) -> None:
+def test_a_new_sale_has_only_what_was_read(world: World, day: date, tmp_path: Path) -> None:
     key = sell(world, day)
     load(world, day, tmp_path, "EUROPE", extra_columns=TIER)
     assert stored(world, key) == '{"loyalty_tier": "gold"}'
@@ -165,7 +165,7 @@ def test_a_column_that_is_named_later_is_added_to_what_is_stored(world: World, d
     assert fates(load(world, day, tmp_path, "EUROPE", extra_columns=TIER)) == {"EUROPE": {"updated": 2}}
     assert attributes(world, key) == {"phone": "+1 5", "loyalty_tier": "gold"}
     assert attributes(world, plain) == {"loyalty_tier": "gold"}
-    # All of them again, in another order than they stand: no value differs.
+    # All of them again, in another order: no value differs.
     all_plain = {"loyalty_tier": "plain", "phone": "plain"}
     assert fates(load(world, day, tmp_path, "EUROPE", extra_columns=all_plain)) == {
         "EUROPE": {"unchanged": 1, "updated": 1}
@@ -184,7 +184,7 @@ def test_a_null_that_was_read_is_written(world: World, day: date, tmp_path: Path
     assert fates(load(world, day, tmp_path, "EUROPE", extra_columns=BOTH)) == {"EUROPE": {"unchanged": 1}}
 
 
-def test_strange_names_and_texts_are_kept_as_they_were(world: World, day: date, tmp_path: Path) -> None:
+def test_strange_names_and_texts_are_kept_unchanged(world: World, day: date, tmp_path: Path) -> None:
     quoted = '"' + STRANGE_COLUMN.replace('"', '""') + '"'
     strange = {STRANGE_COLUMN: "plain"}
     world.change("EUROPE", f"ALTER TABLE sales_transactions ADD {quoted} text")
@@ -198,7 +198,7 @@ def test_strange_names_and_texts_are_kept_as_they_were(world: World, day: date, 
         assert fates(load(world, day, tmp_path, "EUROPE", extra_columns=TIER)) == {"EUROPE": {"updated": len(keys)}}
         assert [attributes(world, key)[STRANGE_COLUMN] for key in keys] == list(STRANGE_TEXTS)
         assert {attributes(world, key)["loyalty_tier"] for key in keys} == {"silver"}
-        # Then the other way about: what is strange is read, and compared with what is stored.
+        # Then the reverse: the strange ones are read, and compared with what is stored.
         again = load(world, day, tmp_path, "EUROPE", extra_columns=strange)
         assert fates(again) == {"EUROPE": {"unchanged": len(keys)}}
     finally:
@@ -232,7 +232,7 @@ def test_a_batch_of_named_keys_keeps_what_it_has_not_read(world: World, day: dat
     assert attributes(world, key) == {"loyalty_tier": "gold"}
 
 
-def test_a_rollback_puts_the_attributes_back_as_they_were(world: World, day: date, tmp_path: Path) -> None:
+def test_a_rollback_restores_the_attributes(world: World, day: date, tmp_path: Path) -> None:
     key, next_day = sell(world, day), day + timedelta(days=1)
     load(world, day, tmp_path, "EUROPE", extra_columns=BOTH)
     before = stored(world, key)
@@ -245,7 +245,7 @@ def test_a_rollback_puts_the_attributes_back_as_they_were(world: World, day: dat
     assert stored(world, key) == before
 
 
-# What goes wrong is caught
+# Faults are caught
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def corrected(world: World, day: date, tmp_path: Path) -> Staged:
 
 
 def written(text: str) -> Put:
-    """Another text than the MERGE writes into EXTRA_ATTRIBUTES."""
+    """Makes the MERGE write another text into EXTRA_ATTRIBUTES."""
     return statement(MERGE, (r"EXTRA_ATTRIBUTES = COALESCE\(.*?(?=,\n    ETL_BATCH_ID)", f"EXTRA_ATTRIBUTES = {text}"))
 
 
@@ -281,10 +281,10 @@ def test_an_attribute_that_is_not_written_is_caught_by_the_second_look(
         publish_staged(world, corrected)
 
 
-# Who is told
+# Reports
 
 
-def test_a_run_names_the_region_and_the_column_and_its_event_does(world: World, day: date) -> None:
+def test_a_run_and_its_event_name_the_region_and_the_column(world: World, day: date) -> None:
     world.fill(day, rows=120, regions=("EUROPE", "US_WEST"))
     world.change("EUROPE", "UPDATE sales_transactions SET loyalty_tier = 'gold' WHERE sale_date >= %s", (at(day, 0),))
     of_day = "SELECT COUNT(*), COUNT(EXTRA_ATTRIBUTES) FROM SALES_FACT WHERE REGION = 'EUROPE' AND ETL_BATCH_ID = ?"
@@ -313,8 +313,8 @@ def test_a_run_names_the_region_and_the_column_and_its_event_does(world: World, 
     table = asyncio.run(artifacts_of(run))["daily-sales-extraction"]
     assert "| phone (text) | loyalty_tier, phoen |" in str(table)
 
-    told = [event["payload"] for event in anomalies_of(world, day, "lacking-column", count=3)]
-    assert sorted((one["region"], one["message"]) for one in told) == [
+    reported = [event["payload"] for event in anomalies_of(world, day, "lacking-column", count=3)]
+    assert sorted((one["region"], one["message"]) for one in reported) == [
         ("EUROPE", f"{LACKS}: phoen"),
         ("US_WEST", f"{LACKS}: loyalty_tier"),
         ("US_WEST", f"{LACKS}: phoen"),

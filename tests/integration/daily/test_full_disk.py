@@ -1,4 +1,4 @@
-"""A disk that is really full: a small tmpfs, mounted in a namespace of the test's own."""
+"""A disk that is really full: a small tmpfs, mounted in a separate namespace."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ print(sorted(os.listdir(directory)))
 """
 
 
-@pytest.mark.more  # where nobody may mount, test_regions_left_out.py has a full disk all the same
+@pytest.mark.more  # where mounting is not allowed, test_regions_left_out.py still has a full disk
 def test_a_region_that_fills_the_disk_leaves_room_to_the_others(tmp_path: Path) -> None:
     mount = 'mount -t tmpfs -o size=900k tmpfs "$1" && exec "$2" -c "$3" "$1"'
     program = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]

@@ -1,4 +1,4 @@
-"""A flow whose Prefect server is lost between two tasks ends: it does not wait for a task that nobody creates."""
+"""A flow whose Prefect server is lost between two tasks ends: it does not wait for a task that is never created."""
 
 import signal
 

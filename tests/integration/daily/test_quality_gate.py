@@ -1,4 +1,4 @@
-"""A failed gate loads nothing, keeps the rejected rows on S3 and says check, figure and threshold."""
+"""A failed gate loads nothing, keeps the rejected rows on S3 and names check, figure and threshold."""
 
 from datetime import date, datetime
 from decimal import Decimal

@@ -27,7 +27,7 @@ OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
 
 @contextmanager
 def europe_reached_by(world: World, **changes: str) -> Iterator[None]:
-    """Europe's block with another port or password for a while."""
+    """Gives Europe's block another port or password during the body."""
     url = world.environment["PG_EUROPE_URL"]
     for old, new in changes.items():
         url = url.replace(old, new)
@@ -45,7 +45,7 @@ def port_of(world: World, region: str) -> str:
 
 
 async def times_tried(run: Run, name: str) -> int:
-    """How often the task run of a name was tried, as the Prefect server counts."""
+    """How often the task run of a name was tried, by the Prefect server's count."""
     assert run.report is not None
     async with get_client() as client:
         (task_run,) = await client.read_task_runs(
@@ -82,7 +82,7 @@ def test_an_unreachable_region_is_tried_four_times_and_left_out(world: World, da
 
 @contextmanager
 def on_a_full_disk(name: str) -> Iterator[None]:
-    """One file of each scratch directory lies on a disk that is full: /dev/full refuses writes by ENOSPC."""
+    """Puts one file of each scratch directory on a full disk: /dev/full refuses writes with ENOSPC."""
     made = tempfile.mkdtemp
 
     def with_the_file(prefix: str, dir: Path) -> str:
@@ -124,7 +124,7 @@ def test_a_disk_that_is_full_later_fails_the_run_by_name_and_nothing_is_publishe
 def test_room_is_asked_for_by_the_real_width_of_rows_and_suffices(
     world: World, day: date, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Never less than rows take, and not many times as much."""
+    """Never less than the rows take, and at most three times as much."""
     noon = good_sale("EUROPE", day)
     world.insert("EUROPE", *(noon | {"sale_id": f"wide-{n}", "product_category": "B" * 5000} for n in range(50)))
     asked: list[int] = []
@@ -170,7 +170,7 @@ UNFIT = {
         "column sales_transactions.tax_amount is double precision, which does not fit",
     ),
 }
-"""How the table of a region is broken, how it is mended, and what is told."""
+"""How the table of a region is broken, how it is mended, and the cause that is reported."""
 
 
 def test_regions_whose_tables_do_not_fit_are_left_out_each_with_its_cause(world: World, day: date) -> None:
@@ -192,7 +192,7 @@ def test_regions_whose_tables_do_not_fit_are_left_out_each_with_its_cause(world:
     assert world.sql(loaded, (f"{day:%Y%m%d}",)) == [("US_EAST", 120)]
 
 
-def test_a_region_that_answers_without_rows_is_missing(world: World, day: date) -> None:
+def test_a_region_without_rows_is_missing(world: World, day: date) -> None:
     world.fill(day, rows=40, regions=OTHERS)
     run = world.run(day)
     assert_only_europe_is_missing(world, run, day, "answered with 0 rows, min_region_record_count is 1")

@@ -1,4 +1,4 @@
-"""How often a day asks the warehouse and the Prefect server, which may be far away."""
+"""The number of round trips of a day to the warehouse and the Prefect server, which may be far away."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ STATEMENTS_MAX, CALLS_MAX = 40, 100
 RUN_S_MAX = 300
 AS_A_WORKER_RUNS_IT = {
     "PREFECT_EXPERIMENTAL_EVENTS": "true",
-    # Log lines go to the server every two seconds: so many calls are the run's seconds, and here go at its end.
+    # Log lines go to the server every two seconds, as often as the run lasts; here they go only at its end.
     "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "600",
 }
 
@@ -33,7 +33,9 @@ def loaded_day(world: World) -> date:
 
 
 @pytest.mark.parametrize("time", ["first", "second"])
-def test_a_day_asks_the_warehouse_and_the_prefect_server_seldom(world: World, loaded_day: date, time: str) -> None:
+def test_a_day_makes_few_calls_to_the_warehouse_and_the_prefect_server(
+    world: World, loaded_day: date, time: str
+) -> None:
     api = urlsplit(os.environ["PREFECT_API_URL"])
     with (
         far_away(int(world.environment["SNOWFLAKE_PORT"])) as warehouse,
@@ -57,5 +59,5 @@ def test_a_day_asks_the_warehouse_and_the_prefect_server_seldom(world: World, lo
 
 
 def _head(statement: str) -> str:
-    """Its first line that is no comment."""
+    """The statement's first line that is not a comment."""
     return next(line for line in statement.splitlines() if line and not line.startswith("--"))

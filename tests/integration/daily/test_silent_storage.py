@@ -1,4 +1,4 @@
-"""S3 that accepts connections and never answers: given up soon, told while it lasts, and by one tier of tries alone."""
+"""S3 that accepts connections and never answers: given up soon, logged meanwhile, and tried again on one level only."""
 
 import logging
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ TRIES = 4
 
 @contextmanager
 def bucket_behind(world: World, proxy: Proxy) -> Iterator[None]:
-    """The blocks of the bucket with the proxy as their endpoint for a while."""
+    """Gives the blocks of the bucket the proxy as their endpoint during the body."""
 
     def save(environment: dict[str, str]) -> None:
         credentials, bucket = storage_blocks(environment)
@@ -37,7 +37,7 @@ def bucket_behind(world: World, proxy: Proxy) -> Iterator[None]:
 @pytest.fixture
 def proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     monkeypatch.setattr(storage, "ANSWER_S_MAX", 1)
-    monkeypatch.setattr(waiting, "SAID_FIRST_S", 0.3)
+    monkeypatch.setattr(waiting, "LOG_FIRST_S", 0.3)
     monkeypatch.setattr(stage, "retry_delay_seconds", 1)
     port = urlsplit(world.environment["S3_ENDPOINT_URL"]).port
     assert port is not None
@@ -46,7 +46,7 @@ def proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 class Lines(logging.Handler):
-    """Keeps what task runs log."""
+    """Keeps the log lines of task runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,10 +76,10 @@ def test_a_silent_bucket_stops_the_run_before_anything_is_read(
     assert "cannot be reached: " in str(run.state.message)
     assert "The driver says: Read timeout on endpoint URL" in str(run.state.message)
     assert proxy.accepted == TRIES
-    told = logged.of_waits("begin")
-    assert len(told) >= TRIES
-    assert told[0].startswith(f"step=begin still waiting for s3://{world.environment['S3_STAGING_BUCKET']} after ")
-    assert told[0].endswith(" s (limit 1 s)")
+    lines = logged.of_waits("begin")
+    assert len(lines) >= TRIES
+    assert lines[0].startswith(f"step=begin still waiting for s3://{world.environment['S3_STAGING_BUCKET']} after ")
+    assert lines[0].endswith(" s (limit 1 s)")
 
 
 def test_a_bucket_that_falls_silent_while_rows_are_staged_is_given_up_and_nothing_is_published(

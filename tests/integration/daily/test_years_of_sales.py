@@ -1,5 +1,5 @@
-"""What a day reads of a fact table that holds years: the keys of all sales at most three times, and all else of those
-that it touches."""
+"""What a day reads of a fact table that holds years: the keys of all sales at most three times, and the rest only of
+the sales that it touches."""
 
 import json
 import os
@@ -24,9 +24,9 @@ DAY = date(2021, 6, 15)
 SALES, OF_THE_DAY, DAYS = 1_000_000, 500, 730
 KEY_COLUMNS = {"SALE_ID", "REGION", "SALE_DATE"}
 ROWS_OF_A_PART = 122_880
-"""Rows of which DuckDB knows least and greatest values together."""
+"""Rows for which DuckDB keeps the least and the greatest values together."""
 TOUCHED_PARTS_MAX = 2
-"""The newest, which may be two: one that was begun, and one that it has run over into."""
+"""The newest parts, which may be two: one that is partly filled, and the next."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def years(world: World) -> Iterator[Session]:
 
 
 def write_history(session: Session) -> None:
-    """The day's sales with other keys, on every day of two years."""
+    """Writes the day's sales with other keys, on every day of two years."""
     columns = [*(column.stored_name.upper() for column in CLEAN_COLUMNS), *LOAD_TYPES]
     made = {
         "SALE_ID": "MD5(SALE_ID || '-' || DAYS.N)",
@@ -75,7 +75,7 @@ def write_history(session: Session) -> None:
 
 @pytest.fixture
 def profiles() -> Iterator[Path]:
-    """Where the stand-in notes what it reads."""
+    """The files in which the stand-in records its reads."""
     file = Path(os.environ["SNOWFLAKE_PROFILES"])
     file.touch()
     yield file
@@ -94,7 +94,7 @@ def scans_in(profiles: Path) -> list[Scan]:
 
 
 def assert_whole_reads(profiles: Path, most: int) -> None:
-    """What reads every sale reads keys and their dates alone, at most so often; all else reads few parts."""
+    """At most `most` reads take every sale, and only keys and dates; all others take few parts."""
     scans = scans_in(profiles)
     whole = [scan for scan in scans if scan.rows >= SALES]
     others = [scan for scan in scans if scan.rows < SALES]
@@ -104,7 +104,7 @@ def assert_whole_reads(profiles: Path, most: int) -> None:
 
 
 def correct(world: World, sold: date) -> None:
-    """Some of a day's sales change on the day that comes."""
+    """Changes some of a day's sales on the next day."""
     changed = (
         f"UPDATE sales_transactions SET quantity = quantity + 1, updated_at = '{DAY + timedelta(days=1)} 12:00+00'"
     )
@@ -112,7 +112,7 @@ def correct(world: World, sold: date) -> None:
         world.change(region, f"{changed} WHERE sale_date >= %s AND sale_date < %s", (sold, sold + timedelta(days=1)))
 
 
-def test_a_day_reads_all_keys_three_times_and_else_what_it_touches(
+def test_a_day_reads_all_keys_three_times_and_otherwise_what_it_touches(
     world: World, years: Session, profiles: Path
 ) -> None:
     next_day = DAY + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Does something in a process of its own that is killed with -9 at a statement."""
+"""Runs an action in a separate process that is killed with -9 at a statement."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from tests.integration.processes import end_of, start_process
 
 
 def killed_at(statement: str, action: Callable[..., Any], *arguments: Any) -> bool:
-    """Does it, and answers whether it was killed: it may end without ever coming to the statement."""
+    """Runs the action; returns whether it was killed: it may end before it comes to the statement."""
     code = end_of(start_process(_do, statement, action, arguments))
     assert code in (0, -signal.SIGKILL), code
     return code != 0

@@ -1,4 +1,4 @@
-"""A plain model of sources, fact table and ledger: dictionaries, and the rules of docs in the fewest words."""
+"""A plain model of sources, fact table and ledger: dictionaries, and the rules of docs in the shortest form."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ PUBLISHED, ROLLED_BACK = "PUBLISHED", "ROLLED_BACK"
 
 @dataclass(frozen=True)
 class Sale:
-    """A sale as its source has it now. `changed` is `updated_at`; one that is broken breaks a rule."""
+    """A sale as its source has it now. `changed` is `updated_at`; a broken one breaks a rule."""
 
     key: str
     region: str
@@ -44,7 +44,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Change:
-    """What one run has done to one sale; None stands for no row."""
+    """One run's change of one sale; None stands for no row."""
 
     run: int
     batch: str
@@ -54,8 +54,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Held:
-    """A sale that no heal may bring back: one that `run` had changed or rejected, and was rolled back. `days` are those
-    of the version that it had marked as deleted, or changed."""
+    """A sale that no heal may bring back: `run`, which was rolled back, had changed or rejected it. `days` are those of
+    the version that the run had marked as deleted, or changed."""
 
     key: str
     run: int
@@ -72,7 +72,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A version that broke a rule, as `run` read it. `seen` numbers the moments at which keys were first rejected."""
+    """A version that broke a rule, as `run` read it. `seen` numbers the times at which keys were first rejected."""
 
     sale: Sale
     read: int
@@ -85,7 +85,7 @@ class Rejected:
         return self.batch.startswith("R")
 
     def is_covered_by(self, stored: Stored | None) -> bool:
-        """Whether a newer valid version stands, or one that is no older and was published later."""
+        """Whether a newer valid version is stored, or one that is not older and was published later."""
         if stored is None or stored.is_deleted:
             return False
         if stored.sale.changed > self.sale.changed:
@@ -93,15 +93,15 @@ class Rejected:
         return stored.run > self.run and stored.sale.changed == self.sale.changed
 
     def gives_way_to(self, other: "Rejected") -> bool:
-        """To its batch, or a replay, that rejects its key again; what a replay has left, to any run."""
+        """Whether `other` replaces it: from its batch or a replay, or, for a row of a replay, from any run."""
         later = other.sale.key == self.sale.key and other.run > self.run
         return later and (other.batch == self.batch or other.is_replayed or self.is_replayed)
 
 
 @dataclass(frozen=True)
 class Closing:
-    """Why a rejected row is work no more: what `batch` did, for as long as it and what it rests on are in effect.
-    `covering` is the batch of the version that stands for the row, None where its source has it no more."""
+    """Why a rejected row is no longer open: a change by `batch`, while that and the covering version are in effect.
+    `covering` is the batch of the version that stands for the row, None when its source no longer has it."""
 
     rejected: Rejected
     status: str
@@ -111,8 +111,8 @@ class Closing:
 
 @dataclass
 class Model:
-    """What sources and warehouse hold. `shown` is what production shows of each batch and region; `named` are those of
-    which a run has failed since."""
+    """The contents of sources and warehouse. `shown` is the state of each batch and region in production; `named` are
+    those of which a run has failed since."""
 
     source: dict[str, Sale] = field(default_factory=dict)
     table: dict[str, Stored] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Model:
     rejected: list[Rejected] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
     reopened: set[Rejected] = field(default_factory=set)
-    """Those that were closed by what was put back since."""
+    """Rejected rows whose closing was put back since."""
     newest: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """The runs in effect of each batch and region."""
     reads: int = 0
@@ -132,8 +132,8 @@ class Model:
     def publish(
         self, run: int, batch: str, regions: Collection[str], sales: Iterable[Sale], looked_for: Collection[str] = ()
     ) -> None:
-        """Newer wins, by `changed` and then by when it was read; what is broken does not take part, and what is deleted
-        gives way. A replay has `looked_for` these keys."""
+        """Newer wins, by `changed` and then by the read; broken sales take no part, and deleted ones give way. A replay
+        has `looked_for` these keys."""
         self.reads += 1
         sales = list(sales)
         for sale in sales:
@@ -183,7 +183,7 @@ class Model:
                 self.closings.append(Closing(rejected, "CLOSED", batch, stored.batch))
 
     def known_rejected(self) -> list[Rejected]:
-        """Those that no later run has replaced: by its batch's newest run, or by what was found of its key again."""
+        """Those that neither a newer run of their batch nor a later rejection of their key has replaced."""
         closed = {closing.rejected for closing in self.closings}
         return [
             rejected
@@ -192,7 +192,7 @@ class Model:
         ]
 
     def _is_replaced_by_its_batch(self, rejected: Rejected) -> bool:
-        """By a newer run, if it was open then."""
+        """Whether a newer run of its batch replaces it, which needs it to have been open then."""
         newest = max(self.newest[rejected.batch, rejected.sale.region])
         return rejected.run != newest and rejected not in self.reopened
 
@@ -200,17 +200,17 @@ class Model:
         return any(rejected.gives_way_to(other) for other in self.rejected)
 
     def statuses(self) -> dict[Rejected, str]:
-        """What has become of each row that was not replaced."""
+        """The status of each row that was not replaced."""
         closed = {closing.rejected: closing.status for closing in self.closings}
         return {r: closed.get(r, "STILL_BAD" if r.is_replayed else "OPEN") for r in self.known_rejected()}
 
     def open_rejected(self) -> list[Rejected]:
-        """Those that are work to be done."""
+        """The open ones."""
         closed = {closing.rejected for closing in self.closings}
         return [rejected for rejected in self.known_rejected() if rejected not in closed]
 
     def begin(self, batch: str, regions: Iterable[str]) -> None:
-        """A run that was killed has named its date, which is a gap now."""
+        """Records a killed run, whose date is a gap now."""
         self.named |= {(batch, region) for region in regions}
 
     def mark_deleted(self, run: int, batch: str, keys: Iterable[str]) -> None:
@@ -237,7 +237,7 @@ class Model:
         return {change.batch for change in self.changes if change.before is not None and change.before.run in runs}
 
     def roll_back(self, batches: set[str], regions: Iterable[str]) -> None:
-        """Every sale is what it was before the first of these batches."""
+        """Restores every sale to its version before the first of these batches."""
         seen = set[str]()
         for change in [change for change in self.changes if change.batch in batches]:
             if change.key not in seen:
@@ -265,14 +265,14 @@ class Model:
         return self.shown.get((f"{day:%Y%m%d}", region))
 
     def is_gap(self, day: date, region: str) -> bool:
-        """Whether a backfill loads it: nothing shows, and nobody has said no since it was named."""
+        """Whether a backfill loads it: it is not in production, or it was rolled back and a run has failed since."""
         status = self.status_of(day, region)
         return status is None or (status == ROLLED_BACK and (f"{day:%Y%m%d}", region) in self.named)
 
     def to_heal(self, accounted: Mapping[str, set[datetime | None]]) -> list[Sale]:
-        """The sales that reconcile loads: their day was read, and the table does not show them as they are.
+        """The sales that reconcile loads: their day was read, and the table differs.
 
-        `accounted` are the versions that wait among the rejected rows, by key.
+        `accounted` are the versions among the open rejected rows, by key.
         """
         return [
             sale
@@ -284,7 +284,7 @@ class Model:
         ]
 
     def is_held_back(self, sale: Sale) -> bool:
-        """A day on which it was sold or changed was rolled back, or a heal that no run has followed."""
+        """Whether a day on which it was sold or changed was rolled back, or a heal that no run has followed."""
         return self._is_held(sale.key) or self.is_of_rolled_back_day(sale)
 
     def is_of_rolled_back_day(self, sale: Sale) -> bool:
@@ -293,11 +293,11 @@ class Model:
         return any(self.status_of(day, sale.region) == ROLLED_BACK for day in days)
 
     def stays_out(self) -> set[str]:
-        """The keys that no replay and no heal reads."""
+        """The keys that replays and heals do not read."""
         return self.held_keys() | {sale.key for sale in self.source.values() if self.is_held_back(sale)}
 
     def held_keys(self) -> set[str]:
-        """The keys of heals that were rolled back, that no run has followed."""
+        """The keys of rolled back heals that no run has followed."""
         return {held.key for held in self.held if self._is_held(held.key)}
 
     def _is_held(self, key: str) -> bool:
@@ -312,7 +312,7 @@ class Model:
         return stored.sale != sale and stored.sale.changed <= sale.changed
 
     def older(self, accounted: Mapping[str, set[datetime | None]]) -> set[str]:
-        """The keys of sales of which the table shows a newer version than the source has."""
+        """The keys of sales of which the table has a newer version than the source."""
         return {
             sale.key
             for sale in self.source.values()
@@ -326,7 +326,7 @@ class Model:
         }
 
     def _counts(self, sale: Sale) -> bool:
-        """Its day was read, or lies before all that were."""
+        """Whether its day was read, or lies before all days that were."""
         read = {
             batch for (batch, region), status in self.shown.items() if region == sale.region and status == PUBLISHED
         }
@@ -334,7 +334,7 @@ class Model:
         return day in read or day < min(batch for batch in read if batch.isdigit())
 
     def to_mark(self) -> set[str]:
-        """The keys of sales that are gone from their source, and that the table shows on a day that was read."""
+        """The keys of sales that their source no longer has and the table has on a day that was read."""
         return {
             key
             for key, stored in self.table.items()

@@ -1,7 +1,7 @@
 """Random histories of days, outages, corrections, deletions, rollbacks, replays, heals and kills: after every step the
-fact table is what a plain model says, and in the end it is what the sources say.
+fact table equals a plain model, and in the end it equals the sources.
 
-HISTORIES is how many are played, 4 by default. A history that fails is told step by step, and not made smaller unless
+HISTORIES is how many are played, 4 by default. A failing history is printed step by step, and shrunk only with
 HISTORIES_SHRINK=1, which takes long.
 """
 
@@ -42,7 +42,7 @@ from tests.integration.publish.harness import publish_staged, source_engine, sta
 REGIONS = ("EUROPE", "US_WEST")
 DAYS_MAX = 4
 KEYS = 4
-"""Per region: few, so that the same sale is met again and again."""
+"""Per region: few, so that the same sale comes up again and again."""
 STEPS = 18
 FIRST_DAY = date(2021, 1, 1)
 UNDO_DAYS = 35
@@ -62,14 +62,14 @@ a_day = st.integers(0, DAYS_MAX - 1)
 
 
 def sometimes(kills: Iterable[str]) -> st.SearchStrategy[str | None]:
-    """Mostly nobody kills."""
+    """Mostly no kill."""
     return st.one_of(st.none(), st.none(), st.sampled_from(tuple(kills)))
 
 
 def load_wanted(
     world: World, attempt: Attempt, wanted: Mapping[str, Window | Keys], read_again: bool, scratch: Path
 ) -> None:
-    """An attempt from its sources to the second look; `read_again` rejected keys that are not found are gone."""
+    """Runs an attempt from its sources to the second look; keys of `read_again` that are not found are gone."""
     staged = stage_wanted(world, attempt, wanted, scratch)
     if read_again:
         gone = {of.region: gone_keys(keys, of) for of in staged.extracts if isinstance(keys := wanted[of.region], Keys)}
@@ -78,7 +78,7 @@ def load_wanted(
 
 
 def roll_back_batch(world: World, batch_id: str, cascade: bool) -> set[str]:
-    """Puts a batch back; answers the batches that went."""
+    """Puts a batch back; returns the batches that were rolled back."""
     with world.session() as session:
         difference = roll_back(session, batch_id, "a history", cascade, UNDO_DAYS, str(uuid4())).difference
     return set(difference.batches) if difference else set()
@@ -105,7 +105,7 @@ class Histories(RuleBasedStateMachine):
         self.batches = count(1)
         self.first_seen: dict[int, datetime] = {}
         self.past: dict[int, dict[str, tuple[Any, ...]]] = {}
-        """What the table has shown, by the number of the newest transaction."""
+        """Past contents of the table, by the number of the newest transaction."""
 
     @initialize(sales=st.lists(st.tuples(a_region, a_key, a_day), min_size=KEYS, max_size=2 * KEYS))
     def sales_are_made(self, sales: list[tuple[str, int, int]]) -> None:
@@ -131,12 +131,12 @@ class Histories(RuleBasedStateMachine):
         return self.first_day + timedelta(days=number)
 
     def moment_of(self, number: int) -> datetime:
-        """A moment of a day, later than all before it."""
+        """A time of a day, later than all before it."""
         return datetime.combine(self.day(number), time(1), UTC) + timedelta(seconds=next(self.moments))
 
     @rule(region=a_region, key=a_key, day=a_day, is_broken=st.booleans())
     def a_sale_is_made_or_corrected(self, region: str, key: int, day: int, is_broken: bool) -> None:
-        """It may be committed after its day was read: nothing else happens to the ledger here."""
+        """It may be committed after its day was read; the ledger does not change."""
         name = f"{self.number}-{region}-{key}"
         before, moment = self.model.source.get(name), self.moment_of(day)
         if before is not None and moment <= before.changed:
@@ -155,7 +155,7 @@ class Histories(RuleBasedStateMachine):
             self.world.change(region, "DELETE FROM sales_transactions WHERE sale_id = %s", (sale.key,))
 
     def _amount(self) -> Decimal:
-        """Another one each time, between half of and twice quantity x price."""
+        """A new one each time, between half of and twice quantity x price."""
         return Decimal("2.50") + Decimal(next(self.moments) % 300) / 100
 
     def _put(self, sale: Sale) -> None:
@@ -199,7 +199,7 @@ class Histories(RuleBasedStateMachine):
         self._compare()
 
     def _killed(self, at: str | None, action: Callable[..., Any], *arguments: Any) -> bool:
-        """Does it, here or where it is killed; answers whether it was."""
+        """Runs the action here, or in a process that is killed; returns whether it was killed."""
         if at is None:
             action(*arguments)
             return False
@@ -228,7 +228,7 @@ class Histories(RuleBasedStateMachine):
             difference = look_at_rollback(session, batch, True, UNDO_DAYS).difference
         assert difference is not None
         together = set(difference.batches)
-        # A replay that has released a row of the batch goes with it, whether or not it has changed a sale.
+        # A replay that has released a row of the batch is rolled back too, even if it has changed no sale.
         replays = {name for name in together if name.startswith("R")}
         assert together == set[str]().union(*(self.model.rolled_back_with(name) for name in {batch, *replays}))
         if not cascade and len(together) > 1:
@@ -246,9 +246,9 @@ class Histories(RuleBasedStateMachine):
             self._publish_keys(self._name("R"), keys, kill)
 
     def _publish_keys(self, batch_id: str, keys: Mapping[str, Keys], kill: str | None) -> None:
-        """Loads sales by their keys, but for what was rolled back."""
+        """Loads sales by their keys, without those that were rolled back."""
         with self.world.session() as session:
-            batch = NamedKeys(batch_id, keys).held_by(rolled_back(session, REGIONS))
+            batch = NamedKeys(batch_id, keys).with_rolled_back(rolled_back(session, REGIONS))
         wanted = {sale_id for of_region in keys.values() for sale_id in of_region.sale_ids} - self.model.stays_out()
         sales = [sale for sale in self.model.source.values() if sale.key in wanted]
         self._publish(batch, batch.keys, sales, kill)
@@ -289,7 +289,7 @@ class Histories(RuleBasedStateMachine):
         return compared
 
     def _accounted(self) -> dict[str, set[datetime | None]]:
-        """Versions of keys that wait among the rejected rows."""
+        """The versions among the open rejected rows, by key."""
         accounted: dict[str, set[datetime | None]] = {}
         open_rows = "SELECT SALE_ID, VERSION_AT FROM SALES_REJECTED WHERE STATUS IN ('OPEN', 'STILL_BAD')"
         for sale_id, version_at in self.world.sql(open_rows):
@@ -299,7 +299,7 @@ class Histories(RuleBasedStateMachine):
     # What must hold
 
     def _compare(self) -> None:
-        """The fact table is the model's, row by row, and no rejected row is open that a newer version stands for."""
+        """The fact table equals the model row by row, and no rejected row with a newer version is open."""
         rows = self.world.sql(
             "SELECT SALE_ID, REGION, TOTAL_AMOUNT, UPDATED_AT, ETL_BATCH_ID, IS_DELETED FROM SALES_FACT"
         )
@@ -312,7 +312,7 @@ class Histories(RuleBasedStateMachine):
         self.past[number] = shown
 
     def _compare_past(self, *numbers: int) -> None:
-        """The table can still be asked for what it has shown."""
+        """The past of the table can still be queried."""
         for number in numbers:
             rows = self.world.sql(
                 "SELECT SALE_ID, REGION, TOTAL_AMOUNT, UPDATED_AT, ETL_BATCH_ID, IS_DELETED "
@@ -322,7 +322,7 @@ class Histories(RuleBasedStateMachine):
             assert {key: tuple(cells) for key, *cells in rows} == self.past[number]
 
     def _compare_rejected(self) -> None:
-        """What has become of the rejected rows, since when their keys are known, and which keys are held back."""
+        """Compares statuses of rejected rows, times at which their keys were first seen, and held-back keys."""
         found = self.world.sql(
             "SELECT SALE_KEY, ETL_BATCH_ID, ETL_RUN_NUMBER, STATUS, FIRST_SEEN_AT FROM SALES_REJECTED "
             "ORDER BY ETL_RUN_NUMBER, SALE_KEY"
@@ -338,7 +338,7 @@ class Histories(RuleBasedStateMachine):
         assert sorted(held) == sorted(self.model.held_keys())
 
     def in_the_end_the_table_is_what_the_sources_say(self) -> None:
-        """When every day is loaded again, whatever has happened, and what is gone is marked."""
+        """Loads every day again, whatever has happened, and marks the sales that are gone."""
         for number in range(DAYS_MAX):
             self._load_day(self.day(number), list(REGIONS), None)
         self.rejected_rows_are_replayed(None)
@@ -346,11 +346,11 @@ class Histories(RuleBasedStateMachine):
         self._compare_past(*self.past)
         shown = {key: stored.sale for key, stored in self.model.table.items() if not stored.is_deleted}
         good = {key: sale for key, sale in self.model.source.items() if not sale.is_broken}
-        # A source that has gone back in time does not take the newer version away.
+        # A source that went back in time does not remove the newer version.
         assert {key: shown[key] for key in good if shown[key].changed <= good[key].changed} == {
             key: sale for key, sale in good.items() if shown[key].changed <= sale.changed
         }
-        # Of a broken sale an older good version may stand.
+        # A broken sale may have an older good version in the table.
         assert shown.keys() <= self.model.source.keys() | {key for key in shown if self.model.is_held_back(shown[key])}
         broken = self.model.source.keys() - good.keys()
         assert self._accounted().keys() >= {

@@ -1,4 +1,4 @@
-"""Deliberate bugs, each put in alone between the source's answer and COMMIT, and the guard that has to catch it.
+"""Deliberate bugs, each put in alone between the read of the source and COMMIT, with the guard that has to catch it.
 
 `test_law.py` puts them in; docs/law.md shows them as a table. A bug changes one function or the text of one statement.
 """
@@ -30,7 +30,7 @@ Change = Callable[[pa.Table], pa.Table]
 
 
 class Guard(StrEnum):
-    """What catches a bug, in the order in which they are asked."""
+    """What catches a bug, in the order in which the guards run."""
 
     EXTRACT = "extract, which compares with the database's own count"
     TRANSFORM = "transform, which compares with what was extracted"
@@ -42,7 +42,7 @@ class Guard(StrEnum):
 
 @dataclass(frozen=True)
 class Bug:
-    """`says` is what the guard's message has to contain; N stands for all rows of a table. `put` puts the bug in."""
+    """A bug. The guard's message must contain `says`, where N stands for all rows of a table; `put` puts the bug in."""
 
     name: str
     guard: Guard
@@ -51,7 +51,7 @@ class Bug:
 
 
 def statement(name: str, *changes: tuple[str, str], user: ModuleType = publish) -> Put:
-    """One statement with other text. Each old text is a regular expression that must be found, or the bug is stale."""
+    """Changes the text of one statement. Each old text is a regular expression that must match, or the bug is stale."""
 
     def put(patch: pytest.MonkeyPatch) -> None:
         def altered(asked: str, **values: str) -> str:
@@ -67,24 +67,24 @@ def statement(name: str, *changes: tuple[str, str], user: ModuleType = publish) 
 
 
 def argument(module: ModuleType, function: str, change: Callable[[Any], Any]) -> Put:
-    """One function whose first argument is changed."""
+    """Changes the first argument of one function."""
     real = getattr(module, function)
     return lambda patch: patch.setattr(module, function, lambda first, *others: real(change(first), *others))
 
 
 def answer(module: ModuleType, function: str, change: Callable[[Any], Any]) -> Put:
-    """One function whose answer is changed."""
+    """Changes the result of one function."""
     real = getattr(module, function)
     return lambda patch: patch.setattr(module, function, lambda *arguments: change(real(*arguments)))
 
 
 def clean(change: Change) -> Change:
-    """A change of clean rows alone."""
+    """Limits a change to clean rows."""
     return lambda table: change(table) if "net_amount" in table.schema.names else table
 
 
 def column(name: str, change: Callable[[Any], Any]) -> Change:
-    """Other cells in one column; its type stays."""
+    """Changes the cells of one column; its type stays."""
 
     def changed(table: pa.Table) -> pa.Table:
         field = table.schema.field(name)
@@ -99,7 +99,7 @@ def set_column(table: Any, field: pa.Field, cells: Any) -> Any:
 
 
 def swapped(left: str, right: str) -> Change:
-    """Two columns of one type that stand for each other."""
+    """Swaps two columns of one type."""
 
     def changed(table: pa.Table) -> pa.Table:
         exchanged = set_column(table, table.schema.field(left), table[right])
@@ -160,7 +160,7 @@ def copy_skips_a_file(patch: pytest.MonkeyPatch) -> None:
 
 
 def written(change: Change) -> Put:
-    """Clean rows that come otherwise into their Parquet file than they were counted."""
+    """Changes clean rows on their way into their Parquet file, after they were counted."""
     return argument(stage, "write_group", clean(change))
 
 
@@ -253,7 +253,7 @@ IN_READING = (
         answer(transform, "clean_rows", column("region", lambda _: "US_WEST")),
     ),
 )
-"""What goes wrong in extract and transform: each needs the sources read anew."""
+"""Bugs in extract and transform: each needs the sources read again."""
 
 IN_STAGING = (
     Bug(
@@ -311,7 +311,7 @@ IN_STAGING = (
         written(column("unit_price", lambda price: round(price, 2))),
     ),
 )
-"""What goes wrong on the way to S3: each needs the rows staged anew."""
+"""Bugs on the way to S3: each needs the rows staged again."""
 
 IN_PUBLISH = (
     Bug("a file is loaded twice", Guard.LOAD, "holds 34 rows after COPY, the manifest says 17", every_file_twice),
@@ -568,7 +568,7 @@ IN_PUBLISH = (
         statement("ledger/insert_entries", ("INSERTED, UPDATED", "UPDATED, INSERTED"), user=ledger),
     ),
 )
-"""What goes wrong from load to COMMIT: the same staged batch does for all."""
+"""Bugs from load to COMMIT: one staged batch serves all."""
 
 AFTER_COMMIT = (
     Bug(
@@ -604,14 +604,14 @@ AFTER_COMMIT = (
         statement(MERGE, (r"NET_AMOUNT = STAGED\.NET_AMOUNT", "NET_AMOUNT = STAGED.GROSS_PROFIT")),
     ),
 )
-"""What no control total shows: columns that no source counts, texts of the same length."""
+"""Bugs that no control total shows: columns that no source counts, texts of the same length."""
 
 HEAL = "H20160707T000000Z"
 """A heal that was rolled back."""
 
 
 def forgetting(what: str) -> Put:
-    """Reading that knows nothing of the batches, or of the keys, that were rolled back."""
+    """Makes reading ignore the batches, or the keys, that were rolled back."""
 
     def put(patch: pytest.MonkeyPatch) -> None:
         ask = extract.held_back
@@ -630,6 +630,6 @@ IN_READING_KEYS = (
     Bug("a sale of a date that was rolled back is read", Guard.HELD_BACK, "20160706 of EUROPE", forgetting("batches")),
     Bug("a sale of a heal that was rolled back is read", Guard.HELD_BACK, f"{HEAL} of EUROPE", forgetting("keys")),
 )
-"""What goes wrong when a replay or a heal reads sales by their keys."""
+"""Bugs in a replay or a heal that reads sales by their keys."""
 
 BUGS = (*IN_READING, *IN_STAGING, *IN_READING_KEYS, *IN_PUBLISH, *AFTER_COMMIT)

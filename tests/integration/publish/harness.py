@@ -13,6 +13,7 @@ from blocks.register import storage_blocks
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt, Batch, Keys, Window
 from tasks.extract import read_region
+from tasks.law import Fate
 from tasks.publish import Publication, Staged, publish_manifest
 from tasks.rollback.rolled_back import rolled_back
 from tasks.stage import FileKind, Manifest, stage_files
@@ -52,7 +53,7 @@ def stage_wanted(
     scratch: Path,
     extra_columns: Mapping[str, str] = NONE,
 ) -> Staged:
-    """Reads, cleans and stages what is wanted of the attempt's regions."""
+    """Reads, cleans and stages the wanted windows or keys of the attempt's regions."""
     _, bucket = storage_blocks(world.environment)
     extracts, transformed, files = [], [], []
     for region in attempt.regions:
@@ -85,14 +86,13 @@ def publish_staged(world: World, staged: Staged) -> tuple[Publication, Verificat
 
 
 def load(world: World, day: date, scratch: Path, *regions: str, extra_columns: Mapping[str, str] = NONE) -> Publication:
-    """One attempt from source to table."""
+    """Runs one attempt from source to table."""
     return publish_staged(world, stage_attempt(world, begin(world, day, *regions), day, scratch, extra_columns))[0]
 
 
 def fates(publication: Publication) -> Mapping[str, dict[str, int]]:
-    """Rows per region and fate, zeros left out."""
-    names_of_fates = ("inserted", "updated", "unchanged", "superseded", "cross_region")
+    """The numbers of rows by region and fate, without zeros."""
     return {
-        p.region: {fate: getattr(p, fate).rows for fate in names_of_fates if getattr(p, fate).rows}
-        for p in publication.regions
+        region.region: {str(fate): region.of(fate).rows for fate in Fate if region.of(fate).rows}
+        for region in publication.regions
     }

@@ -54,11 +54,11 @@ TRANSACTION = (
 AFTER_COMMIT = ("SELECT REGION, STATUS FROM ANALYTICS.ETL_BATCHES",)
 BEFORE_COMMIT = LOAD + LOCK + TRANSACTION
 STATEMENTS = BEFORE_COMMIT + AFTER_COMMIT
-"""What a publish of two regions sends, in order; the tables are made, and the files copied, at the same time."""
+"""The statements of a publish of two regions, in order; creation of the tables and copies are sent at the same time."""
 
 
 def name_of(statement: str, before: Sequence[str]) -> str:
-    """The file of a statement, or its first line without the run number; `#2` behind one that was sent `before`."""
+    """The file of a statement, or its first line without the run number, with `#2` when one was sent `before`."""
     first_line = statement.strip().splitlines()[0].partition(" WHERE ")[0]
     name = _FILES.get(first_line) or re.sub(r"_\d{6}\b", "", first_line.removesuffix(" ("))
     times = sum(other.partition(" #")[0] == name for other in before) + 1
@@ -84,7 +84,7 @@ class Stepping(Session):
         return super().query(statement, values)
 
     def query_together(self, statements: Sequence[str]) -> list[list[Row]]:
-        """One after the other: each is a step."""
+        """Sends one after the other: each is a step."""
         return [self.query(statement) for statement in statements]
 
     def run_script(self, script: str) -> None:

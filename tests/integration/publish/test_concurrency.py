@@ -1,4 +1,4 @@
-"""Publishes at the same time: the table is as if one had run after the other, and readers see whole batches only."""
+"""Publishes at the same time: the table ends as if one had run after the other, and readers see only whole batches."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ WHOLE_FLOWS = [2, 3]
 
 
 def side_by_side(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The answers of calls that all begin when the last one is ready."""
+    """Returns the results of calls that all begin when the last one is ready."""
     ready = threading.Barrier(len(calls))
 
     def call_when_ready(call: Callable[[], Any]) -> Any:
@@ -43,7 +43,7 @@ def fill(world: World, day: date, region: str = "EUROPE") -> None:
 
 
 def amounts(asking: Session, day: date) -> list[tuple[Any, ...]]:
-    """How many sales of the day stand in the table with each amount."""
+    """The number of the day's sales in the table with each amount."""
     return asking.query(
         "SELECT TOTAL_AMOUNT::VARCHAR, COUNT(*), COUNT(DISTINCT SALE_ID) FROM SALES_FACT WHERE SALE_ID LIKE ? "
         "GROUP BY 1 ORDER BY 1",
@@ -52,7 +52,7 @@ def amounts(asking: Session, day: date) -> list[tuple[Any, ...]]:
 
 
 def assert_as_if_one_had_run(world: World, day: date) -> None:
-    """Each sale stands once, one run inserted all of them, and every attempt has an end that is no failure."""
+    """Each sale is there once, one run inserted all of them, and every attempt ended without a failure."""
     batch_id = f"{day:%Y%m%d}"
     assert amounts(world.asking, day) == [("3.00", ROWS, ROWS)]
     ended = world.sql(
@@ -78,7 +78,7 @@ def assert_as_if_one_had_run(world: World, day: date) -> None:
 def test_publishes_of_one_date_at_once(world: World, day: date, tmp_path: Path, trial: int, publishes: int) -> None:
     fill(world, day)
     staged = [stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path) for _ in range(publishes)]
-    # The numbers are in the order of staging; who comes first under the lock should not be.
+    # The numbers are in the order of staging; the order under the lock should differ.
     random.Random(trial).shuffle(staged)
     ended: list[tuple[Publication, Any]] = side_by_side([publisher(world, attempt) for attempt in staged])
     assert all(bool(publication.regions) != bool(publication.overtaken) for publication, _ in ended)
@@ -112,7 +112,7 @@ def test_two_dates_at_once_are_both_published(world: World, day: date, tmp_path:
 
 @contextmanager
 def polled(world: World, day: date) -> Iterator[list[list[tuple[Any, ...]]]]:
-    """What a reader sees who asks all the while, from before the body to after it."""
+    """What a reader sees that queries from before the body until after it."""
     seen: list[list[tuple[Any, ...]]] = [amounts(world.asking, day)]
     done = threading.Event()
 

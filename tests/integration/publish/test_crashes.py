@@ -44,7 +44,7 @@ def at(day: date, hour: int) -> datetime:
 
 @dataclass(frozen=True)
 class Scene:
-    """A batch of a day of its own: a sale to update, which an older run of the batch had rejected, one that stays, new
+    """A batch of a separate day: a sale to update, which an older run of the batch had rejected, one that stays, new
     ones, and a rejected one, which a replay had found bad before."""
 
     world: World
@@ -89,7 +89,7 @@ class Scene:
         )
 
     def undo(self) -> list[tuple[Any, ...]]:
-        """What the undo log says of the day, each entry as often as it stands there."""
+        """The undo log's rows of the day, repeated ones included."""
         return self.world.sql(
             "SELECT SALE_ID, TOTAL_AMOUNT::VARCHAR FROM SALES_FACT_UNDO WHERE UNDO_BATCH_ID = ? ORDER BY 1",
             (self.batch_id,),
@@ -105,7 +105,7 @@ class Scene:
         )
 
     def published(self) -> list[tuple[Any, ...]]:
-        """What the ledger's entries PUBLISHED of the batch sum up to: region, inserted, updated."""
+        """The sums of the batch's PUBLISHED entries in the ledger: region, inserted, updated."""
         return self.world.sql(
             "SELECT REGION, SUM(INSERTED), SUM(UPDATED) FROM ETL_BATCHES "
             "WHERE BATCH_ID = ? AND STATUS = 'PUBLISHED' GROUP BY REGION ORDER BY REGION",
@@ -113,7 +113,7 @@ class Scene:
         )
 
     def is_published(self) -> bool:
-        """Whether the batch is in the table; fails when it is there in part, or where the ledger says otherwise."""
+        """Whether the batch is in the table; fails when it is there in part, or when the ledger differs."""
         is_new = self.table() == self.new
         assert is_new or self.table() == self.old, "torn"
         assert self.rejected() == (self.new_rejected if is_new else self.old_rejected)
@@ -122,7 +122,7 @@ class Scene:
         return is_new
 
     def assert_whole(self) -> None:
-        """All that the batch should have done is there once, and all ledger entries together say so."""
+        """The batch's work is done exactly once, and the ledger's entries together agree."""
         assert self.is_published()
         assert self.undo() == [(f"mended-{self.day}", "3.00")]
         assert self.inserted() == [(f"{name}-{self.day}",) for name in ("new", "west")]
@@ -131,7 +131,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def days(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[date]:
-    """Days whose older sales stand in the fact table already, by one batch: they arrived late."""
+    """Days whose older sales are in the fact table already, by one batch: they arrived late."""
     all_days = [BASE + timedelta(days=number) for number in range(1, DAYS)]
     changed = {"updated_at": at(BASE, 12)}
     for name in ("kept", "mended"):
@@ -154,7 +154,7 @@ def set_scene(world: World, day: date) -> Scene:
         world.insert(region, good_sale(region, scene.day) | {"sale_id": f"{name}-{scene.day}", "quantity": quantity})
     for key, batch, _ in scene.old_rejected:
         world.sql(
-            # No version in the fact table closes it: it says that it is newer.
+            # No version in the fact table closes it: its own time is newer.
             "INSERT INTO SALES_REJECTIONS (REGION_CODE, SALE_KEY, RULES, VERSION_AT, ETL_BATCH_ID, ETL_RUN_NUMBER, "
             "ETL_SNAPSHOT_AT, FIRST_SEEN_AT) SELECT 'EUROPE', ?, 'quantity_not_positive', CURRENT_TIMESTAMP(), "
             "?, 0, CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP()",
@@ -207,7 +207,7 @@ def test_a_publish_sends_these_statements(scene: Scene, staged: Staged) -> None:
 
 
 class BugError(Exception):
-    """Raised in the middle of a publish by nobody's wish."""
+    """Raised in the middle of a publish."""
 
 
 def publish_raising(scene: Scene, staged: Staged, statement: str, error: type[Exception]) -> None:
@@ -235,7 +235,7 @@ def test_an_error_that_may_pass_is_made_good_by_another_try(scene: Scene, staged
 
 
 def publish_until_killed(environment: dict[str, str], staged: Staged, statement: str) -> None:
-    """What a process does that is killed before `statement`."""
+    """Publishes in a process that is killed before `statement`."""
 
     def kill_at(name: str) -> None:
         if name == statement:
@@ -276,7 +276,7 @@ def test_a_kill_after_commit_changes_nothing(scene: Scene, staged: Staged, tmp_p
 
 
 def publish_losing(scene: Scene, staged: Staged, statement: str) -> None:
-    """The network fails while the warehouse does the statement, and is back for the next session."""
+    """Publishes over a network that fails while the warehouse runs the statement, and is back for the next session."""
 
     def open_again() -> AbstractContextManager[Session]:
         scene.world.end_transactions()
@@ -375,7 +375,7 @@ def test_an_outcome_that_nobody_can_tell_is_said_to_be_unknown_and_nothing_is_cl
 def test_a_transaction_that_is_aborted_from_outside_is_made_good_by_another_try(
     scene: Scene, staged: Staged, statement: str
 ) -> None:
-    """The next statement is told once; what follows would run without lock and transaction."""
+    """Only the next statement gets the error; those after it would run without lock and transaction."""
 
     def abort_at(name: str) -> None:
         if name == statement:
@@ -389,7 +389,7 @@ def test_a_transaction_that_is_aborted_from_outside_is_made_good_by_another_try(
 def test_an_abort_that_is_not_told_is_found_before_commit(
     scene: Scene, staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the one error is lost on its way, the statements after it stand in a transaction that nobody commits."""
+    """When that error is lost on its way, the statements after it run in a transaction that is never committed."""
     aborted: list[str] = []
 
     def abort_at(name: str) -> None:

@@ -23,9 +23,9 @@ from tests.integration.publish.harness import begin, load, publish_staged, stage
 
 LOCK, MERGE = "UPDATE ANALYTICS.ETL_LOCK", "MERGE INTO ANALYTICS.SALES_FACT"
 POLLS, POLL_S = 8, 0.5
-"""How the other publish is watched while it waits for the lock."""
+"""How often, and after how many seconds, the other publish is looked at while it waits for the lock."""
 ENDS_S_MAX = 300
-"""Where there is no lock, its end is waited for."""
+"""Without the lock, the test waits for its end."""
 
 
 class ReadCommitted(Session):
@@ -53,7 +53,7 @@ class ReadCommitted(Session):
 
 
 class Waiting(Session):
-    """What waits for the lock, and opens such doubles; `open_apart` opens the sessions of their other statements."""
+    """A session that waits for the lock and opens such doubles; `open_apart` opens the sessions of other statements."""
 
     def __init__(
         self, session: Session, open_apart: OpenSession, before_merge: Callable[[Session], Callable[[], None]]
@@ -79,7 +79,7 @@ class Race:
     third: Staged
 
     def run(self, polls: int = POLLS) -> bool:
-        """Publishes both; answers whether the third came in between, where it is waited for so many polls."""
+        """Publishes both; returns whether the third came in between, within so many polls."""
         with ThreadPoolExecutor(1) as pool, self.world.session() as session:
             third: list[Future[Any]] = []
 
@@ -89,7 +89,7 @@ class Race:
                     for _ in range(polls):
                         if wait(third, POLL_S).done:
                             break
-                        holder.query("SELECT 1")  # one that says nothing for long would lose its lock to who waits
+                        holder.query("SELECT 1")  # an idle session would lose its lock to the one that waits
 
                 return publish_third
 
@@ -104,7 +104,7 @@ class Race:
         return str(amount)
 
     def undone(self) -> list[tuple[Any, ...]]:
-        """What the undo log holds of the sale: which run replaced which amount, in the order of publication."""
+        """The undo log's rows of the sale: the run and the amount that it replaced, in the order of publication."""
         numbers = {self.second.attempt.run_number: "second", self.third.attempt.run_number: "third"}
         rows = self.world.sql(
             "SELECT UNDO_RUN_NUMBER, TOTAL_AMOUNT::VARCHAR FROM SALES_FACT_UNDO "

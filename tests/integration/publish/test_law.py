@@ -1,4 +1,4 @@
-"""The law and its fellow guards catch each deliberate bug of bugs.py, and let the same batch pass without one."""
+"""The law and the other guards catch each deliberate bug of bugs.py, and pass the same batch without one."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ GUARDS = {
     Guard.LAW: "the law does not hold for",
     Guard.SECOND_LOOK: "the fact table does not show the published batch",
 }
-"""What each guard's messages have in common."""
+"""The common part of each guard's messages."""
 WHOLE_TABLE = re.compile(r"(SALES_FACT|SALES_REJECTIONS): rows (\d+) against (\d+)")
 CHANGES = "UPDATE sales_transactions SET {} WHERE sale_id = %s"
 
@@ -76,7 +76,7 @@ class Batch:
 
 
 def plant_what_stands(batch: Batch, scratch: Path) -> None:
-    """What was published before, on the day before and by an earlier run of the day itself."""
+    """Publishes sales of the day before and, by an earlier run, of the day itself."""
     day, before = batch.day, batch.day - timedelta(days=1)
     batch.sell("EUROPE", "moved", at(before, 9))
     batch.sell("EUROPE", "owned", at(before, 9))
@@ -92,13 +92,13 @@ def plant_what_stands(batch: Batch, scratch: Path) -> None:
     batch.sell("US_WEST", "steady-west", at(day, 9), total_amount="2.20")
     batch.sell("US_WEST", "same-west", at(day, 8))
     load(batch.world, day, scratch, *REGIONS)
-    # As a run has left it that read a column beyond the contract.
+    # As left by a run that read a column beyond the contract.
     tier = "UPDATE SALES_FACT SET EXTRA_ATTRIBUTES = ? WHERE SALE_ID = ?"
     batch.world.sql(tier, ('{"loyalty_tier": "gold"}', batch.key("changed")))
 
 
 def plant_what_comes(batch: Batch) -> None:
-    """What the sources hold when the day is read again."""
+    """Changes the sources to their state when the day is read again."""
     day = batch.day
     batch.change("moved", "sale_date = %s, updated_at = %s", at(day, 10), at(day, 10))
     batch.change("mended", "quantity = 2, updated_at = %s", at(day, 12))
@@ -138,7 +138,7 @@ def batch(plant: Callable[[date], Batch]) -> Batch:
 
 @pytest.fixture(scope="module")
 def staged(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    """The batch staged once, without a bug; a publish that is refused leaves it as it was."""
+    """The batch staged once, without a bug; a refused publish leaves it unchanged."""
     attempt = begin(batch.world, batch.day, *REGIONS)
     return stage_attempt(batch.world, attempt, batch.day, tmp_path_factory.mktemp("staged"))
 
@@ -151,7 +151,7 @@ def looking(world: World) -> Iterator[Session]:
 
 
 def standing(looking: Session, batch: Batch) -> list[list[Row]]:
-    """Every cell of the batch's rows, and how many rows the tables have in all."""
+    """Every cell of the batch's rows, and the numbers of all rows in the tables."""
     batches = f"IN ('{batch.day:%Y%m%d}', '{batch.day - timedelta(days=1):%Y%m%d}')"
     return [
         in_order(looking.query(f"SELECT * FROM SALES_FACT WHERE SALE_ID LIKE 'law-%{batch.day}'")),
@@ -166,7 +166,7 @@ def standing(looking: Session, batch: Batch) -> list[list[Row]]:
 
 @dataclass(frozen=True)
 class Watched:
-    """A batch, and what stood in the tables before a bug."""
+    """A batch, and the contents of the tables before a bug."""
 
     batch: Batch
     looking: Session
@@ -193,7 +193,7 @@ def assert_says(bug: Bug, caught: pytest.ExceptionInfo[NeedsPersonError]) -> Non
 
 
 def without_other_rows(figures: re.Match[str]) -> str:
-    """Figures of a whole table, in which other tests have rows: only their difference tells something."""
+    """Replaces the figures of a whole table, in which other tests have rows too, by their difference."""
     return f"{figures[1]}: rows N against N{int(figures[3]) - int(figures[2]):+d}"
 
 
@@ -249,7 +249,7 @@ def test_a_bug_in_publish_is_caught_and_nothing_changes(
 
 @pytest.fixture(scope="module")
 def rolled_back_keys(world: World, tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    """A sale of a date that was rolled back, and one that a heal had changed that was."""
+    """A sale of a date that was rolled back, and one changed by a heal that was rolled back."""
     batch, scratch = Batch(world, HELD_DAY), tmp_path_factory.mktemp("rolled-back")
     following = HELD_DAY + timedelta(days=1)
     batch.sell("EUROPE", "dated", at(HELD_DAY, 9))
@@ -299,7 +299,7 @@ def test_what_no_control_total_shows_is_caught_by_the_second_look(
     with pytest.raises(kind_of_error(bug.guard)) as caught:
         load(world, day, tmp_path, "EUROPE")
     assert_says(bug, caught)
-    world.sql("DELETE FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))  # it is not what it should be
+    world.sql("DELETE FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))  # it is wrong
 
 
 def test_without_a_bug_the_batch_is_published(plant: Callable[[date], Batch], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The ledger tells by its own numbers which event came first, whatever the clocks say that wrote the times."""
+"""The ledger orders events by its own numbers, whatever the clocks that wrote the times."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ TIMES = {
 
 @pytest.fixture(params=TIMES)
 def times(request: pytest.FixtureRequest) -> str:
-    """How all entries of a batch are dated afterwards."""
+    """The times that all entries of a batch get afterwards."""
     return TIMES[request.param]
 
 
@@ -35,7 +35,7 @@ def sell(world: World, day: date, amount: str = "3.00") -> None:
 
 
 def shown(world: World, day: date) -> dict[str, str]:
-    """What production shows of the batch."""
+    """The batch's statuses in production."""
     batch = (f"{day:%Y%m%d}",)
     return dict(world.sql("SELECT REGION, STATUS FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", batch))
 

@@ -204,7 +204,7 @@ def test_an_attempt_that_a_newer_one_has_overtaken_changes_nothing(world: World,
 def test_what_a_run_with_a_lower_number_has_changed_since_is_no_difference(
     world: World, day: date, tmp_path: Path
 ) -> None:
-    """Two dates side by side: the one that took its number first publishes last, before the other one's second look."""
+    """Of two concurrent dates, the one with the lower number publishes last, before the second look at the other."""
     key, next_day = f"side-by-side-{day}", day + timedelta(days=1)
     world.insert("EUROPE", sale("EUROPE", key, at(day, 9), at(next_day, 9), total_amount="2.00"))
     lower, higher = begin(world, day, "EUROPE"), begin(world, next_day, "EUROPE")
@@ -255,7 +255,7 @@ def test_a_version_in_the_future_closes_when_it_is_corrected(world: World, day: 
     load(world, day, tmp_path, "EUROPE")
     assert [rules for _, rules, _ in rejected(world, key)] == ["updated_at_in_future"]
 
-    corrected = datetime.now(UTC)  # as every correction is later than the look that has rejected the row
+    corrected = datetime.now(UTC)  # every correction is later than the read that rejected the row
     world.change("EUROPE", "UPDATE sales_transactions SET updated_at = %s WHERE sale_id = %s", (corrected, key))
     # Its own batch would replace the entry; the day of the correction has to close it.
     load(world, corrected.date(), tmp_path, "EUROPE")
@@ -490,7 +490,7 @@ def test_the_same_weekdays_before_tell_the_usual_rows(world: World, day: date, t
     for week in (1, 2, 4, 5, 6):
         earlier = day - timedelta(weeks=week)
         with world.session() as session:
-            # A row that somebody else wrote may lack the count.
+            # A row that others wrote may lack the count.
             entry = Entry("EUROPE", Status.PUBLISHED, counts={"EXTRACTED": week} if week != 4 else {})
             record(session, begin(world, earlier, "EUROPE"), [entry])
     with world.session() as session:

@@ -1,4 +1,4 @@
-"""Sessions that do not show what others have committed since they were opened, and a long wait for the lock."""
+"""Sessions that do not see what others have committed since they were opened, and a long wait for the lock."""
 
 import time
 from collections.abc import Iterator
@@ -30,12 +30,12 @@ def _resent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MODE = "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = '{}'"
 IDLE_HOLDER_S = 8
-"""After which the stand-in of tests ends a transaction that blocks another and says nothing."""
+"""Seconds after which the tests' stand-in ends an idle transaction that blocks another."""
 
 
 @pytest.fixture
 def old_session(world: World) -> Iterator[Session]:
-    """One that was opened before all that the test does, and shows nothing of it."""
+    """A session opened before everything that the test does, of which it sees nothing."""
     world.sql(MODE.format("SESSION"))
     try:
         with world.session() as session:

@@ -1,5 +1,5 @@
-"""A rollback, and marks of deleted sales, whose process is told to end, or whose run is cancelled, at any of its
-statements."""
+"""A rollback, and marks of deleted sales, whose process gets a signal to end, or whose run is cancelled, at any
+statement."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from tests.signals import signals_forgotten
 
 LOCK = ("lock/write_token", "BEGIN TRANSACTION", "lock/take", "SELECT CURRENT_TRANSACTION()", "ledger/next_run_number")
 FROM_COMMIT = ("SELECT CURRENT_TRANSACTION() #2", "COMMIT")
-"""What follows the last question whether the run may commit."""
+"""The statements after the last check whether the run may commit."""
 ROLLBACK = (
     *LOCK,
     "rollback/in_production",
@@ -55,7 +55,7 @@ MARKS = (
     "reconcile/count_fact #2",
     "ledger/insert_entries",
 )
-"""What each sends before that, in order."""
+"""The statements of each before that, in order."""
 
 
 Repair = Callable[[Session, str], Any]
@@ -69,7 +69,7 @@ def _told_anew() -> Iterator[None]:
 
 
 def rollback_due(world: World, day: date, scratch: Path) -> Repair:
-    """A batch with a new sale, a correction and a rejected row, which is to be rolled back."""
+    """A batch to roll back, with a new sale, a correction and a rejected row."""
     key = f"stopped-repair-{day}"
     world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": key})
     load(world, day, scratch, "EUROPE")
@@ -88,7 +88,7 @@ def rollback_due(world: World, day: date, scratch: Path) -> Repair:
 
 
 def marks_due(world: World, day: date, scratch: Path) -> Repair:
-    """A sale that its source does not hold any more, which is to be marked."""
+    """A sale to mark, which its source no longer holds."""
     names = ("stays", "gone")
     world.insert("EUROPE", *(good_sale("EUROPE", day) | {"sale_id": f"stopped-{day}-{name}"} for name in names))
     load(world, day, scratch, "EUROPE")
@@ -103,7 +103,7 @@ def marks_due(world: World, day: date, scratch: Path) -> Repair:
 
 
 def tables(world: World) -> list[Any]:
-    """What repairs change: sales, rejected rows as they stand, the versions that were kept, and the ledger."""
+    """The tables that repairs change: sales, current rejected rows, the undo log, and the ledger."""
     names = ("SALES_FACT", "SALES_REJECTED", "SALES_FACT_UNDO", "SALES_HELD_BACK", "ETL_BATCHES")
     return [world.rows(f"SELECT * FROM {name}") for name in names]
 
@@ -123,7 +123,7 @@ def repaired(world: World, repair: Repair, before: Callable[[str], None]) -> lis
 
 @pytest.fixture(scope="module")
 def due(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Repair]]:
-    """Repairs for all attempts that must change nothing; then each is made, and sends what is listed."""
+    """Repairs for all attempts that must change nothing; at the end each is made, and sends the listed statements."""
     scratch = tmp_path_factory.mktemp("due")
     repairs = {
         "rollback": rollback_due(world, date(2014, 7, 1), scratch),
@@ -164,7 +164,7 @@ def test_cancelled_in_prefect_a_repair_changes_nothing(
     world: World, due: dict[str, Repair], monkeypatch: pytest.MonkeyPatch, name: str, statement: str
 ) -> None:
     before, cancelled = tables(world), list[str]()
-    # The question itself is tried on a Prefect server by tests/integration/deployments/test_cancelled_runs.py.
+    # The check itself is tested on a Prefect server by tests/integration/deployments/test_cancelled_runs.py.
     monkeypatch.setattr(stopping, "is_cancelled", lambda *_: statement in cancelled)
     with pytest.raises(StoppedError, match="the run was cancelled in Prefect"):
         repaired(world, due[name], cancelled.append)

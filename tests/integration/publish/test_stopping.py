@@ -1,4 +1,4 @@
-"""A publish whose process is told to end, or whose run is cancelled, at any of its statements."""
+"""A publish whose process gets a signal to end, or whose run is cancelled, at any of its statements."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from tests.signals import signals_forgotten
 REGIONS = ("EUROPE", "US_WEST")
 LAST_BEFORE_COMMIT = "SELECT CURRENT_TRANSACTION() #2"
 UNTIL_COMMIT = [name for name in (*LOAD, *LOCK, *TRANSACTION) if name not in ("COMMIT", LAST_BEFORE_COMMIT)]
-"""The statements before the last question whether the run may commit."""
+"""The statements before the last check whether the run may commit."""
 FROM_COMMIT = (LAST_BEFORE_COMMIT, "COMMIT", *AFTER_COMMIT)
 
 
@@ -49,7 +49,7 @@ def sold(world: World, day: date) -> date:
 
 @pytest.fixture(scope="module")
 def never_published(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[date]:
-    """A day for all attempts that must not publish, each the run after the one before; then one that does."""
+    """A day for all attempts that must not publish, one run after another; at the end one does."""
     day = date(2014, 6, 1)
     sell(world, day)
     yield day
@@ -58,7 +58,7 @@ def never_published(world: World, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def published(world: World, day: date) -> int:
-    """Sales of the day's batch in the table; fails when the ledger says otherwise, or when a part of them is there."""
+    """The number of the day's sales in the table; fails when only a part is there, or when the ledger differs."""
     ((rows,),) = world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
     known = [status for status in world.ledger(f"{day:%Y%m%d}").values() if status == "PUBLISHED"]
     assert int(rows) == len(known)
@@ -67,7 +67,7 @@ def published(world: World, day: date) -> int:
 
 
 def publish_and_look(world: World, staged: Staged, before: Callable[[str], None], looked: list[bool]) -> None:
-    """Publishes in a thread, as Prefect runs tasks, then looks; `before` is called before each statement."""
+    """Publishes in a thread, as Prefect runs tasks, then takes the second look; calls `before` for each statement."""
     attempt = staged.attempt
     may_commit = partial(refuse_stopped, attempt.flow_run_id, attempt.run_number, print)
     with (
@@ -85,7 +85,7 @@ def publish_and_look(world: World, staged: Staged, before: Callable[[str], None]
 
 
 def told_at(statement: str, number: signal.Signals) -> Callable[[str], None]:
-    """Sends this process the signal before the statement, and waits until its main thread has heard it."""
+    """Sends this process the signal before the statement, and waits until its main thread has handled it."""
 
     def tell(name: str) -> None:
         if name == statement:
@@ -143,7 +143,7 @@ def test_cancelled_in_prefect_before_any_signal_has_come(
 ) -> None:
     attempt = begin(world, never_published, *REGIONS)
     staged, looked, cancelled = stage_attempt(world, attempt, never_published, tmp_path), list[bool](), list[str]()
-    # The question itself is tried on a Prefect server by tests/integration/deployments/test_cancelled_runs.py.
+    # The check itself is tested on a Prefect server by tests/integration/deployments/test_cancelled_runs.py.
     monkeypatch.setattr(stopping, "is_cancelled", lambda *_: statement in cancelled)
     with pytest.raises(StoppedError, match="the run was cancelled in Prefect"):
         publish_and_look(world, staged, cancelled.append, looked)

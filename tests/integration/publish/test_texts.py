@@ -1,4 +1,4 @@
-"""Texts that a COPY could take for something else come out of the warehouse as they went into the source."""
+"""Texts that a COPY could misread come out of the warehouse unchanged."""
 
 import json
 from datetime import UTC, date, datetime
@@ -18,7 +18,7 @@ EXTRA = "loyalty_tier"
 
 @pytest.fixture
 def odd_texts(world: World, day: date) -> date:
-    """In EUROPE good sales, in US_WEST such that break a rule, each with one text in all its columns."""
+    """Good sales in EUROPE, rejected ones in US_WEST, each with one text in all its columns."""
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     for region, quantity in (("EUROPE", 2), ("US_WEST", -1)):
         world.change(region, f"ALTER TABLE sales_transactions ADD {EXTRA} text")

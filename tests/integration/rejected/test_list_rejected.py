@@ -1,4 +1,4 @@
-"""List-rejected shows what is open, by rule, region and age, and what was mended shows no more."""
+"""List-rejected shows the open rows by rule, region and age, and no longer those that were mended."""
 
 from datetime import date
 

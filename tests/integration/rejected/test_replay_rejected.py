@@ -33,7 +33,7 @@ def tables(shop: Shop) -> tuple[list[Any], list[Any]]:
 
 @pytest.fixture
 def shop(world: World, day: date) -> Iterator[Shop]:
-    """Nothing else is open: other tests leave rejected rows on purpose."""
+    """A shop with no other open rows: other tests leave rejected rows on purpose."""
     world.forget_rejected()
     yield Shop(world, day, "replay")
     world.tidy()
@@ -69,7 +69,7 @@ STATUSES_AFTER = {
     "west": ["STILL_BAD"],
     "": ["NO_KEY", "NO_KEY"],
 }
-"""What becomes of a broken day's rejected rows; ENDS counts them."""
+"""The end of each rejected row of a broken day; ENDS counts them."""
 
 ENDS = {
     ("EUROPE", "RELEASED"): 1,

@@ -1,4 +1,4 @@
-"""Clean-staging removes what is old and over, and nothing that a living run, a reader or a person may still need."""
+"""Clean-staging removes what is old and finished, and nothing that a live run, a reader or a person may still need."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ from tasks.warehouse import lease as warehouse_lease
 from tasks.warehouse.lease import lease_kept
 from tests.integration.conftest import World, wait_for
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, fates, publish_staged, stage_attempt
 from tests.integration.shop import Shop
 
 OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
@@ -27,7 +27,7 @@ OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What stands of runs at the warehouse and on S3."""
+    """The leftovers of runs in the warehouse and on S3."""
 
     world: World
 
@@ -66,7 +66,7 @@ def left(world: World) -> Leftovers:
 
 
 def staged(world: World, day: date, scratch: Path, *, publish: bool) -> Attempt:
-    """An attempt at one region that never came to drop its tables; published, it was killed at the second look."""
+    """An attempt at one region that did not drop its tables; a published one was killed before the second look."""
     attempt = begin(world, day, "EUROPE")
     rows = stage_attempt(world, attempt, day, scratch)
     if publish:
@@ -77,7 +77,7 @@ def staged(world: World, day: date, scratch: Path, *, publish: bool) -> Attempt:
 
 
 def age(world: World, attempt: Attempt, days: int, *, lease: bool = True) -> None:
-    """The ledger's entries of a run become older; without `lease` its lease goes on."""
+    """Makes the ledger's entries of a run older; without `lease` its lease stays live."""
     until = f", LEASE_UNTIL = DATEADD('day', -{days}, LEASE_UNTIL)" if lease else ""
     world.sql(
         f"UPDATE ETL_BATCHES SET RECORDED_AT = DATEADD('day', -{days}, RECORDED_AT){until} WHERE RUN_NUMBER = ?",
@@ -95,7 +95,7 @@ def shop_on(world: World, day: date) -> Shop:
 
 
 def load_and_change(shop: Shop, scratch: Path) -> None:
-    """The sales are loaded and then changed: whoever publishes them again replaces versions."""
+    """Loads the sales and changes them, so that the next publish replaces versions."""
     shop.load(scratch)
     changed = "UPDATE sales_transactions SET total_amount = total_amount + 0.1 WHERE sale_id LIKE %s"
     shop.world.change("EUROPE", changed, (shop.key("%"),))
@@ -109,7 +109,7 @@ def run_to_end(dry_run: bool = False) -> State:
 
 @pytest.fixture(autouse=True)
 def _without_old_things(world: World) -> Iterator[None]:
-    """Other tests leave runs of any age."""
+    """Removes the old runs that other tests leave."""
     run_to_end()
     yield
     world.tidy()
@@ -173,7 +173,7 @@ def test_a_running_attempt_is_left_alone_and_publishes(left: Leftovers, tmp_path
     assert files
     assert left.files(attempt) == files
     publication, _ = publish_staged(world, rows)
-    assert [region.inserted.rows for region in publication.regions] == [1]
+    assert fates(publication) == {"EUROPE": {"inserted": 1}}
 
 
 def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(

@@ -1,4 +1,4 @@
-"""Old flow runs go from the server with all that hangs on them; what is young, alive, newest or another's stays."""
+"""Old flow runs are removed with everything that belongs to them; young, live, newest and foreign ones stay."""
 
 import asyncio
 import sqlite3
@@ -26,7 +26,7 @@ OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @dataclass(frozen=True)
 class Server:
-    """The stack's server, with runs of any age on it. Names of artifacts are this test's own."""
+    """The stack's server, with runs of any age. Each test names its own artifacts."""
 
     world: World
 
@@ -53,7 +53,7 @@ class Server:
         parent: str | None = None,
         artifact: str | None = None,
     ) -> str:
-        """A run that was due and came into its state so long ago, with a task run, and its result as an artifact."""
+        """Creates a run that was due and got its state so long ago, with a task run and its result as an artifact."""
         body = {
             "flow_id": self.post("/flows/", {"name": flow})["id"],
             "tags": tags,
@@ -77,7 +77,7 @@ class Server:
         return found
 
     def age(self, run: str, days: float) -> None:
-        """No API makes a run older."""
+        """Makes a run older in the database, because no API does."""
         back = f"-{days * 24 * 3600:.0f} seconds"
         columns = ("expected_start_time", "start_time", "end_time")
         changes = ", ".join(f"{name} = strftime('%Y-%m-%d %H:%M:%f000', {name}, ?)" for name in columns)
@@ -85,7 +85,7 @@ class Server:
             database.execute(f"UPDATE flow_run SET {changes} WHERE id = ?", (back, back, back, run))
 
     def remove(self, dry_run: bool = False, runs_max: int = 5_000) -> dict[str, int]:
-        """What was removed, by kind."""
+        """Returns the numbers of removed runs by kind."""
         removals: list[Removal] = self.ask(lambda c: remove_runs(c, DAYS, datetime.now(UTC), dry_run, runs_max))
         return {removal.what: removal.count for removal in removals}
 
@@ -104,7 +104,7 @@ class Server:
         return sorted((artifact["key"] for artifact in found), key=str)
 
     def foreign_deployment(self) -> str:
-        """One of another project, whose flow has the name of ours."""
+        """Creates another project's deployment of a flow with our name."""
         flow = self.post("/flows/", {"name": "backfill"})["id"]
         found: str = self.post("/deployments/", {"name": "of another project", "flow_id": flow, "tags": [TAG]})["id"]
         return found

@@ -1,4 +1,4 @@
-"""Rollback restores every row to its state before a batch, or changes nothing; the ledger records it."""
+"""Rollback restores every row to its version before a batch, or changes nothing; the ledger records it."""
 
 import signal
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def shop(world: World, day: date) -> Shop:
 
 
 def touched(shop: Shop) -> tuple[list[Any], ...]:
-    """What a rollback touches, whole: the sales, the rejected rows with their statuses, and what can be put back."""
+    """The tables that a rollback changes, whole: sales, rejected rows with their statuses, versions to put back."""
     undo = shop.world.sql(
         "SELECT UNDO.UNDO_RUN_NUMBER, UNDO.SALE_ID FROM SALES_FACT_UNDO AS UNDO "
         "INNER JOIN ETL_RUNS_IN_EFFECT AS RUNS "
@@ -83,7 +83,7 @@ def test_the_tables_are_what_they_were_before_the_batch(shop: Shop, tmp_path: Pa
     shop.on(following).load(tmp_path, "EUROPE", "US_WEST")
     after_first = touched(shop)
     assert after_first[:2] != before[:2]
-    # Once more, with other rejected rows in the place of those of the first run, and a version upon a version.
+    # Again, with other rejected rows in place of the first run's, and a second replaced version.
     shop.on(following).sell("bad-too", quantity=-1)
     correct(shop, "changed", "total_amount = 2.30")
     shop.on(following).load(tmp_path, "EUROPE", "US_WEST")
@@ -245,7 +245,7 @@ def test_a_batch_that_the_table_does_not_show_is_put_back_and_is_a_gap(
 def test_a_rejected_row_is_open_again_when_the_version_that_closed_it_goes(
     shop: Shop, day: date, tmp_path: Path
 ) -> None:
-    """The newer version came first: the run that rejected the older one has closed it at once."""
+    """The newer version came first, so the run that rejected the older one closed it at once."""
     following = day + timedelta(days=1)
     shop.sell("late", quantity=0)
     shop.on(following).sell("late", sale_id=shop.key("late"))
@@ -283,7 +283,7 @@ class StillBad:
     batch_id: str
 
     def rows(self) -> list[Any]:
-        """Batch and status of the row, as often as it stands."""
+        """Batch and status of the row, once for each that is there."""
         of_key = "SELECT LEFT(ETL_BATCH_ID, 1), STATUS FROM SALES_REJECTED WHERE SALE_KEY = ?"
         return self.shop.world.sql(of_key, (self.shop.key("bad"),))
 
@@ -308,7 +308,7 @@ def test_a_rejected_row_that_a_replay_has_replaced_never_returns_without_its_dat
 def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
     still_bad: StillBad, tmp_path: Path
 ) -> None:
-    """The date is run again after the replay, and then the replay goes."""
+    """The date is run again after the replay, and then the replay is rolled back."""
     still_bad.shop.load(tmp_path)
     assert run(still_bad.batch_id).name == "Completed"
     assert still_bad.rows() == [("2", "OPEN")]
@@ -317,7 +317,7 @@ def test_a_rejected_row_does_not_return_beside_that_of_a_newer_run_of_its_date(
 
 
 def test_a_row_that_is_open_again_waits_although_its_date_was_run_again_meanwhile(shop: Shop, tmp_path: Path) -> None:
-    """The date has found its sale unchanged, as a replay had loaded it: without the replay it stands nowhere."""
+    """The date found its sale unchanged, as a replay had loaded it; without the replay the table lacks it."""
     shop.world.forget_rejected()
     shop.sell("mended", quantity=0, customer_email=None)
     shop.sell("good")

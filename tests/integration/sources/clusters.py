@@ -1,6 +1,6 @@
-"""Real PostgreSQL servers of a test's own: clusters, standbys, and PgBouncer in front of one.
+"""Real PostgreSQL servers for single tests: clusters, standbys, and PgBouncer in front of one.
 
-Each lives in a directory of its own below that of the session, and is recorded there, so that the keeper ends it too.
+Each has its own directory below that of the session, and is recorded there, so that the keeper ends it too.
 """
 
 import json
@@ -28,7 +28,7 @@ SUPERUSER = "postgres"
 TABLE = "sales_transactions"
 REGION = "EUROPE"
 PROGRAMS = Path(postgres.program("postgres")).parent
-"""Of the PostgreSQL that the local stack runs; other versions bring a directory of their own."""
+"""Of the PostgreSQL that the local stack runs; other versions have their own directories."""
 
 SETTINGS = {
     "listen_addresses": HOST,
@@ -44,14 +44,14 @@ STANDBY_SETTINGS = {
     "wal_receiver_timeout": "2s",
     "max_standby_streaming_delay": "-1",
 }
-"""A standby notices soon what happens to its primary, and never cancels a read for it."""
+"""A standby soon notices the loss of its primary, and never cancels a read."""
 
 NOWHERE = f"host={HOST} port=1"
 """Where no primary listens."""
 
 
 class Server:
-    """A program on a free port of 127.0.0.1; nobody else's account runs it when that is root."""
+    """A program on a free port of 127.0.0.1; when root runs the tests, it runs as another account."""
 
     stop_signal = signal.SIGTERM
 
@@ -102,7 +102,7 @@ class Server:
 
 
 class Cluster(Server):
-    """A PostgreSQL of its own with the database `sales`, its empty table, and the roles of owner and reader."""
+    """A separate PostgreSQL with the database `sales`, its empty table, and the roles of owner and reader."""
 
     stop_signal = signal.SIGINT  # ends the sessions of clients, and writes everything out
 
@@ -118,12 +118,12 @@ class Cluster(Server):
         return [*self.started_by, *postgres_]
 
     def set_clock_back(self, faketime: Path, back: timedelta) -> None:
-        """Starts it again, with a clock that is behind."""
+        """Restarts it with a clock that is behind."""
         self.started_by = ("env", f"LD_PRELOAD={faketime}", f"FAKETIME=-{back.total_seconds():.0f}s")
         self.restart()
 
     def set_clock_right(self) -> None:
-        """Starts it again, by the machine's own clock."""
+        """Restarts it with the machine's own clock."""
         self.started_by = ()
         self.restart()
 
@@ -135,11 +135,11 @@ class Cluster(Server):
         return True
 
     def url(self, user: str = READER, database: str = DATABASE) -> str:
-        """For psycopg2 and SQLAlchemy; nobody has a password."""
+        """The URL for psycopg2 and SQLAlchemy, without a password."""
         return f"postgresql://{user}@{HOST}:{self.port}/{database}"
 
     def connect(self, user: str, database: str = DATABASE) -> Any:
-        """A psycopg2 connection of a test, which its role's settings do not disturb."""
+        """A psycopg2 connection for a test, independent of its role's settings."""
         return psycopg2.connect(self.url(user, database), application_name="test", client_encoding="UTF8")
 
     def execute(self, statement: str, values: tuple[Any, ...] = (), database: str = DATABASE) -> list[tuple[Any, ...]]:
@@ -159,7 +159,7 @@ class Cluster(Server):
                 cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", list(row.values()))
 
     def empty(self) -> None:
-        """Makes database and roles anew, without the settings and objects that a test has left."""
+        """Creates database and roles again, without the settings and objects that a test has left."""
         self.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (DATABASE,), "postgres"
         )
@@ -172,7 +172,7 @@ class Cluster(Server):
             f"CREATE DATABASE {DATABASE} OWNER {OWNER}",
         ):
             self.execute(statement, database="postgres")
-        # From PostgreSQL 15 on, nobody else may create tables in it.
+        # From PostgreSQL 15 on, only its owner may create tables in it.
         self.execute(f"ALTER SCHEMA public OWNER TO {OWNER}")
         create_table(self.url(OWNER))
 
@@ -185,7 +185,7 @@ class Standby(Cluster):
         self.primary, self._connected = primary, ""
 
     def pause(self) -> None:
-        """Goes on receiving, and applies no more."""
+        """Keeps receiving, and stops applying."""
         self.execute("SELECT pg_wal_replay_pause()")
 
     def resume(self) -> None:
@@ -193,11 +193,11 @@ class Standby(Cluster):
         self.execute("SELECT pg_wal_replay_resume()")
 
     def lag(self, delay: str = "1h") -> None:
-        """Applies each commit so long after it happened; with "0", at once."""
+        """Applies each commit `delay` after it happened; at once with "0"."""
         self._set("recovery_min_apply_delay", delay)
 
     def cut_off(self) -> None:
-        """Looks for its primary where none listens, and goes on answering; the primary runs on."""
+        """Looks for its primary where none listens, and keeps answering; the primary keeps running."""
         ((self._connected,),) = self.execute("SHOW primary_conninfo")
         self._set("primary_conninfo", NOWHERE)
         wait_for(lambda: not self.receives(), "the standby has no WAL receiver")
@@ -218,10 +218,10 @@ class Standby(Cluster):
         wait_for(lambda: self.execute(applied, (written,))[0][0], "the standby has caught up")
 
     def _set(self, name: str, value: str) -> None:
-        """From version 13 on, a standby takes these settings without being started again."""
+        """From version 13 on, a standby takes these settings without a restart."""
         self.execute(f"ALTER SYSTEM SET {name} = %s", (value,))
         self.execute("SELECT pg_reload_conf()")
-        # A new session shows what the server has handed on to all its processes.
+        # A new session shows the settings that have reached all processes of the server.
         wait_for(lambda: self.execute(f"SHOW {name}") == [(value,)], f"{name} is {value}")
 
 
@@ -260,7 +260,7 @@ class PgBouncer(Server):
         return True
 
     def url(self, user: str = READER, database: str = DATABASE) -> str:
-        """For psycopg2 and SQLAlchemy."""
+        """The URL for psycopg2 and SQLAlchemy."""
         return f"postgresql://{user}@{HOST}:{self.port}/{database}"
 
 
@@ -289,12 +289,12 @@ def running_cluster(
 
 @contextmanager
 def running_standby(directory: Path, primary: Cluster, **settings: str) -> Iterator[Standby]:
-    """A standby that has all of its primary, started with `settings`."""
+    """A standby with all data of its primary, started with `settings`."""
     standby = Standby(_new_home(directory), primary, settings)
     copying = ("--wal-method=stream", "--checkpoint=fast", "--no-sync")
     # The newest one copies clusters of all versions; not every package of an older version has one.
     _run(PROGRAMS / "pg_basebackup", "-D", str(standby.data), "-d", primary.url(SUPERUSER, "postgres"), *copying)
-    # By hand: the newest one writes options that older versions do not know.
+    # Written here, because the newest program writes options that older versions reject.
     connection = f"host={HOST} port={primary.port} user={SUPERUSER}"
     _write(standby.data / "postgresql.auto.conf", f"primary_conninfo = '{connection}'\n")
     _write(standby.data / "standby.signal", "")

@@ -1,4 +1,4 @@
-"""One cluster for the tests of a file, each of which finds it empty."""
+"""One cluster for the tests of a file, emptied for each of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +17,13 @@ def module_cluster(directory: Path) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def oldest_cluster(directory: Path) -> Iterator[Cluster]:
-    """Of the oldest version, which comes with ICU and file_fdw."""
+    """A cluster of the oldest version, which comes with ICU and file_fdw."""
     with running_cluster(directory, OLDEST.install(directory)) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def cluster(module_cluster: Cluster) -> Cluster:
-    """A PostgreSQL whose database `sales` has an empty table and nothing else."""
+    """A PostgreSQL whose database `sales` has only an empty table."""
     module_cluster.empty()
     return module_cluster

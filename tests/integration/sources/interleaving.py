@@ -16,10 +16,10 @@ TRIES_MAX = 2
 
 
 def read_during(cluster: Cluster, change: str, directory: Path, waits: str = ANY_WAIT) -> list[str]:
-    """The keys that are read while another session has made a change that nobody may pass.
+    """The keys that are read while another session holds the locks of a change.
 
-    The change is committed when the reading waits for it, as `waits` finds out, or has ended. A reading that fails with
-    an error that may pass is tried again.
+    The change is committed when the reading waits for it, which the query `waits` detects, or has ended. A reading that
+    fails with an error that may pass is tried again.
     """
     with closing(cluster.connect(OWNER)) as changing, ThreadPoolExecutor(1) as pool:
         with changing.cursor() as cursor:

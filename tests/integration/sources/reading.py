@@ -10,13 +10,13 @@ from blocks.databases import engine_of
 from blocks.register import database_block
 from tasks.batch import Keys, Window
 from tasks.extract import Extracted, read_region
-from tasks.source.snapshot import PATIENT, Limits
+from tasks.source.snapshot import DEFAULT_LIMITS, Limits
 from tests.integration.publish.harness import KEY
 from tests.integration.sources.clusters import REGION
 from tests.unit.sales import read_table
 
 DAY = date(2024, 1, 1)
-"""On which good sales are sold."""
+"""The day on which good sales are sold."""
 
 
 def read(
@@ -24,9 +24,9 @@ def read(
     directory: Path,
     extra_columns: Mapping[str, str] | None = None,
     wanted: Window | Keys | None = None,
-    limits: Limits = PATIENT,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Extracted:
-    """Reads what is wanted, or DAY."""
+    """Reads the wanted rows, else those of DAY."""
     block = database_block({f"PG_{REGION}_URL": url}, REGION)
     engine = engine_of(block)
     try:

@@ -31,7 +31,7 @@ TEXT_COLUMNS = [c.name for c in SOURCE_COLUMNS if c.kind == "text" and not c.per
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of a day, by fate."""
+    """The rows read of a day, by fate."""
 
     outcome: Outcome
     rows: int
@@ -55,9 +55,9 @@ def read_day(cluster: Cluster, directory: Path, **extra_columns: str) -> Read:
 
 
 def put(cluster: Cluster, column: str, value: str, *, others: int = 20) -> None:
-    """A row with the key `bad` and this SQL expression in a cell, and others that are good."""
+    """Inserts a row with the key `bad` and this SQL expression in a cell, and `others` that are good."""
     cluster.insert(*({"sale_id": f"good-{number:02}"} for number in range(others)), {"sale_id": "bad"})
-    # An index holds no keys of such a length.
+    # An index cannot hold keys of this length.
     cluster.execute("DROP INDEX sales_transactions_sale_id_idx")
     cluster.execute(f"UPDATE {TABLE} SET {column} = {value} WHERE sale_id = 'bad'")
 
@@ -66,7 +66,7 @@ GOOD = [f"good-{number:02}" for number in range(20)]
 
 
 @pytest.mark.parametrize("column", TEXT_COLUMNS)
-def test_a_cell_that_is_too_large_rejects_its_row_alone(cluster: Cluster, tmp_path: Path, column: str) -> None:
+def test_a_cell_that_is_too_large_rejects_only_its_row(cluster: Cluster, tmp_path: Path, column: str) -> None:
     put(cluster, column, f"repeat('x', {LARGE})")
     found = read_day(cluster, tmp_path)
     assert found.clean == GOOD
@@ -78,7 +78,7 @@ def test_a_cell_that_is_too_large_rejects_its_row_alone(cluster: Cluster, tmp_pa
     assert f"missing_{column}" not in row["rules"]
 
 
-def test_of_a_large_personal_cell_the_token_of_the_whole_cell_and_its_length_are_kept(
+def test_a_large_personal_cell_is_kept_as_the_token_of_the_whole_cell_and_its_length(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     put(cluster, "customer_email", f"'  Ann' || repeat('X', {LARGE})")
@@ -121,7 +121,7 @@ def without_utf8(western: Cluster) -> Cluster:
 
 
 @pytest.mark.parametrize("column", TEXT_COLUMNS)
-def test_bytes_without_an_equal_in_utf8_reject_their_row_alone(
+def test_bytes_without_an_equivalent_in_utf8_reject_only_their_row(
     without_utf8: Cluster, tmp_path: Path, column: str
 ) -> None:
     put(without_utf8, column, "'a' || chr(129) || chr(228)")
@@ -132,7 +132,7 @@ def test_bytes_without_an_equal_in_utf8_reject_their_row_alone(
     assert row[column] == r"\x6181e4"
 
 
-def test_letters_of_another_encoding_are_read_as_they_are(without_utf8: Cluster, tmp_path: Path) -> None:
+def test_letters_of_another_encoding_are_read_unchanged(without_utf8: Cluster, tmp_path: Path) -> None:
     put(without_utf8, "product_category", "'K' || chr(228) || 'se'")
     (category,) = {
         row["product_category"]
@@ -142,7 +142,7 @@ def test_letters_of_another_encoding_are_read_as_they_are(without_utf8: Cluster,
     assert category == "Käse"
 
 
-def test_of_personal_bytes_the_token_and_the_length_are_kept(without_utf8: Cluster, tmp_path: Path) -> None:
+def test_personal_bytes_are_kept_as_token_and_length(without_utf8: Cluster, tmp_path: Path) -> None:
     put(without_utf8, "customer_email", "'Ann' || chr(129)")
     (row,) = read_day(without_utf8, tmp_path).rejected
     token = token_of_bytes(b"Ann\x81", KEY)
@@ -150,7 +150,7 @@ def test_of_personal_bytes_the_token_and_the_length_are_kept(without_utf8: Clust
 
 
 def view(cluster: Cluster, **expressions: str) -> None:
-    """The table becomes a view whose columns are made by expressions."""
+    """Replaces the table by a view whose columns are computed by expressions."""
     columns = ", ".join(f"{expressions.get(c.name, c.name)} AS {c.name}" for c in SOURCE_COLUMNS)
     cluster.execute(f"ALTER TABLE {TABLE} RENAME TO stored")
     cluster.execute(f"CREATE VIEW {TABLE} AS SELECT {columns} FROM stored")
@@ -166,7 +166,7 @@ def view(cluster: Cluster, **expressions: str) -> None:
                      "generate_series(1, length(product_category) - 3))", "21000", id="two-rows"),
     ],
 )  # fmt: skip
-def test_what_a_view_cannot_compute_rejects_its_row_alone(
+def test_a_cell_that_a_view_cannot_compute_rejects_only_its_row(
     cluster: Cluster, tmp_path: Path, column: str, expression: str, sqlstate: str
 ) -> None:
     cluster.insert(*({"sale_id": key, "product_category": "1.50"} for key in GOOD))
@@ -204,11 +204,11 @@ def test_several_bad_cells_are_all_found(cluster: Cluster, tmp_path: Path) -> No
     assert len(found.clean) == 296
 
 
-def test_what_is_told_is_json_of_a_line(cluster: Cluster, tmp_path: Path) -> None:
+def test_recorded_texts_are_json_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     put(cluster, "product_category", f"'\"sale_id\"' || chr(10) || repeat('x', {LARGE})")
     extracted = read(cluster.url(), tmp_path)
-    (told,) = [text for text in read_table(extracted.path)["unreadable"].to_pylist() if text]
-    assert list(json.loads(told)) == ["product_category"]
+    (recorded,) = [text for text in read_table(extracted.path)["unreadable"].to_pylist() if text]
+    assert list(json.loads(recorded)) == ["product_category"]
     (row,) = read_day(cluster, tmp_path).rejected
     assert row["rules"] == "unreadable_product_category"
 

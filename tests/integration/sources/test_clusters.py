@@ -1,4 +1,4 @@
-"""The fixtures: what they start answers as asked, and ends."""
+"""The fixtures: the servers that they start work, and end with them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.integration.sources.clusters import Cluster, running_cluster, running
 from tests.integration.sources.reading import read, read_keys
 
 
-def test_a_region_is_read_from_a_cluster_of_its_own(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_region_is_read_from_a_separate_cluster(cluster: Cluster, tmp_path: Path) -> None:
     cluster.insert({"sale_id": "1"}, {"sale_id": "2"})
     assert read_keys(cluster.url(), tmp_path) == ["1", "2"]
 

@@ -1,4 +1,4 @@
-"""Collations that take different texts for equal: what is written differently stays apart. They need ICU."""
+"""Collations that treat different texts as equal: such texts still stay separate. They need ICU."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.more
 
 @pytest.fixture
 def sales(oldest_cluster: Cluster) -> Cluster:
-    """Currencies, keys and categories are compared without regard to case."""
+    """A table that compares currencies, keys and categories without regard to case."""
     oldest_cluster.empty()
     oldest_cluster.execute(
         "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"

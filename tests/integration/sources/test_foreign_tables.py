@@ -1,4 +1,4 @@
-"""Foreign tables: their rows come from elsewhere, outside of the snapshot, so a region made of them is refused."""
+"""Foreign tables: their rows come from outside of the snapshot, so a region that consists of them is refused."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.more
 
 @pytest.fixture
 def sales(oldest_cluster: Cluster) -> Cluster:
-    """Its sale stands in a file of the server; nothing is named `sales_transactions`."""
+    """Has a sale in a file of the server, and nothing named `sales_transactions`."""
     oldest_cluster.empty()
     oldest_cluster.insert({"sale_id": "1"})
     file = oldest_cluster.data / "sales.csv"

@@ -1,6 +1,6 @@
 """A region behind PgBouncer in transaction mode: it is read, and the limits of the block are in force.
 
-It refuses a session that asks for `options` as it connects, or drops them silently where it was told to ignore them.
+PgBouncer refuses sessions that connect with `options`, or silently drops these when configured to ignore them.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tests.integration.sources.reading import read, read_keys
 pytestmark = pytest.mark.more
 
 KINDS = {"refuses": {}, "drops": {"ignore_startup_parameters": "options,extra_float_digits"}}
-"""What it does with `options`: the first is how it comes."""
+"""How it treats `options`; the first is its default."""
 WAITS_TOO_LONG = "SELECT 1 FROM pg_locks WHERE NOT granted AND clock_timestamp() - waitstart > '5 s'"
 
 

@@ -1,6 +1,6 @@
-"""A table that is rewritten as its reading begins: the rows of its new state are read, and none is missing.
+"""A table that is rewritten while its reading begins: all rows of its new state are read.
 
-TRUNCATE, and an ALTER TABLE that writes all rows anew, are not undone for snapshots that are older
+Older snapshots do not see the rows from before a TRUNCATE, or an ALTER TABLE that rewrites all rows
 (https://www.postgresql.org/docs/current/mvcc-caveats.html).
 """
 
@@ -15,7 +15,7 @@ from tests.integration.sources.interleaving import read_during
 
 SALES = [{"sale_id": key, "store_id": key} for key in ("1", "2", "3")]
 RELOAD = "CREATE TEMPORARY TABLE held AS TABLE {0}; TRUNCATE {0}; INSERT INTO {0} TABLE held"
-"""What a nightly job does that brings a table up to date."""
+"""A nightly job that brings a table up to date."""
 WIDEN = "ALTER TABLE {0} ALTER quantity TYPE bigint"
 
 CHANGES = pytest.mark.parametrize("change", [pytest.param(RELOAD, id="reload"), pytest.param(WIDEN, id="widen")])

@@ -1,4 +1,4 @@
-"""Row security of the source: rows are never left out silently, and those who may see all rows are read."""
+"""Row security of the source: rows are never left out silently, and a reader that may see all rows reads them."""
 
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def test_the_owner_reads_all_until_the_policies_are_forced(sales: Cluster, tmp_p
         read(sales.url(OWNER), tmp_path)
 
 
-def test_policies_of_a_partition_hide_nothing_from_who_reads_its_parent(sales: Cluster, tmp_path: Path) -> None:
+def test_policies_of_a_partition_hide_nothing_from_a_reader_of_its_parent(sales: Cluster, tmp_path: Path) -> None:
     sales.execute("ALTER TABLE sales_transactions RENAME TO stored")
     sales.execute("CREATE TABLE sales_transactions (LIKE stored) PARTITION BY LIST (store_id)")
     sales.execute("CREATE TABLE of_store_1 PARTITION OF sales_transactions FOR VALUES IN ('1')")

@@ -32,7 +32,7 @@ SETTINGS = {
     "xmlbinary": "hex",
     "plan_cache_mode": "force_generic_plan",
 }
-"""Each differs from what a server comes with, or from what the reading needs."""
+"""Each differs from a server's default, or from what the reading needs."""
 
 EXTRA_COLUMNS = {
     "ratio": ("float8", "0.1::float8 + 0.2::float8"),

@@ -1,4 +1,4 @@
-"""A database that accepts connections and never answers: the wait is logged, and it has an end."""
+"""A database that accepts connections and never answers: the wait is logged and limited."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ IMPATIENT = Limits(statement_s=10)
 @pytest.fixture
 def proxy(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     monkeypatch.setattr(source_waits, "GRACE_S", -7)
-    monkeypatch.setattr(waiting, "SAID_FIRST_S", 0.3)
+    monkeypatch.setattr(waiting, "LOG_FIRST_S", 0.3)
     with proxy_to(cluster.port) as proxy:
         yield proxy
 
@@ -36,20 +36,20 @@ def engine(cluster: Cluster, proxy: Proxy) -> Iterator[Engine]:
 
 
 def test_a_database_that_falls_silent_within_a_statement_is_given_up(proxy: Proxy, engine: Engine) -> None:
-    said: list[str] = []
+    logged: list[str] = []
     silent = pytest.raises(TransientError, match="sent nothing at SELECT for 3 s, its own limit being 10 s")
-    with silent, open_snapshot(engine, REGIONS[REGION], IMPATIENT, say=said.append) as snapshot:
+    with silent, open_snapshot(engine, REGIONS[REGION], IMPATIENT, say=logged.append) as snapshot:
         proxy.stall()
         snapshot.cursor.execute("SELECT 1")
-    assert said[0].startswith(f"step=source region={REGION} still waiting for its database at SELECT after ")
-    assert said[0].endswith(" s (limit 10 s)")
+    assert logged[0].startswith(f"step=source region={REGION} still waiting for its database at SELECT after ")
+    assert logged[0].endswith(" s (limit 10 s)")
 
 
-def test_a_database_that_never_takes_the_connection_is_given_up(proxy: Proxy, engine: Engine) -> None:
+def test_a_database_that_never_accepts_the_connection_is_given_up(proxy: Proxy, engine: Engine) -> None:
     proxy.stall()
-    said: list[str] = []
+    logged: list[str] = []
     late = pytest.raises(OperationalError, match="timeout expired")
-    with late as caught, open_snapshot(engine, REGIONS[REGION], IMPATIENT, say=said.append):
+    with late as caught, open_snapshot(engine, REGIONS[REGION], IMPATIENT, say=logged.append):
         pytest.fail("it never answered")
     assert may_pass(caught.value)
-    assert said[0].startswith(f"step=source region={REGION} still waiting for a connection to its database after ")
+    assert logged[0].startswith(f"step=source region={REGION} still waiting for a connection to its database after ")

@@ -1,4 +1,4 @@
-"""A region whose table is declared in other ways: what its database can write exactly is read, on a real PostgreSQL."""
+"""A region whose table is declared in other ways: values that its database can write exactly are read."""
 
 import shutil
 import subprocess
@@ -36,7 +36,7 @@ SCHEMA = "declared_otherwise"
 
 @dataclass(frozen=True)
 class Table:
-    """An empty sales_transactions in a schema of its own, which the pipeline finds by its search path."""
+    """An empty sales_transactions in a separate schema, which the pipeline finds by its search path."""
 
     url: str
 
@@ -88,7 +88,7 @@ def table(world: World) -> Iterator[Table]:
 
 @contextmanager
 def cluster_of_bytes() -> Iterator[str]:
-    """The URL of a PostgreSQL of its own whose encoding is SQL_ASCII."""
+    """The URL of a separate PostgreSQL whose encoding is SQL_ASCII."""
     cluster, user, port = state_dir() / "postgres" / "bytes", postgres.system_user(), free_port()
     cluster.mkdir(mode=0o700)
     if user:
@@ -160,7 +160,7 @@ def test_the_smallest_integer_as_an_amount_rejects_its_row(
 
 @dataclass(frozen=True)
 class Fault:
-    """A view that cannot be read: the expression of its unit_price, what that needs, and the error that it becomes."""
+    """A view that cannot be read: the expression of its unit_price, what that needs, and the error that results."""
 
     expression: str
     needs: str
@@ -169,7 +169,7 @@ class Fault:
 
 
 def function(body: str) -> str:
-    """A function of a cell that does not hide what it is called with."""
+    """A function of a cell whose errors may quote its argument."""
     return f"CREATE FUNCTION price_of(cell text) RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN {body}; RETURN 1; END $$"
 
 
@@ -261,7 +261,7 @@ def test_a_right_that_the_reader_lacks_is_named(world: World, table: Table, tmp_
 
 
 def test_sql_and_rules_agree_on_which_keys_are_blank(table: Table) -> None:
-    """Every ASCII character but NUL, and what other alphabets take for white space, alone and after a blank."""
+    """Every ASCII character except NUL, and the white space of other scripts, alone and after a blank."""
     characters = [*map(chr, range(1, 128)), "\x85", "\xa0", "\u2003", "\u2028", "\u200b", "\u3000", "\ufeff"]
     texts = ["", None, *characters, *(f" {character}" for character in characters)]
     for text in texts:

@@ -1,6 +1,6 @@
-"""A region that is read from a standby: the time of what was read is that of what the standby has applied.
+"""A region that is read from a standby: the snapshot's time is that of the last commit that the standby has applied.
 
-Only what stands on the standby can be read, so a standby that is behind is not as late as its clock.
+A standby that is behind lacks the newest sales, whatever its clock says.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def primary(directory: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def standby(primary: Cluster, directory: Path) -> Iterator[Standby]:
-    """Has applied all that its primary has, which is one sale."""
+    """A standby that has applied everything of its primary: one sale."""
     primary.empty()
     primary.insert({"sale_id": "1"})
     with running_standby(directory, primary) as standby:
@@ -130,7 +130,7 @@ def test_a_standby_that_is_behind_says_until_when_it_shows_sales(
 def test_a_standby_whose_primary_is_stopped_is_not_taken_for_idle(
     primary: Cluster, standby: Standby, tmp_path: Path
 ) -> None:
-    # Received to the last byte, but nobody knows what else would have come.
+    # Received to the last byte; what else would have come is unknown.
     primary.stop()
     try:
         wait_for(lambda: not standby.receives(), "the standby has no WAL receiver")

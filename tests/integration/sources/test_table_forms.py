@@ -28,7 +28,7 @@ SCHEMA, TABLE = "Sales of Europe", "order"
 
 @dataclass(frozen=True)
 class Form:
-    """How a source comes to be, as statements with {table}, its quoted name, and {schema}; the kind in words."""
+    """How a source is created, as statements with {table}, its quoted name, and {schema}; the kind in words."""
 
     kind: str
     statements: tuple[str, ...]
@@ -64,7 +64,7 @@ FORMS = {
     ),
 }
 FILLED = {"inheritance": ("table", "child"), "view": ("stored",), "materialized-view": ("stored",)}
-"""Where the rows go; else into the table itself."""
+"""The tables that rows are inserted into, where it is not the table itself."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ Put = Callable[[str], Source]
 
 @pytest.fixture
 def put(world: World, day: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[Put]:
-    """Makes a source of a form, for the region alone; its name is in regions.toml."""
+    """Creates a source of a form, for this region only; its name is in regions.toml."""
     source = Source(world, day)
 
     def put(form: str) -> Source:
@@ -184,7 +184,7 @@ def test_rows_that_no_date_reads_are_counted_and_named(put: Put) -> None:
     assert "set updated_at at the source" in str(outside)
 
 
-def test_nobody_asks_for_rows_without_dates_where_there_can_be_none(put: Put) -> None:
+def test_rows_without_dates_are_not_looked_for_where_there_can_be_none(put: Put) -> None:
     source = put("table")
     source.insert("table", sale_id="lost", sale_date="infinity", updated_at="infinity")
     for name in ("sale_date", "updated_at"):

@@ -1,4 +1,4 @@
-"""Other versions of PostgreSQL: what the reading rests on is there, from the oldest that is promised."""
+"""Other versions of PostgreSQL, from the oldest that is supported: each has what the reading needs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ def test_a_table_that_is_rewritten_meanwhile_is_read_whole(sales: Cluster, tmp_p
     assert read_during(sales, RELOAD.format("sales_transactions"), tmp_path) == ["1", "2", "3"]
 
 
-def test_odd_cells_reject_their_rows_alone(sales: Cluster, tmp_path: Path) -> None:
+def test_odd_cells_reject_only_their_rows(sales: Cluster, tmp_path: Path) -> None:
     sales.execute("ALTER TABLE sales_transactions ALTER total_amount TYPE numeric, ALTER quantity TYPE bigint")
     sales.insert(
         {"sale_id": "nan", "total_amount": "NaN"},
@@ -90,7 +90,7 @@ def test_odd_cells_reject_their_rows_alone(sales: Cluster, tmp_path: Path) -> No
     }
 
 
-def test_reconcile_asks_in_words_that_the_version_knows(sales: Cluster) -> None:
+def test_the_statements_of_reconcile_run_on_the_version(sales: Cluster) -> None:
     sales.insert({"sale_id": "lost", "sale_date": None, "updated_at": None}, {"sale_id": "bad"})
     rejected = OpenRejected(["bad"], [good_sale(REGION)["updated_at"]])
     engine = create_engine(sales.url().replace("postgresql://", "postgresql+psycopg2://"))
@@ -106,7 +106,7 @@ def test_reconcile_asks_in_words_that_the_version_knows(sales: Cluster) -> None:
     assert (outside.rows, outside.sale_ids) == (1, ("lost",))
 
 
-def test_a_standby_is_believed_for_what_it_has_replayed(
+def test_a_standby_counts_for_what_it_has_replayed(
     sales: Cluster, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(standby_module, "IDLE_S", 1)

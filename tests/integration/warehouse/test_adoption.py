@@ -1,4 +1,4 @@
-"""A fact table that another tool has loaded is taken over, in a database of its own."""
+"""The fact table of another tool is adopted, in a separate database."""
 
 import itertools
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ KEYS = ("same", "changed", "gone")
 
 @pytest.fixture
 def theirs(world: World, day: date) -> Iterator[Session]:
-    """A session in another tool's database, whose fact table has three sales. Of the first the source has the same
-    version, of the second a newer one, and the third it does not have any more; and it has a new sale."""
+    """A session in another tool's database, whose fact table has three sales. The source has the same version of the
+    first, a newer one of the second, no longer the third, and a new sale."""
     world.tidy()
     for key in KEYS:
         world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": f"adopt-{key}-{day}"})
@@ -34,7 +34,7 @@ def theirs(world: World, day: date) -> Iterator[Session]:
     columns = definitions.partition("(\n")[2].partition("    SOURCE_REGION")[0]
     names = ", ".join(row[0] for row in world.sql("DESCRIBE TABLE ANALYTICS.SALES_FACT") if row[0] not in LOAD_TYPES)
     with world.session() as session:
-        # A session works in the database that it has just made.
+        # A session works in the database that it has just created.
         session.query(f"CREATE DATABASE {OTHER}")
         session.query(f"CREATE SCHEMA {OTHER}.ANALYTICS")
         session.query(f"CREATE TABLE {OTHER}.ANALYTICS.SALES_FACT ({columns.rstrip().removesuffix(',')})")
@@ -57,7 +57,7 @@ def theirs(world: World, day: date) -> Iterator[Session]:
 
 
 def shown(session: Session, *columns: str) -> dict[str, tuple[object, ...]]:
-    """Cells of each sale, by the part of its key that tells them apart."""
+    """Cells of each sale, by the distinct part of its key."""
     rows = session.query(f"SELECT SALE_ID, {', '.join(columns)} FROM ANALYTICS.SALES_FACT")
     return {sale_id.split("-")[1]: tuple(cells) for sale_id, *cells in rows}
 
@@ -141,7 +141,7 @@ def test_a_table_that_is_not_as_ours_is_refused(theirs: Session, statement: str,
 def test_adoption_may_end_before_any_statement_and_is_repeated(world: World, theirs: Session) -> None:
     sent = 0
     for last in itertools.count():
-        # What ends at COMMIT does not know how.
+        # The outcome is unknown when it ends at COMMIT.
         with suppress(EndedError, OutcomeUnknownError):
             sent = count_statements(world, last, OTHER, adopt=True)
         world.end_transactions()

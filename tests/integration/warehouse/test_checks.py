@@ -1,4 +1,4 @@
-"""The data-quality queries of `sql/checks/` run against the fact table and find what they are for."""
+"""The data-quality queries of `sql/checks/` find their faults in the fact table."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""What the fact table showed right after a publish, for as long as the undo log is kept."""
+"""The fact table right after a publish can be queried for as long as the undo log is kept."""
 
 import sys
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def sell(world: World, day: date, amount: str) -> None:
 
 @pytest.fixture
 def corrected(world: World, day: date, tmp_path: Path) -> Callable[[str], int]:
-    """Gives the day's sale another amount and loads the day; answers the number of that publish."""
+    """Gives the day's sale another amount and loads the day; returns the number of that publish."""
 
     def correct(amount: str) -> int:
         statement = "UPDATE sales_transactions SET total_amount = %s WHERE sale_id = %s"
@@ -91,7 +91,7 @@ def test_a_version_that_returned_stands_twice_and_is_put_back_once(
             [Decimal("3.20")],
             [Decimal("3.10")],
         ]
-        # What the rolled back run had done to it stands in nobody's way.
+        # The change by the rolled back run is no obstacle.
         roll_back(session, f"{day:%Y%m%d}", "a trial", False, UNDO_DAYS, "by hand")
     assert amounts(world, day, newest(world)) == []
     assert amounts(world, day, returned) == [Decimal("3.10")]
@@ -158,6 +158,6 @@ def test_make_sql_asks_the_past(
     code, told = ask("", f"{day:%Y%m%d}")
     assert code == 0
     assert "TOTAL" in told
-    assert ask(query) == (1, f'which past? make sql Q="{query}" AS_OF=20240115, or the number of a publish\n')
+    assert ask(query) == (1, f'sales_as_of needs a batch or a publish: make sql Q="{query}" AS_OF=20240115\n')
     code, told = ask("", "20010101")
     assert (code, "no publish of batch 20010101 is known" in told) == (1, True), told

@@ -1,4 +1,4 @@
-"""Set-up of a warehouse that an earlier version has set up and loaded."""
+"""Set-up of a warehouse that an earlier version set up and loaded."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -35,7 +35,7 @@ ADDED = {
 
 @pytest.fixture
 def quiet(world: World) -> World:
-    """No run is alive."""
+    """A warehouse without a live run."""
     world.tidy()
     return world
 
@@ -63,7 +63,7 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
     assert fates(load(quiet, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
     ((status, ordinal),) = quiet.sql(shown, (f"{day:%Y%m%d}",))
     assert (status, ordinal is None) == ("PUBLISHED", False)
-    # Entries of before, which have no number, are put back together with those of after.
+    # Earlier entries, which have no number, are put back together with later ones.
     with quiet.session() as session:
         rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
     assert rollback.difference is not None
@@ -161,14 +161,13 @@ FROM ANALYTICS.ETL_BATCHES
 WHERE STATUS = 'STARTED';
 UPDATE ANALYTICS.ETL_LOCK SET TABLES_VERSION = 2;
 """
-"""Makes of the tables those of version 2: rejected rows that wait or are done in one, those that were replaced in
-another; new sales and held-back keys in the undo log; renewals in the ledger."""
+"""Turns the tables into those of version 2: open and settled rejected rows in one, replaced ones in another; new sales
+and held-back keys in the undo log; renewals in the ledger."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Rejected rows of each status, one that a replay has replaced, new sales, one that got a version, a key that is
-    held back."""
+    """Rejected rows of each status, one that a replay has replaced, new sales, an updated one, and a held-back key."""
 
     world: World
     day: date
@@ -180,7 +179,7 @@ class Loaded:
                 self.world.sql(statement)
 
     def rows(self) -> list[list[Any]]:
-        """What version 2 kept otherwise."""
+        """The rows that version 2 kept in another way."""
         of_day = f"%-{self.day}"
         return [
             self.world.rows("SELECT * FROM SALES_REJECTED"),
@@ -293,7 +292,7 @@ def test_an_upgrade_from_version_2_may_end_before_any_statement_and_is_repeated(
 
 
 def fails(world: World, **parameters: Any) -> str:
-    """What set-up says that fails."""
+    """The message of a set-up that fails."""
     state = world.set_up(**parameters)
     assert state.is_failed()
     return str(state.message)
@@ -361,7 +360,7 @@ def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: 
     sent = count_statements(quiet, None)
     assert sent > 40
     for last in range(sent):
-        # What ends at COMMIT does not know how.
+        # The outcome is unknown when it ends at COMMIT.
         with pytest.raises((EndedError, OutcomeUnknownError)):
             count_statements(quiet, last)
         quiet.end_transactions()
@@ -371,7 +370,7 @@ def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: 
 
 
 def tables(world: World) -> list[tuple[Any, ...]]:
-    """How many rows and columns each table has, and where the stage points."""
+    """The numbers of rows and columns of each table, and the URL of the stage."""
     counted = []
     for name in (
         "SALES_FACT",
@@ -387,7 +386,7 @@ def tables(world: World) -> list[tuple[Any, ...]]:
 
 
 def count_statements(world: World, last: int | None, database: str | None = None, adopt: bool = False) -> int:
-    """Sets up with a session that ends before its statement number `last`, from 0 on; answers how many were sent."""
+    """Sets up with a session that ends before its statement number `last`, from 0 on; returns how many were sent."""
     sent: list[str] = []
 
     def before(name: str) -> None:

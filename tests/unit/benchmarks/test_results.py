@@ -1,4 +1,4 @@
-"""The page of a benchmark says what was measured, what was wanted, and whether it was reached."""
+"""The page of a benchmark: measurements, targets, and whether they are met."""
 
 from datetime import UTC, datetime
 
@@ -35,7 +35,7 @@ def test_a_step_lasts_from_its_first_task_to_the_end_of_its_last() -> None:
     assert _steps(tasks) == {"extract": 3.0, "stage": 2.0}
 
 
-def test_the_page_shows_what_is_reached_and_what_is_not() -> None:
+def test_the_page_lists_met_and_missed_targets() -> None:
     targets = [Target("first run / floor", 3.14, 2.5), Target("peak memory (PSS)", 0.4, 1.5, " GB")]
     results = Results(500_000, [Timing("floor", [2.0, 4.0, 3.0])], {"extract": 1.5}, 400.0, targets)
     page = to_markdown(results, datetime(2024, 1, 15, tzinfo=UTC), plot="plot.svg")

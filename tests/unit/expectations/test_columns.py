@@ -1,9 +1,9 @@
-"""The column contract: one definition that every system's types come from."""
+"""The column contract: the one definition of every system's types."""
 
 import pyarrow as pa
 import pytest
 
-from expectations.columns import DERIVED_COLUMNS, SOURCE_COLUMNS, Column, Role
+from expectations.columns import DERIVED_COLUMNS, DIGITS, SOURCE_COLUMNS, Column, Role
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS
 from tasks.extract import EXTRACTED_SCHEMA
 
@@ -22,6 +22,13 @@ def test_types_are_exact_in_every_system(kind: str, arrow: pa.DataType, snowflak
     assert {(column.arrow_field.type, column.snowflake_type) for column in columns} == {(arrow, snowflake)}
 
 
+def test_decimals_are_those_of_every_system() -> None:
+    for column in (*SOURCE_COLUMNS, *DERIVED_COLUMNS):
+        arrow = column.arrow_field.type
+        assert column.decimals == (arrow.scale if pa.types.is_decimal(arrow) else 0), column.name
+        assert (column.kind in DIGITS) == column.snowflake_type.startswith("NUMBER"), column.name
+
+
 def test_no_column_of_any_shape_is_named_like_personal_data() -> None:
     personal = {column.name for column in SOURCE_COLUMNS if column.personal}
     shapes = [EXTRACTED_SCHEMA.names, CLEAN_SCHEMA.names, REJECTED_SCHEMA.names]
@@ -38,7 +45,7 @@ def test_a_rejected_row_has_every_source_column_as_text() -> None:
     assert set(REJECTED_SOURCE_COLUMNS) == {c.stored_name for c in SOURCE_COLUMNS} | {"extra_attributes"}
 
 
-def test_roles_that_code_relies_on_are_taken_once() -> None:
+def test_roles_that_code_relies_on_have_their_columns() -> None:
     def named(role: Role) -> list[Column]:
         return [column for column in SOURCE_COLUMNS if column.role is role]
 

@@ -1,4 +1,4 @@
-"""Regions are data: a fifth one is an entry, and a mistake in the entries is named."""
+"""Regions are data: a fifth one is an entry, and a repeated entry is refused by name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every row rule at its bound, just inside and just outside. A row breaks exactly the rules that are named."""
+"""Every row rule at its bound, just inside and just outside. A row breaks exactly the named rules."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ OUTSIDE = "total_amount_outside_price_range"
 
 
 def broken(*rows: Row, origin: Origin = ORIGIN) -> list[set[str]]:
-    answers = broken_rules(extracted_frame(*rows), origin)
-    return [{str(rule) for rule in answers if row[rule]} for _, row in answers.iterrows()]
+    found = broken_rules(extracted_frame(*rows), origin)
+    return [{str(rule) for rule in found if row[rule]} for _, row in found.iterrows()]
 
 
 def case(name: str, *rules: str, **cells: Any) -> Any:
@@ -149,12 +149,12 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def judged() -> dict[str, set[str]]:
-    """What every case breaks; in one frame, because a frame costs as much as a row."""
+    """The rules that each case breaks; in one frame, which takes no longer than one row."""
     return dict(zip(CASES, broken(*(sale(**cells) for cells, _ in CASES.values())), strict=True))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_row_breaks_just_these_rules(name: str, judged: dict[str, set[str]]) -> None:
+def test_a_row_breaks_exactly_these_rules(name: str, judged: dict[str, set[str]]) -> None:
     assert judged[name] == CASES[name][1]
 
 
@@ -193,18 +193,18 @@ def test_rows_are_judged_one_by_one_in_one_frame() -> None:
     ]
 
 
-def test_answers_are_plain_booleans_on_the_frames_own_index() -> None:
+def test_results_are_plain_booleans_on_the_frames_own_index() -> None:
     frame = extracted_frame(sale(), dict.fromkeys(sale()), sale(sale_id="3"))[1:]
-    answers = broken_rules(frame, ORIGIN)
-    assert answers.index.tolist() == [1, 2]
-    assert {str(kind) for kind in answers.dtypes} == {"bool"}
+    found = broken_rules(frame, ORIGIN)
+    assert found.index.tolist() == [1, 2]
+    assert {str(kind) for kind in found.dtypes} == {"bool"}
 
 
 def test_no_rows_break_nothing() -> None:
     assert broken_rules(extracted_frame(), ORIGIN).shape == (0, len(RULES))
 
 
-def test_the_region_that_counts_is_the_databases_own() -> None:
+def test_a_row_must_be_of_its_databases_region() -> None:
     origin = replace(ORIGIN, region=REGIONS["US_EAST"])
     assert broken(sale(region="us east"), sale(region="EU"), origin=origin) == [set(), {"region_of_another_database"}]
 

@@ -1,4 +1,4 @@
-"""The Great Expectations suites: bounds of the NULL share, and that each promise about clean rows can be broken."""
+"""The Great Expectations suites: the bounds of the NULL share, and a failure for each promise about clean rows."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import pytest
 from expectations import suites
 from expectations.thresholds import Thresholds
 from tasks.files.arrow import to_frame
-from tasks.quality import Check, run_suite
+from tasks.quality import QualityCheck, run_suite
 from tests.unit.sales import (
     REQUIRED_COLUMNS,
     SNAPSHOT,
@@ -56,7 +56,7 @@ def column_of(expectation: Any) -> str:
     return str(expectation.column)
 
 
-def output_checks(frame: pd.DataFrame, context: Any, *columns: str) -> list[Check]:
+def output_checks(frame: pd.DataFrame, context: Any, *columns: str) -> list[QualityCheck]:
     suite = suites.output_suite("EUROPE", SNAPSHOT)
     return run_suite(only(suite, *columns) if columns else suite, [suites.output_frame(frame)], "EUROPE", context)
 
@@ -92,15 +92,15 @@ def test_great_expectations_agrees_about_the_null_share(rows: int, nulls: int, p
     assert check.message.endswith("threshold 5.0 %")
 
 
-def test_no_suite_asks_one_thing_of_one_column_twice() -> None:
-    """The gate tells results apart by expectation and column."""
+def test_no_suite_has_the_same_expectation_of_a_column_twice() -> None:
+    """The gate distinguishes results by expectation and column."""
     made = (suites.input_suite(9, Thresholds()), suites.output_suite("EUROPE", SNAPSHOT), suites.keys_suite())
     for suite in made:
         asked = [(type(expectation), column_of(expectation)) for expectation in suite.expectations]
         assert len(set(asked)) == len(asked) > 0
 
 
-def test_every_column_that_may_not_be_null_is_judged_as_read_and_no_other(context: Any) -> None:
+def test_exactly_the_columns_that_may_not_be_null_are_judged_as_read(context: Any) -> None:
     suite = suites.input_suite(2, Thresholds())
     assert sorted(map(column_of, suite.expectations)) == sorted(REQUIRED_COLUMNS)
     frame = suites.input_frame(extracted_frame(dict.fromkeys(sale()), sale()))
@@ -109,19 +109,19 @@ def test_every_column_that_may_not_be_null_is_judged_as_read_and_no_other(contex
     )
 
 
-def test_empty_texts_and_texts_like_null_are_no_nulls(context: Any) -> None:
+def test_empty_texts_and_texts_like_null_are_not_null(context: Any) -> None:
     frame = extracted_frame(*sales(1, store_id=""), *sales(1, store_id="NULL"), *sales(1, store_id="nan"))
     suite = only(suites.input_suite(3, Thresholds()), "store_id")
     assert [c.passed for c in run_suite(suite, [suites.input_frame(frame)], "EUROPE", context)] == [True]
 
 
-def test_unreadable_cells_are_no_nulls(context: Any) -> None:
+def test_unreadable_cells_are_not_null(context: Any) -> None:
     frame = extracted_frame(sale(**unreadable(**dict.fromkeys(TYPED_COLUMNS, "NaN"))), *sales(3))
     checks = run_suite(suites.input_suite(4, Thresholds()), [suites.input_frame(frame)], "EUROPE", context)
     assert [check.message for check in checks if not check.passed] == []
 
 
-def test_nulls_beside_unreadable_cells_count(context: Any) -> None:
+def test_nulls_are_counted_beside_unreadable_cells(context: Any) -> None:
     rows = [sale(**unreadable(unit_price="NaN")), sale(unit_price=None), sale()]
     suite = only(suites.input_suite(3, Thresholds()), "unit_price")
     (check,) = run_suite(suite, [suites.input_frame(extracted_frame(*rows))], "EUROPE", context)
@@ -192,7 +192,7 @@ NOT_NULL = "expect_column_values_to_not_be_null"
         pytest.param(put("updated_at", LATE), "updated_at", BETWEEN, id="changed-in-future"),
     ],
 )
-def test_a_promise_that_is_broken_fails_its_check(
+def test_a_broken_promise_fails_its_check(
     broken: Break, column: str, name: str, clean: pd.DataFrame, context: Any
 ) -> None:
     failed = [check for check in output_checks(broken(clean), context, column) if not check.passed]
@@ -208,7 +208,7 @@ def test_a_promise_that_is_broken_fails_its_check(
         pytest.param([-1, 0, -1], 0, id="no-key-is-no-key-twice"),
     ],
 )
-def test_a_key_that_stands_twice_fails(codes: list[int], bad: int, context: Any) -> None:
+def test_a_repeated_key_fails(codes: list[int], bad: int, context: Any) -> None:
     (check,) = run_suite(suites.keys_suite(), [suites.keys_frame(np.array(codes))], "EUROPE", context)
     assert (check.passed, check.rows, check.bad) == (bad == 0, 3, bad)
 

@@ -56,7 +56,7 @@ def amounts_are_readable(row: Row) -> bool:
 
 
 def is_rejected(row: Row) -> bool:
-    """The pipeline's judgement of a single row, written down a second time and independently."""
+    """The pipeline's judgement of a single row, written a second time and independently."""
     if any(row[name] is None for name in generator.NOT_NULLABLE) or row["updated_at"] == "infinity":
         return True
     if is_blank(row["sale_id"]) or not is_code(row["currency"]):
@@ -129,7 +129,7 @@ def test_rows_without_dirt_break_no_rule_and_are_of_the_day(code: str) -> None:
 
 
 def count(kind: str, rows: list[Row]) -> int:
-    """How many rows show this kind of dirt, found by looking at the rows only."""
+    """The number of rows with this kind of dirt, found from the rows only."""
     shows: dict[str, Callable[[Row], bool]] = {
         "nulls": lambda row: any(row[name] is None for name in generator.NOT_NULLABLE),
         "blanks": lambda row: is_blank(row["sale_id"]) or is_blank(row["currency"]),
@@ -162,7 +162,7 @@ def count(kind: str, rows: list[Row]) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_alone_is_as_frequent_as_asked_and_as_counted(kind: str) -> None:
+def test_each_kind_alone_has_the_requested_and_the_counted_frequency(kind: str) -> None:
     made = generate("ASIA_PACIFIC", DATE, ROWS, 1, Dirt(**{kind: 0.1}))
     rows = made.table.to_pylist()
     assert made.expected[kind] == ROWS // 10

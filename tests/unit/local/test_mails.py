@@ -1,4 +1,4 @@
-"""`make mails`: what the mail sink holds, readable."""
+"""`make mails`: the mails of the mail sink, readable."""
 
 import mailbox
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ def test_the_newest_come_last_and_the_earlier_ones_are_a_line_each(tmp_path: Pat
     assert not any("\x1b" in line for line in lines)
 
 
-def test_an_empty_sink_is_said(tmp_path: Path) -> None:
+def test_an_empty_sink_is_reported(tmp_path: Path) -> None:
     assert list(to_lines(read_mails(tmp_path / "mail"))) == ["no mail has arrived"]
 
 

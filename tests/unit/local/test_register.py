@@ -1,4 +1,4 @@
-"""`make register`: the stack's own environment, wherever it lies, and the variables that the caller names."""
+"""`make register`: the stack's own environment, and the variables that the caller names."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from local.register import stack_settings
 STACK = {"PREFECT_API_URL": "http://127.0.0.1:4200/api", "SNOWFLAKE_WAREHOUSE": "ETL_WH", "PII_TOKEN_KEY": "k" * 32}
 
 
-def test_the_variables_that_the_caller_names_count() -> None:
+def test_the_callers_variables_are_registered() -> None:
     caller = {"CLOSED_DAYS": '{"EUROPE": ["2017-12-25"]}', "MIN_RECORD_COUNT": "7"}
     assert stack_settings(STACK, caller) == STACK | caller
 
@@ -21,7 +21,7 @@ def test_the_stacks_own_settings_win() -> None:
     assert stack_settings(STACK, caller) == STACK
 
 
-def test_what_else_the_caller_has_does_not_reach_the_local_stack() -> None:
+def test_other_settings_of_the_caller_do_not_reach_the_local_stack() -> None:
     assert stack_settings(STACK, {"SNOWFLAKE_PRIVATE_KEY_PATH": "/key.p8", "PG_CONNECT_TIMEOUT_S": "1"}) == STACK
 
 

@@ -1,4 +1,4 @@
-"""`make run`: what it prints, and how it refuses what it cannot run. No stack."""
+"""`make run`: its output, and its refusals. No stack."""
 
 import os
 import subprocess
@@ -54,23 +54,23 @@ def outcome(message: str | None, report: RunReport | None = None) -> dict[str, A
         pytest.param("x" * 300, id="longer-than-a-line"),
     ],
 )
-def test_a_message_is_printed_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_is_printed_unchanged(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     run.show(outcome(text), ENVIRONMENT)
     assert f"PartiallyLoaded: {text}\n" in capsys.readouterr().out
 
 
-def test_a_state_without_a_message_says_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_state_without_a_message_is_printed_with_no_message(capsys: pytest.CaptureFixture[str]) -> None:
     run.show(outcome(None), ENVIRONMENT)
     assert "PartiallyLoaded: no message\n" in capsys.readouterr().out
 
 
-def test_text_from_outside_is_printed_as_it_is_in_every_table(capsys: pytest.CaptureFixture[str]) -> None:
-    told = outcome("m", REPORT)
-    region = told["regions"][0]
+def test_text_from_outside_is_printed_unchanged_in_every_table(capsys: pytest.CaptureFixture[str]) -> None:
+    result = outcome("m", REPORT)
+    region = result["regions"][0]
     region["money"] = {"[b]EUR": {"total_amount": "1.00[/]"}}
     region["rejected_by_rule"] = {"unreadable_[/x]": 1}
     region["status"] = "[i]PUBLISHED"
-    run.show(told | {"flow_run_id": "[id]"}, ENVIRONMENT | {"S3_STAGING_BUCKET": "[bucket]"})
+    run.show(result | {"flow_run_id": "[id]"}, ENVIRONMENT | {"S3_STAGING_BUCKET": "[bucket]"})
     printed = capsys.readouterr().out
     for text in ("[b]EUR", "1.00[/]", "unreadable_[/x]", "[i]PUBLISHED", "/flow-run/[id]", "s3://[bucket]/"):
         assert text in printed
@@ -101,7 +101,7 @@ def call(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_a_date_it_says_how_it_is_used(tmp_path: Path) -> None:
+def test_without_a_date_it_prints_its_usage(tmp_path: Path) -> None:
     refused = call(tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("usage: python -m local.run ")

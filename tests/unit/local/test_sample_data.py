@@ -30,7 +30,7 @@ def _tables_are_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def original() -> pd.DataFrame:
-    """Of the original transactions the quantity and, in cents, what was paid and `gross`: with all discounts."""
+    """The quantity of the original transactions and, in cents, what was paid and `gross`: with all discounts."""
     transactions = sample_data.completejourney("transactions")
     region = np.array(CODES)[transactions["store_id"] % 4]
     paid, loyalty, match = (

@@ -1,4 +1,4 @@
-"""What Snowflake refuses is refused, what stands beside it is taken, and docs/stand-in.md has each with its source."""
+"""The stand-in refuses what Snowflake refuses and accepts similar statements; docs/stand-in.md lists each refusal."""
 
 from pathlib import Path
 
@@ -25,11 +25,11 @@ REFUSED = {
         "DELETE FROM t WHERE k IN (SELECT k FROM u WHERE u.a + t.a > 2)",
         "SELECT a FROM t WHERE a = (SELECT MAX(b) FROM u WHERE u.k || t.k = 'x')",
     ),
-    "a comparison in a correlated subquery that reads columns of the row outside alone": (
+    "a comparison in a correlated subquery that reads columns of the outer row alone": (
         OF_SUBQUERY.format(condition="t.a < t.b"),
         OF_SUBQUERY.format(condition="t.is_open"),
     ),
-    "a negation, or IS DISTINCT FROM, over the row outside a correlated subquery": (
+    "a negation, or IS DISTINCT FROM, over the outer row of a correlated subquery": (
         OF_SUBQUERY.format(condition="NOT (u.a = t.a)"),
         OF_SUBQUERY.format(condition="t.a NOT IN (1, 2)"),
         OF_SUBQUERY.format(condition="t.a NOT BETWEEN 1 AND 2"),
@@ -55,7 +55,7 @@ REFUSED = {
     "EXISTS over an aggregate without GROUP BY, correlated": (
         "SELECT a FROM t WHERE EXISTS (SELECT MAX(b) FROM u WHERE u.k = t.k)",
     ),
-    "a column of the row outside in a subquery's aggregate or GROUP BY": (
+    "a column of the outer row in a subquery's aggregate or GROUP BY": (
         "SELECT a FROM t WHERE a = (SELECT SUM(u.b + t.b) FROM u WHERE u.k = t.k)",
         "SELECT a FROM t WHERE EXISTS (SELECT b FROM u WHERE u.k = t.k GROUP BY b, t.a)",
     ),
@@ -96,7 +96,7 @@ REFUSED = {
         "SELECT s.a FROM (SELECT a FROM t) AS values",
     ),
     "more than 200,000 expressions in a list": ("SELECT a FROM t WHERE a IN (1, 2, 3, 4)",),
-    "TRY_CAST of what is no text": ("SELECT TRY_CAST(1 AS VARCHAR)", "SELECT TRY_CAST(NULL AS NUMBER)"),
+    "TRY_CAST of a value that is not text": ("SELECT TRY_CAST(1 AS VARCHAR)", "SELECT TRY_CAST(NULL AS NUMBER)"),
     "an expression in VALUES that is not computed while the statement is compiled": (
         "INSERT INTO t (a) VALUES (PARSE_JSON('{}'))",
         "INSERT INTO t (a, b) VALUES (1, (SELECT MAX(a) FROM u))",
@@ -115,9 +115,9 @@ REFUSED = {
     ),
     "a statement of more than 1 MB": (f"SELECT '{'x' * 2**20}'",),
 }
-"""By shape, statements that have it."""
+"""Statements by shape."""
 
-TAKEN = (
+ACCEPTED = (
     OF_SUBQUERY.format(condition="u.d >= COALESCE(t.d, '0001-01-01'::TIMESTAMP_TZ)"),
     OF_SUBQUERY.format(condition="COALESCE(u.d, u.e) < LEAST(t.d, t.e)"),
     OF_SUBQUERY.format(condition="u.d >= CASE WHEN t.s = 'OPEN' THEN t.d ELSE t.e END"),
@@ -158,12 +158,12 @@ def test_a_shape_is_refused_with_its_number(monkeypatch: pytest.MonkeyPatch, sha
     assert refusal.shape in str(caught.value.msg)
 
 
-@pytest.mark.parametrize("statement", TAKEN)
-def test_what_stands_beside_it_is_taken(statement: str) -> None:
+@pytest.mark.parametrize("statement", ACCEPTED)
+def test_a_similar_statement_is_accepted(statement: str) -> None:
     parse(statement)
 
 
-def test_every_refusal_is_tried_and_stands_in_the_docs_with_its_source() -> None:
+def test_every_refusal_is_tested_and_documented_with_its_source() -> None:
     assert set(REFUSED) == {refusal.shape for refusal in refusals()}
     page = PAGE.read_text(encoding="utf-8")
     lines = [f"| {r.shape} | {r.error[0]:06d} ({r.error[1]}) | {r.source} |" for r in refusals()]

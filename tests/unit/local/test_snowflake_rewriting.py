@@ -1,4 +1,4 @@
-"""Statements come out as fakesnow alone writes them, whatever is left out on the way."""
+"""The shortened rewriting gives the same statements as fakesnow's own."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ OTHERS = (
 
 
 def statements() -> Iterator[Expr]:
-    """Rendered ones, ours, and of the templates those that are statements without their values, too."""
+    """The rendered statements, OTHERS, and the templates that parse without their values."""
     texts = list(OTHERS)
     for file in (*GOLDEN.glob("*.sql"), *SQL_DIRECTORY.glob("*/*.sql")):
         text = re.sub(r"\$\{?(\w+)\}?|\{(\w+)\}", lambda name: name[1] or name[2], file.read_text(encoding="utf-8"))

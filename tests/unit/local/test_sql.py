@@ -1,4 +1,4 @@
-"""`make sql`: whatever a value holds, the printed table keeps its shape."""
+"""`make sql`: the printed table keeps its shape with any value."""
 
 import json
 from decimal import Decimal

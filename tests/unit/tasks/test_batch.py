@@ -1,4 +1,4 @@
-"""Business dates, windows and regions: what is accepted, what is refused, and in which words."""
+"""Business dates, windows and regions: what is accepted and what is refused, with which message."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any

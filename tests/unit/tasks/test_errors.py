@@ -1,7 +1,11 @@
 """Which errors may pass: decided for every class of the three drivers, spot-checked where it matters."""
 
+import ast
 import pickle
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3.exceptions
@@ -13,6 +17,7 @@ import snowflake.connector.errors as snowflake_errors
 import sqlalchemy.exc
 from psycopg2._psycopg import sqlstate_errors
 
+import tasks.errors
 from tasks.errors import (
     NeedsPersonError,
     OutcomeUnknownError,
@@ -32,7 +37,7 @@ def postgres(state: str, text: str = "x") -> psycopg2.Error:
 
 
 def login(text: str) -> psycopg2.OperationalError:
-    """A refused connection: psycopg2 gives its text alone."""
+    """A refused connection: psycopg2 gives only its text."""
     return psycopg2.OperationalError(f'connection to server at "db" (10.0.0.1), port 5432 failed: {text}')
 
 
@@ -155,14 +160,14 @@ TRANSIENT_CLASSES = {"08", "40", "53"}
 TRANSIENT_STATES = {"55P03", "57014", "57P01", "57P02", "57P03", "57P04", "57P05"}
 
 
-def test_every_sqlstate_of_postgresql_has_its_answer() -> None:
+def test_every_sqlstate_of_postgresql_is_decided() -> None:
     states = set(sqlstate_errors)
     passing = {state for state in states if may_pass(postgres(state))}
     assert passing == {state for state in states if state[:2] in TRANSIENT_CLASSES or state in TRANSIENT_STATES}
     assert len(states) > 200
 
 
-def test_every_class_of_the_snowflake_connector_has_its_answer() -> None:
+def test_every_class_of_the_snowflake_connector_is_decided() -> None:
     passing = {kind.__name__ for kind in classes(snowflake_errors, snowflake_errors.Error) if may_pass(snowflake(kind))}
     assert passing == {
         "BadGatewayError",
@@ -180,7 +185,7 @@ def test_every_class_of_the_snowflake_connector_has_its_answer() -> None:
     }
 
 
-def test_every_class_of_botocore_has_its_answer() -> None:
+def test_every_class_of_botocore_is_decided() -> None:
     kinds: Any = classes(botocore.exceptions, botocore.exceptions.BotoCoreError)
     passing = {kind.__name__ for kind in kinds if may_pass(kind.__new__(kind))}
     network = {
@@ -207,3 +212,40 @@ def test_our_errors_survive_pickling(kind: type[SalesEtlError]) -> None:
 
 def test_our_errors_say_when_they_are_raised() -> None:
     assert all((kind.__doc__ or "").startswith("Raised when") for kind in SalesEtlError.__subclasses__())
+
+
+PROJECT = Path(__file__).parents[3]
+MEMBER = re.compile(r"^    (?P<branch>[|` -]*)(?P<name>\w+)(\((?P<base>\w+)\))? +(?P<path>\S+\.py) +\S", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ErrorClass:
+    """An error of the project, its base, and the file that it stands in."""
+
+    name: str
+    base: str
+    path: str
+
+
+def drawn_errors() -> set[ErrorClass]:
+    """The errors as the docstring of `tasks.errors` draws them; three characters of a branch are a level."""
+    drawn, parents = set(), ["Exception"]
+    for line in MEMBER.finditer(tasks.errors.__doc__ or ""):
+        level = len(line["branch"]) // 3
+        parents[level + 1 :] = [line["name"]]
+        drawn.add(ErrorClass(line["name"], line["base"] or parents[level], line["path"]))
+    return drawn
+
+
+def written_errors() -> Iterator[ErrorClass]:
+    for folder in ("tasks", "flows", "blocks", "expectations", "deployments"):
+        for path in (PROJECT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    base = ", ".join(map(ast.unparse, node.bases))
+                    if base.endswith(("Error", "Exception")):
+                        yield ErrorClass(node.name, base, str(path.relative_to(PROJECT)))
+
+
+def test_all_errors_of_the_project_are_drawn() -> None:
+    assert drawn_errors() == set(written_errors())

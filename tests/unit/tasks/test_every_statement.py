@@ -29,7 +29,7 @@ OTHER_VALUES = {
     "many-entries": {"entries": union_all(render("ledger/entry", ordinal=_ordinal(status)) for status in Status)},
     "dry-run": {"verb": "SELECT COUNT(*)"},
 }
-"""What else stands in place of some of VALUES."""
+"""Other values in place of some of VALUES."""
 RENDERED_ELSEWHERE = {
     "tasks.begin.find_leftovers: leftovers_query()",
     "tasks.warehouse.second_look.look: shown_query(attempt, extra_columns)",
@@ -39,13 +39,13 @@ RENDERED_ELSEWHERE = {
     "[render('load/copy_files', table=table, path=path, files=text_literals((file.name for file in files))) "
     "for table, files in portions]",
     "tasks.warehouse.lock._rows_changed: statement",
-    "tasks.setup_checks.warehouse._say_how_to_mend: statement",
+    "tasks.setup_checks.warehouse._query_with_advice: statement",
     "tasks.warehouse.session.run_together: "
     "[text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]",
 }
-"""Where a statement is sent that another function has made, or that is one of several."""
-SENDERS = {"query": 0, "query_together": 0, "run_script": 0, "run_together": 0, "_say_how_to_mend": 1}
-"""What sends a statement, with the place of the statement among its arguments."""
+"""The places that send a statement which another function has made, or one of several."""
+SENDERS = {"query": 0, "query_together": 0, "run_script": 0, "run_together": 0, "_query_with_advice": 1}
+"""The functions that send a statement, with the position of the statement among their arguments."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _name_of(called: ast.expr) -> str:
 
 
 def _values_of(given: ast.expr, function: ast.FunctionDef) -> list[ast.expr]:
-    """What a name, or an entry of a named table, stands for in its function, if it is one that is assigned there."""
+    """The values of a name, or of an entry of a named table, that are assigned in its function."""
     if isinstance(given, ast.Subscript):
         tables = _values_of(given.value, function)
         return [value for table in tables if isinstance(table, ast.Dict) for value in table.values] or [given]
@@ -152,5 +152,5 @@ def test_no_other_statement_is_sent() -> None:
 
 
 def test_the_values_are_those_of_the_files() -> None:
-    """One that no file names would not be tried."""
+    """A value that no file names would never be tried."""
     assert {other for _, other in FILES} == {"", *OTHER_VALUES}

@@ -43,7 +43,7 @@ CELLS = {
 
 
 def line(extra: Mapping[str, str] | None = None, **cells: str) -> bytes:
-    """A row as COPY writes it: what stands here is the CSV itself, quotes included."""
+    """A row as COPY writes it; the cells are CSV, quotes included."""
     given = {**CELLS, **cells}
     last = given.pop("unreadable")
     return ",".join([*given.values(), *(extra or {}).values(), last]).encode() + b"\n"
@@ -88,7 +88,7 @@ def parse_one(**cells: str) -> dict[str, Any]:
         pytest.param("\ufeff", "\ufeff", id="byte-order-mark-alone"),
     ],
 )
-def test_texts_arrive_as_they_are(written: str, cell: str | None) -> None:
+def test_texts_arrive_unchanged(written: str, cell: str | None) -> None:
     """Also in the first cell of a block."""
     row = parse_one(sale_id=written, product_category=written, payment_method=written)
     assert (row["sale_id"], row["product_category"], row["payment_method"]) == (cell, cell, cell)
@@ -133,7 +133,7 @@ def test_numbers_and_times_arrive_exactly(column: str, written: str, cell: Any) 
     ],
 )
 def test_what_a_type_cannot_hold_is_never_cast_with_loss(column: str, written: str) -> None:
-    """The SELECT marks such cells as unreadable; one that came through all the same must not be rounded."""
+    """The SELECT marks such cells as unreadable; one that comes through nevertheless must not be rounded."""
     with pytest.raises(RegionUnfitError, match="rows cannot be parsed"):
         parse_one(**{column: written})
 
@@ -236,11 +236,11 @@ def test_no_rows_make_a_readable_file(tmp_path: Path) -> None:
     assert (table.num_rows, table.schema) == (0, EXTRACTED_SCHEMA)
 
 
-def test_progress_is_told_as_rows_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[int] = []
+def test_progress_is_logged_as_rows_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[int] = []
     monkeypatch.setattr(extract, "CSV_BLOCK_BYTES", 3 * len(line()))
-    copied(tmp_path, *[line()] * 5, progress=told.append)
-    assert told == [3, 5]
+    copied(tmp_path, *[line()] * 5, progress=logged.append)
+    assert logged == [3, 5]
 
 
 def test_an_error_of_the_copy_reaches_the_reader(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The law over answers made by hand: what holds, and in which words each side that does not is named.
+"""The law over made-up results: when it holds, and how the error names each side that differs.
 
-What the statements answer, and which bugs the law catches, stands in tests/integration/publish/test_law.py.
+tests/integration/publish/test_law.py tests the statements themselves, and the bugs that the law catches.
 """
 
 import json
@@ -55,12 +55,12 @@ HOLDS: Answers = {
     "publish/count_closings": [],
     "ledger/published_entries": [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(SOURCE.to_json()))],
 }
-"""What the tables answer when the law holds."""
+"""The results of the statements when the law holds."""
 
 
 class AnsweringSession:
-    """Answers each statement, named by the files that are joined in it; tallies are headed by their side, and end in
-    their number of rows for a fingerprint."""
+    """Returns rows for each statement, named by the files that are joined in it; tallies begin with their side and end
+    with their number of rows as a fingerprint."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
@@ -87,7 +87,7 @@ def outcome() -> Transformed:
 
 
 def ask(answers: Answers) -> None:
-    """The law and the ledger's check, over these answers and HOLDS."""
+    """Checks law and ledger over HOLDS with these answers in its place."""
     session = cast(Session, AnsweringSession(HOLDS | answers))
     read = extracted("EUROPE", 14)
     extracts = [type(read)(**(vars(read) | {"source": SOURCE}))]
@@ -96,7 +96,7 @@ def ask(answers: Answers) -> None:
     check_ledger(session, ATTEMPT, found.published, [outcome()], extracts)
 
 
-def test_a_law_that_holds_says_nothing() -> None:
+def test_a_law_that_holds_raises_nothing() -> None:
     ask({})
 
 
@@ -176,5 +176,5 @@ def test_a_side_that_differs_is_named_with_both_figures(name: str, answer: Any, 
 
 
 def test_a_row_counts_for_each_rule_that_it_broke() -> None:
-    told = count_rules([("late bad", 2), ("bad", 3), ("late", 0)])
-    assert dict(told) == {"late": 2, "bad": 5}
+    counts = count_rules([("late bad", 2), ("bad", 3), ("late", 0)])
+    assert dict(counts) == {"late": 2, "bad": 5}

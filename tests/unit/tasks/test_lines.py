@@ -26,7 +26,7 @@ every_hostile = pytest.mark.parametrize("value", HOSTILE, ids=ascii)
 
 
 def cells_of(line: str) -> list[str]:
-    """A row's cells as a Markdown reader takes them apart: a backslash takes the next character's meaning away."""
+    """A row's cells as a Markdown reader splits them: a backslash escapes the next character."""
     parts = re.findall(r"((?:\\.|[^\\|])*)\|", line)
     return [re.sub(r"\\(.)", r"\1", part).strip() for part in parts[1:]]
 
@@ -64,7 +64,7 @@ def test_a_value_is_one_line(value: str) -> None:
 
 
 def with_value(value: str) -> Findings:
-    """A run in whose every place for one a value of the source stands."""
+    """A run with this value in every place that a value of the source can reach."""
     found = made.quality_failed()
     (extracted,), (region,) = found.plan.answered, found.transformed
     column, money = NewColumn(value, f"numeric({value})"), Tally(1, {(value, "total_amount"): Amount()})

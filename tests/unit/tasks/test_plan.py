@@ -46,7 +46,7 @@ def answer(region: str, rows: int) -> Extracted:
 
 
 def planned(settings: Settings = OPEN, **outcomes: int | BaseException) -> Plan:
-    """The plan for Christmas of regions that answered with so many rows, or with an error."""
+    """The plan for Christmas of regions that were read with this number of rows, or failed with this error."""
     answers = {region: answer(region, o) if isinstance(o, int) else o for region, o in outcomes.items()}
     return plan(Batch(CHRISTMAS, tuple(outcomes)), answers, settings)
 
@@ -80,7 +80,7 @@ def fates(planned_regions: Plan) -> dict[str, str]:
         ),
     ],
 )
-def test_a_region_is_sorted_by_what_it_answered(rows: int | BaseException, settings: Settings, fate: str) -> None:
+def test_a_region_is_sorted_by_its_rows_or_its_error(rows: int | BaseException, settings: Settings, fate: str) -> None:
     assert fates(planned(settings, EUROPE=rows)) == {"EUROPE": fate}
 
 
@@ -92,7 +92,7 @@ def test_a_region_is_sorted_by_what_it_answered(rows: int | BaseException, setti
         pytest.param(0, closed("EUROPE"), "MISSING", id="no-rows-on-a-closed-day"),
     ],
 )
-def test_a_standby_that_is_behind_is_believed_for_what_it_shows_alone(rows: int, settings: Settings, fate: str) -> None:
+def test_a_standby_that_is_behind_counts_for_what_it_shows_only(rows: int, settings: Settings, fate: str) -> None:
     answers = {"EUROPE": replace(answer("EUROPE", rows), behind="its database is a standby that lags")}
     planned_regions = plan(Batch(CHRISTMAS, ("EUROPE",)), answers, settings)
     assert fates(planned_regions) == {"EUROPE": fate}
@@ -126,7 +126,7 @@ def test_the_message_names_each_missing_region_and_its_cause() -> None:
 @pytest.mark.parametrize(
     "error", [KeyError("x"), ZeroDivisionError(), KeyboardInterrupt(), OSError("disk full")], ids=repr
 )
-def test_an_error_that_is_no_regions_own_fails_the_run(error: BaseException) -> None:
+def test_an_error_that_does_not_concern_one_region_fails_the_run(error: BaseException) -> None:
     with pytest.raises(type(error)):
         planned(US_EAST=5, EUROPE=error)
 
@@ -142,7 +142,7 @@ def test_a_required_region_may_be_closed() -> None:
     assert check_regions(planned(settings, US_EAST=5, EUROPE=0), settings) is None
 
 
-def test_no_region_that_answered_fails_the_run_with_every_cause() -> None:
+def test_a_run_without_any_region_fails_with_every_cause() -> None:
     with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: .*; EUROPE left out: "):
         check_regions(planned(US_EAST=DOWN, EUROPE=DOWN), OPEN)
 
@@ -258,7 +258,7 @@ def from_server(state: str, text: str) -> psycopg2.Error:
         pytest.param(psycopg2.OperationalError("x" * 9_999), f"{'x' * 248} ... {'x' * 247}", id="bounded"),
     ],
 )
-def test_a_drivers_error_is_told_with_its_next_step_and_without_the_statement(error: BaseException, cause: str) -> None:
+def test_a_drivers_error_is_reported_with_its_next_step_only(error: BaseException, cause: str) -> None:
     assert planned(US_EAST=5, EUROPE=error).missing_message == f"EUROPE left out: {NEXT_STEP}{cause}"
 
 

@@ -1,4 +1,4 @@
-"""Publish when a lock, a conflict or a lost answer ends its transaction: the ledger is asked, nothing is sent blindly.
+"""Publish when a lock, a conflict or a lost answer ends its transaction: the ledger is asked before another try.
 
 What publishing does to the tables stands in tests/integration/publish, where there is a warehouse.
 """
@@ -31,13 +31,13 @@ TOKEN = "UPDATE ANALYTICS.ETL_LOCK\nSET TOKEN = ?"
 TAKE = "UPDATE ANALYTICS.ETL_LOCK\nSET RUN_NUMBER"
 
 Failing = dict[str, snowflake_errors.Error]
-"""Beginnings of statements and how they fail."""
+"""Beginnings of statements, with the errors at which they fail."""
 
 
 @dataclass
 class FakeConnection:
-    """Answers the ledger's question with `ledger`, or with what was committed if that `is_durable`; fails the
-    statements that begin like a key of `failing`."""
+    """Returns `ledger` when the ledger is queried, or what was committed if that `is_durable`; fails the statements
+    that begin like a key of `failing`."""
 
     failing: Failing = field(default_factory=dict)
     ledger: list[tuple[str, str]] = field(default_factory=list)
@@ -83,12 +83,12 @@ class FakeConnection:
 
 
 def session_over(connection: FakeConnection) -> Session:
-    """A session whose further ones go over the same connection."""
+    """A session that opens further ones over the same connection."""
     return Session(cast(Any, connection), again=lambda: nullcontext(session_over(connection)))
 
 
 def publish_over(first: FakeConnection, *next_ones: FakeConnection | SalesEtlError) -> Publication:
-    """Publishes over `first`; each further session is the next one, or why there is none."""
+    """Publishes over `first`; each further session is the next of the list, or its error."""
     to_open = iter(next_ones)
 
     @contextmanager
@@ -134,8 +134,10 @@ def test_a_lost_commit_that_the_ledger_does_not_know_is_published_by_another_tra
         pytest.param([FakeConnection({"SELECT REGION, STATUS": REFUSED})], id="ledger-refuses"),
     ],
 )
-def test_a_lost_commit_stays_unknown_while_nobody_can_be_asked(lost: list[FakeConnection | SalesEtlError]) -> None:
-    """Not the error of the later session: that one says that a retry may help, or that nothing was published."""
+def test_a_lost_commit_stays_unknown_until_the_ledger_is_read(
+    lost: list[FakeConnection | SalesEtlError],
+) -> None:
+    """Not the error of the later session, by which a retry may help or nothing was published."""
     first = FakeConnection(LOSES_COMMIT)
     with pytest.raises(OutcomeUnknownError, match="look for run 42 in ANALYTICS.ETL_BATCHES before the date is run"):
         publish_over(first, *lost)
@@ -158,7 +160,7 @@ def test_a_lock_wait_or_conflict_is_tried_again(beginning: str) -> None:
 
 
 def test_a_run_that_the_ledger_does_not_show_after_commit_is_published_by_another_transaction() -> None:
-    """What was aborted from outside, and answered COMMIT all the same."""
+    """The transaction was aborted from outside, and COMMIT succeeded all the same."""
     first, second = FakeConnection(is_durable=False), FakeConnection()
     publish_over(first, second)
     assert "COMMIT" in first.statements
@@ -177,7 +179,7 @@ def test_tries_have_an_end_and_then_nothing_was_published() -> None:
 
 
 @pytest.mark.parametrize("beginning", ["CREATE TRANSIENT TABLE STAGING.CLEAN", "SELECT (SELECT COUNT(*)"])
-def test_what_is_lost_while_loading_is_loaded_anew_by_another_session(beginning: str) -> None:
+def test_a_load_whose_session_is_lost_starts_over_in_another_session(beginning: str) -> None:
     first, second = FakeConnection({beginning: LOST}), FakeConnection()
     publish_over(first, second)
     assert not first.wrote_ledger()
@@ -186,7 +188,7 @@ def test_what_is_lost_while_loading_is_loaded_anew_by_another_session(beginning:
     assert "COMMIT" in second.statements
 
 
-def test_loading_and_publishing_have_their_tries_each() -> None:
+def test_loading_and_publishing_have_separate_tries() -> None:
     publish_over(
         FakeConnection({"CREATE": LOST}),
         TransientError("cannot be reached"),
@@ -205,7 +207,7 @@ def test_loading_is_tried_a_bounded_number_of_times() -> None:
         publish_over(first, *others)
 
 
-def test_what_needs_a_person_while_loading_is_not_tried_again() -> None:
+def test_an_error_that_needs_a_person_while_loading_is_not_tried_again() -> None:
     first = FakeConnection({"CREATE": REFUSED})
     with pytest.raises(
         NeedsPersonError,
@@ -215,7 +217,7 @@ def test_what_needs_a_person_while_loading_is_not_tried_again() -> None:
     assert any(text.startswith("DROP") for text in first.statements)
 
 
-def test_a_session_that_cannot_be_opened_is_tried_again_and_says_so() -> None:
+def test_a_session_that_cannot_be_opened_is_tried_again_and_logged() -> None:
     said, sessions = list[str](), iter([TransientError("cannot be reached"), FakeConnection()])
 
     @contextmanager
@@ -231,7 +233,7 @@ def test_a_session_that_cannot_be_opened_is_tried_again_and_says_so() -> None:
     assert said == ["step=publish session, try 1 of 3: cannot be reached; another one is opened"]
 
 
-def test_what_needs_a_person_is_not_tried_again() -> None:
+def test_an_error_that_needs_a_person_is_not_tried_again() -> None:
     with pytest.raises(
         NeedsPersonError,
         match="^nothing was published: .*; run the date again. The driver says: .*insufficient privileges",

@@ -1,4 +1,4 @@
-"""The gate fails closed, says figure and threshold, and never a value."""
+"""The gate fails closed, and its messages name figure and threshold, never a value."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from expectations.thresholds import Thresholds
 from tasks import quality
 from tasks.extract import Extracted
 from tasks.files.arrow import open_writer
-from tasks.quality import BATCH, Check, Verdict, judge, rejected_share, run_suite, too_few_rows
+from tasks.quality import BATCH, QualityCheck, Verdict, judge, rejected_share, run_suite, too_few_rows
 from tasks.transform import Transformed, transform_region
 from tests.unit.sales import Row, extract_of, extracted_table, sale, sales, transformed
 
@@ -30,7 +30,7 @@ def context() -> Any:
 
 @pytest.fixture
 def _short_suites(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Suites of two columns: what each expectation is worth stands in test_suites.py, and whole ones take long."""
+    """Suites of two columns: whole ones take long, and test_suites.py tests each expectation."""
 
     def shortened(make: Callable[..., gx.ExpectationSuite]) -> Callable[..., gx.ExpectationSuite]:
         def short(*given: Any) -> gx.ExpectationSuite:
@@ -64,9 +64,9 @@ FRAME = pd.DataFrame({"sale_id": ["a", "b"], "secret": ["somebody@example.com", 
             [gxe.ExpectColumnValuesToBeUnique(column="sale_id")], FRAME[:0], "EUROPE: no rows for suite s", id="rows"
         ),
         pytest.param(
-            [gxe.ExpectColumnValuesToBeUnique(column="gone")],
+            [gxe.ExpectColumnValuesToBeUnique(column="absent")],
             FRAME,
-            "EUROPE: expect_column_values_to_be_unique on gone raised an error and counts as failed",
+            "EUROPE: expect_column_values_to_be_unique on absent raised an error and counts as failed",
             id="missing-column",
         ),
         pytest.param(
@@ -93,13 +93,13 @@ def test_a_check_that_raises_does_not_hide_the_others(context: Any) -> None:
     suite = gx.ExpectationSuite(
         "s",
         expectations=[
-            gxe.ExpectColumnValuesToBeUnique(column="gone"),
+            gxe.ExpectColumnValuesToBeUnique(column="absent"),
             gxe.ExpectColumnValuesToBeUnique(column="secret"),
             gxe.ExpectColumnValuesToBeUnique(column="sale_id"),
         ],
     )
     checks = run_suite(suite, [FRAME], "EUROPE", context)
-    assert {check.column: check.passed for check in checks} == {"gone": False, "secret": False, "sale_id": True}
+    assert {check.column: check.passed for check in checks} == {"absent": False, "secret": False, "sale_id": True}
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_a_verdict_without_checks_does_not_pass() -> None:
 
 
 def test_a_verdict_names_every_failed_check_in_one_line() -> None:
-    good = Check("s", "EUROPE", "n", "c", True, "fine")
-    bad = [Check("s", "EUROPE", "n", "c", False, message) for message in ("one", "two")]
+    good = QualityCheck("s", "EUROPE", "n", "c", True, "fine")
+    bad = [QualityCheck("s", "EUROPE", "n", "c", False, message) for message in ("one", "two")]
     assert Verdict((good, *bad), 0.0).message == "one; two"
     assert not Verdict((good, *bad), 0.0).passed
     assert Verdict((good,), 0.0).message == "1 checks passed"

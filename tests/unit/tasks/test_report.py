@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tasks.lines import markdown_table
-from tasks.quality import Check, Verdict
+from tasks.quality import QualityCheck, Verdict
 from tasks.report import (
     Findings,
     extraction_table,
@@ -155,8 +155,8 @@ def test_every_table_of_the_artifacts_has_a_row_per_region_rule_or_check() -> No
 
 
 def test_what_failed_stands_first_and_then_what_is_closest_to_its_limit() -> None:
-    def check(name: str, passed: bool, used: float) -> Check:
-        return Check("suite", "EUROPE", name, "", passed, name, used=used)
+    def check(name: str, passed: bool, used: float) -> QualityCheck:
+        return QualityCheck("suite", "EUROPE", name, "", passed, name, used=used)
 
     checks = (check("far", True, 0.1), check("near", True, 0.98), check("broken", False, 0.0), check("none", True, 0.0))
     order = [row["check"] for row in quality_table(Verdict(checks, 0.0))]

@@ -29,7 +29,7 @@ def test_a_failed_task_is_tried_again_when_its_error_may_pass(error: Exception, 
     assert tried_again(Crashed(data=error)) is again
 
 
-def test_an_answer_is_no_reason_to_try_again() -> None:
+def test_a_task_that_returned_is_not_tried_again() -> None:
     assert not tried_again(Completed(data="TransientError"))
 
 

@@ -25,7 +25,7 @@ ATTEMPT = Attempt(42, "flow-run", "20240115", ("EUROPE",))
 
 
 class FakeClient:
-    """Keeps uploads; `lost` bytes of each are missing from what it says it holds."""
+    """Keeps uploads, and reports each as `lost` bytes shorter."""
 
     def __init__(self, lost: int = 0) -> None:
         self.kept: dict[str, bytes] = {}

@@ -43,15 +43,15 @@ def test_a_long_wait_is_logged_with_its_limit_at_growing_intervals(monkeypatch: 
     assert slept[:8] == [10, 10, 20, 40, 80, 160, 300, 300]
 
 
-def test_a_short_one_is_not_logged() -> None:
+def test_a_short_wait_is_not_logged() -> None:
     listener = Listener()
     with waiting(listener.say, "stage", "S3", 20):
         pass
     assert listener.lines == []
 
 
-def test_a_wait_within_another_is_told_by_the_outer_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SAID_FIRST_S", 0.001)
+def test_a_wait_within_another_is_logged_by_the_outer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOG_FIRST_S", 0.001)
     listener = Listener()
     with waiting(listener.say, "lock", "the publish lock"), waiting(listener.say, "warehouse", "an answer"):
         listener.wait_for(3)

@@ -156,7 +156,7 @@ Cell = tuple[Decimal | int | None, int]
 
 
 def counted(row: Mapping[str, Any]) -> list[Cell]:
-    """What a database answers for one row: sum and number of values of each tallied column."""
+    """What a database returns for one row: sum and number of values of each tallied column."""
     return [(_number(row[column.name]), int(row[column.name] is not None)) for column in TALLIED_COLUMNS]
 
 

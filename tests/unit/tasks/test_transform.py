@@ -40,7 +40,7 @@ def separated(*rows: Row) -> Outcome:
 
 
 def rejected_one(**cells: Any) -> Row:
-    """The one rejected row of a sale that breaks a rule in any case."""
+    """The one rejected row of a sale that breaks a rule anyway."""
     (row,) = separated(sale(**{"payment_method": None, **cells})).rejected.to_pylist()
     return dict(row)
 
@@ -118,7 +118,7 @@ def test_a_tie_is_decided_the_same_whatever_the_order() -> None:
     assert len(winners) == 1
 
 
-def test_null_and_empty_text_are_told_apart_in_a_tie() -> None:
+def test_null_and_empty_text_differ_in_a_tie() -> None:
     versions = [sale(product_category=None), sale(product_category=""), sale(product_category="None")]
     winners = {str(separated(*order).clean["product_category"].to_pylist()) for order in (versions, versions[::-1])}
     assert len(winners) == 1

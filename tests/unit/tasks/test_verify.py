@@ -1,4 +1,4 @@
-"""Verify: what the table has to show, and in which words a difference is refused."""
+"""Verify: what the table has to show, and the message that refuses a difference."""
 
 import pytest
 

@@ -26,8 +26,9 @@ from tests.runbook import COVERED, read_commands
 
 PROJECT = Path(__file__).parents[4]
 PRODUCT = ("flows", "tasks", "blocks", "deployments", "expectations")
-ENTRIES = {title: text for title, text in read_entries(read_runbook()).items() if text}
-"""Without the headings that only hold others."""
+PAGE = read_runbook()
+ENTRIES = {title: text for title, text in read_entries(PAGE).items() if f"\n### {title}\n" in PAGE}
+"""Without the sections of the page that hold them, and those on operating."""
 
 
 def product_errors() -> list[str]:
@@ -53,6 +54,12 @@ def automation_names() -> list[str]:
 def test_an_entry_says_what_it_means_how_to_see_more_how_to_mend_it_and_how_to_make_sure(title: str) -> None:
     parts = re.findall(r"^\*\*(.+?)\*\*:", ENTRIES[title], re.MULTILINE)
     assert parts == ["Means", "See more", "Mend", "Make sure"]
+
+
+def test_the_contents_at_the_top_lead_to_every_section_and_entry_in_their_order() -> None:
+    contents, _, rest = PAGE.partition("\n## ")
+    headings = re.findall(r"^###? (.+)$", f"## {rest}", re.MULTILINE)
+    assert re.findall(r"\[(.+?)\]\(#(.+?)\)", contents) == [(title, anchor_of(title)) for title in headings]
 
 
 @pytest.mark.parametrize("title", sorted({*BY_KIND.values(), *BY_SORT.values(), *(title for _, title in BY_ERROR)}))
@@ -200,7 +207,7 @@ def test_a_limit_that_an_entry_changes_is_set_back(title: str) -> None:
         ),
         pytest.param(
             "failed",
-            "TransientError: transaction 17 was ended from outside, and None has not the lock: run it again",
+            "TransientError: transaction 17 was ended from outside, and None does not hold the lock: run it again",
             "Snowflake statement timeout or lock",
             id="aborted",
         ),

@@ -1,4 +1,4 @@
-"""Keys: rows share a code exactly when they share a key, even where hashes meet."""
+"""Keys: rows share a code exactly when they share a key, even where hashes collide."""
 
 from collections import Counter
 

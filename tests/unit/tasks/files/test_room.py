@@ -65,7 +65,7 @@ def test_room_that_another_region_has_reserved_is_not_given_twice(disk: Path) ->
             pass
 
 
-def reserve_in_a_process_of_its_own(attempt: Path) -> None:
+def reserve_in_another_process(attempt: Path) -> None:
     reserve = "with room_reserved(Path(sys.argv[1]), 'EUROPE', 10, int(sys.argv[2])): pass"
     program = f"import sys; from pathlib import Path; from tasks.files.room import room_reserved\n{reserve}"
     subprocess.run([sys.executable, "-c", program, attempt, str(6 * MIB)], check=True, cwd=CHECKOUT)
@@ -73,7 +73,7 @@ def reserve_in_a_process_of_its_own(attempt: Path) -> None:
 
 def test_room_that_another_run_has_reserved_is_not_given_twice_until_it_ends(root: Path, disk: Path) -> None:
     (other := root / "run-other").mkdir()
-    reserve_in_a_process_of_its_own(other)
+    reserve_in_another_process(other)
     too_little = pytest.raises(ScratchFullError, match="10 MiB free, 6 MiB of them reserved for other regions: the 20")
     with too_little, room_reserved(disk, "EUROPE", 20, 5 * MIB):
         pass
@@ -131,7 +131,7 @@ def test_a_quota_is_a_full_disk_too(tmp_path: Path, number: int) -> None:
         raise OSError(number, "as the driver says it")
 
 
-def test_other_errors_stay_as_they_are(tmp_path: Path) -> None:
+def test_other_errors_stay_unchanged(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PermissionError), full_disk_named("region EUROPE", tmp_path / "file"):
         raise PermissionError(errno.EACCES, "no right")

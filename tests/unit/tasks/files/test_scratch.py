@@ -1,4 +1,4 @@
-"""Scratch space: private, gone at the end, and never taken from a run that lives."""
+"""Scratch space: private, removed at the end, and never taken from a run that lives."""
 
 import errno
 import os
@@ -44,7 +44,7 @@ def test_a_root_that_others_could_look_into_is_closed_to_them(tmp_path: Path) ->
         assert mode_of(root) == 0o700
 
 
-def test_a_root_of_another_user_is_refused_and_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_root_of_another_user_is_refused_and_left_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
     dead = leftover(tmp_path)
     owner = os.getuid()

@@ -1,4 +1,4 @@
-"""The queue of rejected rows: each row once in all, and once for each rule that it broke."""
+"""The queue of rejected rows counts each row once in all, and once for each rule that it broke."""
 
 from tasks.rejected.queue import OpenRejections, OpenRows, to_queue
 
@@ -18,7 +18,7 @@ def test_a_row_counts_once_in_all_and_once_for_each_of_its_rules() -> None:
     ]
 
 
-def test_ages_and_rows_without_key_are_told_apart() -> None:
+def test_rows_are_counted_by_age_and_without_key() -> None:
     ages = [(0, 1), (1, 2), (6, 4), (7, 8), (40, 16)]
     queue = to_queue([("EUROPE", "missing_sale_id", days, rows, rows // 2) for days, rows in ages])
     assert queue.by_rule == (

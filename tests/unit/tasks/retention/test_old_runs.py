@@ -1,4 +1,4 @@
-"""Which runs on a server are this project's: by the flows and the tag that prefect.yaml gives them."""
+"""This project's runs on a server are found by the flows and the tag that prefect.yaml gives them."""
 
 import yaml
 

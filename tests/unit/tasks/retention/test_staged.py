@@ -1,4 +1,4 @@
-"""Retention: which staged files belong to runs that are over, and the order in which they go."""
+"""Retention: the staged files of runs that have ended, and the order in which they are deleted."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +13,7 @@ from tasks.retention.staged import remove_files, staged_files
 
 
 class FakeClient:
-    """Lists keys by pages of two, and deletes what it is not told to refuse."""
+    """Lists keys in pages of two, and deletes all but those that it refuses."""
 
     def __init__(self, *keys: str, refused: str = "") -> None:
         self.keys, self.refused = list(keys), refused
@@ -43,7 +43,7 @@ def key_of(run_number: int, name: str) -> str:
     return f"{Attempt(run_number, '', '20240115', ()).staging_prefix}/{name}"
 
 
-def test_files_of_the_named_runs_and_of_no_others_are_found() -> None:
+def test_only_files_of_the_named_runs_are_found() -> None:
     named = [key_of(7, "clean/EUROPE-000.parquet"), key_of(7, "manifest.json"), key_of(1_234_567, "manifest.json")]
     others = [key_of(70, "manifest.json"), "sales/notes.txt", "sales/batch=20240115/run=mine/x", "other/run=000007/x"]
     found = dict(staged_files(bucket_of(FakeClient(*others, *named)), {7, 1_234_567}))
@@ -54,7 +54,7 @@ def test_an_empty_bucket_has_no_files() -> None:
     assert list(staged_files(bucket_of(FakeClient()), {7})) == []
 
 
-def test_manifests_go_first_and_no_request_has_too_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_manifests_are_deleted_first_and_no_request_has_too_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     client = FakeClient()
     monkeypatch.setattr(retention, "DELETED_AT_ONCE_MAX", 2)
     keys = [key_of(7, name) for name in ("clean/a", "manifest.json", "rejected/a")]
@@ -62,13 +62,13 @@ def test_manifests_go_first_and_no_request_has_too_many_keys(monkeypatch: pytest
     assert client.requests == [[keys[1], keys[0]], [keys[2]]]
 
 
-def test_nothing_to_remove_asks_nothing() -> None:
+def test_without_files_no_request_is_sent() -> None:
     client = FakeClient()
     remove_files(bucket_of(client), [])
     assert client.requests == []
 
 
-def test_a_file_that_stays_is_named() -> None:
+def test_an_error_names_the_file_that_cannot_be_deleted() -> None:
     key = key_of(7, "clean/a")
     with pytest.raises(NeedsPersonError, match=rf"bucket/{key} cannot be deleted \(AccessDenied\), 1 files"):
         remove_files(bucket_of(FakeClient(refused=key)), [key])

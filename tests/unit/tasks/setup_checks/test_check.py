@@ -35,7 +35,7 @@ def test_a_check_that_does_not_answer_is_not_waited_for() -> None:
 
 
 def test_a_check_that_takes_long_is_logged_by_its_name_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "SAID_FIRST_S", 0.001)
+    monkeypatch.setattr(waiting, "LOG_FIRST_S", 0.001)
     lines, logged = list[str](), threading.Event()
 
     def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Until when a server is believed to show everything, and how long a run waits for it."""
+"""The moment up to which a server counts as complete, and how long a run waits for it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ CAUGHT_UP = replace(IDLE, replayed_at=AFTER)
 
 
 class Clock:
-    """Time that passes by sleeping alone."""
+    """Time that passes only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -46,15 +46,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def wait(clock: Clock, *positions: Position, wait_s: float = 900, needed: datetime | None = MIDNIGHT) -> Shown:
-    """Waits for a server that is first in these positions, a second each, and stays in the last."""
-    looks = iter(positions)
+    """Waits for a server that takes these positions, a second each, and stays in the last."""
+    following = iter(positions)
     last = [positions[-1]]
 
-    def look() -> Position:
-        last[0] = next(looks, last[0])
+    def read_next() -> Position:
+        last[0] = next(following, last[0])
         return last[0]
 
-    return wait_until_shown(look, needed, wait_s, clock.sleep)
+    return wait_until_shown(read_next, needed, wait_s, clock.sleep)
 
 
 def test_a_primary_is_not_waited_for(clock: Clock) -> None:
@@ -83,12 +83,12 @@ def test_it_is_waited_for_until_it_has_caught_up(clock: Clock) -> None:
     assert clock.now == 30
 
 
-def test_a_standby_that_stands_still_with_nothing_to_replay_is_believed_after_a_while(clock: Clock) -> None:
+def test_a_standby_that_stands_still_with_nothing_to_replay_counts_as_complete_after_a_while(clock: Clock) -> None:
     assert wait(clock, IDLE) == Shown(STARTED, True, MORNING - timedelta(minutes=1))
     assert clock.now == IDLE_S
 
 
-def test_the_proof_of_an_idle_night_is_not_cut_short_by_the_end_of_the_wait(clock: Clock) -> None:
+def test_the_end_of_the_wait_does_not_cut_short_the_proof_of_an_idle_night(clock: Clock) -> None:
     assert wait(clock, IDLE, wait_s=0).behind is None
 
 
@@ -111,13 +111,13 @@ def test_one_that_moves_is_not_idle(clock: Clock) -> None:
         ),
     ],
 )
-def test_who_stays_behind_is_read_after_the_wait_and_says_why(clock: Clock, position: Position, why: str) -> None:
+def test_a_standby_that_stays_behind_is_read_after_the_wait(clock: Clock, position: Position, why: str) -> None:
     shown = wait(clock, position)
     assert (shown.until, clock.now) == (BEFORE, 900)
     assert shown.behind == f"its database is a standby that shows sales until 2024-01-15 22:00:00 UTC: {why}"
 
 
-def test_a_standby_that_has_replayed_nothing_says_that_nobody_knows(clock: Clock) -> None:
+def test_a_standby_that_has_replayed_nothing_has_no_moment(clock: Clock) -> None:
     shown = wait(clock, replace(LAGGING, replayed_at=None), wait_s=5)
     assert shown.until is None
     assert "until nobody knows when" in (shown.behind or "")

@@ -1,4 +1,4 @@
-"""The SQL that reads a region: what stops a region, in which words, and the COPY itself as a golden file."""
+"""The SQL that reads a region: what stops a region, with which message, and the COPY itself as a golden file."""
 
 from datetime import date
 
@@ -162,14 +162,14 @@ def test_the_smallest_bigint_does_not_stop_a_region(column: Column) -> None:
         pytest.param("total_amount", "numeric(5,0)", "coalesce(\"total_amount\" = 'NaN', false)", id="narrower"),
     ],
 )
-def test_what_the_declared_type_refuses_is_not_asked_of_every_cell(
+def test_cells_are_not_checked_for_what_their_declared_type_rules_out(
     column: str, declared: str, condition: str | None
 ) -> None:
     assert unreadable(BY_NAME[column], declared) == condition
 
 
 @pytest.mark.parametrize("declared", ["numeric", "numeric(13,2)", "numeric(12,3)", "numeric(9,-2)", "bigint"])
-def test_what_the_declared_type_lets_in_is_asked_of_every_cell(declared: str) -> None:
+def test_cells_are_checked_for_what_their_declared_type_allows(declared: str) -> None:
     condition = unreadable(BY_NAME["total_amount"], declared)
     assert condition is not None
     assert ">= 1e10" in condition

@@ -1,4 +1,4 @@
-"""Tokens: nobody guesses back without the key, and equal addresses stay equal."""
+"""Tokens: they cannot be guessed back without the key, and equal addresses stay equal."""
 
 import pyarrow as pa
 import pytest
@@ -80,7 +80,7 @@ def test_what_is_forgotten_has_the_same_token_again(monkeypatch: pytest.MonkeyPa
     assert hashed == ["a", "b", "c", "c", "d", "a", "b", "e", "f", "f"]
 
 
-def test_one_tokenizer_answers_alike_in_every_batch() -> None:
+def test_one_tokenizer_returns_the_same_tokens_in_every_batch() -> None:
     tokenize = tokenizer(KEY)
     first, second = tokenize(pa.array(["a", "b"])).to_pylist(), tokenize(pa.array(["b", "a"])).to_pylist()
     assert first == second[::-1]

@@ -1,4 +1,4 @@
-"""The ledger's rows: every count in its place, money and seconds as JSON, and nothing but inserts."""
+"""The ledger's rows: each count in its column, money and seconds as JSON, and only inserts."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ATTEMPT = Attempt(42, "flow-run", "20240115", ("US_EAST", "EUROPE"))
 
 
 class FakeSession:
-    """Remembers statements with their values; answers what it is given."""
+    """Records statements with their values; returns the rows that it is given."""
 
     def __init__(self, answer: Sequence[tuple[Any, ...]] = ()) -> None:
         self.answer = list(answer)
@@ -65,7 +65,7 @@ def test_an_entry_without_figures_holds_nulls() -> None:
     assert fake.inserted[0][5:17] == [None] * 11 + ["refused"]
 
 
-def test_all_entries_are_one_statement_and_what_ends_a_run_has_an_ordinal() -> None:
+def test_all_entries_are_one_statement_and_those_that_end_a_run_have_an_ordinal() -> None:
     fake = FakeSession()
     record(
         session_of(fake), ATTEMPT, [Entry("EUROPE", Status.STARTED, lease_minutes=15), Entry("US_EAST", Status.EMPTY)]
@@ -77,7 +77,7 @@ def test_all_entries_are_one_statement_and_what_ends_a_run_has_an_ordinal() -> N
     assert [(values[1], values[5]), (values[19], values[23])] == [("EUROPE", 15), ("US_EAST", None)]
 
 
-def test_no_entries_are_no_statement() -> None:
+def test_without_entries_no_statement_is_sent() -> None:
     fake = FakeSession()
     record(session_of(fake), ATTEMPT, [])
     assert fake.asked == []
@@ -98,7 +98,7 @@ def test_tables_of_another_version_get_no_attempt() -> None:
     assert fake.inserted == []
 
 
-def test_a_run_that_ended_in_the_ledger_is_not_failed() -> None:
+def test_a_run_that_has_ended_in_the_ledger_gets_no_failure() -> None:
     fake = FakeSession([])
     assert record_failure(session_of(fake), "flow-run", "it broke") == []
     assert fake.inserted == []

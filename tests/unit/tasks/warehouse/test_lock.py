@@ -1,4 +1,4 @@
-"""The publish lock: who finds another's token in its place starts over, and nothing is committed without the lock."""
+"""The publish lock: a run whose token was overwritten starts over, and nothing is committed without the lock."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -17,7 +17,7 @@ VERSION = "SELECT COALESCE(MAX(TABLES_VERSION)"
 
 
 class Asked(Session):
-    """Answers statements from lists, by their beginnings, the last of which stays; all sessions share what was sent."""
+    """Returns rows from lists by the beginning of a statement, the last for good; all sessions share what was sent."""
 
     def __init__(self, sent: list[str] | None = None, **answers: list[Any]) -> None:
         super().__init__(None)  # type: ignore[arg-type]
@@ -57,21 +57,21 @@ def test_the_lock_is_taken_in_a_session_that_was_opened_after_the_token_was_writ
     assert session.sent == [*TAKEN, "id", "body", "id", "COMMIT"]
 
 
-def test_a_fresh_token_of_another_is_left_alone() -> None:
+def test_a_fresh_token_of_another_run_is_left_alone() -> None:
     session = Asked(write=[0, 0, 1])
     with lock_held(session, 42):
         pass
     assert session.sent[:5] == ["write", "write", *TAKEN[:3]]
 
 
-def test_who_finds_another_token_starts_over() -> None:
+def test_a_run_whose_token_was_overwritten_starts_over() -> None:
     session = Asked(take=[0, 0, 1])
     with lock_held(session, 42):
         session.sent.append("body")
     assert session.sent == [*[*TAKEN, "version", "COMMIT"] * 2, *TAKEN, "id", "body", "id", "COMMIT"]
 
 
-def test_starting_over_has_an_end() -> None:
+def test_a_run_starts_over_a_bounded_number_of_times() -> None:
     session = Asked(take=[0])
     with pytest.raises(TransientError, match="went to others 20 times"), lock_held(session, 42):
         pytest.fail("the lock was not taken")
@@ -80,14 +80,14 @@ def test_starting_over_has_an_end() -> None:
 
 def test_a_transaction_that_was_ended_from_outside_is_not_committed() -> None:
     session = Asked(id=["7", "8"])
-    aborted = pytest.raises(TransientError, match="transaction 7 was ended from outside, and 8 has not the lock")
+    aborted = pytest.raises(TransientError, match="transaction 7 was ended from outside, and 8 does not hold the lock")
     with aborted, lock_held(session, 42):
         pass
     assert "COMMIT" not in session.sent
     assert session.sent[-2:] == ["rollback", "clear"]
 
 
-def test_who_fails_lets_others_at_the_lock() -> None:
+def test_a_run_that_fails_frees_the_lock_for_others() -> None:
     session = Asked()
     with pytest.raises(ValueError, match="bad"), lock_held(session, 42):
         raise ValueError("bad")
@@ -103,7 +103,7 @@ def test_who_fails_lets_others_at_the_lock() -> None:
         pytest.param({"COMMIT": [TransientError("lost")]}, OutcomeUnknownError, id="commit-unanswered"),
     ],
 )
-def test_where_the_lock_may_still_be_held_nobody_waits_for_it(
+def test_a_lock_that_may_still_be_held_is_not_waited_for(
     answers: dict[str, list[Any]], error: type[SalesEtlError]
 ) -> None:
     session = Asked(**answers)

@@ -1,4 +1,4 @@
-"""A session's transaction: committed, rolled back, or unknown; and a login that fails says what to look at."""
+"""A session's transaction is committed, rolled back, or unknown; the error of a failed login names what to check."""
 
 import itertools
 from threading import Barrier
@@ -14,7 +14,7 @@ from tasks.warehouse.session import Session, open_session
 
 
 class FakeConnection:
-    """Remembers statements; raises where it is told to."""
+    """Records statements; raises the errors that it is given."""
 
     def __init__(self, **errors: BaseException) -> None:
         self.statements: list[str] = []
@@ -51,7 +51,7 @@ def session_of(connection: FakeConnection) -> Session:
     return Session(cast(Any, connection), "host")
 
 
-def test_what_succeeds_is_committed() -> None:
+def test_a_transaction_that_succeeds_is_committed() -> None:
     connection = FakeConnection()
     with session_of(connection).transaction():
         assert session_of(connection).query("SELECT ?", [7]) == [(1, 2)]
@@ -59,7 +59,7 @@ def test_what_succeeds_is_committed() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(1)], ids=repr)
-def test_what_fails_is_rolled_back_and_raised_on(error: BaseException) -> None:
+def test_a_transaction_that_fails_is_rolled_back_and_its_error_raised(error: BaseException) -> None:
     connection = FakeConnection()
     with pytest.raises(type(error)), session_of(connection).transaction():
         raise error
@@ -149,11 +149,11 @@ def test_statements_of_a_script_run_together_and_all_have_ended_when_one_fails()
     }
 
 
-def test_of_no_statements_there_are_no_answers() -> None:
+def test_no_statements_return_no_rows() -> None:
     assert session_of(FakeConnection()).query_together([]) == []
 
 
-def test_a_warehouse_that_does_not_answer_is_asked_again_a_bounded_number_of_times() -> None:
+def test_a_request_without_an_answer_is_sent_again_a_bounded_number_of_times() -> None:
     said: list[str] = []
     asked: dict[str, Any] = {}
 
@@ -180,7 +180,7 @@ def connector(connect: Any) -> SnowflakeHostConnector:
     return cast(SnowflakeHostConnector, SimpleNamespace(connect=connect, host=None, credentials=credentials))
 
 
-def test_a_session_spells_out_what_it_relies_on_and_is_closed() -> None:
+def test_a_session_sets_every_parameter_that_it_relies_on_and_is_closed() -> None:
     asked: dict[str, Any] = {}
     connection = FakeConnection()
 
