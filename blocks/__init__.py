@@ -1,6 +1,6 @@
-"""What Prefect's blocks and variables hold, and how they are registered and read.
+"""Prefect blocks and variables: their fields, and how they are registered and read.
 
-The variables of the shell do not overrule them: `shell.py` removes those before a driver reads them.
+Variables of the shell never override them: `shell.py` removes those before a driver reads them.
 """
 
 from blocks import shell

@@ -1,4 +1,4 @@
-"""Environments of one Prefect server share neither a warehouse's database nor a bucket: one would spoil the other."""
+"""Environments on one Prefect server must not share a warehouse database or a bucket: each would spoil the other."""
 
 from collections.abc import Iterator
 from typing import TypeVar, cast
@@ -13,11 +13,11 @@ from blocks.snowflake import SnowflakeHostConnector
 
 _B = TypeVar("_B", bound=Block)
 WAREHOUSE, BUCKET = "sales-warehouse", "sales-staging"
-"""Production's names, with which those of the others begin."""
+"""Production's names; those of other environments begin with them."""
 
 
 def check_apart(connector: SnowflakeHostConnector, bucket: S3Bucket) -> None:
-    """Compares what is about to be registered with the blocks of the server's other environments.
+    """Compares the blocks to be registered with those of the server's other environments.
 
     Raises MissingSettingError naming the variable to change.
     """
@@ -41,7 +41,7 @@ def _shared(variable: str, value: str, environment: str) -> MissingSettingError:
 
 
 def _others(kind: type[_B], name: str) -> Iterator[tuple[str, _B]]:
-    """The other environments that have such a block on the server, and the block."""
+    """Yields the other environments with such a block on the server, and the block."""
     with get_client(sync_client=True) as client:
         which = {"block_types": {"slug": {"any_": [kind.get_block_type_slug()]}}, "limit": 200}
         found = [document["name"] for document in client._client.post("/block_documents/filter", json=which).json()]

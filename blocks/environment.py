@@ -1,4 +1,4 @@
-"""Settings out of environment variables: each is read, or refused in words that name it."""
+"""Settings from environment variables: each is read, or refused by name."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,11 @@ Environment = Mapping[str, str]
 
 
 class MissingSettingError(ValueError):
-    """Raised when an environment variable is missing or unusable; names it and shows its form."""
+    """Raised when an environment variable is missing or unusable; names it and its form."""
 
 
 def required(environment: Environment, name: str, form: str) -> str:
-    """The value of an environment variable. Raises MissingSettingError naming it and its form."""
+    """Returns the value of an environment variable. Raises MissingSettingError naming it and its form."""
     value = environment.get(name, "").strip()
     if not value:
         raise MissingSettingError(f"{name} is not set: give it as {form}")
@@ -18,7 +18,7 @@ def required(environment: Environment, name: str, form: str) -> str:
 
 
 def whole_number(environment: Environment, name: str, default: str = "") -> int:
-    """The whole number of an environment variable. Raises MissingSettingError naming it and its value."""
+    """Returns the whole number in an environment variable. Raises MissingSettingError naming it and its value."""
     text = environment.get(name, default)
     if not (text.isascii() and text.isdecimal()):
         raise MissingSettingError(f"{name} is {text!r}: give it as a whole number")

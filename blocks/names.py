@@ -1,7 +1,7 @@
-"""What this project's things are called on a Prefect server.
+"""Names on a Prefect server: of blocks, deployments, queues, tags and events.
 
-Several environments can share a server: production, staging and so on; RETAIL_SALES_ENVIRONMENT says to which one this
-process belongs. Production's names are the plain ones; those of another environment carry its name.
+Several environments can share a server; RETAIL_SALES_ENVIRONMENT names the one of this process. Production's names are
+plain, those of other environments carry the environment.
 """
 
 import os
@@ -13,11 +13,11 @@ from expectations.regions import REGIONS
 PRODUCTION = "production"
 VARIABLE_OF_SHELL = "RETAIL_SALES_ENVIRONMENT"
 RESERVED = ("admin",)
-"""Production's block of the warehouse's administrator ends so."""
+"""Suffixes of production's own blocks: `sales-warehouse-admin`."""
 
 
 def read_environment(text: str | None) -> str:
-    """The environment's name; production where none is given. Raises ValueError saying what a name looks like."""
+    """Returns the environment's name, production for none. Raises ValueError with the form of a name."""
     name = (text or "").strip() or PRODUCTION
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", name) or name in RESERVED:
         raise ValueError(
@@ -35,7 +35,7 @@ except ValueError as error:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of the pool; `limit` is how many of its runs go on side by side, None for any number."""
+    """A queue of the pool; `limit` is its number of concurrent runs, None for any."""
 
     name: str
     limit: int | None
@@ -45,7 +45,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment that has to be there, and the queue that it has to sit in."""
+    """A deployment that has to exist, and its queue."""
 
     name: str
     queue: str
@@ -53,28 +53,28 @@ class Deployment:
 
 
 def of(name: str, environment: str = ENVIRONMENT) -> str:
-    """A name as the environment carries it: of a block, a pool, a tag, an event."""
+    """The name of a block, pool, tag or event in the environment."""
     return name if environment == PRODUCTION else f"{name}-{environment}"
 
 
 def variable(name: str) -> str:
-    """A Prefect variable's name on the server: Prefect takes no hyphen there."""
+    """A variable's name on the server, where Prefect accepts no hyphen."""
     return of(name).replace("-", "_")
 
 
 def deployment(flow: str) -> str:
-    """A deployment of a flow, as `<flow>/<environment>`."""
+    """The deployment of a flow: `<flow>/<environment>`."""
     return f"{flow}/{ENVIRONMENT}"
 
 
 def database(region: str) -> str:
-    """The block of a region's database."""
+    """The name of the block of a region's database."""
     return of(REGIONS[region].block)
 
 
 PROJECT = "retail-sales"
 TITLE = PROJECT if ENVIRONMENT == PRODUCTION else f"{PROJECT} {ENVIRONMENT}"
-"""How alerts and automations begin."""
+"""The first words of alerts and automations."""
 POOL = of(PROJECT)
 LOAD, OPS = "load", "ops"
 QUEUES = (
@@ -92,7 +92,7 @@ TOKEN_KEY = of("sales-token-key")
 ALERT_MAIL = of("sales-alerts")
 NOTIFICATION = of("retail-sales-alerts")
 ALERT_ENTRY, ALERT_TAG = variable("alert"), of("retail-sales-alert")
-"""How the variables of the book of alerts begin, and their tag."""
+"""The prefix of the variables of the book of alerts, and their tag."""
 
 CHECK_SETUP = deployment("check-setup")
 DEPLOYMENTS = (

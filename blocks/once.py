@@ -1,4 +1,4 @@
-"""Blocks as a flow run first read them: the Prefect server, which may be far away, is asked for each once."""
+"""Blocks are read once per flow run, as the Prefect server may be far away."""
 
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -13,7 +13,7 @@ Kind = TypeVar("Kind", bound=Block)
 
 
 def load_once(kind: type[Kind], name: str) -> Kind:
-    """The block as this flow run first read it; outside of one, as it is now. Raises ValueError when there is none."""
+    """Returns a block as this flow run first read it; outside of a run, reads it now. Raises ValueError without one."""
     run_id, of_kind = flow_run.id, cast(Any, kind)
     loaded: Kind = _load_once(run_id, of_kind, name) if run_id else kind.load(name)
     return loaded

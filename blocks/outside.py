@@ -1,4 +1,4 @@
-"""What a program needs that runs without a Prefect server, from the environment variables that registration reads."""
+"""Settings of programs without a Prefect server, from the environment variables that registration reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from blocks.variables import DEFINITIONS, parse_variables
 
 @dataclass(frozen=True)
 class Outside:
-    """Warehouse, mail server, variables (those that the environment names, else their defaults), and a directory in
-    which the program remembers what it has told."""
+    """Warehouse, mail server, variables (from the environment, else their defaults), and a directory for the record of
+    what was mailed."""
 
     connector: SnowflakeHostConnector
     smtp: SmtpSettings

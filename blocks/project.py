@@ -1,4 +1,4 @@
-"""This checkout of the project: where it is, and which version of the project it holds."""
+"""This checkout of the project: its directory and its version."""
 
 import subprocess
 from pathlib import Path
@@ -7,6 +7,6 @@ HOME = Path(__file__).resolve().parent.parent
 
 
 def version() -> str:
-    """What `prefect deploy` calls this version of the project: git's word, or what the image was built as."""
+    """The version that `prefect deploy` records: by git, or by the image's build."""
     script = subprocess.run(["/bin/sh", "deployments/version.sh"], cwd=HOME, capture_output=True, text=True, check=True)
     return script.stdout.strip()

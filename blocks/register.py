@@ -7,7 +7,7 @@
 | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_DEFAULT_REGION`, `S3_ENDPOINT_URL` | AwsCredentials block |
 | `S3_STAGING_BUCKET` | S3Bucket block, variable `s3_staging_bucket` |
 | `SNOWFLAKE_ACCOUNT`, `SNOWFLAKE_USER`, `SNOWFLAKE_ROLE`, and `SNOWFLAKE_PASSWORD` or `SNOWFLAKE_PRIVATE_KEY_PATH` with `SNOWFLAKE_PRIVATE_KEY_PASSPHRASE` | SnowflakeCredentials block |
-| the same with `SNOWFLAKE_ADMIN_` instead of `SNOWFLAKE_`, but for the account | SnowflakeCredentials and SnowflakeHostConnector block of who sets up; none without a user |
+| the same with `SNOWFLAKE_ADMIN_` instead of `SNOWFLAKE_`, but for the account | SnowflakeCredentials and SnowflakeHostConnector block of the administrator; none without a user |
 | `SNOWFLAKE_DATABASE`, `SNOWFLAKE_WAREHOUSE`, `SNOWFLAKE_HOST`, `SNOWFLAKE_PORT`, `SNOWFLAKE_PROTOCOL` | SnowflakeHostConnector block |
 | `PII_TOKEN_KEY` | Secret block with the key of the tokens |
 | `SMTP_HOST`, `SMTP_PORT`, `SMTP_USER`, `SMTP_PASSWORD`, `SMTP_TYPE` | EmailServerCredentials block; none without a host |
@@ -50,11 +50,11 @@ CANNOT_BEGIN = "Failed to reach API"
 
 
 class NoPrefectServerError(Exception):
-    """Raised when no Prefect server answers; names PREFECT_API_URL, its value and the next step."""
+    """Raised when no Prefect server answers; names PREFECT_API_URL, its value and what to do."""
 
 
 def database_block(environment: Environment, region: str) -> SqlAlchemyConnector:
-    """The connector of a region, from `PG_<REGION>_URL`; limits connecting."""
+    """The connector of a region, from `PG_<REGION>_URL`, with a time limit for connecting."""
     url = _postgres_url(environment, f"PG_{region}_URL")
     return SqlAlchemyConnector(
         connection_info=ConnectionComponents(
@@ -87,7 +87,7 @@ def _postgres_url(environment: Environment, name: str) -> URL:
 
 
 def storage_blocks(environment: Environment) -> tuple[AwsCredentials, S3Bucket]:
-    """The staging bucket and its credentials; without keys, the machine's own AWS role is used."""
+    """The staging bucket and its credentials; without keys, those of the machine's AWS role."""
     credentials = AwsCredentials(
         aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID") or None,
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY") or None,
@@ -101,8 +101,8 @@ def storage_blocks(environment: Environment) -> tuple[AwsCredentials, S3Bucket]:
 def warehouse_blocks(
     environment: Environment, prefix: str = "SNOWFLAKE_"
 ) -> tuple[SnowflakeCredentials, SnowflakeHostConnector]:
-    """Credentials and connector of the warehouse: password or private key; host only where one is named. `prefix` is
-    that of the variables of the user."""
+    """Credentials, by password or private key, and connector of the warehouse. `prefix` begins the variables of the
+    user."""
     credentials = SnowflakeCredentials(
         account=required(environment, "SNOWFLAKE_ACCOUNT", "nh12345.us-east-2.aws"),
         user=required(environment, f"{prefix}USER", "the user that loads"),
@@ -122,7 +122,7 @@ def warehouse_blocks(
 
 
 def _snowflake_secret(environment: Environment, prefix: str) -> dict[str, Any]:
-    """Password or private key. The key is read where a flow connects, which may be another machine."""
+    """Password or private key. The key file is read where a flow connects, possibly on another machine."""
     path = environment.get(f"{prefix}PRIVATE_KEY_PATH")
     if not path:
         form = f"a password, or set {prefix}PRIVATE_KEY_PATH"
@@ -133,7 +133,7 @@ def _snowflake_secret(environment: Environment, prefix: str) -> dict[str, Any]:
 
 
 def admin_blocks(environment: Environment) -> dict[str, list[Block]]:
-    """Who sets up the warehouse, where the environment names one: the loads need none of its rights."""
+    """The blocks of the warehouse's administrator, if the environment names one: loads need none of its rights."""
     if not environment.get("SNOWFLAKE_ADMIN_USER"):
         return {}
     return {names.WAREHOUSE_ADMIN: list(warehouse_blocks(environment, "SNOWFLAKE_ADMIN_"))}
@@ -148,7 +148,7 @@ def token_key_block(environment: Environment) -> Secret:
 
 
 def mail_blocks(environment: Environment) -> dict[str, list[Block]]:
-    """The mail server of alerts, where the environment names one."""
+    """The block of the mail server of alerts, if the environment names one."""
     settings = read_smtp_settings(environment)
     if settings is None:
         return {}
@@ -157,14 +157,14 @@ def mail_blocks(environment: Environment) -> dict[str, list[Block]]:
         smtp_port=settings.port,
         smtp_type=settings.type,
         username=settings.user,
-        # An empty secret comes back from the server as none at all, which the block refuses to load.
+        # The server returns an empty secret as None, which the block refuses to load.
         password=settings.password or "unused",
     )
     return {names.ALERT_MAIL: [credentials]}
 
 
 def blocks_from(environment: Environment) -> dict[str, list[Block]]:
-    """All blocks by name, those that others refer to first. Raises MissingSettingError before anything is saved."""
+    """All blocks by name, referenced blocks first. Raises MissingSettingError before anything is saved."""
     aws, bucket = storage_blocks(environment)
     snowflake, connector = warehouse_blocks(environment)
     return {
@@ -186,7 +186,7 @@ def variables_from(environment: Environment) -> dict[str, str]:
 
 
 def save_block(block: Block, name: str) -> str:
-    """Saves a block under `name` where the stored one differs; answers created, updated or unchanged."""
+    """Saves a block under `name` unless the stored one is the same; returns created, updated or unchanged."""
     try:
         stored: Block | None = type(block).load(name)
     except ValueError:
@@ -200,14 +200,14 @@ def save_block(block: Block, name: str) -> str:
 
 
 def _content(value: Any) -> Any:
-    """A block's fields without what tells where it is stored."""
+    """A block's fields without those that locate it on the server."""
     if not isinstance(value, dict):
         return value
     return {key: _content(field) for key, field in value.items() if key[0] != "_" and key != "block_type_slug"}
 
 
 def save_variable(definition: VariableDefinition, given: str | None, stored: str | None) -> str:
-    """Sets a variable to the given value, or to its default where it does not exist; answers what became of it."""
+    """Sets a variable to the given value, or to its default if it does not exist; returns what was done."""
     value = definition.default if given is None else given
     if stored is not None and (given is None or stored == value):
         return f"unchanged ({stored!r})"
@@ -216,7 +216,7 @@ def save_variable(definition: VariableDefinition, given: str | None, stored: str
 
 
 def register(environment: Environment) -> list[str]:
-    """Saves blocks and variables; answers a line for each. Checks everything before it saves anything."""
+    """Saves blocks and variables, after everything was checked; returns a line for each."""
     blocks, given = blocks_from(environment), variables_from(environment)
     with speaking_to_prefect():
         check_apart(blocks[names.WAREHOUSE][-1], blocks[names.STAGING_BUCKET][-1])
@@ -233,7 +233,7 @@ def register(environment: Environment) -> list[str]:
 
 @contextmanager
 def speaking_to_prefect() -> Iterator[None]:
-    """Raises NoPrefectServerError in place of what Prefect's client raises when the other side is no Prefect server."""
+    """Raises NoPrefectServerError for the errors of Prefect's client when no Prefect server answers it."""
     try:
         yield
     except httpx.HTTPStatusError as error:
@@ -241,7 +241,7 @@ def speaking_to_prefect() -> Iterator[None]:
         step = "look at its log, and check PREFECT_API_KEY and that PREFECT_API_URL ends as your server's does"
         raise NoPrefectServerError(f"{_server()}: {answer}: {step}") from error
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, RuntimeError) as error:
-        # ValueError: an answer that is no JSON, or not Prefect's. RuntimeError: what a flow raises that cannot begin.
+        # ValueError: an answer that is no JSON, or not Prefect's. RuntimeError: raised by a flow that cannot begin.
         if isinstance(error, RuntimeError) and CANNOT_BEGIN not in str(error):
             raise
         cause = " ".join(f"{type(error).__name__}: {error}".split())
@@ -266,7 +266,7 @@ def _without_password(url: str) -> str:
 
 
 def main(environment: Environment = os.environ) -> int:
-    """Registers from `environment` and says where; a mistake is one line."""
+    """Registers from `environment` and prints where; an error is one line."""
     try:
         lines = register(environment)
     except (MissingSettingError, BadVariableError, NoPrefectServerError) as error:

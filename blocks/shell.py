@@ -1,6 +1,6 @@
-"""What the shell sets beside the blocks: drivers read it where a block says nothing, and some of it even where it does.
+"""Variables of the shell that drivers read where a block leaves a setting open, and some even where it does not.
 
-The block decides. What would overrule it is taken out of this process's environment, and named.
+The block decides: variables that would override it are removed from this process's environment, and reported.
 """
 
 import os
@@ -38,19 +38,19 @@ Environment = MutableMapping[str, str]
 
 
 _REMOVED: dict[str, str] = {}
-"""What was taken out of this process's environment. Only the names are ever shown."""
+"""The variables removed from this process's environment. Only their names are reported."""
 
 
 def ignore(names: Iterable[str], environment: Environment = os.environ) -> None:
-    """Takes the variables out of the environment; `ignored` names those that were set."""
+    """Removes the variables from the environment; `ignored` lists those that were set."""
     for name in names:
         if (value := environment.pop(name, None)) is not None:
             _REMOVED[name] = value
 
 
 def ignore_beside(credentials: "AwsCredentials", environment: Environment = os.environ) -> None:
-    """Ignores the `AWS_*` variables that differ from a block with keys. A block without keys stands for the role of the
-    machine: nothing is ignored beside it."""
+    """Ignores the `AWS_*` variables that differ from a block with keys. For a block without keys, which stands for the
+    machine's role, nothing is ignored."""
     key, secret, region = credentials.aws_access_key_id, credentials.aws_secret_access_key, credentials.region_name
     if key and secret:
         own = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret.get_secret_value()}
@@ -59,18 +59,18 @@ def ignore_beside(credentials: "AwsCredentials", environment: Environment = os.e
 
 
 def ignored() -> str:
-    """The names of what was ignored, in a sentence; empty when nothing was."""
+    """Lists the ignored variables in a sentence; empty when there are none."""
     return f"ignored from the shell, the blocks decide: {', '.join(sorted(_REMOVED))}" if _REMOVED else ""
 
 
 def as_given(environment: Environment = os.environ) -> dict[str, str]:
-    """The environment with what was taken out, for a process that looks at it itself."""
+    """The environment with the removed variables, for a process that removes them itself."""
     return {**environment, **_REMOVED}
 
 
 def keep_off_proxies(environment: Environment = os.environ) -> None:
-    """Lets no proxy that the shell names come between this process and servers on this machine. Both spellings of
-    NO_PROXY get the hosts of both, because programs read the one or the other."""
+    """Exempts servers on this machine from the shell's proxies. Both spellings of NO_PROXY get the hosts of both, as
+    programs read either."""
     named = [host.strip() for name in NO_PROXY for host in environment.get(name, "").split(",") if host.strip()]
     if "*" not in named:
         named += HERE

@@ -1,4 +1,4 @@
-"""How mails leave: settings from the environment, for the block and for programs that run without Prefect."""
+"""Mail settings from the environment, for the block and for programs without Prefect."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ SSL_PORT = 465
 
 @dataclass(frozen=True)
 class SmtpSettings:
-    """A mail server. `type`: TLS from the start (SSL), after a greeting (STARTTLS), or none (INSECURE)."""
+    """A mail server. `type` is TLS from the start (SSL), TLS after a greeting (STARTTLS), or none (INSECURE)."""
 
     host: str
     port: int
@@ -24,7 +24,7 @@ class SmtpSettings:
 def read_smtp_settings(environment: Environment) -> SmtpSettings | None:
     """The mail server of `SMTP_HOST`, `SMTP_PORT`, `SMTP_USER`, `SMTP_PASSWORD`, `SMTP_TYPE`; None without a host.
 
-    Without `SMTP_TYPE` a server that wants a user is spoken to with TLS: no password is sent in clear.
+    Without `SMTP_TYPE`, a server with a user gets TLS: no password is sent in clear.
     Raises MissingSettingError naming the variable that is unusable.
     """
     host = environment.get("SMTP_HOST", "").strip()

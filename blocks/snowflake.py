@@ -11,7 +11,7 @@ from snowflake.connector import SnowflakeConnection
 
 
 class UnusableKeyError(Exception):
-    """Raised when the private key of the credentials cannot be read or opened; names the file and what to do."""
+    """Raised when the credentials' private key cannot be read or decrypted; names the file and what to do."""
 
 
 class SnowflakeHostConnector(SnowflakeConnector):
@@ -37,7 +37,7 @@ class SnowflakeHostConnector(SnowflakeConnector):
     protocol: str = Field(default="https", description="https; http only for a server on this machine.")
 
     def connect(self, **connect_kwargs: Any) -> SnowflakeConnection:
-        """A new connection to the block's database and schema, not shared and not kept by the block.
+        """Opens a new connection to the block's database and schema; the caller closes it.
 
         Raises UnusableKeyError for a private key that cannot be read.
         """
@@ -48,7 +48,7 @@ class SnowflakeHostConnector(SnowflakeConnector):
             "schema": self.schema_,
             "warehouse": self.warehouse,
             "protocol": self.protocol,
-            # Else every connection asks six cloud providers' addresses where it runs, and waits for their answers.
+            # Otherwise every connection probes six addresses of cloud providers, and waits for their answers.
             "platform_detection_timeout_seconds": 0.0,
         }
         return self.credentials.get_client(**{**settings, **address, **connect_kwargs})
@@ -70,7 +70,7 @@ class SnowflakeHostConnector(SnowflakeConnector):
             ) from None
 
     def get_connection(self, **connect_kwargs: Any) -> SnowflakeConnection:
-        """The block's own connection, opened when first asked for."""
+        """Returns the block's own connection, opened at the first call."""
         if self._connection is None:
             self._connection = self.connect(**connect_kwargs)
         return self._connection

@@ -1,7 +1,7 @@
-"""How long the client of S3 waits, whichever block it is made from.
+"""Time limits for the S3 client, whatever its block says.
 
-Silence and answers are two things: a request that gets no answer is given up after ANSWER_S_MAX, and tried again by the
-task that sent it, which says so; an answer that asks for patience (SlowDown, 503) is asked for again by the client.
+A request without an answer is given up after ANSWER_S_MAX and retried by its task, which logs it. The client itself
+repeats a request whose answer asks for patience (SlowDown, 503).
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ CONNECT_S_MAX = 5
 ANSWER_S_MAX = 20
 """Seconds that S3 may send, or take, nothing within a request."""
 REQUESTS_MAX = 4
-"""So often a request is sent whose answer asks for patience, the first one included; about 4 seconds in all."""
+"""Attempts at a request whose answer asks for patience, including the first; about 4 seconds in all."""
 
 
 def limited(credentials: AwsCredentials) -> AwsCredentials:
-    """The credentials with limits for what their client waits; a limit that the block names stays."""
+    """The credentials with time limits for their client; limits in the block take precedence."""
     own = credentials.aws_client_parameters
     limits = {
         "connect_timeout": CONNECT_S_MAX,
@@ -28,7 +28,7 @@ def limited(credentials: AwsCredentials) -> AwsCredentials:
     }
     parameters = own.copy(update={"config": {**limits, **(own.config or {})}})
     bounded: AwsCredentials = credentials.copy(update={"aws_client_parameters": parameters})
-    # The block keeps its client, so that what is asked for later is this one.
+    # The block caches its client: later calls return this one.
     bounded.get_s3_client().meta.events.register_first("needs-retry.s3", _give_up_on_silence, _give_up_on_silence)
     return bounded
 

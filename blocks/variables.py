@@ -1,6 +1,6 @@
-"""The Prefect variables of the pipeline: names, defaults, how each is read and refused.
+"""The Prefect variables of the pipeline: names, defaults and validation.
 
-`python -m blocks.variables NAME VALUE` checks a value and sets it; `--help` lists what else it does.
+`python -m blocks.variables NAME VALUE` checks a value and sets it; `--help` lists the options.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
 
 BEFORE = "before: "
-"""How the tag of a variable begins that holds the value to be put back."""
+"""The prefix of a variable's tag that holds the value to be put back."""
 
 
 @dataclass(frozen=True)
 class VariableDefinition:
-    """A variable: Prefect 2 keeps text; `parse` makes a value of it or raises ValueError saying what is expected."""
+    """A variable. Prefect 2 stores text; `parse` returns its value, or raises ValueError with what is expected."""
 
     name: str
     default: str
@@ -143,9 +143,9 @@ def _first_date(text: str) -> date | None:
 
 DEFINITIONS = (
     VariableDefinition(
-        "alert_email_list", "data-engineering@example.com", "Who gets alerts, comma-separated.", _addresses
+        "alert_email_list", "data-engineering@example.com", "Recipients of alerts, comma-separated.", _addresses
     ),
-    VariableDefinition("alert_sender", "retail-sales@example.com", "Whom alerts come from.", _address),
+    VariableDefinition("alert_sender", "retail-sales@example.com", "Sender of alerts.", _address),
     VariableDefinition("s3_staging_bucket", "retail-sales-staging", "Bucket that batches are staged in.", _name),
     VariableDefinition("snowflake_warehouse", "ETL_WH", "Warehouse that loads.", _name),
     VariableDefinition(
@@ -179,9 +179,14 @@ DEFINITIONS = (
         "reconcile_days", "7", "Days that reconcile looks back, the day before it included.", _days_back
     ),
     VariableDefinition(
-        "replica_wait_minutes", "15", "So long a run waits for a source's standby that lags behind the day.", _count
+        "replica_wait_minutes",
+        "15",
+        "Minutes that a run waits for a source's standby that lags behind the day.",
+        _count,
     ),
-    VariableDefinition("source_timeout_minutes", "30", "A statement in a source is ended after so long.", _minutes),
+    VariableDefinition(
+        "source_timeout_minutes", "30", "Minutes after which a statement in a source is cancelled.", _minutes
+    ),
     VariableDefinition(
         "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count
     ),
@@ -200,7 +205,9 @@ DEFINITIONS = (
     VariableDefinition(
         "extra_columns", "{}", "Source columns beyond the contract to keep: JSON object.", _extra_columns
     ),
-    VariableDefinition("lease_minutes", "15", "An attempt not renewed for so long counts as dead.", _lease),
+    VariableDefinition(
+        "lease_minutes", "15", "Minutes after which an attempt that is not renewed counts as dead.", _lease
+    ),
     VariableDefinition("sla_minutes", "120", "Minutes from the scheduled start to publication.", _minutes),
 )
 
@@ -211,7 +218,7 @@ class BadVariableError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """The variables that the loading flows read, with their types."""
+    """The variables of the loading flows, as typed values."""
 
     thresholds: Thresholds
     s3_staging_bucket: str
@@ -227,7 +234,7 @@ class Settings:
 
 
 def parse_variables(texts: Mapping[str, str | None]) -> dict[str, Any]:
-    """The typed value of every variable. Raises BadVariableError for the first that is missing or unusable."""
+    """Returns the typed value of every variable. Raises BadVariableError for the first that is missing or unusable."""
     return {definition.name: _parsed(definition, texts.get(definition.name)) for definition in DEFINITIONS}
 
 
@@ -250,7 +257,7 @@ def _default_set_by(definition: VariableDefinition) -> str:
 
 
 def read_variable(name: str) -> Any:
-    """The typed value of one variable, whatever the others hold. Raises BadVariableError."""
+    """Reads one variable's typed value, whatever the others hold. Raises BadVariableError."""
     (definition,) = (definition for definition in DEFINITIONS if definition.name == name)
     found = Variable.get(names.variable(name))
     return _parsed(definition, found and found.value)
@@ -265,10 +272,10 @@ def read_settings() -> Settings:
 
 
 def read_variables() -> dict[str, str | None]:
-    """The texts of this pipeline's variables, read in one request; None for one that does not exist."""
+    """Reads the texts of this pipeline's variables in one request; None for a variable that does not exist."""
     name_on_server = {definition.name: names.variable(definition.name) for definition in DEFINITIONS}
     with get_client(sync_client=True) as client:
-        # The client's own method reads any variables up to the server's limit, which those of alerts would fill.
+        # The client's own method reads all variables up to the server's limit, which those of alerts could fill.
         which = {"variables": {"name": {"any_": list(name_on_server.values())}}, "limit": len(name_on_server)}
         answer = client._client.post("/variables/filter", json=which).json()
     found = {variable["name"]: variable["value"] for variable in answer}
@@ -276,7 +283,7 @@ def read_variables() -> dict[str, str | None]:
 
 
 def set_variable(name: str, text: str, tags: Sequence[str] = ()) -> None:
-    """Sets a variable that the pipeline reads. Raises BadVariableError for an unknown name or an unusable value."""
+    """Sets one of the pipeline's variables. Raises BadVariableError for an unknown name or an unusable value."""
     known = {definition.name: definition for definition in DEFINITIONS}
     if name not in known:
         raise BadVariableError(f"variable {name} is unknown: choose from {', '.join(known)}")
@@ -285,9 +292,9 @@ def set_variable(name: str, text: str, tags: Sequence[str] = ()) -> None:
 
 
 def add_to_variable(name: str, text: str) -> str:
-    """Adds the entries of a JSON object to those of a variable that holds one, and answers the whole. Lists are joined.
+    """Adds the entries of a JSON object to a variable that holds one, and returns the new value. Lists are joined.
 
-    Raises BadVariableError for another variable, or an unusable value.
+    Raises BadVariableError for any other variable, or an unusable value.
     """
     held = _held_object(name)
     for key, value in _as_object(name, text).items():
@@ -301,8 +308,8 @@ def add_to_variable(name: str, text: str) -> str:
 
 
 def remove_from_variable(name: str, key: str) -> str:
-    """Takes an entry out of a variable that holds a JSON object, and answers the rest. Raises BadVariableError when it
-    is not there."""
+    """Removes an entry from a variable that holds a JSON object, and returns the new value. Raises BadVariableError
+    without such an entry."""
     held = _held_object(name)
     if key not in held:
         raise BadVariableError(f"variable {name} does not name {key!r}: it names {', '.join(held) or 'nothing'}")
@@ -328,8 +335,10 @@ def _as_object(name: str, text: str) -> dict[str, Any]:
 
 
 def set_for_now(name: str, text: str) -> None:
-    """Sets a variable, which remembers what `put_back` gives it again: the value before the first of several such
-    settings. Raises BadVariableError as `set_variable`."""
+    """Sets a variable until `put_back`, which restores the value before the first of several such settings.
+
+    Raises BadVariableError as `set_variable`.
+    """
     found = Variable.get(names.variable(name))
     remembered = [tag for tag in (found.tags if found else ()) if tag.startswith(BEFORE)]
     before = remembered or ([f"{BEFORE}{found.value}"] if found else [])
@@ -337,8 +346,7 @@ def set_for_now(name: str, text: str) -> None:
 
 
 def put_back(name: str) -> str:
-    """Gives a variable the value that it had before `set_for_now`, and answers it. Raises BadVariableError when it was
-    not set so."""
+    """Restores a variable's value from before `set_for_now`, and returns it. Raises BadVariableError without one."""
     found = Variable.get(names.variable(name))
     remembered = [tag.removeprefix(BEFORE) for tag in (found.tags if found else ()) if tag.startswith(BEFORE)]
     if not remembered:
@@ -348,13 +356,13 @@ def put_back(name: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Sets one variable; a mistake is one line on stderr."""
+    """Sets one variable; an error is one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m blocks.variables", description="Sets a variable.")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--add", action="store_true", help="add the entries of a JSON object, and keep the others")
-    how.add_argument("--remove", action="store_true", help="take the entry of this name out of a JSON object")
+    how.add_argument("--remove", action="store_true", help="remove the entry of this name from a JSON object")
     how.add_argument("--for-now", action="store_true", help="remember the value that --back puts back")
-    how.add_argument("--back", action="store_true", help="put back what was there before --for-now")
+    how.add_argument("--back", action="store_true", help="put back the value from before --for-now")
     parser.add_argument("name")
     parser.add_argument("value", nargs="?")
     given = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What runs: one file a flow, with its parameters and its end states. `daily_sales.py` is the table of contents.
+"""The flows, one file each, with their parameters and end states. `daily_sales.py` is the table of contents.
 
-What flows share stands in `flows/support/`; what they do stands in `tasks/`.
+`flows/support/` has what flows share, `tasks/` their steps.
 """

@@ -1,4 +1,4 @@
-"""Backfill: loads the dates that the ledger lacks, lists as failed, or all of a range; each by the daily run."""
+"""Backfill: loads the missing or failed dates of a range, or all of them, each by the daily run."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ from flows.daily_sales import daily_sales
 from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.outcomes import (
-    Outcome,
+    DateOutcome,
     carried_over,
     ended_state,
     outcome_of,
@@ -43,7 +43,7 @@ from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, StoppedError, is
 from tasks.stopwatch import Stopwatch
 
 SUBFLOWS_MAX = 10_000
-"""More than a run has; see `number_subflows_anew`."""
+"""Above the number of subflows of any run; see `number_subflows_anew`."""
 
 
 @flow(name="backfill", flow_run_name=naming(backfill_name))
@@ -58,25 +58,25 @@ def backfill(
     dry_run: bool = False,
     not_loaded_before: dict[str, str] | None = None,
 ) -> State:
-    """Loads the dates that are lacking, each by a daily run of its own. One that fails does not stop the others.
+    """Loads the missing dates of a range, each by a daily run. A date that fails does not stop the others.
 
     Args:
-        start_date: First business date (UTC day), as 2024-01-10 or 20240110. Empty, like end_date: variable first_date,
-            or without one the oldest date that the ledger knows.
+        start_date: First business date (UTC day), as 2024-01-10 or 20240110. Empty, like end_date: the variable
+            first_date, or without one the oldest date in the ledger.
         end_date: Last business date, included. Empty, like start_date: the day before the scheduled start.
-        regions: Region codes to look at: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
-        mode: missing: what was never loaded, was left out or failed. failed: of these only what was tried before.
-            all: every date and region of the range, again. A date that was empty or rolled back lacks nothing.
+        regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        mode: missing: what was never loaded, was left out or failed. failed: only what was tried before. all: every
+            date and region again. In the first two, dates that were empty or rolled back are not loaded.
         max_active: Dates that are loaded side by side, 1 to 8; they publish one after the other.
-        max_dates: Refuse to load more dates than so many, 1 to 10000: a slip in a date would keep the queue for days.
+        max_dates: Refuse to load more dates than this, 1 to 10000: a slip in a date could block the queue for days.
         order: Which date comes first, the oldest or the newest.
-        dry_run: Lists what would be loaded, and changes nothing.
-        not_loaded_before: Leave it empty. A backfill that makes room for a daily run tells the run that goes on with
-            the rest which dates it could not load, and how they ended.
+        dry_run: List what would be loaded, and change nothing.
+        not_loaded_before: Leave it empty. A backfill that makes room for a daily run passes on here the dates that it
+            could not load, and how they ended.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Yielded (it made room for a daily run, a new run goes on
-    with the rest), Refused (more dates than max_dates, or dates that make no sense; nothing was loaded) or Failed, with
-    the dates in the message and all of them in the artifact `backfill`.
+    with the rest), Refused (more dates than max_dates, or an impossible range; nothing was loaded) or Failed. The
+    message names the dates that went wrong, the artifact `backfill` lists all.
     """
     if senseless := refused_range(start_date, end_date):
         return senseless
@@ -114,14 +114,14 @@ def backfill(
     return yielded_state(outcomes, waiting_name, rest, f"{queued.name} (run {queued.id})")
 
 
-def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], FlowRun | None]:
+def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[DateOutcome], FlowRun | None]:
     """Loads the dates in their order, `max_active` side by side, until a daily run waits.
 
-    Answers the outcomes of those that were begun, all of them ended, and the run that waits.
+    Returns the outcomes of the dates that were begun, all of them ended, and the waiting run.
     """
     number_subflows_anew()
-    running: set[Future[Outcome]] = set()
-    begun: list[Future[Outcome]] = []
+    running: set[Future[DateOutcome]] = set()
+    begun: list[Future[DateOutcome]] = []
     waiting = None
     with InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor:
         for gap in gaps:
@@ -134,8 +134,8 @@ def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[Outcome], Flo
     return [future.result() for future in begun], waiting
 
 
-def load_date(gap: Gap) -> Outcome:
-    """Runs the daily flow for one date; a run that fails is an outcome like any other.
+def load_date(gap: Gap) -> DateOutcome:
+    """Runs the daily flow for one date; a failed run is an outcome like any other.
 
     Raises StoppedError when it failed because the backfill was cancelled.
     """
@@ -151,14 +151,14 @@ def load_date(gap: Gap) -> Outcome:
 
 
 class LeftAtOnce(ThreadPoolExecutor):
-    """Threads that a signal does not wait for: what they have not committed yet is refused."""
+    """Threads that are abandoned on a signal: their commits are refused from then on."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
 
 class InTurn(Executor):
-    """Runs each call at once in the caller's own thread, where a signal that ends the flow reaches it."""
+    """Runs each call at once in the caller's thread, where signals reach it."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -167,17 +167,17 @@ class InTurn(Executor):
 
 
 def number_subflows_anew() -> None:
-    """Makes a run that is tried again load its dates.
+    """Makes a second try of this run load its dates.
 
-    Prefect numbers the subflows of a run, and gives the n-th of the second try the end of the n-th of the first one,
-    whatever their dates are.
+    Prefect numbers the subflows of a run, and reuses the state of the n-th of the first try for the n-th of the second,
+    whatever their dates.
     """
     context = FlowRunContext.get()
     context.task_run_dynamic_keys[Task(daily_sales.fn).task_key] = context.flow_run.run_count * SUBFLOWS_MAX
 
 
-def show_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> None:
-    """Writes the table of all dates."""
+def show_table(outcomes: Sequence[DateOutcome], plan: BackfillPlan) -> None:
+    """Writes the artifact with all dates."""
     write_table(outcome_table(outcomes, plan), key="backfill", description=f"Backfill of {plan.days}")
 
 

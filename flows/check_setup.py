@@ -1,9 +1,9 @@
-"""Tries everything that a run needs and prints one line each. Changes nothing.
+"""Tries everything that a run needs and prints a line for each. Changes nothing.
 
     python -m flows.check_setup [--here] [--wait SECONDS]
 
-A worker does it, for it is the worker's machine that has to reach everything; this one does where no worker starts it
-in time, or with `--here`.
+The checks run on a worker, whose machine has to reach everything; in this process with `--here`, or when no worker
+starts them in time.
 """
 
 import sys
@@ -28,7 +28,7 @@ from tasks.stopwatch import waiting
 
 
 class SetupNotReadyError(NeedsPersonError):
-    """Raised when the result of a check-setup is asked for that found something wrong; `findings` holds all."""
+    """The result of a check-setup that found something wrong; `findings` holds all findings."""
 
     def __init__(self, message: str, findings: list[Finding]) -> None:
         super().__init__(message, findings)
@@ -39,7 +39,7 @@ class SetupNotReadyError(NeedsPersonError):
 
 
 def all_checks() -> list[Check]:
-    """Everything that is tried, in the order in which it is told."""
+    """All checks, in the order of the report."""
     return [
         *prefect_checks(),
         *history_checks(),
@@ -53,12 +53,12 @@ def all_checks() -> list[Check]:
 @flow(name="check-setup", flow_run_name=by_minute("check-setup"))
 def check_setup(mail: bool = True) -> State:
     """Tries every connection, permission, bucket, stage, table, variable, deployment, automation and clock, and looks
-    for sale ids that two regions both use. One line for each says ok, or what is wrong and how to mend it.
+    for sale ids that two regions share. Each check is a line: ok, or what is wrong and how to mend it.
 
     Ends as Failed when something is wrong.
 
     Args:
-        mail: Mail that something is wrong. `make check` shows it instead: the run then ends as NotReady.
+        mail: Mail it when something is wrong. Off, the run ends as NotReady instead, and nobody is mailed.
     """
     logger = get_run_logger()
     findings = run_checks(all_checks(), logger.warning)
@@ -70,7 +70,7 @@ def check_setup(mail: bool = True) -> State:
 
 
 def final_state(findings: list[Finding], not_ready: str) -> State:
-    """Failed under the name `not_ready`, saying what is wrong, or Completed."""
+    """Completed, or Failed under the name `not_ready` with the checks that are BAD."""
     bad = [finding.name for finding in findings if finding.outcome is Outcome.BAD]
     if bad:
         message = f"{len(bad)} of {len(findings)} checks are BAD: {', '.join(bad)}"
@@ -79,7 +79,7 @@ def final_state(findings: list[Finding], not_ready: str) -> State:
 
 
 def check(here: bool, wait_s: float) -> list[Finding]:
-    """What a worker found, else what this process finds, and why no worker did."""
+    """Returns a worker's findings, or those of this process with the reason why no worker ran."""
     if here:
         return check_here()
     answer = check_through_worker(to_stderr, wait_s)
@@ -87,12 +87,12 @@ def check(here: bool, wait_s: float) -> list[Finding]:
 
 
 def to_stderr(line: str) -> None:
-    """For lines beside the findings."""
+    """Prints a line that is no finding."""
     print(line, file=sys.stderr, flush=True)
 
 
 def check_here() -> list[Finding]:
-    """What this process finds, as a run that no deployment has started."""
+    """Returns this process's findings, in a run without a deployment."""
     with tags(TAG), waiting(to_stderr, "check-setup", "its checks", TIME_LIMIT_S):
         state = check_setup(mail=False, return_state=True)
     found = state.result(raise_on_failure=False)
@@ -104,7 +104,7 @@ def check_here() -> list[Finding]:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the findings; 1 when something is wrong. Without a server there is no run, and one line says so."""
+    """Prints the findings; returns 1 when something is wrong. Without a server nothing is run, and one line says so."""
     parser = ArgumentParser("python -m flows.check_setup", description="Tries everything that a run needs.")
     parser.add_argument("--here", action="store_true", help="in this process, through no worker")
     parser.add_argument("--wait", type=float, default=START_S_MAX, metavar="SECONDS", help="for a worker to start it")

@@ -1,5 +1,5 @@
-"""Removes what is older than anybody needs: staged files, staging tables, scratch, undo log, closed rejected rows, and
-flow runs on the Prefect server."""
+"""Removes what is past its retention: staged files, staging tables, scratch, undo log, closed rejected rows, and flow
+runs on the Prefect server."""
 
 import argparse
 import sys
@@ -23,14 +23,14 @@ ARTIFACT_KEY = "clean-staging"
 def clean_staging(dry_run: bool = False) -> State:
     """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
     staging_retention_days, undo rows and closed rejected rows older than undo_retention_days, and this project's flow
-    runs older than prefect_retention_days. What a living run uses and rejected rows that are open stay. May be killed
+    runs older than prefect_retention_days. Open rejected rows and everything that a living run uses stay. Can be killed
     and run again at any time.
 
     Args:
         dry_run: Count what would be removed, and remove nothing.
 
     Ends as Completed with the figures in its message and in the artifact `clean-staging`, or as Failed when something
-    could not be removed; the rest is removed all the same.
+    could not be removed; the rest is removed anyway.
     """
     staging_days, undo_days = read_variable("staging_retention_days"), read_variable("undo_retention_days")
     run_days = read_variable("prefect_retention_days")
@@ -63,7 +63,7 @@ def _counted(removal: Removal) -> str:
 
 
 def show_table(removals: list[Removal], dry_run: bool) -> None:
-    """Writes the table of what was removed."""
+    """Writes the artifact with what was removed."""
     rows = [
         {
             "what": removal.what,

@@ -1,4 +1,4 @@
-"""The daily run: one day of sales of all regions into the fact table. Reads top to bottom as it happens."""
+"""The daily run: loads one day of sales of all regions into the fact table. Its steps read top to bottom."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Lists the rejected rows that are open by rule, region and age: `make rejected`, and a table in the dashboard."""
+"""Lists the open rejected rows by rule, region and age: `make rejected`, and a table in the dashboard."""
 
 import sys
 from typing import Any
@@ -18,15 +18,15 @@ from tasks.rejected.queue import OpenRejections, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
 WIDTH_OF_FILES = 140
-"""Characters of a line that goes to no terminal."""
+"""Line length where the output is no terminal."""
 
 
 @flow(name="list-rejected", flow_run_name=by_minute("list-rejected"))
 def list_rejected() -> State:
-    """Counts the rejected rows that are open, by rule, region and days since their key was first rejected.
+    """Counts the open rejected rows by rule, region and days since their key was first rejected. Changes nothing.
 
-    They are work to be done: mend the source, or the rule, and run their date again. Changes nothing. Ends as Completed
-    with the counts in the artifact `rejected-rows`.
+    Each needs somebody to mend the source or the rule, and its date run again. Ends as Completed with the counts in the
+    artifact `rejected-rows`.
     """
     with ended_with_its_engine():
         queue = read_rejected(read_variable("snowflake_watch_warehouse"))
@@ -35,7 +35,7 @@ def list_rejected() -> State:
 
 
 def summary(queue: OpenRejections) -> str:
-    """The queue in a line."""
+    """The queue in one line."""
     if not queue.rows:
         return "no rejected row is open"
     are_open = counted(queue.rows, "rejected row is open", "rejected rows are open")

@@ -1,4 +1,4 @@
-"""Compares the sources with the fact table, loads what is missing or differs, and marks what is gone when asked to."""
+"""Compares the sources with the fact table, loads what is missing or differs, and marks what is gone on request."""
 
 import argparse
 import sys
@@ -44,24 +44,23 @@ def reconcile(
     heal_deleted: bool = False,
     dry_run: bool = False,
 ) -> State:
-    """Compares sources and fact table, day by day, for the dates that the ledger calls published or empty: by counts,
-    exact sums and fingerprints of the sales, and sale by sale where these differ. May be killed and run again at any
-    time.
+    """Compares sources and fact table, day by day, for the dates that are published or empty in the ledger: by counts,
+    exact sums and fingerprints, and sale by sale where these differ. Can be killed and run again at any time.
 
     Args:
-        start_date: First date to look at (UTC day), as 2024-01-10 or 20240110. Empty, like end_date: the last
+        start_date: First date to compare (UTC day), as 2024-01-10 or 20240110. Empty, like end_date: the last
             reconcile_days (a variable) up to the day before the scheduled start.
-        end_date: Last date to look at, included. Empty, like start_date.
-        regions: Region codes to look at: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
-        heal: Load the sales that are missing or differ, as a batch of their own (H and the time).
-        heal_deleted: Mark the sales that their source does not hold any more (is_deleted, deleted_at), as
-            another batch H. Refused for a region whose source has fewer sales of these dates than
-            min_region_record_count; left out where the source is a view, unless regions.toml calls it whole.
-        dry_run: Compare and show, and change nothing.
+        end_date: Last date to compare, included. Empty, like start_date.
+        regions: Region codes to compare: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        heal: Load the sales that are missing or differ, as a separate batch (H and the time).
+        heal_deleted: Mark the sales that their source no longer holds (is_deleted, deleted_at), as another batch H.
+            Refused for a source with fewer sales of these dates than min_region_record_count; skipped for a source
+            that is a view, unless regions.toml calls it whole.
+        dry_run: Compare and report, and change nothing.
 
-    Gaps are left to backfill; the sales of dates that were rolled back are counted as held back. Ends as Completed with
-    the figures in its message and in the artifacts `reconcile` and `reconcile-sales`, as PartiallyLoaded when a region
-    could not be read, or as Refused when the dates make no sense.
+    Gaps are left to backfill; sales of rolled-back dates count as held back. Ends as Completed with the figures in
+    its message and in the artifacts `reconcile` and `reconcile-sales`, as PartiallyLoaded when a region could not be
+    read, or as Refused for an impossible range.
     """
     if senseless := refused_range(start_date, end_date):
         return senseless
@@ -103,9 +102,9 @@ def reconcile(
 def sort_outcomes(
     outcomes: Mapping[str, RegionCompared | BaseException],
 ) -> tuple[tuple[RegionCompared, ...], dict[str, str]]:
-    """The regions that were compared, and those that could not be read, with the reason.
+    """Returns the regions that were compared, and the reasons of those that could not be read.
 
-    Raises the first error that the warehouse, not a source, has given, and NeedsPersonError when no source can be read.
+    Raises the first error that comes from the warehouse, and NeedsPersonError when no source can be read.
     """
     for outcome in outcomes.values():
         if isinstance(outcome, SalesEtlError) and not isinstance(outcome, RegionUnfitError):
@@ -117,19 +116,19 @@ def sort_outcomes(
 
 
 def keys_to_heal(compared: Sequence[RegionCompared]) -> dict[str, Keys]:
-    """The keys to load again, of the regions that have any."""
+    """The keys to load again, by region that has any."""
     keys = {region.region: Keys(tuple(of.sale_id for of in region.of(*HEALED)[:KEYS_MAX])) for region in compared}
     return {region: of_region for region, of_region in keys.items() if of_region.sale_ids}
 
 
 def end(found: Reconciled, heal: bool, heal_deleted: bool, dry_run: bool) -> State:
-    """The state with all figures; its data is the Reconciled."""
+    """The final state: all figures in its message, the Reconciled as its data."""
     message = in_words(found, heal, heal_deleted, dry_run)
     return Completed(name=PARTIALLY_LOADED if found.unread else None, message=message, data=found)
 
 
 def count_fates(loaded: LoadedAgain) -> dict[str, int]:
-    """What became of the sales that were read again."""
+    """The fates of the sales that were read again."""
     regions = loaded.publication.regions
     fates = {str(fate): sum(p.of(fate).rows for p in regions) for fate in TALLIED_FATES}
     rejected = sum(of_region.rejected.rows for of_region in loaded.read.transformed)

@@ -1,4 +1,4 @@
-"""Reads the rejected rows that are open from their sources again and loads what is good by today's rules."""
+"""Reads the open rejected rows from their sources again, and loads those that are good by today's rules."""
 
 import argparse
 import sys
@@ -30,16 +30,16 @@ ARTIFACT_KEY = "replay-rejected"
 
 @flow(name="replay-rejected", flow_run_name=naming(replay_name), **IN_LEDGER)
 def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State:
-    """Reads the rejected rows that are open from their sources again, by key, and loads those that break no rule today
-    as a batch of its own (R and the time). May be killed and run again at any time.
+    """Reads the open rejected rows from their sources again, by key, and loads those that break no rule today as a
+    separate batch (R and the time). Can be killed and run again at any time.
 
     Args:
-        regions: Region codes whose rejected rows are read: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        regions: Region codes to replay: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
         dry_run: Read and judge, and load nothing.
 
     A rejected row ends as RELEASED (loaded, or the table holds a newer version), STILL_BAD (with today's reasons), GONE
-    (no longer at the source) or NO_KEY (only a rerun of its date finds it). Sales of dates or heals that were rolled
-    back are held back. Ends as Completed with the counts in its message and in the artifact `replay-rejected`, or as
+    (no longer at the source) or NO_KEY (only a rerun of its date finds it). Sales of rolled-back dates and heals are
+    held back. Ends as Completed with the counts in its message and in the artifact `replay-rejected`, or as
     PartiallyLoaded when a region could not be read.
     """
     settings, asked = read_settings(), regions or list(REGIONS)
@@ -61,14 +61,14 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
 
 
 def end(replayed: Replayed, dry_run: bool) -> State:
-    """Writes the table and answers the state with the counts."""
+    """Writes the artifact and returns the final state with the counts."""
     message = in_words(replayed, dry_run)
     write_table(to_rows(replayed), key=ARTIFACT_KEY, description=message)
     return Completed(name=PARTIALLY_LOADED if replayed.unread else None, message=message, data=replayed)
 
 
 def in_words(replayed: Replayed, dry_run: bool) -> str:
-    """What has become of the rejected rows, in a line."""
+    """The fates of the rejected rows, in one line."""
     counts = ", ".join(f"{replayed.total(status):,} {status}" for status in STATUSES)
     begin = "would be" if dry_run else f"{replayed.batch_id}:" if replayed.batch_id else "nothing to read again:"
     unread = "".join(f"; {region} could not be read: {cause}" for region, cause in replayed.unread.items())
@@ -79,7 +79,7 @@ def in_words(replayed: Replayed, dry_run: bool) -> str:
 
 
 def to_rows(replayed: Replayed) -> list[dict[str, Any]]:
-    """The counts per region, with the reason for one that could not be read."""
+    """The counts per region, with the reason where it could not be read."""
     regions = sorted({region for region, _ in replayed.rows} | replayed.held_back.keys() | replayed.unread.keys())
     return [
         {

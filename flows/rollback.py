@@ -1,4 +1,4 @@
-"""Takes a batch out of the fact table: every row is again what it was before, rejected rows and ledger too."""
+"""Rolls a batch back: every sale is again what it was before the batch, and so are rejected rows and ledger."""
 
 import argparse
 import sys
@@ -25,19 +25,19 @@ TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 
 @flow(name="rollback", flow_run_name=naming(rollback_name))
 def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bool = False) -> State:
-    """Puts every row back to what it was before a batch: sales, rejected rows and ledger, in one transaction, or
-    changes nothing.
+    """Restores every row to its state before a batch: sales, rejected rows and ledger, in one transaction, or changes
+    nothing.
 
     Args:
-        date: Business date whose batch goes, as 2024-01-15 or 20240115, or a batch id like H20240116T091500Z.
-        reason: Why, for the ledger and for who reads it later.
-        cascade: Roll back the later batches that have changed the same sales, too. Without it they are a refusal.
-        dry_run: Show what would change, and change nothing.
+        date: Business date of the batch, as 2024-01-15 or 20240115, or a batch id like H20240116T091500Z.
+        reason: Why it is rolled back, for the ledger.
+        cascade: Also roll back the later batches that have changed the same sales. Off, such batches are a refusal.
+        dry_run: Report what would change, and change nothing.
 
     Ends as Completed with the figures in its message and in the artifacts `rollback` and `rollback-sales`. The ledger
-    says ROLLED_BACK: no backfill in mode missing or failed loads the date again. Ends as Failed when the batch is not
-    in production, was published longer ago than undo_retention_days, or a later batch has changed its sales, and as
-    Refused when the date is in the future.
+    records ROLLED_BACK, so that backfills in mode missing or failed do not load the date again. Ends as Failed when the
+    batch is not in production, was published longer ago than undo_retention_days, or a later batch has changed its
+    sales, and as Refused when the date is in the future.
     """
     if in_future := refused_dates(date):
         return in_future
@@ -49,34 +49,32 @@ def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bo
 
 
 def in_words(rolled_back: Rollback, dry_run: bool) -> str:
-    """What happened, or would, in a line."""
+    """What was done, or would be, in one line."""
     difference = rolled_back.difference
     if difference is None:
         return f"batch {rolled_back.batch_id} was rolled back before, {rolled_back.done_before}: nothing to do"
     now = sum(change.rows_now for change in difference.changes)
     after = sum(change.rows_after for change in difference.changes)
     verb = "would roll" if dry_run else "rolled"
-    open_again = difference.rejected.replaced + difference.rejected.closed
+    reopened = difference.rejected.replaced + difference.rejected.closed
     return (
-        f"{verb} back {', '.join(difference.batches)}: {counted(now - after, 'sale goes', 'sales go')}, "
-        f"{counted(after, 'is what it was before', 'are what they were before')}, "
-        f"{counted(difference.rejected.brought, 'rejected row goes', 'rejected rows go')}, "
-        f"{counted(open_again, 'is open again', 'are open again')}"
+        f"{verb} back {', '.join(difference.batches)}: {counted(now - after, 'sale')} removed, {after:,} restored, "
+        f"{counted(difference.rejected.brought, 'rejected row')} removed, {reopened:,} reopened"
     )
 
 
 def show_difference(rolled_back: Rollback, dry_run: bool) -> None:
-    """Writes the tables of what changes; none when nothing does."""
+    """Writes the artifacts with what changes; none when nothing does."""
     if difference := rolled_back.difference:
         what = f"What {'a rollback would change' if dry_run else 'the rollback has changed'}"
         batches = ", ".join(difference.batches)
         write_table(to_totals(difference), key=TOTALS_KEY, description=f"{what}: {batches}")
-        sample = f"The first {SAMPLE_ROWS_MAX} sales at most, as they stood and as they were before: {batches}"
+        sample = f"Up to {SAMPLE_ROWS_MAX} of the sales, with the rollback and before it: {batches}"
         write_table(to_sales(difference), key=SALES_KEY, description=sample)
 
 
 def to_totals(difference: Difference) -> list[dict[str, Any]]:
-    """Sales and exact money per region and currency, and the rejected rows in a line of their own."""
+    """Sales and exact money per region and currency, and a line for the rejected rows."""
     rejected = difference.rejected
     return [
         *(
@@ -102,7 +100,7 @@ def to_totals(difference: Difference) -> list[dict[str, Any]]:
 
 
 def to_sales(difference: Difference) -> list[dict[str, Any]]:
-    """The sample of sales; one that is new has nothing before."""
+    """The sample of sales; a sale that the batch inserted has no values before."""
     return [
         {
             "region": region,
@@ -118,7 +116,7 @@ def to_sales(difference: Difference) -> list[dict[str, Any]]:
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
-    """The command line as parameters; a flag that is not known must not become a rollback."""
+    """The command line as parameters. An unknown flag is an error, not a rollback."""
     parser = argparse.ArgumentParser(prog="python -m flows.rollback", allow_abbrev=False)
     parser.add_argument("date", help="business date, or batch id")
     parser.add_argument("reason", help="why, for the ledger")

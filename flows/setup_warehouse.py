@@ -30,7 +30,7 @@ from tasks.warehouse.session import Session, open_session
 from tasks.warehouse.statements import render, text_literal
 
 TABLES, LEASES, ROWS = "02_tables", "03_leases", "04_rows"
-"""ROWS changes rows, so that it runs under the lock; the others are DDL, which would end a transaction."""
+"""ROWS changes rows and runs under the lock; the others are DDL, which would end the transaction."""
 REVOKE_ANALYSTS = "08_revoke_analysts"
 SCRIPTS = (
     "01_account",
@@ -47,7 +47,7 @@ SCRIPTS = (
 
 
 def administrators_block() -> str:
-    """The block of who sets up; that of the loads where no administrator is registered."""
+    """The administrator's block, or the loads' block where no administrator is registered."""
     try:
         SnowflakeHostConnector.load(names.WAREHOUSE_ADMIN)
     except ValueError:
@@ -56,13 +56,13 @@ def administrators_block() -> str:
 
 
 def comments_of_roles(session: Session, name: str) -> list[str]:
-    """The comments of the roles of a name: one, or none when there is no such role."""
+    """The comment of the role of this name; none without such a role."""
     # In LIKE, _ stands for any character. The name is the second column, the comment the last.
     return [str(row[-1]) for row in session.query(f"SHOW ROLES LIKE {text_literal(name)}") if row[1] == name]
 
 
 def refuse_living_runs(session: Session) -> None:
-    """Raises NeedsPersonError naming the runs that go on: what they use is about to change."""
+    """Raises NeedsPersonError naming the runs that are alive, whose tables would change under them."""
     known = (
         "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'ANALYTICS' AND TABLE_NAME = 'ETL_BATCHES'"
     )
@@ -83,10 +83,10 @@ def set_up(
     adopt_analyst_role: bool = False,
     adopt_fact_table: bool = False,
 ) -> None:
-    """Runs files of `sql/setup/` one after the other. May end anywhere and be repeated.
+    """Runs files of `sql/setup/` in order. Can be killed and repeated.
 
-    Raises ValueError for a role that is not to be adopted, NeedsPersonError for such a fact table and while a run goes
-    on.
+    Raises ValueError for an existing role and NeedsPersonError for an existing fact table that may not be adopted;
+    NeedsPersonError while a run is alive.
     """
     refuse_adoption(values["analyst_role"], comments_of_roles(session, values["analyst_role"]), adopt_analyst_role)
     for script in scripts:
@@ -113,10 +113,9 @@ def set_up(
 
 
 def find_setup_fault(say: Say = say_nothing) -> str:
-    """Why the loads cannot use the tables yet; empty when these are there and of this version. `say` hears of a
-    warehouse that does not answer.
+    """Returns why loads cannot use the tables yet; empty when these exist and are of this version.
 
-    Raises TransientError when it does not answer at all.
+    Waiting for the warehouse is logged by `say`. Raises TransientError when it does not answer.
     """
     connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_settings().snowflake_watch_warehouse
     try:
@@ -131,7 +130,7 @@ def find_setup_fault(say: Say = say_nothing) -> str:
 def run_setup_scripts(
     scripts: list[str], values: dict[str, str], admin_block: str, warehouse: str, adopted: dict[str, bool]
 ) -> None:
-    """Sets up as the administrator. `adopted` are the parameters of `set_up` that say so."""
+    """Sets up as the administrator. `adopted` are the parameters `adopt_...` of `set_up`."""
     connector = SnowflakeHostConnector.load(admin_block)
     logger = get_run_logger()
     with open_session(connector, warehouse, "retail-sales setup", logger.warning) as session:
@@ -147,19 +146,19 @@ def setup_warehouse(
     storage_aws_role_arn: str | None = None,
     only_if_needed: bool = False,
 ) -> State:
-    """Creates what is missing in Snowflake and gives the rights; tables and their rows stay, and so do other people's
-    grants. Connects by block `snowflake-host-connector/sales-warehouse-admin`, without one by that of the loads.
+    """Creates what is missing in Snowflake and grants the rights. Tables, their rows and other grants stay. Connects by
+    block `snowflake-host-connector/sales-warehouse-admin`, or without one by the block of the loads.
 
     Args:
-        load_role: Role that the loads have, created when it is missing. Empty: that of the warehouse block.
+        load_role: Role of the loads, created when it is missing. Empty: the role of the warehouse block.
         analyst_role: Role that may read the sales, and nothing else; created when it is missing.
-        adopt_analyst_role: Take a role of this name that exists already, with all who have it. Said at each set-up.
+        adopt_analyst_role: Use an existing role of this name, with everybody who has it. Needed at each set-up.
         adopt_fact_table: Take over the rows of an `ANALYTICS.SALES_FACT` that another tool has loaded, under one run
-            that cannot be rolled back. Refused where its columns or rows are not as this pipeline writes them. Said
+            that cannot be rolled back. Refused where its columns or rows are not as this pipeline writes them. Needed
             once.
-        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps the storage
-            integration that it has.
-        only_if_needed: Do nothing where the tables are there and of this version, a run alive or not.
+        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps its storage
+            integration.
+        only_if_needed: Do nothing where the tables exist and are of this version, whether or not a run is alive.
     """
     if only_if_needed and not find_setup_fault():
         return Completed(message="the warehouse has the tables of this version")

@@ -1,4 +1,4 @@
-"""`make ledger`: the newest dates of the ledger x regions, as a grid. No flow: it leaves no run behind."""
+"""`make ledger`: prints the newest dates of the ledger x regions as a grid. Not a flow, so it leaves no run behind."""
 
 import sys
 
@@ -17,11 +17,11 @@ from tasks.warehouse.session import open_session
 
 TAG = "retail-sales ledger"
 WIDTH_OF_FILES = 120
-"""Characters of a line that goes to no terminal."""
+"""Line length where the output is no terminal."""
 
 
 def print_grid(grid: Grid) -> None:
-    """Prints the grid and what its words mean."""
+    """Prints the grid and its legend."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES, markup=False, emoji=False, highlight=False)
     console.print(grid.headline())
     if rows := grid.rows():
@@ -36,7 +36,7 @@ def print_grid(grid: Grid) -> None:
 
 
 def main() -> int:
-    """Asks with the small warehouse; what stands in the way is one line, and 1."""
+    """Reads by the small warehouse. An error is one line, and the exit code 1."""
     try:
         with speaking_to_prefect():
             connector, warehouse = (

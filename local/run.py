@@ -65,7 +65,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
         from flows.daily_sales import daily_sales
         from flows.setup_warehouse import setup_warehouse
         from flows.support.states import report_of
-        from tasks.prefect_server.stopping import ToldToEnd
+        from tasks.prefect_server.stopping import EndedBySignal
         from tasks.retention.periods import TAG
 
     print_line("registering blocks and variables ...")
@@ -79,8 +79,8 @@ def run(date: str, regions: list[str] | None = None) -> int:
         setup_warehouse(only_if_needed=True)
         try:
             state = daily_sales(date=date, regions=regions, return_state=True)
-        except ToldToEnd as told:
-            print(told, file=sys.stderr)
+        except EndedBySignal as ended:
+            print(ended, file=sys.stderr)
             return 130
     report = report_of(state)
     outcome = {

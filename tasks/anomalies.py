@@ -1,4 +1,4 @@
-"""Anomalies: what is loaded all the same, but a person should look at. Each goes out as an event."""
+"""Anomalies: what is loaded but should be looked at by a person. Each is emitted as an event."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from blocks import names
 from tasks.batch import Batch
 from tasks.extract import Extracted
 from tasks.law import Fate
-from tasks.lines import in_one_line
+from tasks.lines import counted, in_one_line
 from tasks.publish import Publication
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
 
 WEEKDAYS_JUDGED_BY = 4
 WEEKS_BACK_MAX = 8
-"""Weeks in which those weekdays are looked for: some may be missing or closed."""
+"""Weeks that are searched for those weekdays, as some may be missing or closed."""
 USUAL_SHARE_MIN, USUAL_SHARE_MAX = 0.5, 2.0
 
 
@@ -36,21 +36,26 @@ class Anomaly:
 def find_anomalies(
     present: Sequence[Extracted], publication: Publication, usual: Mapping[str, Sequence[int]]
 ) -> tuple[Anomaly, ...]:
-    """Cross-region keys, columns that are new or lacking, standbys that lag, and unusual row counts of the regions that
-    were read.
+    """Returns cross-region keys, new and lacking columns, lagging standbys and unusual row counts of the regions read.
 
-    `usual` are the rows extracted on the same weekdays before, per region.
+    `usual` are the rows extracted on earlier same weekdays, per region.
     """
     collided = {published.region: published.of(Fate.CROSS_REGION).rows for published in publication.regions}
     found = []
     for extracted in present:
         region, rows = extracted.region, extracted.read.rows
         if keys := collided.get(region, 0):
-            found.append(Anomaly(region, "cross-region", f"{keys} sales carry a sale_id of another region"))
+            found.append(
+                Anomaly(
+                    region,
+                    "cross-region",
+                    f"{counted(keys, 'sale carries', 'sales carry')} a sale_id of another region",
+                )
+            )
         if extracted.new_columns:
             columns = ", ".join(f"{column.name} ({column.declared_type})" for column in extracted.new_columns)
             found.append(Anomaly(region, "new-column", f"new columns in the source: {in_one_line(columns)}"))
-        # One each, so that each is mailed once, whichever others come and go.
+        # One anomaly per column, so that each is mailed once, whatever happens to the others.
         for name in extracted.lacking_columns:
             found.append(Anomaly(region, "lacking-column", f"column of extra_columns that the source lacks: {name}"))
         if extracted.behind:
@@ -61,7 +66,7 @@ def find_anomalies(
 
 
 def _unusual_count(rows: int, usual: Sequence[int]) -> str | None:
-    """Judged by `WEEKDAYS_JUDGED_BY` counts or not at all."""
+    """Judges by `WEEKDAYS_JUDGED_BY` counts, or not at all."""
     if len(usual) < WEEKDAYS_JUDGED_BY:
         return None
     middle = median(usual)
@@ -72,7 +77,7 @@ def _unusual_count(rows: int, usual: Sequence[int]) -> str | None:
 
 
 def usual_rows(session: Session, batch: Batch) -> dict[str, tuple[int, ...]]:
-    """Rows extracted per region on the last `WEEKDAYS_JUDGED_BY` same weekdays before the batch that were published."""
+    """Rows extracted per region on the last `WEEKDAYS_JUDGED_BY` published same weekdays before the batch."""
     weeks = range(1, WEEKS_BACK_MAX + 1)
     before = [Batch(batch.date - timedelta(weeks=week), ()).batch_id for week in weeks]
     places = ", ".join("?" for _ in before)
@@ -86,7 +91,7 @@ def usual_rows(session: Session, batch: Batch) -> dict[str, tuple[int, ...]]:
 def announce_anomalies(
     batch: Batch, present: list[Extracted], publication: Publication, warehouse: str
 ) -> tuple[Anomaly, ...]:
-    """Emits an event for each anomaly. Raises nothing: what is published stays so."""
+    """Emits an event for each anomaly. Never raises: the batch is published."""
     logger = get_run_logger()
     usual: Mapping[str, Sequence[int]] = {}
     try:
@@ -99,13 +104,13 @@ def announce_anomalies(
         logger.warning("step=anomalies region=%s %s", anomaly.region, anomaly.message)
         try:
             emit_anomaly(batch, anomaly)
-        except Exception as error:  # noqa: BLE001 (the report has it all the same)
-            logger.warning("step=anomalies region=%s is not told: %s", anomaly.region, error)
+        except Exception as error:  # noqa: BLE001 (the report lists it anyway)
+            logger.warning("step=anomalies region=%s no event was sent: %s", anomaly.region, error)
     return found
 
 
 def emit_anomaly(batch: Batch, anomaly: Anomaly) -> None:
-    """The event that automations tell of."""
+    """Emits the event that automations mail."""
     resource = {
         "prefect.resource.id": f"{names.REGION_RESOURCE}.{anomaly.region}",
         "prefect.resource.name": anomaly.region,

@@ -25,7 +25,7 @@ and because no handler of the family may catch them:
 
     PrefectDatabaseError(Exception)   deployments/clean_prefect_database.py  this program loads nothing of tasks/
     _TooManyRejectedError(Exception)  tasks/publish.py                       rolls back; the publication says why
-    ToldToEnd(BaseException)          tasks/prefect_server/stopping.py       a signal ends the run
+    EndedBySignal(BaseException)      tasks/prefect_server/stopping.py       a signal ends the run
 
 Only this module decides which errors may pass; `retries.py` decides how often to try.
 """

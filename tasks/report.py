@@ -1,4 +1,4 @@
-"""Report: what a run did, as one record, as Prefect artifacts and as JSON. Holds no personal data."""
+"""Report: a run as one record, as Prefect artifacts and as JSON. Holds no personal data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from tasks.warehouse.second_look import Verification
 
 @dataclass(frozen=True)
 class RegionReport:
-    """One region's figures in rows; `money` are the exact totals of the extracted rows; `seconds` per step."""
+    """One region's figures, in rows. `money` are the exact totals of the extracted rows, `seconds` are per step."""
 
     region: str
     status: str
@@ -55,7 +55,7 @@ class RegionReport:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Everything that a person wants to know of a run. `seconds` are of the steps that all regions share."""
+    """The result of a run. `seconds` are those of the steps that all regions share."""
 
     date: str
     batch_id: str
@@ -78,7 +78,7 @@ class RunReport:
 
 @dataclass
 class Findings:
-    """What the steps returned, as far as the run came: filled step by step."""
+    """The results of the steps, filled step by step as far as the run gets."""
 
     batch: Batch
     attempt: Attempt
@@ -92,22 +92,22 @@ class Findings:
 
 
 class OfRegion(Protocol):
-    """What a step answered for one region."""
+    """A step's result for one region."""
 
     @property
     def region(self) -> str: ...
 
 
-Answer = TypeVar("Answer", bound=OfRegion)
+Result = TypeVar("Result", bound=OfRegion)
 
 
-def by_region(answers: Iterable[Answer]) -> dict[str, Answer]:
-    """A step's answers by region code."""
-    return {answer.region: answer for answer in answers}
+def by_region(results: Iterable[Result]) -> dict[str, Result]:
+    """A step's results by region code."""
+    return {result.region: result for result in results}
 
 
 def summarize(findings: Findings) -> RunReport:
-    """One record of what the steps answered."""
+    """Returns the results of the steps as one record."""
     publication, verdict, verification = findings.publication, findings.verdict, findings.verification
     refused = [publication.refused.message] if publication and publication.refused else []
     return RunReport(
@@ -215,7 +215,7 @@ def reconciliation_table(report: RunReport) -> list[dict[str, Any]]:
 
 
 def rejected_table(report: RunReport) -> list[dict[str, Any]]:
-    """Rejected rows by region and rule with up to ten keys each."""
+    """Rejected rows by region and rule, with up to ten keys each."""
     return [
         {
             "region": region.region,
@@ -229,7 +229,7 @@ def rejected_table(report: RunReport) -> list[dict[str, Any]]:
 
 
 def quality_table(verdict: Verdict | None) -> list[dict[str, Any]]:
-    """Every check of the quality gate: what failed first, then what is closest to its limit."""
+    """Every check of the quality gate: failed checks first, then those closest to their limits."""
     checks = sorted(verdict.checks if verdict else (), key=lambda check: (check.passed, -check.used))
     return [
         {
@@ -278,7 +278,7 @@ def _list(lines: Sequence[str]) -> str:
 
 @task(name="report")
 def report(findings: Findings) -> RunReport:
-    """Writes the artifacts of the run and answers its report."""
+    """Writes the artifacts of the run and returns its report."""
     summary = summarize(findings)
     key = "daily-sales"
     tables = {

@@ -1,4 +1,4 @@
-"""Runs a flow from the command line: its end in one line, its state as the exit code."""
+"""Runs a flow from the command line: prints its final state in one line, and returns it as the exit code."""
 
 import sys
 from collections.abc import Callable
@@ -8,16 +8,16 @@ from prefect import Flow, tags
 
 from blocks.register import NoPrefectServerError, speaking_to_prefect
 from tasks.lines import in_one_line
-from tasks.prefect_server.stopping import ToldToEnd
+from tasks.prefect_server.stopping import EndedBySignal
 from tasks.retention.periods import TAG
 
-TOLD_TO_END = 130
+EXIT_BY_SIGNAL = 130
 
 
 def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **parameters: Any) -> int:
-    """0 when the run ended as Completed, under any name; 1 when it failed or could not begin; 130 after Ctrl-C.
+    """Returns 0 when the run ended as Completed, under any name, 1 when it failed or could not begin, 130 after Ctrl-C.
 
-    `show` prints the result of a run that has one, before the line.
+    `show` prints the result of a completed run, before the line.
     """
     try:
         with speaking_to_prefect(), tags(TAG):
@@ -25,9 +25,9 @@ def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **pa
     except NoPrefectServerError as error:
         print(f"{flow.name}: {error}", file=sys.stderr)
         return 1
-    except ToldToEnd as told:
-        print(f"{flow.name}: {told}", file=sys.stderr)
-        return TOLD_TO_END
+    except EndedBySignal as ended:
+        print(f"{flow.name}: {ended}", file=sys.stderr)
+        return EXIT_BY_SIGNAL
     if show and state.is_completed():
         show(state.result())
     end = in_one_line(f"{state.name}: {state.message or 'done'}")

@@ -1,7 +1,7 @@
-"""Ends the process of a flow that Prefect's engine has given up.
+"""Ends the process of a flow that Prefect's engine has abandoned.
 
 When the server does not answer while a task run is created, the engine crashes the flow run in its own thread, and the
-flow waits for that task for ever: with a live lease, in the one slot of queue `load`.
+flow waits for that task for ever, with a live lease, in the only slot of queue `load`.
 """
 
 import os
@@ -15,14 +15,14 @@ from prefect.context import FlowRunContext
 
 POLL_S = 1.0
 GRACE_S = 10.0
-"""For a flow to notice by itself, and for the process to end after SIGTERM."""
+"""Time for a flow to notice by itself, and for the process to end after SIGTERM."""
 
 
 @contextmanager
 def ended_with_its_engine() -> Iterator[None]:
-    """Sends SIGTERM, and SIGKILL if that is not heard, to this process when the engine is lost within the body.
+    """Sends this process SIGTERM, then SIGKILL, when the engine is lost within the body.
 
-    What the run leaves behind is what any killed run leaves: the ledger's lease runs out, the next run sweeps.
+    The run leaves behind what any killed run does: its lease runs out, and the next run sweeps.
     """
     engine, logger = FlowRunContext.get().background_tasks.cancel_scope, get_run_logger()
     done = threading.Event()

@@ -1,4 +1,4 @@
-"""A batch of named keys: sales that are read again by their keys and go the way of every batch, judged row by row."""
+"""Batches of named keys: sales read again by key and loaded by the steps of every batch, judged row by row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,8 +28,8 @@ from tasks.warehouse.states import Status
 
 @dataclass(frozen=True)
 class ReadAgain:
-    """What the sources hold of the keys now: `gone` keys per region are not there any more, `unread` are regions with
-    the reason."""
+    """What the sources hold of the keys now. `gone` are keys that a region no longer holds, `unread` the reasons of
+    regions that could not be read."""
 
     present: tuple[Extracted, ...]
     transformed: tuple[Transformed, ...]
@@ -38,7 +38,7 @@ class ReadAgain:
 
     @property
     def held_back(self) -> dict[str, int]:
-        """How many of the keys stay out because they were rolled back, per region that has any."""
+        """Numbers of keys that stay out because they were rolled back, per region with any."""
         return {extracted.region: len(extracted.held_back) for extracted in self.present if extracted.held_back}
 
 
@@ -52,8 +52,7 @@ class LoadedAgain:
 
 
 def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: str) -> ReadAgain:
-    """Reads the keys and applies the rules; a region that cannot be read is left out, and so is what was rolled
-    back."""
+    """Reads the keys and applies the rules. Leaves out regions that cannot be read, and keys that were rolled back."""
     batch = batch.with_rolled_back(read_rolled_back(batch.regions, warehouse))
     outcomes = extract_regions(batch, settings, scratch)
     unread = unread_regions(outcomes)
@@ -64,7 +63,7 @@ def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: s
 
 
 def load_again(batch: NamedKeys, settings: Settings, scratch: Path) -> LoadedAgain:
-    """Reads the keys and loads what is good, by the steps of every batch, without floor and percentages.
+    """Reads the keys and loads the good rows by the steps of every batch, without floor and percentages.
 
     Raises NeedsPersonError when no region can be read, or a clean row does not fit the suites.
     """

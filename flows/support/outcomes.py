@@ -1,4 +1,4 @@
-"""How the dates of a backfill ended: a row each for the table, and one state for all of them."""
+"""The outcomes of a backfill: a row per date for the table, and one state for all."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from tasks.errors import one_line
 from tasks.lines import counted
 
 DATES_NAMED_MAX = 10
-"""Dates that a state's message names; the table names all."""
+"""Dates that a state's message names; the table lists all."""
 CAUSE_LENGTH_MAX = 160
 NOT_STARTED, UNDER_WAY = "not started", "under way"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How one date ended. `state` is the name of its run's final state."""
+class DateOutcome:
+    """How a date ended. `state` is the name of its run's final state."""
 
     date: date
     regions: str
@@ -36,10 +36,10 @@ class Outcome:
         return self.completed and self.state != PARTIALLY_LOADED
 
 
-def outcome_of(gap: Gap, state: State, seconds: float) -> Outcome:
+def outcome_of(gap: Gap, state: State, seconds: float) -> DateOutcome:
     """The outcome of a date's run."""
     message = one_line(state.message or "", CAUSE_LENGTH_MAX)
-    return Outcome(gap.date, regions_of(gap), state.name, state.is_completed(), message, seconds)
+    return DateOutcome(gap.date, regions_of(gap), state.name, state.is_completed(), message, seconds)
 
 
 def regions_of(gap: Gap) -> str:
@@ -47,22 +47,22 @@ def regions_of(gap: Gap) -> str:
     return "all" if gap.whole else " ".join(gap.regions)
 
 
-def to_carry_over(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """What the run that goes on with the rest has to know: the dates that were not fully loaded, and their states."""
+def to_carry_over(outcomes: Sequence[DateOutcome]) -> dict[str, str]:
+    """The dates that were not fully loaded, and their states, for the run that goes on with the rest."""
     return {outcome.date.isoformat(): outcome.state for outcome in outcomes if not outcome.fully_loaded}
 
 
-def carried_over(states: Mapping[str, str] | None) -> list[Outcome]:
+def carried_over(states: Mapping[str, str] | None) -> list[DateOutcome]:
     """The outcomes of the run that made room."""
     message = "in the run before this one made room for a daily run"
     return [
-        Outcome(parse_business_date(day), "", state, state == PARTIALLY_LOADED, message)
+        DateOutcome(parse_business_date(day), "", state, state == PARTIALLY_LOADED, message)
         for day, state in (states or {}).items()
     ]
 
 
-def outcome_table(outcomes: Sequence[Outcome], plan: BackfillPlan) -> list[dict[str, Any]]:
-    """One row per date: those that ended, then those that were left alone or not begun."""
+def outcome_table(outcomes: Sequence[DateOutcome], plan: BackfillPlan) -> list[dict[str, Any]]:
+    """A row per date: those that ended, then those that were left alone or not begun."""
     begun = {outcome.date for outcome in outcomes}
     ended = [
         {"date": str(o.date), "regions": o.regions, "state": o.state, "message": o.message, "seconds": o.seconds}
@@ -85,8 +85,7 @@ def planned_state(plan: BackfillPlan, mode: str) -> State:
 
 
 def refused_state(plan: BackfillPlan, max_dates: int, seconds_per_date: float | None) -> State:
-    """The state of a run that was asked for more dates than `max_dates`. `seconds_per_date` is what one has taken
-    lately, None when none was loaded lately."""
+    """The state of a run over more dates than `max_dates`; `seconds_per_date` is the usual time, None if unknown."""
     count, first, last = len(plan.gaps), min(gap.date for gap in plan.gaps), max(gap.date for gap in plan.gaps)
     taking = f" ({_duration(count * seconds_per_date)} or so, one after the other)" if seconds_per_date else ""
     message = (
@@ -101,13 +100,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def yielded_state(outcomes: Sequence[Outcome], waiting: str, rest: DateRange, queued: str) -> State:
+def yielded_state(outcomes: Sequence[DateOutcome], waiting: str, rest: DateRange, queued: str) -> State:
     """The state of a run that made room for run `waiting` and queued `rest` of its range as run `queued`."""
     message = f"made room for {waiting} after {_count(len(outcomes))}: {queued} goes on with {rest}"
     return Completed(name=YIELDED, message=message + _failed(outcomes) + _partly(outcomes))
 
 
-def ended_state(outcomes: Sequence[Outcome], plan: BackfillPlan, mode: str) -> State:
+def ended_state(outcomes: Sequence[DateOutcome], plan: BackfillPlan, mode: str) -> State:
     """The state of a run that came to its end: Failed when a date failed, PartiallyLoaded when a region is missing."""
     if not outcomes:
         return Completed(message=_nothing(plan, mode) + _left_alone(plan))
@@ -120,12 +119,12 @@ def ended_state(outcomes: Sequence[Outcome], plan: BackfillPlan, mode: str) -> S
     return Completed(message=message) if fully else Completed(name=PARTIALLY_LOADED, message=message)
 
 
-def _failed(outcomes: Sequence[Outcome]) -> str:
+def _failed(outcomes: Sequence[DateOutcome]) -> str:
     failed = [f"{o.date} ({o.state}: {o.message})" for o in outcomes if not o.completed]
     return f"; failed: {_named(failed)}" if failed else ""
 
 
-def _partly(outcomes: Sequence[Outcome]) -> str:
+def _partly(outcomes: Sequence[DateOutcome]) -> str:
     partly = [f"{o.date} ({o.message})" for o in outcomes if o.completed and not o.fully_loaded]
     return f"; partially loaded: {_named(partly)}" if partly else ""
 

@@ -1,4 +1,4 @@
-"""The parameters of the flows: typed, and validated by us; their descriptions stand in the flows' docstrings."""
+"""The parameters of the flows: their types and validation. The flows' docstrings describe them."""
 
 import re
 from datetime import date
@@ -23,7 +23,7 @@ REASON_LENGTH_MAX = 500
 
 DATES_MAX = 10_000
 ACTIVE_MAX = 8
-"""Dates side by side: each has all its regions in memory and on the scratch disk."""
+"""Dates side by side. Each holds all its regions in memory and on the scratch disk."""
 
 
 def _date_text(value: Any) -> str | None:
@@ -32,7 +32,7 @@ def _date_text(value: Any) -> str | None:
 
 
 def _batch_name(value: Any) -> str:
-    """The batch id of a date, or of named keys as it stands."""
+    """The batch id of a date, or a batch id of named keys unchanged."""
     if isinstance(value, str) and re.fullmatch(WITHOUT_DATE, value):
         return value
     try:
@@ -43,7 +43,7 @@ def _batch_name(value: Any) -> str:
 
 
 def _reason(value: Any) -> str:
-    """A text that says something, in one line of at most REASON_LENGTH_MAX characters."""
+    """A non-empty text in one line of at most REASON_LENGTH_MAX characters."""
     text = " ".join(value.split()) if isinstance(value, str) else ""
     if not 0 < len(text) <= REASON_LENGTH_MAX:
         raise ValueError(
@@ -74,10 +74,10 @@ def _dates(value: Any) -> int:
 
 
 def _schema(expected: str, *kinds: dict[str, Any], strict: tuple[dict[str, Any], ...]) -> WithJsonSchema:
-    """The JSON schema by which the server shows a form and refuses a value before there is a run.
+    """The JSON schema by which the server draws a form, and refuses a value before there is a run.
 
-    `kinds` make the form. A value that is none of `strict` is answered with "'<expected>' was expected": of all
-    keywords, `const` is the one whose message can be words.
+    `kinds` make the form. A value that matches none of `strict` is refused with "'<expected>' was expected": `const` is
+    the only keyword whose message can be a sentence.
     """
     return WithJsonSchema({"anyOf": list(kinds), "if": {"not": {"anyOf": list(strict)}}, "then": {"const": expected}})
 

@@ -1,4 +1,4 @@
-"""A long run makes room: it looks for daily runs that wait in its queue, and queues its own rest behind them."""
+"""Making room: a long run finds daily runs that wait in its queue, and queues its own rest behind them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -20,11 +20,11 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 
 WAITING_STATES = ["Scheduled", "Late", "Pending"]
-"""Not AwaitingRetry and the like: such a run is in its slot already."""
+"""Without AwaitingRetry and the like: such a run holds its slot already."""
 
 
 def find_waiting(run_id: str, flow_name: str) -> FlowRun | None:
-    """The first run of the flow that is due and waits in the queue of run `run_id`; None without a queue.
+    """Returns the first due run of the flow that waits in the queue of run `run_id`; None without a queue.
 
     Runs of other queues do not count: they would not start when this run ends.
     """
@@ -46,9 +46,9 @@ def find_waiting(run_id: str, flow_name: str) -> FlowRun | None:
 
 
 def queue_behind(run_id: str, name: str, parameters: dict[str, Any]) -> FlowRun:
-    """Queues a run of the deployment of run `run_id`, due now: a queue starts its runs in the order of their due times.
+    """Queues a run `name` of the deployment of run `run_id`, due now, behind those that are due already.
 
-    The run is called `name`. Asked twice by one run, it answers the same new run.
+    Called twice by one run, it returns the same new run.
     """
     with get_client(sync_client=True) as client:
         own = client.read_flow_run(UUID(run_id))

@@ -1,4 +1,4 @@
-"""How a reconcile ended: the figures, in a line and in tables."""
+"""The result of a reconcile, in one line and in tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from tasks.reconcile.compare import DayCompared, DaySums, RegionCompared
 from tasks.reconcile.discrepancies import Discrepancy
 
 DAYS_KEY, SALES_KEY = "reconcile", "reconcile-sales"
-"""Artifacts: the days that were compared, and the first sales that differ."""
+"""Artifacts: the compared days, and the first sales that differ."""
 SALES_SHOWN_MAX = 100
 _COUNTS = ("at the source", "in the table", "rejected and open", *(str(kind) for kind in Discrepancy))
 EMPTY_ROW: dict[str, Any] = dict.fromkeys(
     ("region", "date", *_COUNTS, "total at the source", "total in the table", "note"), ""
 )
 HEALED = (Discrepancy.MISSING, Discrepancy.DIFFERS)
-"""What is loaded again."""
+"""The kinds that a heal loads again."""
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """How a reconcile ended. `loaded` are numbers of sales of the batch `heal` by what became of them, `marked` of
-    those that the batch `deletion` has marked; all None when that was not asked for or not needed. `held_since` were
-    rolled back between the comparison and the reading of what was to be loaded."""
+    """The result of a reconcile. `loaded` counts the sales of batch `heal` by fate, `marked` those that were marked by
+    batch `deletion`; all are None when not asked for or not needed. `held_since` counts the sales that were rolled back
+    between the comparison and their second reading."""
 
     days: DateRange
     compared: tuple[RegionCompared, ...]
@@ -48,7 +48,7 @@ class Reconciled:
 
 
 def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bool) -> str:
-    """What was found and done, in a line; `heal` and `heal_deleted` are what was asked for."""
+    """What was found and done, in one line. `heal` and `heal_deleted` are the run's parameters."""
     counts = {kind: reconciled.count(kind) for kind in Discrepancy}
     compared = counted(sum(len(region.days) for region in reconciled.compared), "day of regions", "days of regions")
     found = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
@@ -81,20 +81,19 @@ def in_words(reconciled: Reconciled, heal: bool, heal_deleted: bool, dry_run: bo
 
 
 def show_tables(found: Reconciled) -> None:
-    """Writes the days, and a sample of the sales that differ."""
+    """Writes the artifacts: the days, and a sample of the sales that differ."""
     write_table(to_days(found), key=DAYS_KEY, description=f"Sources and fact table, {found.days}")
     rows = [
-        {"region": region.region, "date": str(of.day), "sale_id": of.sale_id, "how": str(of.kind)}
+        {"region": region.region, "date": str(sale.day), "sale_id": sale.sale_id, "how": str(sale.kind)}
         for region in found.compared
-        for of in region.findings[:SALES_SHOWN_MAX]
+        for sale in region.differing[:SALES_SHOWN_MAX]
     ]
     about = f"The first {SALES_SHOWN_MAX} sales of each region that differ"
     write_table(rows, key=SALES_KEY, description=about)
 
 
 def to_days(found: Reconciled) -> list[dict[str, Any]]:
-    """A row per region and day, then those that are held back, that no window holds, and one for each region that could
-    not be read."""
+    """A row per compared region and day, then those of days held back, sales in no window, and unread regions."""
     compared = [_to_row(region.region, day) for region in found.compared for day in region.days]
     held_back = [
         EMPTY_ROW | {"region": region.region, "date": str(day), "at the source": rows, "note": "held back: rolled back"}

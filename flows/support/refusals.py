@@ -1,4 +1,4 @@
-"""Refusals: what an operator asked for by mistake ends at once, with a message that says why, and mails nobody."""
+"""Refusals: a run with impossible dates ends at once with a message that says why. Nobody is mailed."""
 
 import re
 from datetime import UTC, datetime
@@ -13,14 +13,14 @@ REFUSED = "Refused"
 
 
 def refused(message: str) -> State:
-    """The state of a run that was asked for what makes no sense: nothing was done."""
+    """The state of a run that was refused before it did anything."""
     return Failed(name=REFUSED, message=message)
 
 
 def refused_dates(*asked: str | int | None) -> State | None:
-    """The state Refused of a run that was asked for a date to come, by the clock; None when none of them is.
+    """The state Refused when one of the dates is in the future, by the clock; else None.
 
-    `yesterday` and the batch ids of named keys are no dates to come.
+    `yesterday` and batch ids of named keys are accepted.
     """
     try:
         for value in asked:
@@ -32,7 +32,7 @@ def refused_dates(*asked: str | int | None) -> State | None:
 
 
 def refused_range(start_date: str | int | None, end_date: str | int | None) -> State | None:
-    """The state Refused of a run that was asked for a range that makes no sense; None for one that does."""
+    """The state Refused for an impossible or future range; else None."""
     if in_future := refused_dates(start_date, end_date):
         return in_future
     try:

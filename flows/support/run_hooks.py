@@ -1,4 +1,4 @@
-"""What happens around a daily run: its name, and the ledger's word when it fails."""
+"""What happens around a daily run: its name, and the ledger's entry when it fails."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from blocks.variables import read_settings
 from flows.support.refusals import REFUSED
 from tasks.batch import date_asked
 from tasks.errors import one_line
-from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, ToldToEnd
+from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, EndedBySignal
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.session import open_session
 
@@ -25,7 +25,7 @@ def name_of_run() -> str:
 
 
 def name_of_waiting(run: FlowRun) -> str:
-    """What a daily run will be called: until it begins, Prefect gives it a name that tells nothing."""
+    """The name that a waiting daily run will get when it begins; until then it has a random one of Prefect's."""
     date, due = (run.parameters or {}).get("date"), run.expected_start_time or run.created
     try:
         return f"daily-sales-{date_asked(date, due)}"
@@ -34,8 +34,7 @@ def name_of_waiting(run: FlowRun) -> str:
 
 
 def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
-    """Records FAILED for every region of the run that the ledger does not know the end of. One that was refused has
-    not begun."""
+    """Records FAILED for every region of the run that has no end in the ledger. A refused run has not begun."""
     if state.name == REFUSED:
         return
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
@@ -48,12 +47,12 @@ def record_failed_run(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -
 
 
 def how_it_ended(state: State) -> str:
-    """The cause of a run's end in words: what Prefect says of it, without what Prefect puts before."""
+    """The cause of a run's end: Prefect's message without its preamble."""
     if state.is_cancelling() or state.is_cancelled():
         return f"{CANCELLED_IN_PREFECT}: nothing was published"
-    _, is_told, words = (state.message or "").partition(f"{ToldToEnd.__name__}: ")
-    return words.strip() if is_told else f"{state.name}: {state.message}"
+    _, by_signal, words = (state.message or "").partition(f"{EndedBySignal.__name__}: ")
+    return words.strip() if by_signal else f"{state.name}: {state.message}"
 
 
 IN_LEDGER: dict[str, Any] = {f"on_{end}": [record_failed_run] for end in ("failure", "crashed", "cancellation")}
-"""The hooks of a flow whose bad end the ledger has to know."""
+"""The hooks of flows whose failures the ledger records."""

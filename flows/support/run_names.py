@@ -1,4 +1,4 @@
-"""Names of runs: each says what it does, in lists, mails and links. A name never fails its run."""
+"""Names of runs, for lists, mails and links: each says what its run does. A name never fails its run."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -13,7 +13,7 @@ DRY = "dry"
 
 
 def naming(words: Callable[[Parameters, datetime], str]) -> Callable[[], str]:
-    """The function that Prefect calls for the name of a run; `words` takes its parameters and when it was due."""
+    """The function that Prefect calls for a run's name; `words` takes its parameters and its due time."""
 
     def name_of_this_run() -> str:
         return words(current.parameters or {}, current.scheduled_start_time)
@@ -22,7 +22,7 @@ def naming(words: Callable[[Parameters, datetime], str]) -> Callable[[], str]:
 
 
 def backfill_name(parameters: Parameters, due: datetime) -> str:
-    """`backfill-2024-01-10-to-14`; `backfill-until-2024-01-14` without dates; `-all`, `-failed`, `-dry` behind it."""
+    """`backfill-2024-01-10-to-14`, `backfill-until-2024-01-14` without dates; then `-all`, `-failed`, `-dry`."""
     mode = parameters.get("mode", "missing")
     words = [] if mode == "missing" else [str(mode)]
     return _joined("backfill", _range(parameters, due), *_regions(parameters), *words, *_dry(parameters))
@@ -51,14 +51,14 @@ def replay_name(parameters: Parameters, due: datetime) -> str:
 
 
 def alert_name(parameters: Parameters, _due: datetime) -> str:
-    """`send-alert-sla-2024-01-15-US_WEST`; without a date, the beginning of the id of the run that it is about."""
+    """`send-alert-sla-2024-01-15-US_WEST`; without a date, the first digits of the id of the run in question."""
     day, region, run = (str(parameters.get(name) or "") for name in ("date", "region", "flow_run_id"))
     about = [day] if day else [run[:8]] if run else []
     return _joined("send-alert", str(parameters.get("kind")), *about, *([region] if region else []))
 
 
 def by_minute(flow_name: str) -> Callable[[], str]:
-    """`check-setup-2024-01-16-0915`: the flow, and when the run was due (UTC); `-dry` behind it."""
+    """`check-setup-2024-01-16-0915`: the flow, and the run's due time (UTC); then `-dry`."""
     return naming(lambda parameters, due: _joined(flow_name, _minute(due), *_dry(parameters)))
 
 
@@ -73,7 +73,7 @@ def _range(parameters: Parameters, due: datetime) -> str:
 
 
 def range_words(first: date, last: date) -> str:
-    """`2024-01-10-to-14`; the whole last date when it is of another month; one date when both are the same."""
+    """`2024-01-10-to-14`; the last date in full when it is in another month; one date when both are the same."""
     if first == last:
         return str(first)
     is_same_month = (first.year, first.month) == (last.year, last.month)

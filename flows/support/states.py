@@ -1,4 +1,4 @@
-"""How runs end: the names of their states, which automations tell apart."""
+"""How runs end: the names of their final states, by which automations tell them apart."""
 
 from prefect.states import Completed, Failed, State
 
@@ -13,7 +13,7 @@ QUALITY_FAILED = "QualityFailed"
 
 
 class QualityFailedError(NeedsPersonError):
-    """Raised when the result of a run is asked for whose batch the quality gate refused; `report` says more."""
+    """The result of a run whose batch the quality gate refused; `report` has the details."""
 
     def __init__(self, message: str, report: RunReport) -> None:
         super().__init__(message, report)
@@ -24,7 +24,7 @@ class QualityFailedError(NeedsPersonError):
 
 
 def final_state(report: RunReport) -> State:
-    """The run's state with a message that says what happened; its data is the report, in an error when it failed."""
+    """Returns the run's state with a message; its data is the report, within an error when it failed."""
     loaded = [region for region in report.regions if region.status == "PUBLISHED"]
     if report.checks_failed:
         message = f"nothing was loaded for {report.date}: {'; '.join(report.checks_failed)}"
@@ -42,7 +42,7 @@ def final_state(report: RunReport) -> State:
 
 
 def report_of(state: State) -> RunReport | None:
-    """The report that a daily run left with its state; None when it ended before there was one."""
+    """The report in a daily run's state; None when the run ended before there was one."""
     answer = state.result(raise_on_failure=False)
     if isinstance(answer, QualityFailedError):
         return answer.report

@@ -1,4 +1,4 @@
-"""How long runs of a flow usually take, as the Prefect server knows them."""
+"""The usual duration of a flow's runs, from the Prefect server."""
 
 from statistics import median
 
@@ -14,11 +14,11 @@ from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 RUNS = 9
-"""The last ones, of which the median is taken."""
+"""The newest runs, whose median is taken."""
 
 
 def usual_seconds(flow_name: str) -> float | None:
-    """Median seconds of the last completed runs of the flow; None when there is none."""
+    """Median seconds of the newest completed runs of the flow; None without any."""
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[flow_name])),

@@ -56,7 +56,7 @@ BY_ERROR: tuple[tuple[str, str], ...] = (
         r"|timeout expired|server closed the connection",
         "Regional database does not answer",
     ),
-    (r"StoppedError|ToldToEnd", "StoppedError"),
+    (r"StoppedError|EndedBySignal", "StoppedError"),
     (r"could not do everything", "Watchdog failed"),
     (r"SetupFaultError", "SetupFaultError"),
     (r"DrillError", "Drill"),

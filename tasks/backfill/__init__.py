@@ -1,4 +1,4 @@
-"""Backfill: which dates and regions are gaps, by what the ledger says.
+"""Backfill: which dates and regions are gaps, by the ledger.
 
-Loading one is a daily run.
+A daily run loads each gap.
 """

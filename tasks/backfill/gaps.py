@@ -1,4 +1,4 @@
-"""Gaps: which dates and regions a backfill loads, by what the ledger says of them. Pure."""
+"""Gaps: the dates and regions that a backfill loads, by the ledger. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Order = Literal["oldest", "newest"]
 
 @dataclass(frozen=True)
 class Gap:
-    """A date and those of its regions that have to be loaded. `whole` when these are all that there are."""
+    """A date and those of its regions that have to be loaded; `whole` when these are all regions."""
 
     date: date
     regions: tuple[str, ...]
@@ -24,7 +24,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class BackfillPlan:
-    """`gaps` in the order in which they are loaded; `under_way` are loaded by somebody else just now."""
+    """`gaps` in the order of loading; `under_way` are being loaded by other runs."""
 
     days: DateRange
     gaps: tuple[Gap, ...]
@@ -32,7 +32,7 @@ class BackfillPlan:
 
 
 def range_since(first_date: date | None, known: Iterable[LedgerState], yesterday: date) -> DateRange:
-    """The range from `first_date`, or without one from the oldest date that the ledger knows, to yesterday.
+    """Returns the range from `first_date`, or else from the oldest date in the ledger, to yesterday.
 
     Raises NeedsPersonError when there is neither.
     """
@@ -52,7 +52,7 @@ def plan_backfill(
     mode: Mode,
     order: Order,
 ) -> BackfillPlan:
-    """The gaps of the range. A date that was rolled back or is empty is none; `mode` "all" takes every date."""
+    """Returns the gaps of the range. Dates that are empty or rolled back are no gaps; `mode` "all" takes every date."""
     states = {(state.date, state.region): state for state in known}
     gaps, under_way = [], []
     for day in days if order == "oldest" else reversed(list(days)):
@@ -67,13 +67,13 @@ def plan_backfill(
 
 
 def is_wanted(state: LedgerState | None, mode: Mode) -> bool:
-    """Whether a date and region is loaded in this mode; None stands for one that the ledger does not know."""
+    """Whether a date and region is loaded in this mode; the state of one that is not in the ledger is None."""
     if mode == "all":
         return True
     if state is None:
         return mode == "missing"
-    # What is not in production and is known was MISSING, FAILED, or begun: an attempt over a published one is no gap.
-    # One over a date that was rolled back is: somebody has named that date since.
+    # Without anything in production, the newest attempt was MISSING, FAILED or never ended. An attempt over a published
+    # date leaves no gap; one over a rolled-back date does, as somebody has named that date since.
     named_since = state.in_production is Status.ROLLED_BACK and state.status is not Status.ROLLED_BACK
     return state.in_production is None or named_since
 
@@ -84,5 +84,5 @@ def _is_under_way(states: Mapping[tuple[date, str], LedgerState], day: date, reg
 
 
 def rest_of(days: DateRange, following: Gap, order: Order) -> DateRange:
-    """The part of the range that is left from `following` on; the dates loaded before it lie outside."""
+    """The rest of the range from `following` on, without the dates loaded before it."""
     return DateRange(following.date, days.last) if order == "oldest" else DateRange(days.first, following.date)

@@ -1,4 +1,4 @@
-"""Reads what the ledger says of a range of dates."""
+"""Reads the ledger's states of a range of dates."""
 
 from datetime import date
 
@@ -12,6 +12,6 @@ from tasks.warehouse.states import LedgerState
 
 @task(name="read-ledger", **RETRIES)
 def read_ledger(first: date | None, last: date, warehouse: str) -> list[LedgerState]:
-    """What the ledger says of each date and region of a range."""
+    """The ledger's state of each date and region of a range."""
     with task_session(warehouse, f"read-ledger {last}") as session:
         return known_states(session, first, last)

@@ -1,4 +1,4 @@
-"""What people look at in the Prefect dashboard: artifacts, and the ledger as a grid.
+"""Pages of the Prefect dashboard: artifacts, and the ledger as a grid.
 
-The text of a run's own report stands in `tasks/report.py`, mails in `tasks/alerts/`.
+`tasks/report.py` writes a run's own report, `tasks/alerts/` the mails.
 """

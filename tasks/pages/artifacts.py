@@ -1,4 +1,4 @@
-"""Tables and pages in the dashboard: the one place that writes Prefect's artifacts, and gives keys the environment."""
+"""Tables and pages in the dashboard. All artifacts are written here; their keys carry the environment."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,13 +13,13 @@ from tasks.lines import in_one_line, markdown_table
 
 
 def table(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Artifact:
-    """A table, as a page: Prefect's own tables cannot show numbers on the right. Whatever a value holds, it keeps its
+    """A table as a Markdown page, because Prefect's own tables cannot align numbers. No value can break out of its
     cell."""
     return page(markdown_table(rows), key, description)
 
 
 def data(rows: Sequence[Mapping[str, Any]], key: str, description: str) -> Artifact:
-    """A table of texts in Prefect's own form, which programs can read back."""
+    """A table of texts as Prefect's own table, which programs can read back."""
     texts = [{name: in_one_line(value) for name, value in row.items()} for row in rows]
     return TableArtifact(table=texts, key=names.of(key), description=in_one_line(description))
 
@@ -30,12 +30,12 @@ def page(markdown: str, key: str, description: str) -> Artifact:
 
 
 def write_artifacts(artifacts: Sequence[Artifact]) -> None:
-    """Writes the artifacts, one or more, through one client and side by side."""
+    """Writes one or more artifacts concurrently through one client."""
 
     async def write() -> None:
         async with get_client() as client:
-            # _sync=False: Prefect would else leave this loop, for it was entered from code that is not async. The first
-            # fetches the client's CSRF token, which the others use.
+            # _sync=False: Prefect would otherwise leave this loop, as it was entered from code that is not async. The
+            # first fetches the client's CSRF token, which the others use.
             first, *others = (artifact.create(client, _sync=False) for artifact in artifacts)
             await first
             await asyncio.gather(*others)
@@ -44,8 +44,8 @@ def write_artifacts(artifacts: Sequence[Artifact]) -> None:
 
 
 def write_page_if_changed(markdown: str, key: str, description: str) -> bool:
-    """Writes a page where the newest of its key holds something else; returns whether it did. The server keeps every
-    artifact that was ever written."""
+    """Writes a page unless the newest of its key is the same, as the server keeps every artifact; returns whether it
+    did."""
 
     async def newest() -> object:
         async with get_client() as client:

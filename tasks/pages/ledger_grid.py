@@ -1,4 +1,4 @@
-"""The ledger as a grid: the newest dates x regions, dates that it does not know included. Pure."""
+"""The ledger as a grid: the newest dates x regions, including dates without entries. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tasks.lines import markdown_table
 from tasks.warehouse.states import LedgerState, Status
 
 DATES_SHOWN = 35
-"""So many dates as the undo log reaches back by default."""
+"""As far as the undo log reaches back by default."""
 IN_PRODUCTION = {Status.PUBLISHED: "published", Status.EMPTY: "empty", Status.ROLLED_BACK: "rolled back"}
 UNFINISHED = (Status.STARTED, Status.RENEWED)
 RUNNING_MARK, FAILED_MARK = " >", " !"
@@ -26,12 +26,12 @@ LEGEND = {
     RUNNING_MARK.strip(): "a run over it is under way",
     FAILED_MARK.strip(): "the newest run over it failed; what was published stays",
 }
-"""What words and marks of a cell mean, besides `published`."""
+"""Meanings of the words and marks of cells, besides `published`."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """`cells` maps each shown date, the newest first, to a word per region. `whole` is all that the ledger knows."""
+    """`cells` maps each date on the grid, newest first, to a word per region. `whole` is the range of the ledger."""
 
     regions: tuple[str, ...]
     cells: dict[date, tuple[str, ...]]
@@ -42,12 +42,12 @@ class Grid:
         return [{"date": str(day), **dict(zip(self.regions, words, strict=True))} for day, words in self.cells.items()]
 
     def legend(self) -> list[str]:
-        """What the words and marks mean that occur."""
+        """The meanings of the words and marks that occur."""
         found = {mark for words in self.cells.values() for word in words for mark in _marks_of(word)}
         return [f"{mark}: {meaning}" for mark, meaning in LEGEND.items() if mark in found]
 
     def headline(self) -> str:
-        """Which dates are shown."""
+        """Which dates the grid lists."""
         if self.whole is None:
             return "The ledger knows no date yet"
         known = (self.whole.last - self.whole.first).days + 1
@@ -56,19 +56,18 @@ class Grid:
         return f"The newest {len(self.cells)} of {known:,} dates, {self.whole}"
 
     def markdown(self) -> str:
-        """The grid as a page. The same for the same ledger, whenever it is made."""
+        """The grid as a page, which depends on the ledger alone and not on the time."""
         legend = "\n".join(f"- `{line.partition(':')[0]}`{line[line.index(':') :]}" for line in self.legend())
         return "\n\n".join(part for part in (f"## {self.headline()}", markdown_table(self.rows()), legend) if part)
 
 
 def shown_range(whole: DateRange | None) -> DateRange | None:
-    """The newest DATES_SHOWN dates of all."""
+    """The newest DATES_SHOWN dates of the range."""
     return whole and DateRange(max(whole.first, whole.last - timedelta(days=DATES_SHOWN - 1)), whole.last)
 
 
 def to_grid(whole: DateRange | None, known: Iterable[LedgerState], regions: Sequence[str]) -> Grid:
-    """The grid of what is known of the dates of `shown_range`. `regions` come first, others that the ledger knows
-    behind them."""
+    """Returns the grid of the dates of `shown_range`. `regions` come first, then others that are in the ledger."""
     shown = shown_range(whole)
     states = {(state.date, state.region): state for state in known if shown and state.date in shown}
     columns = (*regions, *sorted({region for _, region in states} - {*regions}))
@@ -77,7 +76,7 @@ def to_grid(whole: DateRange | None, known: Iterable[LedgerState], regions: Sequ
 
 
 def cell(state: LedgerState | None) -> str:
-    """What production holds of a date and region, and how the newest run over it goes."""
+    """The word of a date and region: what is in production, and how the newest run over it fares."""
     if state is None:
         return MISSING
     if state.in_production:

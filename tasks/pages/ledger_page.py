@@ -1,4 +1,4 @@
-"""Reads the ledger as a grid, and keeps it as a page in the dashboard."""
+"""Reads the ledger as a grid, and keeps its page in the dashboard up to date."""
 
 from expectations.regions import REGIONS
 from tasks.batch import DateRange, parse_business_date
@@ -13,7 +13,7 @@ ARTIFACT_KEY = "ledger"
 
 
 def read_grid(session: Session) -> Grid:
-    """The newest dates of the ledger. Raises NeedsPersonError when the tables are of another version."""
+    """Reads the newest dates of the ledger. Raises NeedsPersonError when the tables are of another version."""
     with version_checked_on_error(session):
         ((first, last),) = session.query(render("ledger/first_and_last_date"))
     whole = DateRange(parse_business_date(first), parse_business_date(last)) if first else None
@@ -22,6 +22,6 @@ def read_grid(session: Session) -> Grid:
 
 
 def keep_page(session: Session) -> bool:
-    """Writes the artifact `ledger` where the ledger shows something else than it; returns whether it did."""
+    """Writes the artifact `ledger` if the grid has changed; returns whether it did."""
     grid = read_grid(session)
     return write_page_if_changed(grid.markdown(), key=ARTIFACT_KEY, description="The newest dates of the ledger")

@@ -1,4 +1,4 @@
-"""What the Prefect server knows of runs: their kin, and whether they were cancelled.
+"""Runs on the Prefect server: their kin, and whether they were cancelled.
 
-What is deployed there is checked in `tasks/setup_checks/` and applied by `deployments/`.
+`deployments/` applies what is deployed there, `tasks/setup_checks/` checks it.
 """

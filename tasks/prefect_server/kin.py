@@ -1,4 +1,4 @@
-"""Flow runs and their kin, as the Prefect server knows them."""
+"""Flow runs and their kin on the Prefect server."""
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas import FlowRun
@@ -8,7 +8,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_UI_URL
 
 PAGE_ROWS = 200
-"""The most runs that the server answers at once."""
+"""The server's limit for one request."""
 GENERATIONS_MAX = 5
 
 
@@ -18,12 +18,12 @@ def link_of(flow_run_id: str) -> str:
 
 
 async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:
-    """The run at the top of those that `run` is part of."""
+    """The topmost ancestor of a run; itself without one."""
     return (await read_ancestors(client, run))[-1]
 
 
 async def read_ancestors(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
-    """The run, the one that started it, that one's, and so on, as far as the server knows them."""
+    """The run, its parent, its grandparent and so on, as far as the server knows them."""
     runs = [run]
     while (task_run_id := runs[-1].parent_task_run_id) and len(runs) <= GENERATIONS_MAX:
         try:
@@ -35,7 +35,7 @@ async def read_ancestors(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
 
 
 async def read_children(client: PrefectClient, run: FlowRun) -> list[FlowRun]:
-    """The runs that it started in its own process, in their order, however many they are."""
+    """All runs that a run started in its own process, in their order."""
     children: list[FlowRun] = []
     while True:
         page = await client.read_flow_runs(

@@ -1,8 +1,8 @@
-"""Stopping: a run that was cancelled commits nothing; one that has committed finishes its second look before it ends.
+"""Stopping: a cancelled run commits nothing; one that has committed finishes its second look before it ends.
 
 Prefect ends a cancelled run by SIGTERM and, 30 seconds later, by SIGKILL
 (https://docs-2.prefect.io/latest/concepts/flows/#cancel-a-flow-run). Tasks run in threads, which no signal reaches: a
-publish goes on behind the back of a flow that has ended. So it asks here, under the lock and just before COMMIT.
+publish outlives a flow that has ended. It therefore asks here, under the lock and just before COMMIT.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from tasks.prefect_server.kin import read_ancestors
 from tasks.stopwatch import Say
 
 ANSWER_S_MAX = 5.0
-"""So long the Prefect server may take to say that a run was cancelled; a load does not fail because it is away."""
+"""Time for the Prefect server to say whether a run was cancelled. A load does not fail when the server is away."""
 SECOND_LOOK_S_MAX = 20.0
-"""So long a process that was told to end goes on with what it has committed; SIGKILL follows after 30 seconds."""
+"""Time for a process to finish what it has committed after a signal; SIGKILL follows after 30 seconds."""
 CANCELLED_IN_PREFECT = "the run was cancelled in Prefect"
 SIGNALS = {
     signal.SIGTERM: "a signal ended its process (SIGTERM), for example because its worker was stopped",
@@ -34,18 +34,18 @@ SIGNALS = {
 
 
 class StoppedError(NeedsPersonError):
-    """Raised just before COMMIT when the run was cancelled or its process was told to end."""
+    """Raised just before COMMIT when the run was cancelled or its process has received a signal to end."""
 
 
-class ToldToEnd(BaseException):
-    """Raised in the main thread by a signal: the run crashes with words that say by what, and what it has changed.
+class EndedBySignal(BaseException):
+    """Raised in the main thread by a signal: the run crashes with a message that names the signal and what was changed.
 
-    Prefect's own exception has one text for all of that.
+    Prefect's own exception has one text for all cases.
     """
 
 
 class Stop:
-    """Whether this process was told to end, and which commits of it are not finished yet: their second look is due."""
+    """The signal that this process has received, and its unfinished commits, whose second look is due."""
 
     def __init__(self) -> None:
         self._guard = threading.RLock()
@@ -56,7 +56,7 @@ class Stop:
         self._timer: threading.Timer | None = None
 
     def send_again(self, number: signal.Signals) -> None:
-        """Lets the signal come once more after SECOND_LOOK_S_MAX, unless it has taken effect before."""
+        """Repeats the signal after SECOND_LOOK_S_MAX, unless it has taken effect before."""
         with self._guard:
             if self._timer is None:
                 self._timer = threading.Timer(SECOND_LOOK_S_MAX, os.kill, [os.getpid(), number])
@@ -64,7 +64,7 @@ class Stop:
                 self._timer.start()
 
     def take_effect(self) -> str:
-        """Why the process ends, and what it has changed; the signal does not come again."""
+        """Returns why the process ends and what it has changed; the signal is not repeated any more."""
         with self._guard:
             if self._timer:
                 self._timer.cancel()
@@ -72,7 +72,7 @@ class Stop:
             return self._in_words()
 
     def ask(self, number: signal.Signals) -> bool:
-        """A signal has come; whether the process may end at once. It always may at the second signal."""
+        """Records a signal; returns whether the process may end at once, as it always may at the second signal."""
         with self._guard:
             may_end = self._asked is not None or not self._unfinished
             self._asked = number
@@ -92,14 +92,14 @@ class Stop:
         return f"{SIGNALS[self._asked]}: {changed}"
 
     def enter(self, commit: int | str) -> None:
-        """From here on a signal waits until the commit is finished. Raises StoppedError when one has come before."""
+        """Lets signals wait until the commit is finished. Raises StoppedError when one has come already."""
         with self._guard:
             if self._asked is not None:
                 raise StoppedError(SIGNALS[self._asked])
             self._unfinished.add(commit)
 
     def leave(self, commit: int | str, is_finished: bool) -> signal.Signals | None:
-        """Answers the signal that has waited for the commit, if no other commit is unfinished."""
+        """Returns the signal that has waited for the commit, unless another commit is unfinished."""
         with self._guard:
             was_entered = commit in self._unfinished
             self._unfinished.discard(commit)
@@ -108,8 +108,8 @@ class Stop:
 
     @contextmanager
     def flow(self) -> Iterator[None]:
-        """A flow runs in the body. The outermost one begins anew: what an earlier one in this process was told is not
-        meant for it. Nothing is forgotten at the end, as a publish in another thread may still be on its way."""
+        """A flow runs in the body. The outermost one forgets the signals of earlier flows in this process. Nothing is
+        forgotten at the end, as a publish may still run in another thread."""
         with self._guard:
             if not self._flows:
                 self._asked, self._has_finished, self._has_waited = None, False, False
@@ -128,10 +128,10 @@ STOP = Stop()
 
 @contextmanager
 def signals_in_order() -> Iterator[None]:
-    """Within the body, SIGTERM and Ctrl-C raise ToldToEnd: at once, or when what was committed is finished, after
-    SECOND_LOOK_S_MAX at the latest. Does nothing outside the main thread, which alone receives signals.
+    """Within the body, SIGTERM and Ctrl-C raise EndedBySignal: at once, or when what was committed is finished, after
+    SECOND_LOOK_S_MAX at the latest. Does nothing outside the main thread, the only one that receives signals.
 
-    After the body SIGTERM leaves as much time to the run's hooks, which write to the ledger; Prefect restores its own
+    After the body, SIGTERM leaves the same time to the run's hooks, which write to the ledger; Prefect restores its own
     handler after them.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -149,7 +149,7 @@ def signals_in_order() -> Iterator[None]:
 def _stop(number: int, _: FrameType | None) -> None:
     signum = signal.Signals(number)
     if STOP.ask(signum):
-        raise ToldToEnd(STOP.take_effect())
+        raise EndedBySignal(STOP.take_effect())
     STOP.send_again(signum)
 
 
@@ -162,7 +162,7 @@ def _end_later(number: int, _: FrameType | None) -> None:
 
 @contextmanager
 def finished_first(commit: int | str) -> Iterator[None]:
-    """A signal that comes in the body, after its commit, takes effect at its end: publish and verify stand there."""
+    """A signal that comes in the body after its commit takes effect at the end of the body: publish and verify."""
     try:
         yield
     except BaseException:
@@ -173,17 +173,19 @@ def finished_first(commit: int | str) -> Iterator[None]:
 
 
 def refuse_stopped(flow_run_id: str, commit: int | str, say: Say) -> None:
-    """Raises StoppedError when the flow run, or one that it is part of, was cancelled, or its process was told to end.
-    To be called under the lock, just before COMMIT, within `finished_first` of the same commit. A Prefect server that
-    does not answer in time stops no load."""
+    """Raises StoppedError when the flow run or an ancestor was cancelled, or the process has received a signal to end.
+
+    Call it under the lock, just before COMMIT, within `finished_first` of the same commit. A Prefect server that does
+    not answer in time stops no load.
+    """
     if is_cancelled(flow_run_id, say):
         raise StoppedError(CANCELLED_IN_PREFECT)
     STOP.enter(commit)
 
 
 def is_cancelled(flow_run_id: str, say: Say) -> bool:
-    """Whether the flow run, or one that it is part of, is Cancelling or Cancelled. False without a server to ask, and
-    when it has not answered after ANSWER_S_MAX."""
+    """Whether the flow run or an ancestor is Cancelling or Cancelled. False without a server, and when it has not
+    answered after ANSWER_S_MAX."""
     if not PREFECT_API_URL.value():
         return False
     answers: list[bool | Exception] = []
@@ -194,7 +196,7 @@ def is_cancelled(flow_run_id: str, say: Say) -> bool:
         except Exception as error:  # noqa: BLE001 (whatever it is, the load goes on)
             answers.append(error)
 
-    # In a thread, because nothing else ends a look-up of a host's name in time.
+    # In a thread, because nothing else bounds the look-up of a host name.
     thread = threading.Thread(target=copy_context().run, args=(ask,), name="is-cancelled", daemon=True)
     thread.start()
     thread.join(ANSWER_S_MAX)

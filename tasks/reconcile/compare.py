@@ -1,4 +1,4 @@
-"""Compares source and table of one region: by sums per day first, and sale by sale where these differ."""
+"""Compares source and table of one region: by sums per day first, then sale by sale where these differ."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +15,9 @@ from blocks import names
 from blocks.databases import engine_of
 from expectations.regions import REGIONS, Region
 from tasks.batch import KEYS_MAX, Window
+from tasks.lines import counted
 from tasks.reconcile.days import DaysOfRegion
-from tasks.reconcile.discrepancies import Discrepancy, Finding, differing, judge
+from tasks.reconcile.discrepancies import DifferingSale, Discrepancy, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
@@ -41,7 +42,7 @@ class DaySums:
 
 @dataclass(frozen=True)
 class DayCompared:
-    """One day of a region; what is `accounted` for at the source stands among the open rejected rows."""
+    """One day of a region. Sales at the source are `accounted` for when they are among the open rejected rows."""
 
     day: date
     at_source: DaySums
@@ -52,40 +53,40 @@ class DayCompared:
 
 @dataclass(frozen=True)
 class OutsideWindows:
-    """Rows whose `sale_date` and `updated_at` are both NULL or in no calendar, so that no date reads them, and the
-    first of their keys."""
+    """Rows that no date reads, as `sale_date` and `updated_at` are both NULL or in no calendar, and their first
+    keys."""
 
     rows: int = 0
     sale_ids: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return (
-            f"{self.rows} rows have neither a sale_date nor an updated_at, so no date ever reads them (sale_id "
-            f"{', '.join(self.sale_ids)}): set updated_at at the source"
+            f"{counted(self.rows, 'row has', 'rows have')} neither a sale_date nor an updated_at, so no date ever "
+            f"reads them (sale_id {', '.join(self.sale_ids)}): set updated_at at the source"
         )
 
 
 @dataclass(frozen=True)
 class RegionCompared:
-    """What a comparison found. `findings` are up to KEYS_MAX of each kind; `held_back` counts the sales at the source
-    of days that were rolled back, `held_sales` those of other days that differ, and were sold or changed on such a day
-    or loaded by a heal that was rolled back. `snapshot_at` is the moment up to which the source shows everything
-    (aware, UTC, by its clock), `behind` why that is not all of the days. `why_not_whole` says why a sale that it does
-    not show may exist all the same; `outside` are rows of the source that no window holds."""
+    """How one region compares. `differing` lists up to KEYS_MAX sales of each kind. `held_back` counts the sales at the
+    source of rolled-back days; `held_sales` counts differing sales of other days that were sold or changed on such a
+    day, or loaded by a heal that was rolled back. The source shows everything up to `snapshot_at` (aware, UTC, by its
+    clock); `behind` says why that is not all of the days. `why_not_whole` says why the source may hold sales that it
+    does not show; `outside` are its rows that no window holds."""
 
     region: str
     snapshot_at: datetime
     days: tuple[DayCompared, ...]
     held_back: Mapping[date, int]
     held_sales: int
-    findings: tuple[Finding, ...]
+    differing: tuple[DifferingSale, ...]
     why_not_whole: str | None = None
     behind: str | None = None
     outside: OutsideWindows = field(default_factory=OutsideWindows)
 
-    def of(self, *kinds: Discrepancy) -> tuple[Finding, ...]:
-        """The findings of some kinds."""
-        return tuple(finding for finding in self.findings if finding.kind in kinds)
+    def of(self, *kinds: Discrepancy) -> tuple[DifferingSale, ...]:
+        """The sales that differ in one of these ways."""
+        return tuple(sale for sale in self.differing if sale.kind in kinds)
 
     def count(self, kind: Discrepancy) -> int:
         """How many sales differ in this way."""
@@ -93,21 +94,21 @@ class RegionCompared:
 
 
 def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snapshot_at: datetime) -> RegionCompared:
-    """Compares the days that are due. Sums that agree are believed; where they do not, every sale is looked at."""
+    """Compares the days that are due. Where sums agree, so do the sales; where they differ, every sale is compared."""
     at_source, accounted = source.sums(days.due)
     in_table = table.sums(days.due)
     held_back, _ = source.sums(days.held_back)
-    found, findings = Counter[tuple[date, Discrepancy]](), list[Finding]()
+    found, listed = Counter[tuple[date, Discrepancy]](), list[DifferingSale]()
     named, stays_out, held_sales = Counter[Discrepancy](), table.rolled_back(), 0
     for buckets, days_of_buckets in differing(at_source, in_table):
-        differ = _look_at(source, table, days_of_buckets, buckets, days, snapshot_at)
-        held = source.held_back([finding.sale_id for finding in differ], stays_out)
-        held_sales += sum(finding.sale_id in held for finding in differ)
-        for finding in (finding for finding in differ if finding.sale_id not in held):
-            found[finding.day, finding.kind] += 1
-            if named[finding.kind] < KEYS_MAX:
-                named[finding.kind] += 1
-                findings.append(finding)
+        sales = _compare_buckets(source, table, days_of_buckets, buckets, days, snapshot_at)
+        held = source.held_back([sale.sale_id for sale in sales], stays_out)
+        held_sales += sum(sale.sale_id in held for sale in sales)
+        for sale in (sale for sale in sales if sale.sale_id not in held):
+            found[sale.day, sale.kind] += 1
+            if named[sale.kind] < KEYS_MAX:
+                named[sale.kind] += 1
+                listed.append(sale)
     source_days, accounted_days, table_days = by_day(at_source), by_day(accounted), by_day(in_table)
     compared = tuple(
         DayCompared(
@@ -121,21 +122,21 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     )
     held_days = by_day(held_back)
     held_rows = {day: held_days.get(day, DaySums()).rows for day in days.held_back}
-    return RegionCompared(days.region, snapshot_at, compared, held_rows, held_sales, tuple(findings))
+    return RegionCompared(days.region, snapshot_at, compared, held_rows, held_sales, tuple(listed))
 
 
-def _look_at(
+def _compare_buckets(
     source: SourceSide,
     table: TableSide,
     days: Sequence[date],
     buckets: Sequence[str],
     all_days: DaysOfRegion,
     snapshot_at: datetime,
-) -> list[Finding]:
-    """The findings among the sales of some buckets."""
+) -> list[DifferingSale]:
+    """The sales of some buckets that differ."""
     stored = {row.key: row for row in table.rows(days, buckets)}
     versions: dict[str, Sequence[SourceRow]] = by_key(source.rows(days, buckets))
-    # What one side alone has of these days may have arrived on another day at the other one.
+    # A sale that only one side has on these days may have another arrival day on the other side.
     stored |= {row.key: row for row in table.rows_of_keys(sorted(versions.keys() - stored.keys()))}
     if unmatched := sorted(key for key, row in stored.items() if not _is_read(row, versions.get(key, ()))):
         versions |= dict.fromkeys(unmatched, ())
@@ -145,7 +146,7 @@ def _look_at(
         (key, judge(versions.get(key, ()), stored.get(key), all_days.due, snapshot_at))
         for key in sorted(versions.keys() | stored.keys())
     )
-    return [Finding(*verdict, region.sale_id_of(key), key) for key, verdict in judged if verdict]
+    return [DifferingSale(*verdict, region.sale_id_of(key), key) for key, verdict in judged if verdict]
 
 
 def by_key(rows: Iterable[SourceRow]) -> dict[str, Sequence[SourceRow]]:
@@ -210,7 +211,7 @@ def window_of(days: Sequence[date]) -> Window:
 
 
 def read_outside_windows(snapshot: Snapshot) -> OutsideWindows:
-    """The rows of a source that no window holds; not asked where both times are NOT NULL."""
+    """The rows of a source that no window holds; not queried where both times are NOT NULL."""
     if snapshot.table.required.issuperset(WINDOW_COLUMNS):
         return OutsideWindows()
     snapshot.cursor.execute(outside_statement(snapshot.table.sql))

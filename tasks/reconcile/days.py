@@ -1,4 +1,4 @@
-"""Which days of which regions are compared, by what the ledger says of them. Pure."""
+"""Which days of which regions are compared, by the ledger. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from tasks.warehouse.states import LedgerState, Status
 
 @dataclass(frozen=True)
 class DaysOfRegion:
-    """The days of one region: `due` are those of the range that the ledger calls PUBLISHED or EMPTY, `held_back` those
-    that were rolled back; all others are gaps, and the work of backfill."""
+    """The days of one region: `due` are PUBLISHED or EMPTY in the ledger, `held_back` are rolled back; all others are
+    gaps, which backfill loads."""
 
     region: str
     due: tuple[date, ...]
@@ -19,19 +19,19 @@ class DaysOfRegion:
 
 
 def last_days(yesterday: date, days: int) -> DateRange:
-    """So many days up to `yesterday`, included."""
+    """The last `days` days up to and including `yesterday`."""
     return DateRange(yesterday - timedelta(days=days - 1), yesterday)
 
 
 def days_of_regions(known: Iterable[LedgerState], days: DateRange, regions: Sequence[str]) -> list[DaysOfRegion]:
-    """The days of each region that are compared or held back; regions without any are left out.
+    """Returns the days of each region that are compared or held back; regions without any are left out.
 
-    `known` is what the ledger says of all dates up to the end of the range.
+    `known` are the ledger's states of all dates up to the end of the range.
     """
-    shown = sorted((state.date, state.region, state.in_production) for state in known if state.in_production)
+    in_ledger = sorted((state.date, state.region, state.in_production) for state in known if state.in_production)
     of_regions = []
     for region in regions:
-        of_region = [(day, status) for day, of, status in shown if of == region and day in days]
+        of_region = [(day, status) for day, of, status in in_ledger if of == region and day in days]
         due = tuple(day for day, status in of_region if status is not Status.ROLLED_BACK)
         held_back = tuple(day for day, status in of_region if status is Status.ROLLED_BACK)
         of_regions.append(DaysOfRegion(region, due, held_back))

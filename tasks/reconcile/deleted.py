@@ -1,6 +1,7 @@
-"""Marks the sales that their source does not hold any more, in ONE transaction, or changes nothing."""
+"""Marks the sales that their source no longer holds, in ONE transaction, or changes nothing."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from prefect import get_run_logger, task
 
@@ -19,49 +20,64 @@ from tasks.warehouse.statements import key_lists, render, render_part, text_lite
 from tasks.warehouse.states import Status
 
 
+class Marks(NamedTuple):
+    """What a run has marked in one region. The undo log can put back `restorable` sales; `changed` of these differ in
+    more than the mark."""
+
+    region: str
+    sales: int
+    restorable: int
+    changed: int
+
+
 def mark(
     session: Session, batch_id: str, flow_run_id: str, compared: Sequence[RegionCompared], say: Say = say_nothing
 ) -> None:
-    """Marks what is gone and not marked yet. The undo log keeps the sales as they were.
+    """Marks the sales that are gone and not marked yet. The undo log keeps their rows as they were.
 
-    Raises PublishRefusedError when another number was marked than can be put back, or a sale was changed besides, and
+    Raises PublishRefusedError when the sales marked are not those that can be put back, or anything else changed, and
     StoppedError when the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
-        # Only now, like a rollback: no run with a higher number may have changed these sales before.
+        # Taken under the lock, like a rollback's: no run with a higher number may have changed these sales.
         run_number = next_run_number(writing)
         ((rows_before, _),) = writing.query(render("reconcile/count_fact"), [run_number])
         for snapshot_at, is_gone, listed in _conditions(compared):
             writing.query(render("reconcile/insert_undo", is_gone=is_gone), [run_number, batch_id, listed])
             names = {"batch_id": batch_id, "run_number": f"{run_number:d}", "snapshot_at": snapshot_at}
             writing.query(render("reconcile/mark_deleted", is_gone=is_gone, **names), [listed])
-        counted = writing.query(render("reconcile/count_marked"), [run_number])
+        marked = [
+            Marks(region, int(sales), int(restorable), int(changed))
+            for region, sales, restorable, changed in writing.query(render("reconcile/count_marked"), [run_number])
+        ]
         ((rows_after, written),) = writing.query(render("reconcile/count_fact"), [run_number])
-        marked = {region: int(rows) for region, rows, *_ in counted}
-        restorable, changed = (sum(int(row[place]) for row in counted) for place in (2, 3))
-        if (rows_before, restorable, 0) != (rows_after, sum(marked.values()), changed) or int(written) != restorable:
+        sales, restorable, changed = (
+            sum(of.sales for of in marked),
+            sum(of.restorable for of in marked),
+            sum(of.changed for of in marked),
+        )
+        if (rows_before, restorable, 0) != (rows_after, sales, changed) or int(written) != restorable:
             raise PublishRefusedError(
                 f"marking as deleted does not hold: SALES_FACT {rows_before} against {rows_after} rows, {written} "
-                f"written, {sum(marked.values())} marked, {restorable} can be put back, {changed} changed besides"
+                f"written, {sales} marked, {restorable} can be put back, {changed} changed besides"
             )
-        attempt = Attempt(run_number, flow_run_id, batch_id, tuple(marked))
+        attempt = Attempt(run_number, flow_run_id, batch_id, tuple(of.region for of in marked))
         entries = [
-            Entry(region, Status.PUBLISHED, counts={"UPDATED": rows}, cause="marked as deleted")
-            for region, rows in marked.items()
+            Entry(of.region, Status.PUBLISHED, counts={"UPDATED": of.sales}, cause="marked as deleted") for of in marked
         ]
         record(writing, attempt, entries)
         refuse_stopped(flow_run_id, flow_run_id, say)
 
 
 def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, str]]:
-    """When a region was read, as a literal, which of its sales are gone, and the list of keys that this binds."""
+    """Per region and list of keys: snapshot time and condition for what is gone, as SQL, and the keys to bind."""
     for region in compared:
         snapshot_at = f"{text_literal(region.snapshot_at.isoformat(' '))}::TIMESTAMP_TZ"
         gone = region.of(Discrepancy.GONE)
-        # A standby that is behind may not show yet what an earlier load has read elsewhere.
-        over = [finding for finding in gone if Window.of_day(finding.day).end <= region.snapshot_at]
-        for listed in key_lists(finding.key for finding in over):
-            days = days_as_literals([finding.day for finding in over])
+        # A standby that is behind may not show yet what an earlier load read from the primary.
+        over = [sale for sale in gone if Window.of_day(sale.day).end <= region.snapshot_at]
+        for listed in key_lists(sale.key for sale in over):
+            days = days_as_literals([sale.day for sale in over])
             is_gone = render_part(
                 "reconcile/is_gone", region=text_literal(region.region), snapshot_at=snapshot_at, **days
             )
@@ -69,12 +85,12 @@ def _conditions(compared: Sequence[RegionCompared]) -> Iterator[tuple[str, str, 
 
 
 def of_whole_sources(compared: Sequence[RegionCompared]) -> list[RegionCompared]:
-    """The regions whose source shows all that it holds: what others do not show may exist all the same."""
+    """The regions whose source shows all of its rows: elsewhere a sale that is not shown may still exist."""
     return [region for region in compared if region.why_not_whole is None]
 
 
 def refuse_empty_sources(compared: Sequence[RegionCompared], sales_min: int) -> None:
-    """Raises NeedsPersonError naming a region that has hardly a sale of the days that were compared."""
+    """Raises NeedsPersonError naming a region with fewer than `sales_min` sales on the days compared."""
     for region in compared:
         sales = sum(day.at_source.rows + day.accounted.rows for day in region.days)
         if region.count(Discrepancy.GONE) and sales < sales_min:
@@ -92,10 +108,10 @@ def mark_deleted(
     sales_min: int,
     warehouse: str,
 ) -> int:
-    """Marks what is gone from whole sources, and answers how many sales of the batch are marked. A lost answer to
-    COMMIT is settled by the next try: what is marked is not marked again.
+    """Marks what is gone from whole sources, and returns how many sales the batch has marked. After a lost COMMIT the
+    next try settles the outcome: sales that are marked are not marked again.
 
-    Raises NeedsPersonError when a source has fewer than `sales_min` sales: it may be being filled again.
+    Raises NeedsPersonError when a source has fewer than `sales_min` sales: somebody may be refilling it.
     """
     whole = of_whole_sources(compared)
     refuse_empty_sources(whole, sales_min)

@@ -1,4 +1,4 @@
-"""How a sale differs between source and table, and which sums send a comparison to look at single sales. Pure."""
+"""How a sale differs between source and table, and for which sums single sales are compared. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ from enum import StrEnum
 from tasks.reconcile.sides import CellSums, SourceRow, Sums, TableRow
 
 ROWS_AT_ONCE = 200_000
-"""About so many sales are held at once of each side."""
+"""Sales of each side that are held at once, roughly."""
 
 
 class Discrepancy(StrEnum):
@@ -22,11 +22,11 @@ class Discrepancy(StrEnum):
     GONE = "gone"
     """In the table, and no longer at the source."""
     OLDER = "older"
-    """The source has gone back to an older version than the table's: the newer one stays."""
+    """The source has gone back to an older version than the table's, which stays."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class DifferingSale:
     """A sale that differs. `sale_id` is its key as the source writes it; `key` as the fact table does."""
 
     kind: Discrepancy
@@ -36,7 +36,7 @@ class Finding:
 
 
 def differing(at_source: CellSums, in_table: CellSums) -> Iterator[tuple[list[str], list[date]]]:
-    """Buckets with the days on which a sum differs, in portions of about ROWS_AT_ONCE sales."""
+    """Yields buckets and the days on which their sums differ, in portions of about ROWS_AT_ONCE sales."""
     days, rows = dict[str, set[date]](), Counter[str]()
     for cell in at_source.keys() | in_table.keys():
         left, right = at_source.get(cell, Sums()), in_table.get(cell, Sums())
@@ -57,10 +57,10 @@ def differing(at_source: CellSums, in_table: CellSums) -> Iterator[tuple[list[st
 def judge(
     versions: Iterable[SourceRow], stored: TableRow | None, due: Sequence[date], snapshot_at: datetime
 ) -> tuple[Discrepancy, date] | None:
-    """How a sale differs, and the day that it is a matter of; None when it is as it should be.
+    """Returns how a sale differs, and the day that it is counted on; None for a sale that does not differ.
 
-    A version counts when the ledger says that its day was read. One that came later is the next load's work, and one
-    that is rejected is somebody's already. What the table has read after `snapshot_at` is newer than this comparison.
+    A version counts when its day was read, by the ledger. Later versions are left to the next load, and rejected ones
+    are known already. A row that was read after `snapshot_at` is newer than this comparison.
     """
     if stored is not None and stored.read_at > snapshot_at:
         return None
@@ -78,16 +78,16 @@ def judge(
         return None if stored.fingerprint in same_version else (Discrepancy.DIFFERS, newest.day)
     if _version(newest) > stored.version:
         return Discrepancy.DIFFERS, newest.day
-    # The table may hold a version that no daily run has read yet: a replay or a heal was earlier.
+    # A replay or a heal may have loaded a version before the daily run of its day.
     is_known = any(row.version == stored.version for row in versions)
     return None if is_known or stored.day not in due else (Discrepancy.OLDER, stored.day)
 
 
 def is_due(row: SourceRow, due: Sequence[date]) -> bool:
-    """Whether the table has to know of a version: its day was read, or lies before all days that are looked at."""
+    """Whether the table should know a version: its day was read, or lies before all days that are compared."""
     return row.day in due or row.day < min(due)
 
 
 def _version(row: SourceRow) -> int:
-    """Without a time it is older than every other."""
+    """A version without a time is older than every other."""
     return -(2**63) if row.version is None else row.version

@@ -1,4 +1,4 @@
-"""What both sides of a comparison are made of: sums by day and bucket of keys, and single versions of sales. Pure."""
+"""The records of both sides of a comparison: sums by day and bucket of keys, and single versions of sales. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tasks.reconcile.fingerprint import MODULUS
 
 
 class Cell(NamedTuple):
-    """What one sum is of. `day` is the UTC day on which a version arrived: the later one of sold and changed; `bucket`
+    """What one sum covers. `day` is the UTC day on which versions arrived: the later of sold and changed. `bucket` is
     the first two hex digits of the key's MD5."""
 
     day: date
@@ -37,8 +37,8 @@ CellSums = Mapping[Cell, Sums]
 class SourceRow(NamedTuple):
     """A version of a sale at the source.
 
-    `day` is the later one of those on which it was sold and changed; 9999-12-31 for what lies in no calendar. `version`
-    is `updated_at` in microseconds since 1970, None without one. `is_accounted`: key and version stand among the open
+    `day` is the later of the days on which it was sold and changed, 9999-12-31 for a time in no calendar. `version` is
+    `updated_at` in microseconds since 1970, None without one. `is_accounted`: key and version are among the open
     rejected rows.
     """
 
@@ -50,7 +50,7 @@ class SourceRow(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A sale in the fact table. `read_at` is when its source was read (aware, UTC, by the source's clock)."""
+    """A sale in the fact table. `read_at` is the time of its source's snapshot (aware, UTC, by the source's clock)."""
 
     key: str
     day: date

@@ -1,4 +1,4 @@
-"""The source's side of a comparison, written otherwise than extract: no window, no COPY, sums made by the database.
+"""The source's side of a comparison, deliberately not written like extract: no window, no COPY, sums by the database.
 Knows no Prefect."""
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ _OF_KEYS = is_one_of("sale_id", "%(sale_ids)s::text[]")
 
 
 def _day(moment: str) -> str:
-    """The UTC day of a moment, the last one of the calendar for what lies in none."""
+    """SQL of a moment's UTC day; 9999-12-31 for one in no calendar."""
     return (
         f"CASE WHEN {moment} BETWEEN {FIRST_MOMENT} AND {LAST_MOMENT} THEN ({moment} AT TIME ZONE 'UTC')::date "
         "ELSE date '9999-12-31' END"
@@ -36,8 +36,8 @@ def _day(moment: str) -> str:
 
 
 def _versions(region: Region, table: str, which: str) -> str:
-    """The versions of sales with a key for which `which` is true, with day, fingerprint and whether they are rejected
-    already."""
+    """SQL of the versions of sales with a key that meet `which`, with day, fingerprint and whether they are accounted
+    for."""
     key = business_key(region)
     money = ", ".join(quote_postgres(name) for name in MONEY_COLUMNS)
     return f"""WITH rejected AS (
@@ -65,9 +65,9 @@ def _versions(region: Region, table: str, which: str) -> str:
 
 
 def sums_statement(region: Region, table: str) -> str:
-    """Sums of the sales that arrived on some days, by day, bucket, currency and whether they are accounted for.
+    """SQL of the sums of the sales that arrived on given days, by day, bucket, currency and `is_accounted`.
 
-    A key counts once, in its newest version of those days, and once more for those that are rejected.
+    A key counts once, by its newest version of those days, and once more if versions of it are accounted for.
     """
     totals = ", ".join(f"sum({quote_postgres(name)})" for name in MONEY_COLUMNS)
     return f"""{_versions(region, table, _ARRIVED)}
@@ -85,7 +85,7 @@ _ROW = "key, day, (extract(epoch FROM version) * 1000000)::bigint, fingerprint, 
 
 
 def rows_statement(region: Region, table: str) -> str:
-    """All versions of some days and buckets."""
+    """SQL of all versions of given days and buckets."""
     return f"""{_versions(region, table, _ARRIVED)}
 SELECT {_ROW}
 FROM versions
@@ -93,12 +93,12 @@ WHERE day = ANY (%(days)s) AND {_BUCKET} = ANY (%(buckets)s)"""
 
 
 def rows_of_keys_statement(region: Region, table: str) -> str:
-    """All versions of some keys, whatever their day."""
+    """SQL of all versions of given keys, whatever their day."""
     return f"{_versions(region, table, _OF_KEYS)}\nSELECT {_ROW}\nFROM versions"
 
 
 class SourceSide:
-    """Asks one region's database, in the snapshot of `cursor`; `table` is the quoted name of its table.
+    """Queries one region's database, in the snapshot of `cursor`; `table` is the quoted name of its table.
 
     Rows with `bad` cells count as accounted for: extract rejects them.
     """
@@ -112,30 +112,30 @@ class SourceSide:
         self._rejected = {"rejected_ids": list(rejected.sale_ids), "rejected_versions": list(rejected.versions)}
 
     def sums(self, days: Sequence[date]) -> tuple[dict[Cell, Sums], dict[Cell, Sums]]:
-        """The sums of what the table has to hold, and of what is accounted for by rejected rows."""
+        """Returns the sums of what the table has to hold, and of what is accounted for by rejected rows."""
         if not days:
             return {}, {}
         due: dict[Cell, Sums] = {}
         accounted: dict[Cell, Sums] = {}
-        rows = self._ask(sums_statement(self._region, self._table), days=days)
+        rows = self._query(sums_statement(self._region, self._table), days=days)
         for day, bucket, currency, is_accounted, *sums in rows:
             (accounted if is_accounted else due)[Cell(day, bucket, currency)] = Sums.of_row(*sums)
         return due, accounted
 
     def rows(self, days: Sequence[date], buckets: Iterable[str]) -> list[SourceRow]:
-        """The versions of some days and buckets."""
-        return self._to_rows(self._ask(rows_statement(self._region, self._table), days=days, buckets=list(buckets)))
+        """The versions of given days and buckets."""
+        return self._to_rows(self._query(rows_statement(self._region, self._table), days=days, buckets=list(buckets)))
 
     def rows_of_keys(self, keys: Iterable[str]) -> list[SourceRow]:
-        """The versions of some business keys."""
+        """The versions of given business keys."""
         sale_ids = [self._region.sale_id_of(key) for key in keys]
-        return self._to_rows(self._ask(rows_of_keys_statement(self._region, self._table), sale_ids=sale_ids))
+        return self._to_rows(self._query(rows_of_keys_statement(self._region, self._table), sale_ids=sale_ids))
 
     def held_back(self, sale_ids: Sequence[str], stays_out: RolledBack) -> frozenset[str]:
-        """Those of some `sale_id`s that stay out."""
+        """Those of the `sale_ids` that stay out."""
         return held_back(self._cursor, self._table, self._region, sale_ids, stays_out)
 
-    def _ask(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
+    def _query(self, statement: str, days: Sequence[date] = (), **values: Any) -> list[tuple[Any, ...]]:
         since, until = (min(days), max(days) + timedelta(days=1)) if days else (None, None)
         given = {"days": list(days), "since": since, "until": until, **values}
         self._cursor.execute(statement, {**self._rejected, **given})

@@ -18,7 +18,7 @@ _FINGERPRINT = {
 
 
 class TableSide:
-    """Asks the fact table for the sales of one region."""
+    """Queries the fact table for the sales of one region."""
 
     def __init__(self, session: Session, region: str) -> None:
         self._session = session
@@ -29,11 +29,11 @@ class TableSide:
         return OpenRejected([sale_id for sale_id, _ in rows], [version for _, version in rows])
 
     def rolled_back(self) -> RolledBack:
-        """What somebody has rolled back of the region."""
+        """The region's dates and heals that were rolled back."""
         return rolled_back(self._session, [self._region])[self._region]
 
     def sums(self, days: Sequence[date]) -> dict[Cell, Sums]:
-        """The sums of the sales that arrived on some days, without those that are marked as deleted."""
+        """The sums of the sales that arrived on given days, without those marked as deleted."""
         if not days:
             return {}
         money = ", ".join(f"SUM({name.upper()})" for name in MONEY_COLUMNS)
@@ -42,14 +42,14 @@ class TableSide:
         return {Cell(day, bucket, currency): Sums.of_row(*sums) for day, bucket, currency, *sums in rows}
 
     def rows(self, days: Sequence[date], buckets: Iterable[str]) -> list[TableRow]:
-        """The sales of some days and buckets, without those that are marked as deleted."""
+        """The sales of given days and buckets, without those marked as deleted."""
         statement = render(
             "reconcile/table_rows", buckets=text_literals(buckets), **_FINGERPRINT, **days_as_literals(days)
         )
         return _to_rows(self._session.query(statement, [self._region]))
 
     def rows_of_keys(self, keys: Sequence[str]) -> list[TableRow]:
-        """The sales with some keys, those that are marked as deleted included."""
+        """The sales with given keys, including those marked as deleted."""
         found = []
         for listed in key_lists(keys):
             statement = render("reconcile/table_rows_of_keys", **_FINGERPRINT)
@@ -58,7 +58,7 @@ class TableSide:
 
 
 def days_as_literals(days: Sequence[date]) -> dict[str, str]:
-    """The days, and the span from the first to the end of the last, as statements name them."""
+    """The days, and the span from the first to the end of the last, as literals of statements."""
     since, until = (text_literal(day.isoformat()) for day in (min(days), max(days) + timedelta(days=1)))
     return {
         "dates": text_literals(day.isoformat() for day in days),

@@ -1,4 +1,4 @@
-"""Checks of the staging bucket: it is there, it is the block's, and files can be written, read and removed."""
+"""Checks of the staging bucket: it exists, the block names it, and files can be written, read, listed and removed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +77,7 @@ def _write() -> str:
 
 @contextmanager
 def probe_file(content: bytes, file_name: str = "probe") -> Iterator[tuple[Any, str, str]]:
-    """A small file below `sales/probe/`, removed at the end; gives the S3 client, bucket and key."""
+    """Yields S3 client, bucket and key of a small file below `sales/probe/`, which is removed at the end."""
     client, name = load_staging_bucket()
     key = f"{PROBE_PREFIX}/{uuid4().hex}/{file_name}"
     client.put_object(Bucket=name, Key=key, Body=content)

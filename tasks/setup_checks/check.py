@@ -1,4 +1,4 @@
-"""Checks of the setup: what one is, and how many of them run side by side, each within its time. Knows no Prefect."""
+"""Checks of the setup, and running many of them side by side, each within its time limit. Knows no Prefect."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from tasks.stopwatch import Say, say_nothing, waiting
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)
-"""Well below the five minutes by which a row may lie in the future before it is rejected."""
+"""Well below the 5 minutes that a row may lie in the future before it is rejected."""
 MESSAGE_LENGTH_MAX = 600
 
 
@@ -22,7 +22,7 @@ class SetupFaultError(NeedsPersonError):
 
 
 class Outcome(StrEnum):
-    """How a check ended, as its line begins."""
+    """How a check ended: the first word of its line."""
 
     OK = "ok"
     BAD = "BAD"
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: one line."""
+    """The result of a check, as one line."""
 
     name: str
     outcome: Outcome
@@ -47,10 +47,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at.
+    """One thing to check.
 
-    `look` answers what is there, or raises: an error of this project speaks for itself, any other is followed by
-    `mend`. A check is not tried when one of those that it `needs` is not ok.
+    `look` returns what it found, or raises: an error of this project explains itself, any other is reported with
+    `mend`. A check is not tried when one that it `needs` is not ok.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Check:
 
 @dataclass
 class _Look:
-    """A check under way in a thread of its own, which nobody waits for longer than its time."""
+    """A check in its own thread, abandoned after its time limit."""
 
     check: Check
     findings: list[Finding] = field(default_factory=list)
@@ -78,8 +78,8 @@ class _Look:
 
 
 def run_checks(checks: Sequence[Check], say: Say = say_nothing) -> list[Finding]:
-    """The findings in the order of `checks`; those that need nothing of each other run side by side. `say` hears of
-    those that take long."""
+    """Returns the findings in the order of `checks`; independent checks run side by side. Slow ones are logged by
+    `say`."""
     findings: dict[str, Finding] = {}
     while waiting := [check for check in checks if check.name not in findings]:
         ready = [check for check in waiting if all(name in findings for name in check.needs)]
@@ -117,15 +117,15 @@ def _finding_of(check: Check) -> Finding:
         outcome, message = Outcome.OK, check.look()
     except SalesEtlError as error:
         outcome, message = Outcome.BAD, one_line(error, MESSAGE_LENGTH_MAX)
-    except Exception as error:  # noqa: BLE001 (whatever a check meets is what it has to tell)
+    except Exception as error:  # noqa: BLE001 (any error is the finding)
         outcome, message = Outcome.BAD, quoting(check.mend, f"{type(error).__name__}: {one_line(error)}")
     return Finding(check.name, outcome, public_line(message, MESSAGE_LENGTH_MAX))
 
 
 def compare_clocks(asked_at: datetime, theirs: datetime, answered_at: datetime, whose: str) -> str:
-    """Says by how much the clock of `whose` differs from ours; the way of the question and the answer is granted.
+    """Returns the difference between our clock and that of `whose`, allowing for the time of the round trip.
 
-    Raises SetupFaultError beyond CLOCK_DIFFERENCE_MAX. All times aware.
+    Raises SetupFaultError above CLOCK_DIFFERENCE_MAX. All times are aware.
     """
     way = (answered_at - asked_at) / 2
     difference = theirs - (asked_at + way)

@@ -1,4 +1,4 @@
-"""Check of the mail server of alerts: connection, login, and that it takes sender and recipients; nothing is sent."""
+"""Check of the mail server of alerts: connection, login, and whether it takes sender and recipients. Sends nothing."""
 
 from prefect_email import EmailServerCredentials
 

@@ -30,7 +30,7 @@ AUTOMATIONS = (
     "watchdog failed",
     "anomaly",
 )
-"""What is there with and without a notification block."""
+"""Those that exist with and without a notification block."""
 
 TOKEN_KEY_LENGTH_MIN = 32
 DEPLOY = "run `make deploy`"
@@ -148,13 +148,13 @@ async def _look_at_deployment(expected: Deployment) -> str:
 
 
 def describe_schedules(deployment: Any) -> str:
-    """Its schedules, and whether they are paused."""
+    """The deployment's schedules, and whether they are paused."""
     paused = deployment.paused
-    told = [
+    schedules = [
         f"schedule {getattr(one.schedule, 'cron', one.schedule)} {'PAUSED' if paused or not one.active else 'active'}"
         for one in deployment.schedules
     ]
-    return ", ".join(told) or "no schedule"
+    return ", ".join(schedules) or "no schedule"
 
 
 @sync_compatible

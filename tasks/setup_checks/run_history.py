@@ -1,4 +1,4 @@
-"""Check of the flow runs that the Prefect server keeps: how many, since when, and whether old ones are removed."""
+"""Check of the flow runs on the Prefect server: how many, since when, and whether old ones are removed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,15 @@ from tasks.setup_checks.check import Check, SetupFaultError
 from tasks.setup_checks.prefect_server import SERVER
 
 SLACK = timedelta(days=7)
-"""A pass that is missed or fails for some days is no fault of the retention; it mails by itself."""
+"""Passes that are missed or fail for a few days are no fault of the retention; they are mailed anyway."""
 
 CLEANING = "clean-staging"
 CLEANINGS_READ_MAX = 50
-"""The last ones, of which dry runs do not count."""
+"""The newest completed ones; dry runs among them do not count."""
 
 
 def history_checks() -> list[Check]:
-    """Flow runs of this project."""
+    """This project's flow runs."""
     return [
         Check("flow runs", _look_at_history, "look at the server", needs=(SERVER, "variable prefect_retention_days"))
     ]
@@ -32,10 +32,10 @@ def history_checks() -> list[Check]:
 
 @dataclass(frozen=True)
 class History:
-    """This project's flow runs on the server; all times aware.
+    """This project's flow runs on the server. All times are aware, None where there is none.
 
-    `overdue_at`: when one ended that is there for longer than its kind is kept, and SLACK; `cleaned_at`: when
-    clean-staging last completed. None: there is none.
+    `overdue_at` is the end of a run that has been kept longer than its kind is kept, plus SLACK; `cleaned_at` is the
+    last completion of clean-staging.
     """
 
     runs: int
@@ -45,20 +45,23 @@ class History:
 
 
 def describe_history(history: History, days: int, now: datetime) -> str:
-    """How many runs there are, and since when. Raises SetupFaultError when old ones are evidently not removed: one is
-    overdue, and no clean-staging has completed lately. One that completes removes a backlog by parts."""
+    """Returns how many runs there are, and since when.
+
+    Raises SetupFaultError when one is overdue and no clean-staging has completed lately. One that completes works off a
+    backlog in parts.
+    """
     if history.oldest_at is None:
         return "none yet"
-    told = f"{history.runs:,}, the oldest of {history.oldest_at:%Y-%m-%d}"
+    runs = f"{history.runs:,}, the oldest of {history.oldest_at:%Y-%m-%d}"
     if history.overdue_at and not (history.cleaned_at and history.cleaned_at > now - SLACK):
         since = f"since {history.cleaned_at:%Y-%m-%d}" if history.cleaned_at else "on this server"
         raise SetupFaultError(
-            f"{told}: one that ended on {history.overdue_at:%Y-%m-%d} should be gone, and {CLEANING} has not completed "
+            f"{runs}: one that ended on {history.overdue_at:%Y-%m-%d} should be gone, and {CLEANING} has not completed "
             f"{since}: `prefect deployment run '{CLEANING}/production'`, and see that its schedule is active"
         )
     kept = {kind: days_kept(kind, days) for kind in Kind}
     return (
-        f"{told}; completed ones are kept {kept[Kind.COMPLETED]} days, the watchdog's {kept[Kind.ROUTINE]}, "
+        f"{runs}; completed ones are kept {kept[Kind.COMPLETED]} days, the watchdog's {kept[Kind.ROUTINE]}, "
         f"others {kept[Kind.UNSUCCESSFUL]}"
     )
 
@@ -70,7 +73,7 @@ def _look_at_history() -> str:
 
 @sync_compatible
 async def read_history(days: int, now: datetime) -> History:
-    """What the server tells of this project's runs."""
+    """Reads the history of this project's runs from the server."""
     async with get_client() as client:
         return await _read_history(client, days, now)
 

@@ -1,4 +1,4 @@
-"""Checks of the regional databases: connection, table, standby, clock, extra columns, and keys of two regions."""
+"""Checks of the regional databases: connection, table, standby, clock, extra columns, and keys shared by regions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ from tasks.source.table import SourceTable
 
 LIMITS = Limits(statement_s=20, lock_s=10)
 KEYS_COMPARED = 1000
-"""So many of the newest keys of each region are looked up in the others."""
+"""The newest keys of each region that are looked up in the others."""
 
 PREFIX_ADVICE = (
     "Databases that number by themselves need prefix_keys = true in expectations/regions.toml before their first load"
@@ -35,7 +35,7 @@ REACHABLE = "does it run, is its port open to this machine, are address, user an
 
 
 def source_checks() -> list[Check]:
-    """For each region connection, table and clock; then the extra columns and the keys of all of them."""
+    """Connection, table, dates, server and clock of each region; then extra columns and keys across regions."""
     each = [check for region in REGIONS.values() for check in _checks_of(region)]
     return [
         *each,
@@ -85,14 +85,14 @@ def _engine(region: Region) -> Iterator[Engine]:
 
 @contextmanager
 def open_source(region: Region) -> Iterator[Any]:
-    """A psycopg2 cursor in a read-only transaction of the region's database, as the loads have it."""
+    """A psycopg2 cursor in a read-only transaction of the region's database, as loads use it."""
     with _engine(region) as engine, connected(engine) as driver, reading(driver, LIMITS) as cursor:
         yield cursor
 
 
 @contextmanager
 def open_table(region: Region) -> Iterator[Snapshot]:
-    """A snapshot of the region's table, as the loads take it."""
+    """A snapshot of the region's table, as loads take it."""
     with _engine(region) as engine, open_snapshot(engine, region, LIMITS) as snapshot:
         yield snapshot
 
@@ -105,7 +105,7 @@ def _connect(region: Region) -> str:
 
 
 def _look_at_table(region: Region) -> str:
-    """What it is, declared types, the right to read each column, and that the columns can be read together."""
+    """Checks its kind, the declared types, the right to read each column, and that the columns can be read together."""
     with open_table(region) as snapshot:
         cursor, table = snapshot.cursor, snapshot.table
         new = check_declared(table.declared, table.name)
@@ -133,14 +133,16 @@ def _look_for_rows_without_date(region: Region) -> str:
 
 
 def _look_at_server(region: Region) -> str:
-    """Its role; how far a standby is. Raises SetupFaultError for one that does not go on."""
+    """Returns `describe_server` of the region's database."""
     with _engine(region) as engine, connected(engine) as driver:
         return describe_server(read_position(driver, LIMITS))
 
 
 def describe_server(position: Position) -> str:
-    """A server's role, and up to when a standby shows everything. Raises SetupFaultError for a standby that does not
-    show the whole of yesterday (UTC) yet."""
+    """Returns a server's role, and how far a standby has replayed.
+
+    Raises SetupFaultError for a standby that does not show all of yesterday (UTC) yet.
+    """
     if not position.is_standby:
         return "a primary"
     midnight = position.clock.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -172,20 +174,20 @@ def _look_at_extra_columns() -> str:
 
 
 def describe_extra_columns(names: Iterable[str], lacking: Mapping[str, Sequence[str]]) -> str:
-    """Says which regions lack which columns. Raises SetupFaultError naming columns that no source has.
+    """Returns which regions lack which columns. Raises SetupFaultError naming columns that no source has.
 
-    `lacking` has, per region that was looked at, those of `names` that its source lacks.
+    `lacking` holds, per region that could be read, those of `names` that its source lacks.
     """
     without = {name: [code for code in lacking if name in lacking[code]] for name in names}
-    told = "; ".join(f"lacking in {', '.join(codes)}: {name}" for name, codes in without.items() if codes)
+    lacks = "; ".join(f"lacking in {', '.join(codes)}: {name}" for name, codes in without.items() if codes)
     nowhere = [name for name, codes in without.items() if len(codes) == len(lacking)]
-    if told and nowhere:
+    if lacks and nowhere:
         raise SetupFaultError(
             f"no source has {', '.join(nowhere)}: correct the name with `python -m blocks.variables extra_columns "
-            f"'{{...}}'`, or mend the sources ({told})"
+            f"'{{...}}'`, or mend the sources ({lacks})"
         )
-    if told:
-        return f"{told}; mend the source if it should have the column; what is stored stays"
+    if lacks:
+        return f"{lacks}; mend the source if it should have the column; what is stored stays"
     return f"{', '.join(without) or 'none'} in {', '.join(lacking) or 'no region'}"
 
 
@@ -193,7 +195,7 @@ def describe_extra_columns(names: Iterable[str], lacking: Mapping[str, Sequence[
 
 
 def _compare_keys() -> str:
-    """Compares the regions that share one numbering: those whose keys get no prefix."""
+    """Compares the regions that share one numbering: those without the prefix option."""
     compared = [region for region in REGIONS.values() if not region.prefix_keys]
     newest: dict[str, list[str]] = {}
     for region in compared:
@@ -209,7 +211,7 @@ def _compare_keys() -> str:
 
 @contextmanager
 def _unless_unreachable() -> Iterator[None]:
-    """A region that cannot be read is told in a line of its own."""
+    """Skips a region that cannot be read: its own checks report it."""
     try:
         yield
     except (SQLAlchemyError, SalesEtlError):
@@ -220,7 +222,7 @@ def _unless_unreachable() -> Iterator[None]:
 
 
 def read_newest_keys(cursor: Any, table: str) -> list[str]:
-    """The keys of the rows that changed last, as text; `table` is its quoted name."""
+    """The keys of the rows that changed last, as text; `table` is a quoted name."""
     cursor.execute(
         f"SELECT sale_id::text FROM {table} WHERE {HAS_KEY} ORDER BY updated_at DESC NULLS LAST LIMIT %s",
         (KEYS_COMPARED,),
@@ -229,11 +231,11 @@ def read_newest_keys(cursor: Any, table: str) -> list[str]:
 
 
 def find_keys(cursor: Any, table: SourceTable, keys: Sequence[str]) -> list[str]:
-    """Those of `keys` that the table holds. Compared in the column's own type, so that its index serves."""
+    """Returns those of `keys` that the table holds. Compares in the column's own type, so that its index is used."""
     kind = without_digits(table.declared.get("sale_id", "text"))
     fitting = [key for key in keys if kind not in _WHOLE or (key.isascii() and key.isdecimal())]
-    compared = "sale_id" if kind in _COMPARED_AS_THEY_ARE else "sale_id::text"
-    array = f"{kind}[]" if kind in _COMPARED_AS_THEY_ARE else "text[]"
+    compared = "sale_id" if kind in _COMPARED_UNCAST else "sale_id::text"
+    array = f"{kind}[]" if kind in _COMPARED_UNCAST else "text[]"
     cursor.execute(
         f'SELECT DISTINCT sale_id::text COLLATE "C" FROM {table.sql} WHERE {compared} = ANY(%s::{array}) LIMIT %s',
         (fitting, KEYS_COMPARED),
@@ -242,15 +244,15 @@ def find_keys(cursor: Any, table: SourceTable, keys: Sequence[str]) -> list[str]
 
 
 _WHOLE = ("smallint", "integer", "bigint", "numeric")
-_COMPARED_AS_THEY_ARE = ("bigint", "numeric", "text", "character varying")
+_COMPARED_UNCAST = ("bigint", "numeric", "text", "character varying")
 
 
 def describe_overlap(
     newest: Mapping[str, Sequence[str]], shared: Mapping[str, Iterable[str]], left_out: Sequence[str]
 ) -> str:
-    """Says what was compared. Raises SetupFaultError naming the regions and an example when keys are shared.
+    """Returns what was compared. Raises SetupFaultError naming the regions and an example when keys are shared.
 
-    `shared` has, per region, keys of the others that it holds too.
+    `shared` holds, per region, keys of other regions that it holds too.
     """
     pairs = {
         (code, other): sorted(set(keys) & set(newest[other]))
@@ -264,7 +266,7 @@ def describe_overlap(
         regions = sorted({region for pair in overlapping for region in pair}, key=list(newest).index)
         raise SetupFaultError(
             f"{', '.join(regions)} use the same sale_id: {len(keys)} of the {len(newest[other])} newest of {other} "
-            f"stand in {code} too, e.g. {keys[0]}: correct the sources. {PREFIX_ADVICE}"
+            f"are in {code} too, e.g. {keys[0]}: correct the sources. {PREFIX_ADVICE}"
         )
     missing = f"; not compared: {', '.join(left_out)}" if left_out else ""
-    return f"none of the {KEYS_COMPARED} newest of {', '.join(newest) or 'no region'} stands in another region{missing}"
+    return f"none of the {KEYS_COMPARED} newest of {', '.join(newest) or 'no region'} is in another region{missing}"

@@ -1,4 +1,4 @@
-"""check-setup through a worker: what the machine finds that does the work, read back from the server."""
+"""check-setup through a worker: the findings of the machine that does the work, read back from the server."""
 
 import json
 import time
@@ -24,17 +24,17 @@ from tasks.stopwatch import Say
 DEPLOYMENT, ARTIFACT_KEY = names.deployment("check-setup"), "check-setup"
 WORKER = "worker"
 NOT_READY = "NotReady"
-"""The state of a failed check-setup whose findings are read by whoever has asked for them: nobody is mailed."""
+"""The state of a failed check-setup whose findings are read at once: nobody is mailed."""
 START_S_MAX = 60
 END_S_MAX = 300
-"""More than checks take that wait for each other, each at its limit."""
+"""Longer than the longest chain of checks takes, each at its limit."""
 POLL_S, SAY_S = 0.5, 5
 WAITING = (StateType.SCHEDULED, StateType.PENDING)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a worker has done the checks, and what it found; nothing where it did not."""
+    """Whether a worker has run the checks, and its findings, none where it did not."""
 
     worker: Finding
     findings: tuple[Finding, ...] = ()
@@ -42,8 +42,8 @@ class Answer:
 
 @sync_compatible
 async def check_through_worker(say: Say, start_s_max: float = START_S_MAX) -> Answer:
-    """Runs the deployment of check-setup, mailed to nobody. A run that no worker has begun within `start_s_max` seconds
-    is cancelled. Says every few seconds what it waits for."""
+    """Runs the deployment of check-setup without mail. A run that no worker has started within `start_s_max` seconds
+    is cancelled. Logs every few seconds what it waits for."""
     async with get_client() as client:
         try:
             deployment = await client.read_deployment_by_name(DEPLOYMENT)
@@ -77,11 +77,11 @@ async def _wait(
     s_max: float,
     say: Callable[[], None],
 ) -> FlowRun:
-    begun = said = time.monotonic()
+    begun = logged_at = time.monotonic()
     while not is_over(run.state_type) and time.monotonic() - begun < s_max:
-        if time.monotonic() - said > SAY_S or said == begun:
+        if time.monotonic() - logged_at > SAY_S or logged_at == begun:
             say()
-            said = time.monotonic()
+            logged_at = time.monotonic()
         await anyio.sleep(POLL_S)
         run = await client.read_flow_run(run.id)
     return run
@@ -102,6 +102,6 @@ async def _read_findings(client: PrefectClient, run: FlowRun) -> tuple[Finding, 
 
 
 def _last_words(run: FlowRun) -> str:
-    """The end of the state's message: where a run could not begin, a stack trace comes before it."""
+    """The last line of the state's message: a stack trace comes before it where a run could not begin."""
     message = run.state.message if run.state else None
     return one_line(message.strip().splitlines()[-1]) if message else "see its log in the dashboard"

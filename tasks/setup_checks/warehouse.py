@@ -17,7 +17,7 @@ from blocks.variables import read_variable
 from expectations.rules import CROSS_REGION_RULE
 from expectations.tables import TABLES_VERSION
 from tasks.errors import SalesEtlError
-from tasks.lines import adding
+from tasks.lines import adding, counted
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.setup_checks.sources import PREFIX_ADVICE
@@ -43,13 +43,13 @@ VIEWS = {
     "SALES_REJECTIONS_KNOWN": "SALES_REJECTIONS",
     "SALES_REJECTED": "SALES_REJECTIONS",
 }
-"""Views and the tables whose columns they show."""
+"""Views, each with all columns of a table."""
 VIEWS_OF_SOME = {
     "ETL_LEASES": ("ETL_RENEWALS", ("RUN_NUMBER", "LEASE_UNTIL")),
     "ETL_RUNS_PUT_BACK": ("ETL_BATCHES", ("REGION", "RUN_NUMBER")),
     "SALES_ROLLED_BACK": ("SALES_HELD_BACK", ("REGION", "BATCH_ID", "SALE_ID")),
 }
-"""Views of some columns, which are those of a table."""
+"""Views, each with some columns of a table."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
@@ -61,17 +61,17 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "ETL_RENEWALS": ("INSERT", "DELETE"),
     "ETL_LOCK": ("UPDATE",),
 }
-"""What loads, rollbacks and clean-staging do with each table."""
+"""The statements of loads, rollbacks and clean-staging per table."""
 
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS ANALYTICS\.(\w+) \(\n(.*?)\n\)", re.DOTALL)
 _COLUMN = re.compile(r"^ {4}(\w+) (\w+(?:\(\d+,\d+\))?)", re.MULTILINE)
 
 
 def warehouse_checks() -> list[Check]:
-    """Connection first; everything else needs it."""
+    """The connection first: all others need it."""
     tables = declared_tables(render("setup/02_tables") + render("setup/03_leases"))
     of_some = {view: {name: tables[table][name] for name in names} for view, (table, names) in VIEWS_OF_SOME.items()}
-    shown = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some
+    described = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some
     after = (CONNECTION,)
     return [
         Check(CONNECTION, _connect, MEND_CONNECTION, needs=WAREHOUSE_VARIABLES, time_limit_s=120),
@@ -81,7 +81,7 @@ def warehouse_checks() -> list[Check]:
             Check(
                 f"{'table' if name in tables else 'view'} {name}", partial(_look_at_table, name, columns), needs=after
             )
-            for name, columns in shown.items()
+            for name, columns in described.items()
         ),
         Check("version of the tables", _look_at_version, SETUP, needs=("table ETL_LOCK",)),
         *(
@@ -106,7 +106,7 @@ def warehouse_checks() -> list[Check]:
 
 
 def declared_tables(script: str) -> dict[str, dict[str, str]]:
-    """The columns and types of each table that the set-up script creates."""
+    """Columns and types of each table that the set-up script creates."""
     return {name: dict(_COLUMN.findall(columns)) for name, columns in _TABLE.findall(script)}
 
 
@@ -128,12 +128,12 @@ def _connect() -> str:
     with _session() as session:
         for name in used:
             mend = f"create warehouse {name}, or GRANT USAGE on it to the role"
-            _say_how_to_mend(session, f"USE WAREHOUSE {name}", mend)
+            _query_with_advice(session, f"USE WAREHOUSE {name}", mend)
     return f"uses {' and '.join(used)}"
 
 
 def _count_collisions() -> str:
-    """The databases are compared by their newest keys alone; what loads have met since is known here."""
+    """Counts the collisions that loads have met. The databases themselves are compared by their newest keys only."""
     with _session() as session:
         statement = (
             "SELECT COUNT(*), MIN(REGION_CODE || ' ' || SALE_KEY), MIN(ETL_BATCH_ID) FROM ANALYTICS.SALES_REJECTED "
@@ -142,13 +142,13 @@ def _count_collisions() -> str:
         ((rows, key, batch_id),) = session.query(statement)
     if rows:
         raise SetupFaultError(
-            f"{rows} rows were rejected because another region owns their sale_id, {key} among them: correct them at "
-            f"the source and run their dates again, from batch {batch_id}. {PREFIX_ADVICE}"
+            f"{counted(int(rows), 'row was', 'rows were')} rejected because another region owns the sale_id, {key} "
+            f"among them: correct them at the source and run their dates again, from batch {batch_id}. {PREFIX_ADVICE}"
         )
     return "none rejected"
 
 
-def _say_how_to_mend(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:
+def _query_with_advice(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:
     try:
         return session.query(statement)
     except SalesEtlError as error:
@@ -171,8 +171,8 @@ def _look_at_account() -> str:
 
 
 def describe_account(consistency: str, collation: str) -> str:
-    """Says how soon a session shows what others commit. Raises SetupFaultError for a collation by which texts would be
-    compared."""
+    """Returns when a session sees the commits of others. Raises SetupFaultError for a collation that would change how
+    keys compare."""
     if collation:
         raise SetupFaultError(
             f"DEFAULT_DDL_COLLATION of schema ANALYTICS is {collation}, so that keys that differ may count as one: "
@@ -181,14 +181,14 @@ def describe_account(consistency: str, collation: str) -> str:
     if consistency == "GLOBAL":
         return "READ_CONSISTENCY_MODE is GLOBAL"
     return (
-        f"READ_CONSISTENCY_MODE is {consistency or 'not told'}: an open session of a reader may show a batch late. "
+        f"READ_CONSISTENCY_MODE is {consistency or 'unknown'}: an open session of a reader may show a batch late. "
         "Loads do not rest on it; for readers, ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN"
     )
 
 
 def _look_at_table(name: str, expected: Mapping[str, str]) -> str:
     with _session() as session:
-        rows = _say_how_to_mend(session, f"DESCRIBE TABLE ANALYTICS.{name}", SETUP)
+        rows = _query_with_advice(session, f"DESCRIBE TABLE ANALYTICS.{name}", SETUP)
     return compare_columns(name, expected, {str(row[0]): str(row[1]) for row in rows})
 
 
@@ -199,7 +199,7 @@ def _look_at_version() -> str:
 
 
 def compare_columns(name: str, expected: Mapping[str, str], found: Mapping[str, str]) -> str:
-    """Says how many columns are as expected. Raises SetupFaultError naming the first that is missing or differs."""
+    """Returns the number of expected columns. Raises SetupFaultError naming the first that is missing or differs."""
     for column, kind in expected.items():
         if column not in found:
             raise SetupFaultError(f"column {name}.{column} is missing: add it as {kind}, or drop {name} and {SETUP}")
@@ -211,13 +211,13 @@ def compare_columns(name: str, expected: Mapping[str, str], found: Mapping[str, 
 
 
 def _compared(kind: str) -> str:
-    """Lengths of texts and digits of seconds may be larger than asked for."""
+    """The type as it is compared: text may be longer, and seconds more precise, than asked for."""
     base = kind.upper().partition("(")[0]
     return kind.upper().replace(" ", "") if base == "NUMBER" else {"TEXT": "VARCHAR"}.get(base, base)
 
 
 def _try_writes(table: str, verbs: tuple[str, ...], column: str) -> str:
-    """Statements that touch no row: the right to run them is asked for before."""
+    """Runs statements that touch no row: the server checks the right before it looks for rows."""
     statements = {
         "INSERT": f"INSERT INTO ANALYTICS.{table} SELECT * FROM ANALYTICS.{table} WHERE FALSE",
         "UPDATE": f"UPDATE ANALYTICS.{table} SET {column} = {column} WHERE FALSE",
@@ -226,13 +226,13 @@ def _try_writes(table: str, verbs: tuple[str, ...], column: str) -> str:
     with _session() as session:
         for verb in verbs:
             mend = f"GRANT {', '.join(verbs)} ON TABLE ANALYTICS.{table} to the role, or {SETUP}"
-            _say_how_to_mend(session, statements[verb], mend)
+            _query_with_advice(session, statements[verb], mend)
     return ", ".join(verbs)
 
 
 def _take_number() -> str:
     with _session() as session:
-        ((number,),) = _say_how_to_mend(session, "SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL", SETUP)
+        ((number,),) = _query_with_advice(session, "SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL", SETUP)
     return f"{number} taken, and not used"
 
 
@@ -245,7 +245,7 @@ def _create() -> str:
 def _probe_table(session: Session) -> Iterator[str]:
     table = f"STAGING.PROBE_{uuid4().hex.upper()}"
     mend = f"GRANT USAGE, CREATE TABLE ON SCHEMA STAGING to the role, or {SETUP}"
-    _say_how_to_mend(session, f"CREATE TRANSIENT TABLE {table} (N NUMBER(18,0))", mend)
+    _query_with_advice(session, f"CREATE TRANSIENT TABLE {table} (N NUMBER(18,0))", mend)
     try:
         yield table
     finally:
@@ -255,7 +255,7 @@ def _probe_table(session: Session) -> Iterator[str]:
 def _look_at_stage() -> str:
     expected = f"s3://{read_variable('s3_staging_bucket')}/"
     with _session() as session:
-        rows = _say_how_to_mend(session, "SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING", SETUP)
+        rows = _query_with_advice(session, "SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING", SETUP)
     urls = [str(row[4]) for row in rows]
     if not urls:
         raise SetupFaultError(f"stage STAGING.SALES_STAGE is missing: {SETUP}")
@@ -274,7 +274,7 @@ def _copy() -> str:
         _probe_table(session) as table,
     ):
         path, _, file = key.rpartition("/")
-        _say_how_to_mend(session, render("load/copy_files", table=table, path=path, files=text_literal(file)), mend)
+        _query_with_advice(session, render("load/copy_files", table=table, path=path, files=text_literal(file)), mend)
         rows = session.query(f"SELECT N FROM {table}")
     if [int(n) for (n,) in rows] != [7]:
         raise SetupFaultError(f"COPY of one row from the stage brought {len(rows)} rows: {mend}")

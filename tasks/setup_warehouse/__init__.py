@@ -1,4 +1,4 @@
-"""Setting up the warehouse: adopting a table that is there, bringing older tables up to date, and the rights of roles.
+"""Setting up the warehouse: adopting an existing fact table, upgrading older tables, and the rights of roles.
 
-What creates the tables is SQL, in `sql/setup/`; what loads use of them stands in `tasks/warehouse/`.
+`sql/setup/` creates the tables; `tasks/warehouse/` has what loads use of them.
 """

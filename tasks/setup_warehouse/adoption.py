@@ -1,6 +1,6 @@
-"""Adoption: a fact table that another tool has loaded becomes one of ours, under one run that cannot be rolled back.
+"""Adoption: a fact table that another tool has loaded becomes ours, under one run that cannot be rolled back.
 
-Its columns and rows are checked first. What it has to be stands in docs/runbook.md.
+Its columns and rows are checked first; docs/runbook.md lists what they have to be.
 """
 
 import re
@@ -22,7 +22,7 @@ from tasks.warehouse.states import Status
 
 FACT = "ANALYTICS.SALES_FACT"
 RUN_NUMBER = "ETL_RUN_NUMBER"
-"""The column that says of a row that this pipeline knows it. Of those that the load fills it is added first."""
+"""The column by which this pipeline knows its rows. Of the load's columns it is added first."""
 IS_NO_OBJECT = "NOT STARTSWITH(LTRIM(EXTRA_ATTRIBUTES), '{') OR TRY_PARSE_JSON(EXTRA_ATTRIBUTES) IS NULL"
 CAUSE = "adopted: loaded by another tool"
 BAD_ROWS = (
@@ -36,19 +36,19 @@ BAD_ROWS = (
     "break a rule (sql/checks/broken_rules.sql lists them)",
     *(f"have no {name}" for name in REQUIRED_NAMES),
 )
-"""What is wrong with the rows that sql/setup/adopt_count.sql counts."""
+"""The faults that sql/setup/adopt_count.sql counts, in its order."""
 
 
 @dataclass(frozen=True)
 class FoundColumn:
-    """A column of the table as DESCRIBE TABLE tells it."""
+    """A column of the table as DESCRIBE TABLE lists it."""
 
     type: str
     nullable: bool
 
 
 def found_columns(session: Session) -> dict[str, FoundColumn]:
-    """The columns of the fact table by name; none when there is no such table."""
+    """The columns of the fact table by name; none without such a table."""
     if "SALES_FACT" not in _tables(session):
         return {}
     return {
@@ -62,9 +62,9 @@ def _tables(session: Session) -> set[str]:
 
 
 def needs_adoption(session: Session) -> bool:
-    """Whether there is a fact table that this pipeline has not made, or one that is adopted in part.
+    """Whether there is a fact table that this pipeline did not create, or one that is adopted in part.
 
-    Raises NeedsPersonError when its rows have numbers of runs that are none of this pipeline's.
+    Raises NeedsPersonError when its rows have run numbers of another pipeline.
     """
     columns = found_columns(session)
     if not columns or (RUN_NUMBER in columns and not columns[RUN_NUMBER].nullable):
@@ -85,10 +85,10 @@ def _knows_adoption(session: Session) -> bool:
 
 
 def refuse_unfit(session: Session, is_asked: bool) -> None:
-    """Raises NeedsPersonError unless adoption is asked for, and columns and rows are as this pipeline writes them."""
+    """Raises NeedsPersonError unless adoption is asked for and columns and rows are as this pipeline writes them."""
     if not is_asked:
         raise NeedsPersonError(
-            f"{FACT} is there already, and this pipeline has not loaded it: rename it, or take it over as it is with "
+            f"{FACT} is there already, and this pipeline has not loaded it: rename it, or adopt it with "
             "`python -m flows.setup_warehouse --adopt-fact-table`"
         )
     columns = found_columns(session)
@@ -98,7 +98,7 @@ def refuse_unfit(session: Session, is_asked: bool) -> None:
 
 
 def refuse_bad_rows(session: Session, has_attributes: bool) -> None:
-    """Raises NeedsPersonError when rows are not as this pipeline writes them."""
+    """Raises NeedsPersonError counting the rows that are not as this pipeline writes them."""
     attributes = f"EXTRA_ATTRIBUTES IS NOT NULL AND ({IS_NO_OBJECT})" if has_attributes else "FALSE"
     values = {"broken_rules": render("checks/broken_rules"), "attributes_are_no_object": attributes}
     (counted,) = session.query(render("setup/adopt_count", **values))
@@ -107,22 +107,22 @@ def refuse_bad_rows(session: Session, has_attributes: bool) -> None:
 
 
 def find_misfits(columns: Mapping[str, FoundColumn]) -> list[str]:
-    """What is wrong with the columns of a table, in words. Pure."""
+    """The faults of a table's columns, each in words. Pure."""
     wanted = {column.stored_name.upper(): column for column in CLEAN_COLUMNS}
     own = LOAD_TYPES if RUN_NUMBER in columns else {}
-    told = [_misfit(name, column, columns.get(name)) for name, column in wanted.items()]
-    told += [
+    misfits = [_misfit(name, column, columns.get(name)) for name, column in wanted.items()]
+    misfits += [
         f"{name} is {columns[name].type}, not {kind}"
         for name, kind in own.items()
         if name in columns and not _holds(columns[name].type, kind)
     ]
     for name in columns:
         if name in LOAD_TYPES and not own:
-            told.append(f"{name} would be overwritten: rename it")
+            misfits.append(f"{name} would be overwritten: rename it")
         elif name not in wanted and name not in LOAD_TYPES:
             # A rollback puts rows back with the columns that it knows.
-            told.append(f"{name} is not of the contract: keep it in a table of its own")
-    return [misfit for misfit in told if misfit]
+            misfits.append(f"{name} is not of the contract: keep it in a table of its own")
+    return [misfit for misfit in misfits if misfit]
 
 
 def _misfit(name: str, column: Column, found: FoundColumn | None) -> str | None:
@@ -134,7 +134,7 @@ def _misfit(name: str, column: Column, found: FoundColumn | None) -> str | None:
 
 
 def _holds(found: str, wanted: str) -> bool:
-    """Whether a column of one type keeps every value of another just so: no digit, letter or offset less."""
+    """Whether a column of type `found` keeps every value of type `wanted` unchanged: digits, letters and offset."""
     kind, sizes = _parts(found)
     wanted_kind, wanted_sizes = _parts(wanted)
     if (kind, len(sizes)) != (wanted_kind, len(wanted_sizes)):
@@ -145,7 +145,7 @@ def _holds(found: str, wanted: str) -> bool:
 
 
 def _parts(text: str) -> tuple[str, list[int]]:
-    """`NUMBER(18,6)` as its name and sizes; VARCHAR alone is of the length that Snowflake gives it."""
+    """Name and sizes of `NUMBER(18,6)`; VARCHAR alone has Snowflake's default length."""
     sizes = [int(size) for size in re.findall(r"\d+", text.partition("(")[2])]
     kind = text.partition("(")[0].strip().upper()
     return kind, sizes or ([16_777_216] if kind == "VARCHAR" else [])
@@ -157,17 +157,17 @@ def add_columns(session: Session) -> None:
 
 
 def adopt_rows(session: Session, say: Say) -> None:
-    """Gives the rows to one run of a batch `A` and the time, in one transaction with its entries in the ledger.
+    """Assigns the rows to one run of a batch `A...`, in one transaction with its ledger entries.
 
-    The version that a row holds was read no earlier than its `updated_at`: that is its snapshot, so that whatever is
-    read later of the same version takes its place.
+    A row's snapshot is its `updated_at`, before which its version cannot have been read: any later read of the same
+    version replaces it.
     """
     with lock_held(session, 0, say, of_tables="") as writing:
         ((run_number,),) = writing.query("SELECT ANALYTICS.ETL_RUN_NUMBER.NEXTVAL")
         batch_id = name_batch_of_keys(ADOPTION, datetime.now(UTC))
         ((left, _),) = writing.query(render("setup/adopt_left"))
         ((adopted, *_),) = writing.query(render("setup/adopt_rows"), [batch_id, run_number])
-        # Once more, for the table is locked only now.
+        # Once more: the table is locked only now.
         refuse_bad_rows(writing, has_attributes=True)
         tallies = tallies_of_rows(writing.query(render("setup/adopt_tally"), [run_number]), keys=1)
         rows = sum(tally.rows for tally in tallies.values())
@@ -191,6 +191,6 @@ _NOTHING: Sequence[str] = ("REJECTED", "DUPLICATES", "UPDATED", "UNCHANGED", "SU
 
 
 def require_values(session: Session) -> None:
-    """From now on no row of an adopted table is without the values that each sale has."""
+    """Makes the required columns of an adopted table NOT NULL."""
     if found_columns(session)[RUN_NUMBER].nullable:
         session.run_script(render("setup/adopt_required"))

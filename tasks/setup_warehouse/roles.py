@@ -1,13 +1,13 @@
-"""The roles that set-up gives rights to: which names it takes, and which existing ones it takes for its own. Pure."""
+"""The roles that set-up grants rights to: which names it accepts, and which existing roles it adopts. Pure."""
 
 import re
 from collections.abc import Iterable
 
 ANALYST_ROLE = "SALES_ANALYST"
 EARLIER_ANALYST_ROLE = "ANALYST"
-"""What earlier versions made."""
+"""The role that earlier versions created."""
 ANALYST_COMMENT = "Reads the published sales"
-"""By which set-up knows a role of analysts that it has made."""
+"""Marks an analysts' role that set-up has created."""
 SYSTEM_ROLES = frozenset(
     {"PUBLIC", "ACCOUNTADMIN", "SYSADMIN", "SECURITYADMIN", "USERADMIN", "ORGADMIN", "GLOBALORGADMIN"}
 )
@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,254}")
 
 
 def check_role(name: str | None, whose: str) -> str:
-    """The name of a role in capitals. Raises ValueError for none, one of Snowflake's own, or one that needs quotes."""
+    """Returns a role's name in capitals. Raises ValueError for none, a system role, or one that needs quotes."""
     if not name:
         raise ValueError(f"no role of {whose} is given: name one, like ETL_ROLE")
     if not _NAME.fullmatch(name):
@@ -29,7 +29,7 @@ def check_role(name: str | None, whose: str) -> str:
 
 
 def refuse_adoption(name: str, comments: Iterable[str], adopt: bool) -> None:
-    """Raises ValueError for a role that exists and was not made by set-up, unless that is wanted.
+    """Raises ValueError for an existing role that set-up did not create, unless `adopt`.
 
     `comments` are those of the roles of this name, one or none.
     """

@@ -1,4 +1,4 @@
-"""Upgrade: the rows of a warehouse that an earlier version has set up come into the tables of this one."""
+"""Upgrade: moves the rows of a warehouse that an earlier version set up into the tables of this version."""
 
 from tasks.stopwatch import Say
 from tasks.warehouse.lock import lock_held
@@ -6,32 +6,31 @@ from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
 
 REJECTED, REJECTED_UNDO = "SALES_REJECTED", "SALES_REJECTED_UNDO"
-"""Tables of version 2. The first is a view now."""
+"""Tables of version 2. SALES_REJECTED is a view now."""
 
 
 def forget_lost_past(session: Session) -> None:
-    """Where somebody has dropped the undo log, the past begins anew. May end anywhere and be repeated."""
+    """Begins the past anew where somebody has dropped the undo log. Can be killed and repeated."""
     left = {name for (name,) in session.query(render("setup/tables_of_past"))}
     if left == {"ETL_LOCK"}:
         session.run_script(render("setup/forget_past"))
 
 
 def upgrade_undo(session: Session, say: Say) -> None:
-    """The undo log of version 2 keeps replaced versions alone: what else it held stands where it belongs. May end
-    anywhere and be repeated.
+    """Moves all but replaced versions out of the undo log of version 2. Can be killed and repeated.
 
     Raises TransientError or NeedsPersonError naming the warehouse.
     """
     if session.query(render("setup/upgrade_fates")):
         with lock_held(session, 0, say, of_tables="") as writing:
             writing.run_script(render("setup/upgrade_undo"))
-        say("step=setup the undo log of version 2 keeps replaced versions alone")
+        say("step=setup the undo log of version 2 was reduced to replaced versions")
         session.query("ALTER TABLE ANALYTICS.SALES_FACT_UNDO DROP COLUMN UNDO_FATE")
 
 
 def upgrade_rejected(session: Session, say: Say) -> None:
-    """The rejected rows of version 2 become events, all in one transaction, and its tables go; nothing where they are
-    gone. May end anywhere and be repeated: its tables go when their rows are committed.
+    """Turns the rejected rows of version 2 into events, in one transaction, then drops its tables; does nothing
+    without them. Can be killed and repeated: the tables are dropped only after the commit.
 
     Raises TransientError or NeedsPersonError naming the warehouse.
     """
@@ -43,8 +42,8 @@ def upgrade_rejected(session: Session, say: Say) -> None:
         with lock_held(session, 0, say, of_tables="") as writing:
             writing.run_script(render("setup/upgrade_rejected"))
         say(
-            f"step=setup rejected rows of version 2 stand as events; {REJECTED} is a view now: who has read the table "
-            "beside the loads needs the right again"
+            f"step=setup rejected rows of version 2 were turned into events; {REJECTED} is a view now: grant the right "
+            "to read it again to everybody but the loads"
         )
         session.query(f"DROP TABLE ANALYTICS.{REJECTED}")
     if {REJECTED, REJECTED_UNDO} & left:

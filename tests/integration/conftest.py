@@ -1,4 +1,4 @@
-"""The real local stack, started once for all integration tests of a process, and hands to work with it."""
+"""The real local stack, started once for all integration tests of a process, and helpers to work with it."""
 
 import os
 import signal
@@ -56,7 +56,7 @@ STOP_S_MAX = 15
 WAIT_S_MAX = 600
 PORTS_PER_WORKER = 1000
 IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
-"""Whoever waits for runs looks every second, not every tenth."""
+"""Workers and runners poll every second, not every tenth."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,14 @@ class Run:
 
 @dataclass(frozen=True)
 class World:
-    """The stack as a test uses it: rows into sources, runs, questions to the warehouse."""
+    """The stack as a test uses it: inserts into sources, runs, queries of the warehouse."""
 
     environment: Mapping[str, str]
     asking: Session
-    """A session for the questions of tests: to open one takes as long as a question. It may do what nobody but an
-    administrator may."""
+    """A session for the queries of tests, as opening one takes as long as a query. It has an administrator's rights."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For another process, which opens sessions of its own."""
+        """For another process, which opens its own sessions."""
         return World, (self.environment, None)
 
     def source(self, region: str) -> Any:
@@ -90,7 +89,7 @@ class World:
         return psycopg2.connect(self.environment[f"PG_{region}_OWNER_URL"])
 
     def insert(self, region: str, *sales: Mapping[str, Any]) -> None:
-        """Inserts rows, given as columns that differ from a plain good sale."""
+        """Inserts rows, given by the columns that differ from a good sale."""
         with self.source(region) as connection, connection.cursor() as cursor:
             for sale in sales:
                 row = good_sale(region) | dict(sale)
@@ -111,7 +110,7 @@ class World:
         regions: tuple[str, ...] = tuple(REGIONS),
         dirt: generator.Dirt = generator.CLEAN,
     ) -> dict[str, Any]:
-        """Loads generated rows of `day` into each region; answers what the generator expects per region."""
+        """Loads generated rows of `day` into each region; returns what the generator expects per region."""
         expected = {}
         for region in regions:
             generated = generator.generate(region, day, rows, seed=1, dirt=dirt)
@@ -127,22 +126,22 @@ class World:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of the warehouse of its own."""
+        """A new session of the warehouse."""
         with session_of(self.environment) as session:
             yield session
 
     def sql(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
-        """Asks the warehouse, in the thread of the test."""
+        """Queries the warehouse, in the thread of the test."""
         return self.asking.query(statement, values)
 
     def rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Row]:
-        """All rows that answer a question, `in_order`."""
+        """All rows of a query, `in_order`."""
         return in_order(self.sql(statement, values))
 
     def end_transactions(self) -> None:
-        """Ends what lost clients have left open, as an operator does who does not wait until the warehouse does it.
+        """Aborts the transactions that lost clients have left open, as an operator would who does not want to wait.
 
-        On an account only what holds a lock in this database: others are at work there.
+        On an account only those that hold a lock in this database, as others work there too.
         """
         with self.session() as session:
             if self.environment["SNOWFLAKE_PROTOCOL"] == "http":
@@ -155,15 +154,14 @@ class World:
             session.query("UPDATE ETL_LOCK SET TOKEN = NULL")
 
     def set_up(self, **parameters: Any) -> State:
-        """Sets the warehouse up, with roles of this database's own where it is on an account."""
+        """Sets the warehouse up; on an account, with roles for this database alone."""
         database = self.environment["SNOWFLAKE_DATABASE"]
         roles = {"analyst_role": f"{database}_ANALYST"} if database.startswith("RETAIL_TEST_") else {}
         return setup_warehouse(**roles | parameters, return_state=True)
 
     def tidy(self) -> None:
-        """In the sources no sales but those of the real year; no attempt without an end, no key of two regions.
-
-        Other tests leave all of that on purpose.
+        """Removes what other tests leave on purpose: sales outside the real year, rejected rows of keys of two regions,
+        attempts without an end.
         """
         for region in REGIONS:
             of_the_year = "updated_at >= '2017-01-01' AND updated_at < '2018-01-03'"
@@ -172,17 +170,17 @@ class World:
         self.sql("DELETE FROM ETL_BATCHES WHERE STATUS = 'STARTED'")
 
     def forget_staged(self) -> None:
-        """No attempt has left tables in STAGING: other tests publish without the look that drops them."""
+        """Drops the tables in STAGING, which other tests leave as they publish without the sweep."""
         for (name,) in self.sql("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'STAGING'"):
             self.sql(f"DROP TABLE STAGING.{name}")
 
     def forget_rejected(self) -> None:
-        """No row was ever rejected: other tests leave some on purpose."""
+        """Deletes all rejected rows; other tests leave some on purpose."""
         for table in ("SALES_REJECTIONS", "SALES_REJECTION_CLOSINGS"):
             self.sql(f"DELETE FROM {table}")
 
     def forget(self, *days: date) -> None:
-        """Ledger and fact table know nothing of these days."""
+        """Deletes these days from ledger and fact table."""
         for day in days:
             self.sql("DELETE FROM ETL_BATCHES WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",))
             self.sql("DELETE FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
@@ -193,7 +191,7 @@ class World:
 
     @contextmanager
     def warehouse_with(self, **settings: str) -> Iterator[None]:
-        """The warehouse's block with other settings for a while."""
+        """Gives the warehouse's block other settings within the body."""
         try:
             _save_warehouse({**self.environment, **settings})
             yield
@@ -202,7 +200,7 @@ class World:
 
     @contextmanager
     def variable(self, name: str, value: str) -> Iterator[None]:
-        """A variable with another value for a while."""
+        """Gives a variable another value within the body."""
         before = Variable.get(name)
         Variable.set(name, value, overwrite=True)
         try:
@@ -212,8 +210,7 @@ class World:
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    """The rows by all their cells. The engine's own order differs from question to question for rows that its keys do
-    not tell apart."""
+    """The rows sorted by all their cells: the engine's order of rows with equal keys differs between queries."""
     return sorted(rows, key=repr)
 
 
@@ -225,14 +222,14 @@ def _save_warehouse(environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def session_of(environment: Mapping[str, str]) -> Iterator[Session]:
-    """A session of the warehouse; by the environment, because loading a block takes longer than a statement."""
+    """A session of the warehouse, from the environment: loading a block takes longer than a statement."""
     _, connector = warehouse_blocks(environment)
     with open_session(connector, environment["SNOWFLAKE_WAREHOUSE"], "test") as session:
         yield session
 
 
 def ports_of_worker(worker: str) -> range:
-    """A part of the stack's ports for each worker: no two choose the same."""
+    """A worker's part of the stack's ports, so that no two choose the same."""
     number = int(worker.removeprefix("gw"))
     return stack.PORTS[number * PORTS_PER_WORKER : (number + 1) * PORTS_PER_WORKER]
 
@@ -245,7 +242,7 @@ def free_port() -> int:
 
 
 def stop(worker: "subprocess.Popen[bytes]") -> None:
-    """Ends a worker that leads its own process group; one that does not hear, as a run of it ends, is killed."""
+    """Terminates a worker that leads its own process group; kills it when it does not end in time."""
     worker.terminate()
     try:
         worker.wait(STOP_S_MAX)
@@ -279,7 +276,7 @@ def good_sale(region: str, day: date = date(2024, 1, 1)) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
-    """For stacks, each in a directory of its own below: they end with the tests, even when these are killed."""
+    """The directory of all stacks, which end with the tests, even when these are killed."""
     with kept_directory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARK, str(directory))
         yield directory
@@ -294,9 +291,9 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
         patch.setenv("SNOWFLAKE_IDLE_HOLDER_S", "8")
         patch.setenv("SNOWFLAKE_PROFILES", str(directory / "profiles"))
         for name in [name for name in os.environ if name.endswith("_PORT")]:
-            # From a shell that has read another stack's environment.
+            # Set in a shell that has sourced another stack's environment.
             patch.delenv(name)
-        # Stacks that start at the same time take a port between another one's look at it and its use.
+        # Stacks that start at the same time could otherwise take the port that another has just found free.
         patch.setattr(stack, "PORTS", ports_of_worker(os.environ.get("PYTEST_XDIST_WORKER", "gw0")))
         is_up = False
         try:
@@ -344,7 +341,7 @@ def year(world: World) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries follow soon: what is tested is that they happen, not how long they wait."""
+    """Shortens the delay of retries: tests assert that they happen, not how long they wait."""
     for task in (extract, begin):
         # The server keeps whole seconds, and divides by them when there is jitter.
         monkeypatch.setattr(task, "retry_delay_seconds", 1)
@@ -352,7 +349,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def day(request: pytest.FixtureRequest) -> date:
-    """A business date that no other test uses."""
+    """A business date of this test alone."""
     days = request.config.stash.setdefault(_DAYS, [])
     days.append(request.node.nodeid)
     return date(2019, 1, 1) + timedelta(days=7 * len(days))
@@ -370,19 +367,19 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Ends what killed runs have left, once for all workers."""
+    """Sweeps what killed test runs have left, once for all workers."""
     if not hasattr(session.config, "workerinput"):
         sweep()
 
 
 YEAR = ("local/test_stack.py", "deployments/test_runs.py", "daily/test_command_line.py", "daily/test_daily_run.py")
-"""What asks for the real year, for one worker: it takes a while to load."""
+"""Files that use the real year, which takes a while to load: all for one worker."""
 LONGEST_FIRST = ("publish/test_crashes.py", "deployments/test_kills.py", "reconcile/test_reconcile.py", *YEAR)
-"""So that no worker begins with one of these when the others have nothing left to do."""
+"""So that no worker begins one of these when the others have finished."""
 
 
 class Scopes(LoadFileScheduling):
-    """Gives each worker one file after the other, for a stack is one worker's."""
+    """Gives each worker one file at a time, as each worker has its own stack."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
@@ -402,7 +399,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def wait_for(happened: Callable[[], Any], what: str) -> None:
-    """Polls until it happened; fails naming what did not happen."""
+    """Polls until `happened` returns true; fails naming `what`."""
     give_up = monotonic() + WAIT_S_MAX
     while not happened():
         assert monotonic() < give_up, f"not within {WAIT_S_MAX} s: {what}"

@@ -1,4 +1,4 @@
-"""Backfills as a worker runs them: from a deployment, in a process of their own, in a queue with one slot."""
+"""Backfills as a worker runs them: from a deployment, in a separate process, in a queue with one slot."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ class Queue:
         return run_deployment(self.daily_id, timeout=0)
 
     def next_runs(self) -> list[FlowRun]:
-        """What the server would give a worker now."""
+        """The runs that the server would hand to a worker now."""
         return asyncio.run(self._next_runs())
 
     async def _next_runs(self) -> list[FlowRun]:
@@ -104,7 +104,7 @@ def running(run: FlowRun) -> Iterator[None]:
 
 
 def execute(run: FlowRun) -> State:
-    """Runs a run to its end and answers its state."""
+    """Executes a run and returns its state."""
     with running(run):
         pass
     return read(run).state

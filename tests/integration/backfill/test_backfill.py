@@ -1,4 +1,4 @@
-"""What the ledger lacks is found and loaded; what it does not lack is left alone."""
+"""Backfill finds and loads what the ledger lacks, and nothing else."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -92,7 +92,7 @@ def would_load(first: date, last: date, mode: str) -> list[tuple[str, str, str]]
     return [(row["date"], row["regions"], row["state"]) for row in table()]
 
 
-def test_a_dry_run_shows_what_each_mode_takes_and_changes_nothing(world: World, day: date) -> None:
+def test_a_dry_run_lists_what_each_mode_takes_and_changes_nothing(world: World, day: date) -> None:
     published, empty, rolled_back, failed, left_out, under_way, died = days = days_from(day, 7)
     enter(world, published, "PUBLISHED")
     enter(world, published, "FAILED")
@@ -192,7 +192,7 @@ def test_a_missing_region_is_healed_and_a_failing_date_stops_no_other(world: Wor
         pytest.param(["2024-01-14", "2024-01-10"], "start_date 2024-01-14 is later than end_date", id="reversed"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_at_its_end(world: World, arguments: list[str], last_line: str) -> None:
+def test_a_mistake_on_the_command_line_is_its_last_line(world: World, arguments: list[str], last_line: str) -> None:
     ended = run_python("-m", "flows.backfill", *arguments)
     assert ended.returncode == 1
     assert last_line in ended.stderr.splitlines()[-1]
@@ -211,7 +211,7 @@ def written_by(world: World, day: date) -> dict[str, Any]:
 
 @contextmanager
 def reads_held(world: World, region: str) -> Iterator[None]:
-    """Who wants to read a region's sales waits."""
+    """Reads of a region's sales wait within the body."""
     connection = world.source(region)
     try:
         connection.cursor().execute("LOCK TABLE sales_transactions IN ACCESS EXCLUSIVE MODE")

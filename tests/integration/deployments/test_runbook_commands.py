@@ -65,8 +65,8 @@ ENDS = {
     f"{_RECONCILE} -p start_date=2024-01-10 -p end_date=2024-01-14 -p dry_run=true": f"2024-01-10 to .*{COMPARED}",
     _RECONCILE: COMPARED,
     f"{_RECONCILE} -p heal_deleted=true": COMPARED,
-    f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS:,} sales go, .+",
-    _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS:,} sales go, .+",
+    f"{_ROLLBACK} -p dry_run=true": f"would roll back {DAY:%Y%m%d}: {4 * ROWS:,} sales removed, .+",
+    _ROLLBACK: f"rolled back {DAY:%Y%m%d}: {4 * ROWS:,} sales removed, .+",
 }
 """The message with which the run of a command ends as Completed."""
 

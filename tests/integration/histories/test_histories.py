@@ -259,16 +259,16 @@ class Histories(RuleBasedStateMachine):
     @rule(heal_deleted=st.booleans(), kill=sometimes(PUBLISH_KILLS), kill_mark=sometimes(MARK_KILLS))
     def sources_and_table_are_reconciled(self, heal_deleted: bool, kill: str | None, kill_mark: str | None) -> None:
         compared = self._compare_regions()
-        found = {finding.sale_id for of in compared for finding in of.of(Discrepancy.MISSING, Discrepancy.DIFFERS)}
+        found = {sale.sale_id for of in compared for sale in of.of(Discrepancy.MISSING, Discrepancy.DIFFERS)}
         assert found == {sale.key for sale in self.model.to_heal(self._accounted())}
-        gone = {finding.sale_id for of in compared for finding in of.of(Discrepancy.GONE)}
+        gone = {sale.sale_id for of in compared for sale in of.of(Discrepancy.GONE)}
         assert gone == self.model.to_mark()
-        older = {finding.sale_id for of in compared for finding in of.of(Discrepancy.OLDER)}
+        older = {sale.sale_id for of in compared for sale in of.of(Discrepancy.OLDER)}
         assert older == self.model.older(self._accounted())
 
         batch_id = self._name("H")
         healed = {of.region: of.of(Discrepancy.MISSING, Discrepancy.DIFFERS) for of in compared}
-        keys = {region: Keys(tuple(finding.sale_id for finding in of)) for region, of in healed.items() if of}
+        keys = {region: Keys(tuple(sale.sale_id for sale in of)) for region, of in healed.items() if of}
         if keys:
             self._publish_keys(batch_id, keys, kill)
         if heal_deleted and gone:

@@ -13,7 +13,7 @@ import pytest
 
 from flows.reconcile import reconcile
 from tasks.prefect_server import stopping
-from tasks.prefect_server.stopping import StoppedError, ToldToEnd, finished_first, signals_in_order
+from tasks.prefect_server.stopping import EndedBySignal, StoppedError, finished_first, signals_in_order
 from tasks.reconcile.deleted import mark
 from tasks.rollback.roll_back import roll_back
 from tasks.warehouse.session import Session
@@ -146,7 +146,7 @@ def test_told_to_end_before_commit_a_repair_changes_nothing(
     world: World, due: dict[str, Repair], name: str, statement: str
 ) -> None:
     before = tables(world)
-    with pytest.raises(ToldToEnd, match="nothing was changed$"):
+    with pytest.raises(EndedBySignal, match="nothing was changed$"):
         repaired(world, due[name], told_at(statement, signal.SIGTERM))
     assert tables(world) == before
 
@@ -154,7 +154,7 @@ def test_told_to_end_before_commit_a_repair_changes_nothing(
 @pytest.mark.parametrize(("name", "statement"), INTERRUPTED)
 def test_after_ctrl_c_a_repair_changes_nothing(world: World, due: dict[str, Repair], name: str, statement: str) -> None:
     before = tables(world)
-    with pytest.raises(ToldToEnd, match="^Ctrl-C ended its process: nothing was changed$"):
+    with pytest.raises(EndedBySignal, match="^Ctrl-C ended its process: nothing was changed$"):
         repaired(world, due[name], told_at(statement, signal.SIGINT))
     assert tables(world) == before
 
@@ -178,6 +178,6 @@ def test_told_to_end_from_commit_on_a_repair_is_made_whole(
 ) -> None:
     repair = {"rollback": rollback_due, "marks": marks_due}[name](world, day, tmp_path)
     before = tables(world)
-    with pytest.raises(ToldToEnd, match="what it had changed stays$"):
+    with pytest.raises(EndedBySignal, match="what it had changed stays$"):
         repaired(world, repair, told_at(statement, signal.SIGTERM))
     assert tables(world) != before

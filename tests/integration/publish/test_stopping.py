@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.prefect_server import stopping
-from tasks.prefect_server.stopping import StoppedError, ToldToEnd, finished_first, refuse_stopped, signals_in_order
+from tasks.prefect_server.stopping import EndedBySignal, StoppedError, finished_first, refuse_stopped, signals_in_order
 from tasks.publish import Staged, publish_manifest
 from tasks.verify import compare
 from tasks.warehouse.second_look import refuse_differences
@@ -112,7 +112,7 @@ def test_told_to_end_before_commit_nothing_is_published(
 ) -> None:
     attempt = begin(world, never_published, *REGIONS)
     staged, looked = stage_attempt(world, attempt, never_published, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="nothing was changed$"):
+    with pytest.raises(EndedBySignal, match="nothing was changed$"):
         publish_and_look(world, staged, told_at(statement, number), looked)
     assert (published(world, never_published), looked) == (0, [])
 
@@ -122,7 +122,7 @@ def test_told_to_end_from_commit_on_the_second_look_comes_first(
     world: World, sold: date, tmp_path: Path, statement: str
 ) -> None:
     staged, looked = stage_attempt(world, begin(world, sold, *REGIONS), sold, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="what it had changed stays$"):
+    with pytest.raises(EndedBySignal, match="what it had changed stays$"):
         publish_and_look(world, staged, told_at(statement, signal.SIGTERM), looked)
     assert (published(world, sold), looked) == (len(REGIONS), [True])
 
@@ -132,7 +132,7 @@ def test_a_second_look_that_takes_too_long_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(stopping, "SECOND_LOOK_S_MAX", 0.0)
     staged, looked = stage_attempt(world, begin(world, sold, *REGIONS), sold, tmp_path), list[bool]()
-    with pytest.raises(ToldToEnd, match="whether its batch was published stands in the ledger$"):
+    with pytest.raises(EndedBySignal, match="whether its batch was published stands in the ledger$"):
         publish_and_look(world, staged, told_at("COMMIT", signal.SIGTERM), looked)
     assert (published(world, sold), looked) == (len(REGIONS), [])
 

@@ -1,8 +1,8 @@
-"""Reconcile finds what no daily run sees, loads it, and leaves alone what is somebody else's work."""
+"""Reconcile finds and loads what daily runs never see, and leaves alone what other flows have to do."""
 
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,61 +29,25 @@ from tasks.reconcile.source_side import SourceSide
 from tasks.source.snapshot import open_snapshot
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, load, publish_staged, source_engine, stage_attempt
+from tests.integration.publish.harness import begin, publish_staged, source_engine, stage_attempt
+from tests.integration.shop import Shop
 
 DIRT = generator.Dirt.of(0.1)
 NO_EMAIL = {"customer_email": None}
 """The harness has another token key: what a heal reads again would differ."""
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A source that sells on one day, and what the warehouse shows of it."""
-
-    world: World
-    day: date
-
-    def key(self, name: str) -> str:
-        return f"reconcile-{self.day}-{name}"
-
-    def sell(self, *names: str, region: str = "EUROPE", **cells: Any) -> None:
-        sales = (good_sale(region, self.day) | NO_EMAIL | {"sale_id": self.key(name)} | cells for name in names)
-        self.world.insert(region, *sales)
-
-    def change(self, name: str, cells: str) -> None:
-        self.world.change("EUROPE", f"UPDATE sales_transactions SET {cells} WHERE sale_id = %s", (self.key(name),))
-
-    def remove(self, name: str) -> None:
-        self.world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (self.key(name),))
-
-    def sales(self) -> dict[str, tuple[str, str]]:
-        """Amount and first letter of the batch by name; a deleted sale's amount is told as such."""
-        rows = self.world.sql(
-            "SELECT SALE_ID, IFF(IS_DELETED, 'deleted', TOTAL_AMOUNT::VARCHAR), LEFT(ETL_BATCH_ID, 1) FROM SALES_FACT "
-            "WHERE SALE_ID LIKE ? ORDER BY 1",
-            (self.key("%"),),
-        )
-        return {key.removeprefix(self.key("")): (amount, batch) for key, amount, batch in rows}
-
-    def amounts(self) -> dict[str, str]:
-        return {name: amount for name, (amount, _) in self.sales().items()}
-
-    def tables(self) -> tuple[list[Any], list[Any]]:
-        return (
-            self.world.rows("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT"),
-            self.world.rows("SELECT * FROM SALES_REJECTED"),
-        )
-
-    def reconcile(self, *days: date, **parameters: Any) -> State:
-        first, last = days or (self.day, self.day)
-        given = {"start_date": str(first), "end_date": str(last), "regions": ["EUROPE"]} | parameters
-        state: State = reconcile(**given, return_state=True)
-        return state
+def run(shop: Shop, *days: date, **parameters: Any) -> State:
+    """Reconciles the shop's day, or from the first to the second of `days`."""
+    first, last = days or (shop.day, shop.day)
+    given = {"start_date": str(first), "end_date": str(last), "regions": ["EUROPE"]} | parameters
+    state: State = reconcile(**given, return_state=True)
+    return state
 
 
 @pytest.fixture
 def shop(world: World, day: date) -> Iterator[Shop]:
-    yield Shop(world, day)
+    yield Shop(world, day, "reconcile", NO_EMAIL)
     world.tidy()
 
 
@@ -102,9 +66,9 @@ def loaded(state: State) -> dict[str, int] | None:
 def test_a_day_that_was_loaded_agrees_with_its_sources(shop: Shop, tmp_path: Path, dirt: generator.Dirt) -> None:
     """Duplicates, rejected rows, rows without a key, NaN and infinity are all accounted for."""
     shop.world.fill(shop.day, rows=400, dirt=dirt)
-    load(shop.world, shop.day, tmp_path, *REGIONS)
+    shop.load(tmp_path, *REGIONS)
     before = shop.tables()
-    state = shop.reconcile(regions=None)
+    state = run(shop, regions=None)
     assert (found(state), loaded(state)) == ({}, None)
     assert str(state.message).endswith("4 days of regions: 0 missing, 0 differs, 0 gone, 0 older")
     assert shop.tables() == before
@@ -120,11 +84,11 @@ def test_a_transaction_that_was_committed_after_the_run_is_loaded(shop: Shop, tm
         sale = good_sale("EUROPE", shop.day) | NO_EMAIL | {"sale_id": shop.key("late")}
         places = ", ".join(["%s"] * len(sale))
         cursor.execute(f"INSERT INTO sales_transactions ({', '.join(sale)}) VALUES ({places})", list(sale.values()))
-        load(shop.world, shop.day, tmp_path, "EUROPE")
+        shop.load(tmp_path)
     connection.close()
     assert shop.sales() == {"seen": ("3.00", "2")}
 
-    state = shop.reconcile()
+    state = run(shop)
     assert (state.name, found(state), loaded(state)) == ("Completed", {"missing": 1}, {"inserted": 1})
     assert shop.sales() == {"late": ("3.00", "H"), "seen": ("3.00", "2")}
     assert shop.world.ledger(state.result().heal) == {"EUROPE": "PUBLISHED"}
@@ -132,16 +96,16 @@ def test_a_transaction_that_was_committed_after_the_run_is_loaded(shop: Shop, tm
     shown: Any = Artifact.get(SALES_KEY)
     assert shop.key("late") in shown.data
 
-    again = shop.reconcile()
+    again = run(shop)
     assert (found(again), loaded(again)) == ({}, None)
 
 
 def differences(shop: Shop, scratch: Path) -> None:
     """A day on which a sale of each kind differs, and one does not."""
     shop.sell("same", "changed", "removed", "back")
-    later = good_sale("EUROPE", shop.day)["updated_at"] + timedelta(hours=1)
+    later = shop.noon() + timedelta(hours=1)
     shop.change("back", f"updated_at = '{later}'")
-    load(shop.world, shop.day, scratch, "EUROPE")
+    shop.load(scratch)
     shop.sell("new")
     shop.change("changed", "total_amount = 4.00, discount_amount = 0")
     shop.change("back", f"updated_at = '{later - timedelta(hours=1)}'")
@@ -154,40 +118,40 @@ AMOUNTS_AFTER = {"back": "3.00", "changed": "4.00", "new": "3.00", "removed": "d
 
 
 @pytest.mark.account
-def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path) -> None:
+def test_each_difference_is_reported_and_healed_as_asked(shop: Shop, tmp_path: Path) -> None:
     differences(shop, tmp_path)
     before = shop.tables()
     for quiet in ({"dry_run": True, "heal_deleted": True}, {"heal": False}):
-        state = shop.reconcile(**quiet)
+        state = run(shop, **quiet)
         assert (found(state), loaded(state), state.result().marked) == (ALL, None, None)
         assert shop.tables() == before
     dry = "; 2 would be loaded; heal_deleted=true marks what is gone"
-    assert str(shop.reconcile(dry_run=True).message).endswith(dry)
+    assert str(run(shop, dry_run=True).message).endswith(dry)
     dry = "; 2 not loaded; 1 would be marked as deleted"
-    assert str(shop.reconcile(heal=False, heal_deleted=True, dry_run=True).message).endswith(dry)
+    assert str(run(shop, heal=False, heal_deleted=True, dry_run=True).message).endswith(dry)
 
-    healed = shop.reconcile()
+    healed = run(shop)
     assert (found(healed), loaded(healed)) == (ALL, {"inserted": 1, "updated": 1})
     after = {"back": ("3.00", "2"), "changed": ("4.00", "H"), "new": ("3.00", "H"), "same": ("3.00", "2")}
     assert shop.sales() == after | {"removed": ("3.00", "2")}
 
-    marked = shop.reconcile(heal_deleted=True)
+    marked = run(shop, heal_deleted=True)
     assert (found(marked), loaded(marked), marked.result().marked) == ({"gone": 1, "older": 1}, None, 1)
     assert shop.sales() == after | {"removed": ("deleted", "H")}
     assert shop.world.ledger(marked.result().deletion) == {"EUROPE": "PUBLISHED"}
-    assert found(shop.reconcile(heal_deleted=True)) == {"older": 1}
+    assert found(run(shop, heal_deleted=True)) == {"older": 1}
 
     for batch in (marked.result().deletion, healed.result().heal):
         assert rollback(date=batch, reason="a test", return_state=True).name == "Completed"
     assert shop.tables() == before
     for _ in range(2):
-        held = shop.reconcile(heal_deleted=True)
+        held = run(shop, heal_deleted=True)
         assert (found(held), held.result().compared[0].held_sales) == ({"older": 1}, 3), "a person has said no"
         assert shop.tables() == before
         for table, column in (("SALES_FACT_UNDO", "UNDO_RECORDED_AT"), ("SALES_HELD_BACK", "HELD_AT")):
             shop.world.sql(f"UPDATE {table} SET {column} = DATEADD('day', -400, {column})")
         assert clean_staging(return_state=True).name == "Completed", "held back for longer than the undo log is kept"
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     assert shop.sales() == {
         "back": ("3.00", "2"),
         "changed": ("4.00", "2"),
@@ -195,62 +159,62 @@ def test_each_difference_is_told_and_healed_as_asked(shop: Shop, tmp_path: Path)
         "removed": ("3.00", "2"),
         "same": ("3.00", "2"),
     }, "a date that is named is loaded"
-    assert shop.reconcile(heal_deleted=True).result().marked == 1, "and its gone sale is not held back any more"
+    assert run(shop, heal_deleted=True).result().marked == 1, "and its gone sale is not held back any more"
 
 
 def test_what_a_heal_had_rejected_is_held_back_with_it(shop: Shop, tmp_path: Path) -> None:
     shop.sell("good")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.sell("late", quantity=0)
     shop.change("good", "quantity = 0")
-    state = shop.reconcile()
+    state = run(shop)
     assert loaded(state) == {"rejected": 2}
     assert rollback(date=state.result().heal, reason="a test", return_state=True).name == "Completed"
     for cells in ("quantity = 0", "quantity = 3, total_amount = 4.50"):
         shop.change("late", cells)
         shop.change("good", cells)
-        held = shop.reconcile()
+        held = run(shop)
         assert (found(held), held.result().compared[0].held_sales) == ({}, 2)
         assert shop.sales() == {"good": ("3.00", "2")}
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     assert shop.sales() == {"good": ("4.50", "2"), "late": ("4.50", "2")}
-    assert found(shop.reconcile()) == {}
+    assert found(run(shop)) == {}
 
 
 def test_a_deleted_sale_that_comes_back_is_no_longer_deleted(shop: Shop, tmp_path: Path) -> None:
     shop.sell("back", "stays")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.remove("back")
-    assert shop.reconcile(heal_deleted=True).result().marked == 1
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    assert run(shop, heal_deleted=True).result().marked == 1
+    shop.load(tmp_path)
     assert shop.sales()["back"] == ("deleted", "H"), "a rerun of its date does not find it"
     shop.sell("back")
-    state = shop.reconcile()
+    state = run(shop)
     assert (found(state), loaded(state)) == ({"missing": 1}, {"updated": 1})
     assert shop.sales() == {"back": ("3.00", "H"), "stays": ("3.00", "2")}
-    assert found(shop.reconcile()) == {}
+    assert found(run(shop)) == {}
 
 
 def test_a_deleted_sale_that_comes_back_in_an_older_version_is_shown(shop: Shop, tmp_path: Path) -> None:
     """The source was restored: what it has now counts."""
-    noon = good_sale("EUROPE", shop.day)["updated_at"]
+    noon = shop.noon()
     shop.sell("back", updated_at=noon + timedelta(hours=1))
     shop.sell("stays")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.remove("back")
-    shop.reconcile(heal_deleted=True)
+    run(shop, heal_deleted=True)
     shop.sell("back", total_amount="2.50", discount_amount=0)
-    assert loaded(shop.reconcile()) == {"updated": 1}
+    assert loaded(run(shop)) == {"updated": 1}
     assert shop.sales()["back"] == ("2.50", "H")
-    assert found(shop.reconcile()) == {}
+    assert found(run(shop)) == {}
 
 
 def test_a_source_that_is_empty_is_not_believed(shop: Shop, tmp_path: Path) -> None:
     shop.sell("one", "two")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.remove("one")
     shop.remove("two")
-    state = shop.reconcile(heal_deleted=True)
+    state = run(shop, heal_deleted=True)
     assert state.is_failed()
     assert "EUROPE answers with 0 sales of these dates" in str(state.message)
     assert shop.sales() == {"one": ("3.00", "2"), "two": ("3.00", "2")}
@@ -259,41 +223,40 @@ def test_a_source_that_is_empty_is_not_believed(shop: Shop, tmp_path: Path) -> N
 def test_several_versions_of_a_sale_over_several_days(shop: Shop, tmp_path: Path) -> None:
     """As a source without a key may have them; another sale makes the first day differ."""
     second = shop.day + timedelta(days=1)
-    noon = good_sale("EUROPE", second)["updated_at"]
     shop.sell("twice", "filler")
-    shop.sell("twice", total_amount="2.50", discount_amount=0, updated_at=noon)
-    load(shop.world, shop.day, tmp_path, "EUROPE")
-    load(shop.world, second, tmp_path, "EUROPE")
-    assert found(shop.reconcile(shop.day, second)) == {}
+    shop.sell("twice", total_amount="2.50", discount_amount=0, updated_at=shop.noon(1))
+    shop.load(tmp_path)
+    shop.on(second).load(tmp_path)
+    assert found(run(shop, shop.day, second)) == {}
     shop.sell("late")
-    assert found(shop.reconcile(shop.day, second)) == {"missing": 1}
-    assert found(shop.reconcile(shop.day, second)) == {}
+    assert found(run(shop, shop.day, second)) == {"missing": 1}
+    assert found(run(shop, shop.day, second)) == {}
 
 
 def test_a_correction_that_lies_in_no_calendar_is_rejected_like_any_other(shop: Shop, tmp_path: Path) -> None:
     shop.sell("odd", "stays")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.change("odd", "sale_date = '20240-01-15'")
-    assert found(shop.reconcile()) == {}
+    assert found(run(shop)) == {}
 
 
 def test_what_was_read_before_a_sale_was_deleted_does_not_bring_it_back(shop: Shop, tmp_path: Path) -> None:
     shop.sell("gone", "stays")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     slow = stage_attempt(shop.world, begin(shop.world, shop.day, "EUROPE"), shop.day, tmp_path)
     shop.remove("gone")
-    shop.reconcile(heal_deleted=True)
+    run(shop, heal_deleted=True)
     publish_staged(shop.world, slow)
     assert shop.sales()["gone"] == ("deleted", "H")
 
 
 def test_a_late_row_that_breaks_a_rule_is_rejected_and_then_accounted_for(shop: Shop, tmp_path: Path) -> None:
     shop.sell("good")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.sell("bad", quantity=0)
-    state = shop.reconcile()
+    state = run(shop)
     assert (found(state), loaded(state)) == ({"missing": 1}, {"rejected": 1})
-    again = shop.reconcile()
+    again = run(shop)
     assert (found(again), loaded(again)) == ({}, None)
     assert shop.sales() == {"good": ("3.00", "2")}
     (of_day,) = again.result().compared[0].days
@@ -303,35 +266,34 @@ def test_a_late_row_that_breaks_a_rule_is_rejected_and_then_accounted_for(shop: 
 def test_a_bad_correction_leaves_the_older_version_and_is_no_difference(shop: Shop, tmp_path: Path) -> None:
     later = shop.day + timedelta(days=1)
     shop.sell("corrected", "filler")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
-    shop.change("corrected", f"quantity = 0, updated_at = '{good_sale('EUROPE', later)['updated_at']}'")
-    load(shop.world, later, tmp_path, "EUROPE")
-    assert found(shop.reconcile(shop.day, later)) == {}
+    shop.load(tmp_path)
+    shop.change("corrected", f"quantity = 0, updated_at = '{shop.noon(1)}'")
+    shop.on(later).load(tmp_path)
+    assert found(run(shop, shop.day, later)) == {}
     assert shop.sales()["corrected"] == ("3.00", "2")
 
 
 def test_what_is_not_due_yet_is_left_to_the_next_load(shop: Shop, tmp_path: Path) -> None:
     """A correction of today, a sale of today, and a day that failed."""
     shop.sell("corrected", "filler")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
-    next_day = good_sale("EUROPE", shop.day + timedelta(days=1))
-    shop.change("corrected", f"quantity = 3, total_amount = 4.50, updated_at = '{next_day['updated_at']}'")
-    shop.sell("new", sale_date=next_day["sale_date"], updated_at=next_day["updated_at"])
-    assert found(shop.reconcile(shop.day, shop.day + timedelta(days=1))) == {}
+    shop.load(tmp_path)
+    shop.change("corrected", f"quantity = 3, total_amount = 4.50, updated_at = '{shop.noon(1)}'")
+    shop.sell("new", sale_date=shop.noon(1), updated_at=shop.noon(1))
+    assert found(run(shop, shop.day, shop.day + timedelta(days=1))) == {}
     assert shop.sales() == {"corrected": ("3.00", "2"), "filler": ("3.00", "2")}
 
 
 def test_a_date_that_was_rolled_back_is_held_back(shop: Shop, tmp_path: Path) -> None:
     second = shop.day + timedelta(days=1)
-    noon = good_sale("EUROPE", second)["updated_at"]
+    noon = shop.noon(1)
     shop.sell("first", "moved")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.sell("second", sale_date=noon, updated_at=noon)
     shop.change("moved", f"updated_at = '{noon}'")
-    load(shop.world, second, tmp_path, "EUROPE")
+    shop.on(second).load(tmp_path)
     assert rollback(date=str(second), reason="a test", return_state=True).name == "Completed"
 
-    state = shop.reconcile(shop.day, second)
+    state = run(shop, shop.day, second)
     assert (found(state), loaded(state)) == ({}, None)
     assert state.result().compared[0].held_back == {second: 2}
     assert "2 held back, their dates or heals were rolled back" in str(state.message)
@@ -340,20 +302,20 @@ def test_a_date_that_was_rolled_back_is_held_back(shop: Shop, tmp_path: Path) ->
     assert shop.sales() == {"first": ("3.00", "2"), "moved": ("3.00", "2")}
 
     # A sale belongs to both days, that on which it was sold and that on which it was changed.
-    later = good_sale("EUROPE", second + timedelta(days=1))["updated_at"]
-    load(shop.world, second + timedelta(days=1), tmp_path, "EUROPE")
-    shop.sell("late", sale_date=noon, updated_at=later)
-    held = shop.reconcile(shop.day, second + timedelta(days=1))
+    third = second + timedelta(days=1)
+    shop.on(third).load(tmp_path)
+    shop.sell("late", sale_date=noon, updated_at=shop.noon(2))
+    held = run(shop, shop.day, third)
     assert (found(held), held.result().compared[0].held_sales) == ({}, 1)
 
     # An older version beside it, as a source without a key may have: to read the sale again would bring it back.
     shop.sell("second", total_amount="2.50", discount_amount=0)
-    assert (found(shop.reconcile(shop.day, second)), len(shop.sales())) == ({}, 2)
+    assert (found(run(shop, shop.day, second)), len(shop.sales())) == ({}, 2)
 
 
 def test_a_heal_that_meets_a_rollback_loads_nothing(shop: Shop, tmp_path: Path) -> None:
     shop.sell("sold")
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     heal = begin(shop.world, shop.day, "EUROPE")
     staged = stage_attempt(shop.world, replace(heal, batch_id="H20240116T091500Z"), shop.day, tmp_path)
     assert rollback(date=str(shop.day), reason="a test", return_state=True).name == "Completed"
@@ -368,18 +330,18 @@ def test_an_empty_day_that_has_sales_now_is_healed(shop: Shop) -> None:
         assert shop.world.run(shop.day, ["EUROPE"]).state.is_completed()
     assert shop.world.ledger(f"{shop.day:%Y%m%d}") == {"EUROPE": "EMPTY"}
     shop.sell("sunday")
-    assert loaded(shop.reconcile()) == {"inserted": 1}
+    assert loaded(run(shop)) == {"inserted": 1}
     assert shop.sales() == {"sunday": ("3.00", "H")}
 
 
 def test_a_region_that_is_down_is_named_and_the_others_are_healed(shop: Shop, tmp_path: Path) -> None:
     for region in ("EUROPE", "US_WEST"):
         shop.sell(region, region=region)
-    load(shop.world, shop.day, tmp_path, "EUROPE", "US_WEST")
+    shop.load(tmp_path, "EUROPE", "US_WEST")
     shop.sell("late")
     shop.world.change("US_WEST", "ALTER TABLE sales_transactions RENAME TO sales_elsewhere")
     try:
-        state = shop.reconcile(regions=["EUROPE", "US_WEST"])
+        state = run(shop, regions=["EUROPE", "US_WEST"])
     finally:
         shop.world.change("US_WEST", "ALTER TABLE sales_elsewhere RENAME TO sales_transactions")
     assert (state.name, found(state)) == ("PartiallyLoaded", {"missing": 1})
@@ -391,16 +353,16 @@ def test_many_sales_are_compared_in_portions_and_healed_in_turns(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.world.fill(shop.day, rows=300, regions=("EUROPE",))
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     shop.sell(*(str(number) for number in range(40)))
     monkeypatch.setattr(discrepancies, "ROWS_AT_ONCE", 20)
     for module in (compare, reconcile_module, reconciled):
         monkeypatch.setattr(module, "KEYS_MAX", 30)
-    state = shop.reconcile()
+    state = run(shop)
     assert (found(state), loaded(state)) == ({"missing": 40}, {"inserted": 30})
     assert "run it again for the rest" in str(state.message)
-    assert loaded(shop.reconcile()) == {"inserted": 10}
-    assert found(shop.reconcile()) == {}
+    assert loaded(run(shop)) == {"inserted": 10}
+    assert found(run(shop)) == {}
 
 
 def test_a_change_of_any_column_shows(shop: Shop, tmp_path: Path) -> None:
@@ -413,18 +375,18 @@ def test_a_change_of_any_column_shows(shop: Shop, tmp_path: Path) -> None:
     }
     names = [column.name for column in COMPARED_COLUMNS]
     shop.sell("untouched", *names)
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     for column in COMPARED_COLUMNS:
         shop.change(column.name, f'"{column.name}" = {other[column.kind].format(column.name)}')
-    state = shop.reconcile(heal=False)
-    kinds = {finding.sale_id: str(finding.kind) for finding in state.result().compared[0].findings}
+    state = run(shop, heal=False)
+    kinds = {sale.sale_id: str(sale.kind) for sale in state.result().compared[0].differing}
     # A sale that goes back in time is older, not different.
     assert kinds == {shop.key(name): "older" if name == "updated_at" else "differs" for name in names}
 
 
 @pytest.mark.account
 def test_a_fingerprint_is_the_same_on_both_sides(shop: Shop, tmp_path: Path) -> None:
-    """Odd texts, a fraction of a second, an empty text beside NULL, an amount of many digits."""
+    """Odd texts, fractions of a second, empty text and NULL, an amount of many digits."""
     odd: dict[str, dict[str, Any]] = {
         "plain": {},
         "text": {"store_id": "Käse 🧀 'quoted' \\ \t", "customer_id": " blank "},
@@ -436,7 +398,7 @@ def test_a_fingerprint_is_the_same_on_both_sides(shop: Shop, tmp_path: Path) -> 
     }
     for name, cells in odd.items():
         shop.sell(name, **cells)
-    load(shop.world, shop.day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     in_table = shop.world.sql(
         f"SELECT SALE_ID, {table_fingerprint()} FROM SALES_FACT WHERE SALE_ID LIKE ?", (shop.key("%"),)
     )
@@ -491,9 +453,9 @@ def test_killed_in_the_middle_the_next_one_does_the_rest(shop: Shop, tmp_path: P
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     shop.world.end_transactions()
     assert shop.sales()["removed"] == ("3.00", "2")
-    shop.reconcile(heal_deleted=True)
+    run(shop, heal_deleted=True)
     assert shop.amounts() == AMOUNTS_AFTER
-    assert found(shop.reconcile()) == {"older": 1}
+    assert found(run(shop)) == {"older": 1}
 
 
 def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> None:

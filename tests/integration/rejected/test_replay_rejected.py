@@ -1,8 +1,8 @@
-"""Replay reads open rejected rows again by key, loads those that are good now, and records the end of each."""
+"""Replay reads open rejected rows again by key, loads those that are good today, and records a status for each."""
 
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,72 +20,35 @@ from tasks.errors import NeedsPersonError
 from tasks.rejected import replay
 from tasks.rejected.replay import Replayed
 from tasks.warehouse.ledger import start_attempt
-from tests.integration.conftest import World, good_sale
+from tests.integration.conftest import World
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, keys_of, load, publish_staged, stage_attempt, stage_wanted
+from tests.integration.publish.harness import begin, keys_of, publish_staged, stage_attempt, stage_wanted
+from tests.integration.shop import Shop
 
 
-@dataclass(frozen=True)
-class Till:
-    """A source of broken sales, and the warehouse's rows of them."""
-
-    world: World
-    day: date
-
-    def key(self, name: str) -> str:
-        return f"replay-{self.day}-{name}"
-
-    def sell(self, *names: str, region: str = "EUROPE", **cells: Any) -> None:
-        day = self.day
-        self.world.insert(region, *(good_sale(region, day) | {"sale_id": self.key(name)} | cells for name in names))
-
-    def mend(self, name: str, cells: str) -> None:
-        """Without a newer `updated_at`, so that daily runs never see it."""
-        self.world.change("EUROPE", f"UPDATE sales_transactions SET {cells} WHERE sale_id = %s", (self.key(name),))
-
-    def statuses(self) -> dict[str, list[str]]:
-        found = self.world.sql(
-            "SELECT SALE_KEY, STATUS FROM SALES_REJECTED "
-            "WHERE SALE_KEY LIKE ? OR (SALE_KEY IS NULL AND ETL_BATCH_ID = ?) ORDER BY ETL_RUN_NUMBER",
-            (self.key("%"), f"{self.day:%Y%m%d}"),
-        )
-        known: dict[str, list[str]] = {}
-        for key, status in found:
-            known.setdefault((key or "").removeprefix(self.key("")), []).append(status)
-        return known
-
-    def sales(self) -> list[Any]:
-        return self.world.sql(
-            "SELECT SALE_ID, TOTAL_AMOUNT::VARCHAR, LEFT(ETL_BATCH_ID, 1) FROM SALES_FACT "
-            "WHERE SALE_ID LIKE ? ORDER BY 1",
-            (self.key("%"),),
-        )
-
-    def tables(self) -> tuple[list[Any], list[Any]]:
-        return (
-            self.world.rows("SELECT * FROM SALES_FACT"),
-            self.world.rows("SELECT * FROM SALES_REJECTED"),
-        )
+def tables(shop: Shop) -> tuple[list[Any], list[Any]]:
+    """Sales, with since when each version stands, and rejected rows."""
+    return shop.world.rows("SELECT * FROM SALES_FACT"), shop.rejected()
 
 
 @pytest.fixture
-def till(world: World, day: date) -> Iterator[Till]:
-    """A till with no other open rows: other tests leave rejected rows on purpose."""
+def shop(world: World, day: date) -> Iterator[Shop]:
+    """A shop with no other open rows: other tests leave rejected rows on purpose."""
     world.forget_rejected()
-    yield Till(world, day)
+    yield Shop(world, day, "replay")
     world.tidy()
 
 
-def broken_day(till: Till, scratch: Path) -> None:
-    """Loads a day with a good sale and broken ones, then mends some and deletes one."""
-    till.sell("good")
-    till.sell("mended", "broken", "removed", quantity=0)
-    till.sell("west", region="US_WEST", quantity=-1)
-    till.sell("", sale_id=None)
-    till.sell("", sale_id="\t ")
-    load(till.world, till.day, scratch, "EUROPE", "US_WEST")
-    till.mend("mended", "quantity = 2")
-    till.world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (till.key("removed"),))
+def broken_day(shop: Shop, scratch: Path) -> None:
+    """A day with a good sale and broken ones, loaded; then some are mended, one is deleted."""
+    shop.sell("good")
+    shop.sell("mended", "broken", "removed", quantity=0)
+    shop.sell("west", region="US_WEST", quantity=-1)
+    shop.sell("", sale_id=None)
+    shop.sell("", sale_id="\t ")
+    shop.load(scratch, "EUROPE", "US_WEST")
+    shop.change("mended", "quantity = 2")
+    shop.remove("removed")
 
 
 def run(**parameters: Any) -> State:
@@ -118,120 +81,120 @@ ENDS = {
 
 
 @pytest.mark.account
-def test_each_row_ends_as_released_still_bad_gone_or_without_key(till: Till, tmp_path: Path) -> None:
-    broken_day(till, tmp_path)
-    before = till.tables()
+def test_each_row_ends_as_released_still_bad_gone_or_without_key(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
+    before = tables(shop)
 
     dry = run(dry_run=True)
     assert dry.message == "would be 1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
     assert counts(dry) == ENDS
-    assert till.tables() == before
+    assert tables(shop) == before
 
     state = run()
     assert state.name == "Completed", state.message
-    batch_id, _, told = str(state.message).partition(": ")
-    assert told == "1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
+    batch_id, _, figures = str(state.message).partition(": ")
+    assert figures == "1 RELEASED, 2 STILL_BAD, 1 GONE, 2 NO_KEY"
     assert counts(state) == ENDS
-    assert till.statuses() == STATUSES_AFTER
-    assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]
-    assert till.world.ledger(batch_id) == {"EUROPE": "PUBLISHED", "US_WEST": "PUBLISHED"}
+    assert shop.statuses() == STATUSES_AFTER
+    assert shop.sales() == {"good": ("3.00", "2"), "mended": ("3.00", "R")}
+    assert shop.world.ledger(batch_id) == {"EUROPE": "PUBLISHED", "US_WEST": "PUBLISHED"}
     found: Any = Artifact.get(ARTIFACT_KEY)
     assert "| region | RELEASED | STILL_BAD | GONE | NO_KEY | held back |" in found.data
     assert "| EUROPE | 1 | 1 | 1 | 2 | 0 |" in found.data
 
     first_seen = "SELECT MIN(FIRST_SEEN_AT) FROM SALES_REJECTED WHERE SALE_KEY = ?"
-    seen = till.world.sql(first_seen, (till.key("broken"),))
+    seen = shop.world.sql(first_seen, (shop.key("broken"),))
     assert counts(run()) == {("EUROPE", "STILL_BAD"): 1, ("US_WEST", "STILL_BAD"): 1, ("EUROPE", "NO_KEY"): 2}
-    assert till.world.sql(first_seen, (till.key("broken"),)) == seen
-    assert till.statuses()["broken"] == ["STILL_BAD"], "one entry, of the newest replay"
+    assert shop.world.sql(first_seen, (shop.key("broken"),)) == seen
+    assert shop.statuses()["broken"] == ["STILL_BAD"], "one entry, of the newest replay"
 
-    ((second,),) = till.world.sql("SELECT MAX(BATCH_ID) FROM ETL_BATCHES WHERE BATCH_ID LIKE 'R%'")
+    ((second,),) = shop.world.sql("SELECT MAX(BATCH_ID) FROM ETL_BATCHES WHERE BATCH_ID LIKE 'R%'")
     for batch in (batch_id, second):
         rolled_back = rollback(date=batch, reason="a test", return_state=True)
         assert rolled_back.name == "Completed", rolled_back.message
-    assert till.tables() == before
+    assert tables(shop) == before
 
 
-def test_what_an_older_version_at_the_source_has_made_good_is_released(till: Till, tmp_path: Path) -> None:
-    """The source takes a broken correction back; the table holds that version already."""
-    till.sell("back", customer_email=None)  # the harness has another token key
-    load(till.world, till.day, tmp_path, "EUROPE")
-    later = till.day + timedelta(days=1)
-    when = good_sale("EUROPE", later)["updated_at"]
-    till.mend("back", f"quantity = 0, updated_at = '{when}'")
-    load(till.world, later, tmp_path, "EUROPE")
-    assert till.statuses() == {"back": ["OPEN"]}
-    till.mend("back", f"quantity = 2, updated_at = '{good_sale('EUROPE', till.day)['updated_at']}'")
+def test_what_an_older_version_at_the_source_has_made_good_is_released(shop: Shop, tmp_path: Path) -> None:
+    """The source takes a broken correction back: the table holds that version already."""
+    shop.sell("back", customer_email=None)  # as the harness has another token key
+    shop.load(tmp_path)
+    later = shop.day + timedelta(days=1)
+    shop.change("back", f"quantity = 0, updated_at = '{shop.noon(1)}'")
+    shop.on(later).load(tmp_path)
+    assert shop.statuses() == {"back": ["OPEN"]}
+    shop.change("back", f"quantity = 2, updated_at = '{shop.noon()}'")
     assert counts(run()) == {("EUROPE", "RELEASED"): 1}
-    assert till.statuses() == {"back": ["RELEASED"]}
-    assert till.sales() == [(till.key("back"), "3.00", "2")]
+    assert shop.statuses() == {"back": ["RELEASED"]}
+    assert shop.sales() == {"back": ("3.00", "2")}
 
 
-def test_a_date_that_is_run_again_takes_over_what_a_replay_has_left(till: Till, tmp_path: Path) -> None:
-    broken_day(till, tmp_path)
+def test_a_date_that_is_run_again_takes_over_what_a_replay_has_left(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
     run()
-    load(till.world, till.day, tmp_path, "EUROPE", "US_WEST")
-    assert till.statuses()["broken"] == ["OPEN"]
-    assert till.statuses()[""] == ["NO_KEY", "NO_KEY"]
+    shop.load(tmp_path, "EUROPE", "US_WEST")
+    assert shop.statuses()["broken"] == ["OPEN"]
+    assert shop.statuses()[""] == ["NO_KEY", "NO_KEY"]
 
 
-def test_nothing_open_is_nothing_to_do(till: Till) -> None:
+def test_nothing_open_is_nothing_to_do(shop: Shop) -> None:
     state = run()
     assert (state.name, counts(state)) == ("Completed", {})
     assert str(state.message).startswith("nothing to read again: 0 RELEASED")
 
 
-def test_a_region_that_is_down_is_left_out_and_its_rows_stay_open(till: Till, tmp_path: Path) -> None:
-    broken_day(till, tmp_path)
-    till.world.change("US_WEST", "ALTER TABLE sales_transactions RENAME TO sales_elsewhere")
+def test_a_region_that_is_down_is_left_out_and_its_rows_stay_open(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
+    shop.world.change("US_WEST", "ALTER TABLE sales_transactions RENAME TO sales_elsewhere")
     try:
         state = run()
     finally:
-        till.world.change("US_WEST", "ALTER TABLE sales_elsewhere RENAME TO sales_transactions")
+        shop.world.change("US_WEST", "ALTER TABLE sales_elsewhere RENAME TO sales_transactions")
     assert state.name == "PartiallyLoaded"
     assert "US_WEST could not be read: table sales_transactions is missing" in str(state.message)
-    assert till.statuses()["west"] == ["OPEN"]
-    assert till.statuses()["mended"] == ["RELEASED"]
+    assert shop.statuses()["west"] == ["OPEN"]
+    assert shop.statuses()["mended"] == ["RELEASED"]
 
 
-def test_more_keys_than_one_replay_reads_are_told(till: Till, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    till.sell("1", "2", "3", quantity=0)
-    load(till.world, till.day, tmp_path, "EUROPE")
+def test_keys_beyond_the_limit_of_one_replay_are_reported(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sell("1", "2", "3", quantity=0)
+    shop.load(tmp_path)
     monkeypatch.setattr(replay, "KEYS_MAX", 2)
     state = run()
     assert counts(state) == {("EUROPE", "STILL_BAD"): 2}
     assert "run it again for the rest" in str(state.message)
-    till.mend("3", "quantity = 2")
+    shop.change("3", "quantity = 2")
     assert counts(run()) == {("EUROPE", "STILL_BAD"): 1, ("EUROPE", "RELEASED"): 1}
 
 
-def test_of_two_versions_of_a_key_the_bad_one_stays_work_to_be_done(till: Till, tmp_path: Path) -> None:
-    later = good_sale("EUROPE", till.day)["updated_at"] + timedelta(hours=1)
-    till.sell("twice", customer_email=None)
-    till.sell("twice", quantity=0, updated_at=later)
-    load(till.world, till.day, tmp_path, "EUROPE")
-    assert till.statuses() == {"twice": ["OPEN"]}
+def test_of_two_versions_of_a_key_the_bad_one_stays_work_to_be_done(shop: Shop, tmp_path: Path) -> None:
+    later = shop.noon() + timedelta(hours=1)
+    shop.sell("twice", customer_email=None)
+    shop.sell("twice", quantity=0, updated_at=later)
+    shop.load(tmp_path)
+    assert shop.statuses() == {"twice": ["OPEN"]}
     assert counts(run()) == {("EUROPE", "STILL_BAD"): 1}
-    assert till.statuses() == {"twice": ["STILL_BAD"]}
+    assert shop.statuses() == {"twice": ["STILL_BAD"]}
 
 
-def test_a_key_of_another_region_stays_work_to_be_done(till: Till, tmp_path: Path) -> None:
-    till.sell("owned")
-    load(till.world, till.day, tmp_path, "EUROPE")
-    till.sell("owned", region="US_WEST")
-    load(till.world, till.day, tmp_path, "US_WEST")
+def test_a_key_of_another_region_stays_work_to_be_done(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("owned")
+    shop.load(tmp_path)
+    shop.sell("owned", region="US_WEST")
+    shop.load(tmp_path, "US_WEST")
     assert counts(run()) == {("US_WEST", "STILL_BAD"): 1}
-    assert till.statuses() == {"owned": ["STILL_BAD"]}
+    assert shop.statuses() == {"owned": ["STILL_BAD"]}
 
 
-def test_a_sale_of_a_date_that_was_rolled_back_stays_out_until_the_date_is_named(till: Till, tmp_path: Path) -> None:
-    till.sell("mended", "other", quantity=0)
-    load(till.world, till.day, tmp_path, "EUROPE")
+def test_a_sale_of_a_date_that_was_rolled_back_stays_out_until_the_date_is_named(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("mended", "other", quantity=0)
+    shop.load(tmp_path)
     assert counts(run()) == {("EUROPE", "STILL_BAD"): 2}
-    till.mend("mended", "quantity = 2")
-    following = good_sale("EUROPE", till.day + timedelta(days=1))["updated_at"]
-    till.mend("other", f"quantity = 2, updated_at = '{following}'")
-    assert rollback(date=str(till.day), reason="a test", return_state=True).name == "Completed"
+    shop.change("mended", "quantity = 2")
+    shop.change("other", f"quantity = 2, updated_at = '{shop.noon(1)}'")
+    assert rollback(date=str(shop.day), reason="a test", return_state=True).name == "Completed"
 
     for state in (run(dry_run=True), run()):
         assert (state.name, counts(state)) == ("Completed", {})
@@ -240,87 +203,86 @@ def test_a_sale_of_a_date_that_was_rolled_back_stays_out_until_the_date_is_named
         )
     found: Any = Artifact.get(ARTIFACT_KEY)
     assert "| EUROPE | 0 | 0 | 0 | 0 | 2 |" in found.data
-    assert (till.sales(), till.statuses()) == ([], {"mended": ["STILL_BAD"], "other": ["STILL_BAD"]})
+    assert (shop.sales(), shop.statuses()) == ({}, {"mended": ["STILL_BAD"], "other": ["STILL_BAD"]})
 
-    load(till.world, till.day, tmp_path, "EUROPE")
-    assert till.sales() == [(till.key("mended"), "3.00", "2"), (till.key("other"), "3.00", "2")]
-    assert till.statuses() == {"mended": ["CLOSED"], "other": ["CLOSED"]}
+    shop.load(tmp_path)
+    assert shop.sales() == {"mended": ("3.00", "2"), "other": ("3.00", "2")}
+    assert shop.statuses() == {"mended": ["CLOSED"], "other": ["CLOSED"]}
 
 
-def test_what_a_rolled_back_date_had_mended_waits_and_the_others_are_replayed(till: Till, tmp_path: Path) -> None:
+def test_what_a_rolled_back_date_had_mended_waits_and_the_others_are_replayed(shop: Shop, tmp_path: Path) -> None:
     """The version that the source holds belongs to the date that was rolled back."""
-    following = till.day + timedelta(days=1)
-    till.sell("corrected", "silent", quantity=0)
-    load(till.world, till.day, tmp_path, "EUROPE")
-    till.mend("corrected", f"quantity = 2, updated_at = '{good_sale('EUROPE', following)['updated_at']}'")
-    load(till.world, following, tmp_path, "EUROPE")
+    following = shop.day + timedelta(days=1)
+    shop.sell("corrected", "silent", quantity=0)
+    shop.load(tmp_path)
+    shop.change("corrected", f"quantity = 2, updated_at = '{shop.noon(1)}'")
+    shop.on(following).load(tmp_path)
     assert rollback(date=str(following), reason="a test", return_state=True).name == "Completed"
-    till.mend("silent", "quantity = 2")
+    shop.change("silent", "quantity = 2")
 
     state = run()
     assert (counts(state), state.result().held_back) == ({("EUROPE", "RELEASED"): 1}, {"EUROPE": 1})
-    assert till.sales() == [(till.key("silent"), "3.00", "R")]
-    assert till.statuses() == {"corrected": ["OPEN"], "silent": ["RELEASED"]}
+    assert shop.sales() == {"silent": ("3.00", "R")}
+    assert shop.statuses() == {"corrected": ["OPEN"], "silent": ["RELEASED"]}
 
 
-def test_what_a_heal_had_loaded_that_was_rolled_back_stays_out_too(till: Till, tmp_path: Path) -> None:
-    following = till.day + timedelta(days=1)
-    till.sell("corrected", quantity=0)
-    for day in (till.day, following):
-        load(till.world, day, tmp_path, "EUROPE")
-    till.mend("corrected", f"quantity = 2, updated_at = '{good_sale('EUROPE', following)['updated_at']}'")
-    days = {"start_date": till.day, "end_date": following}
+def test_what_a_heal_had_loaded_that_was_rolled_back_stays_out_too(shop: Shop, tmp_path: Path) -> None:
+    following = shop.day + timedelta(days=1)
+    shop.sell("corrected", quantity=0)
+    for day in (shop.day, following):
+        shop.on(day).load(tmp_path)
+    shop.change("corrected", f"quantity = 2, updated_at = '{shop.noon(1)}'")
+    days = {"start_date": shop.day, "end_date": following}
     heal = reconcile(**days, regions=["EUROPE"], return_state=True).result().heal
-    assert (till.sales(), till.statuses()) == ([(till.key("corrected"), "3.00", "H")], {"corrected": ["CLOSED"]})
+    assert (shop.sales(), shop.statuses()) == ({"corrected": ("3.00", "H")}, {"corrected": ["CLOSED"]})
     assert rollback(date=heal, reason="a test", return_state=True).name == "Completed"
 
     state = run()
     assert (counts(state), state.result().held_back) == ({}, {"EUROPE": 1})
-    assert (till.sales(), till.statuses()) == ([], {"corrected": ["OPEN"]})
-    load(till.world, following, tmp_path, "EUROPE")
-    assert till.sales() == [(till.key("corrected"), "3.00", "2")]
+    assert (shop.sales(), shop.statuses()) == ({}, {"corrected": ["OPEN"]})
+    shop.on(following).load(tmp_path)
+    assert shop.sales() == {"corrected": ("3.00", "2")}
 
 
-def test_a_key_of_a_rolled_back_heal_is_free_when_its_date_has_rejected_it_again(till: Till, tmp_path: Path) -> None:
-    till.sell("filler")
-    load(till.world, till.day, tmp_path, "EUROPE")
-    till.sell("late", quantity=0)
-    heal = reconcile(start_date=till.day, end_date=till.day, regions=["EUROPE"], return_state=True).result().heal
+def test_a_key_of_a_rolled_back_heal_is_free_when_its_date_has_rejected_it_again(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("filler")
+    shop.load(tmp_path)
+    shop.sell("late", quantity=0)
+    heal = reconcile(start_date=shop.day, end_date=shop.day, regions=["EUROPE"], return_state=True).result().heal
     assert rollback(date=heal, reason="a test", return_state=True).name == "Completed"
-    load(till.world, till.day, tmp_path, "EUROPE")
-    till.mend("late", "quantity = 2")
+    shop.load(tmp_path)
+    shop.change("late", "quantity = 2")
     assert counts(run()) == {("EUROPE", "RELEASED"): 1}
-    assert till.statuses() == {"late": ["RELEASED"]}
+    assert shop.statuses() == {"late": ["RELEASED"]}
 
 
-def test_a_replay_that_meets_the_rollback_of_a_heal_says_nothing_of_its_keys(till: Till, tmp_path: Path) -> None:
-    following = till.day + timedelta(days=1)
-    till.sell("corrected", quantity=0)
-    for day in (till.day, following):
-        load(till.world, day, tmp_path, "EUROPE")
-    attempt = replace(begin(till.world, till.day, "EUROPE"), batch_id="R20160116T091500Z")
-    wanted = {"EUROPE": keys_of(till.world, "EUROPE", till.key("corrected"))}
-    till.world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (till.key("corrected"),))
-    staged = replace(stage_wanted(till.world, attempt, wanted, tmp_path), gone={"EUROPE": [till.key("corrected")]})
-    noon = good_sale("EUROPE", following)["sale_date"]
-    till.sell("corrected", sale_date=noon, updated_at=noon)
-    heal = reconcile(start_date=till.day, end_date=following, regions=["EUROPE"], return_state=True).result().heal
+def test_a_replay_that_meets_the_rollback_of_a_heal_says_nothing_of_its_keys(shop: Shop, tmp_path: Path) -> None:
+    following = shop.day + timedelta(days=1)
+    shop.sell("corrected", quantity=0)
+    for day in (shop.day, following):
+        shop.on(day).load(tmp_path)
+    attempt = replace(begin(shop.world, shop.day, "EUROPE"), batch_id="R20160116T091500Z")
+    wanted = {"EUROPE": keys_of(shop.world, "EUROPE", shop.key("corrected"))}
+    shop.remove("corrected")
+    staged = replace(stage_wanted(shop.world, attempt, wanted, tmp_path), gone={"EUROPE": [shop.key("corrected")]})
+    shop.sell("corrected", sale_date=shop.noon(1), updated_at=shop.noon(1))
+    heal = reconcile(start_date=shop.day, end_date=following, regions=["EUROPE"], return_state=True).result().heal
     assert rollback(date=heal, reason="a test", return_state=True).name == "Completed"
     with pytest.raises(NeedsPersonError, match=f"what was rolled back stays out, .*{heal} of EUROPE"):
-        publish_staged(till.world, staged)
-    assert till.statuses() == {"corrected": ["OPEN"]}
+        publish_staged(shop.world, staged)
+    assert shop.statuses() == {"corrected": ["OPEN"]}
 
 
-def test_a_replay_that_meets_a_rollback_loads_nothing(till: Till, tmp_path: Path) -> None:
-    till.sell("mended", quantity=0)
-    load(till.world, till.day, tmp_path, "EUROPE")
-    till.mend("mended", "quantity = 2")
-    attempt = begin(till.world, till.day, "EUROPE")
-    staged = stage_attempt(till.world, replace(attempt, batch_id="R20240116T091500Z"), till.day, tmp_path)
-    assert rollback(date=str(till.day), reason="a test", return_state=True).name == "Completed"
-    with pytest.raises(NeedsPersonError, match=f"what was rolled back stays out, .*{till.day:%Y%m%d} of EUROPE"):
-        publish_staged(till.world, staged)
-    assert till.sales() == []
+def test_a_replay_that_meets_a_rollback_loads_nothing(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("mended", quantity=0)
+    shop.load(tmp_path)
+    shop.change("mended", "quantity = 2")
+    attempt = begin(shop.world, shop.day, "EUROPE")
+    staged = stage_attempt(shop.world, replace(attempt, batch_id="R20240116T091500Z"), shop.day, tmp_path)
+    assert rollback(date=str(shop.day), reason="a test", return_state=True).name == "Completed"
+    with pytest.raises(NeedsPersonError, match=f"what was rolled back stays out, .*{shop.day:%Y%m%d} of EUROPE"):
+        publish_staged(shop.world, staged)
+    assert shop.sales() == {}
 
 
 KILLED = """
@@ -337,36 +299,36 @@ replay_rejected()
 """
 
 
-def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(till: Till, tmp_path: Path) -> None:
-    broken_day(till, tmp_path)
-    before = till.tables()
+def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
+    before = tables(shop)
     killed = run_python("-c", KILLED)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert till.tables() == before
-    till.world.end_transactions()
+    assert tables(shop) == before
+    shop.world.end_transactions()
     assert counts(run()) == ENDS
 
 
-def test_of_two_that_began_in_one_second_the_one_that_has_read_last_counts(till: Till, tmp_path: Path) -> None:
-    till.sell("broken", quantity=0)
-    load(till.world, till.day, tmp_path, "EUROPE")
-    wanted = {"EUROPE": keys_of(till.world, "EUROPE", till.key("broken"))}
-    batch = NamedKeys(f"R{till.day:%Y%m%d}T120000Z", wanted)
-    with till.world.session() as session:
+def test_of_two_that_began_in_one_second_the_one_that_has_read_last_counts(shop: Shop, tmp_path: Path) -> None:
+    shop.sell("broken", quantity=0)
+    shop.load(tmp_path)
+    wanted = {"EUROPE": keys_of(shop.world, "EUROPE", shop.key("broken"))}
+    batch = NamedKeys(f"R{shop.day:%Y%m%d}T120000Z", wanted)
+    with shop.world.session() as session:
         first, second = (start_attempt(session, batch, str(uuid4()), lease_minutes=15) for _ in range(2))
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-    read_first = stage_wanted(till.world, second, wanted, tmp_path / "second")
-    read_last = stage_wanted(till.world, first, wanted, tmp_path / "first")
+    read_first = stage_wanted(shop.world, second, wanted, tmp_path / "second")
+    read_last = stage_wanted(shop.world, first, wanted, tmp_path / "first")
     for staged in (read_last, read_first):
-        publish_staged(till.world, staged)
-    assert till.statuses() == {"broken": ["STILL_BAD"]}
+        publish_staged(shop.world, staged)
+    assert shop.statuses() == {"broken": ["STILL_BAD"]}
 
 
-def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> None:
-    broken_day(till, tmp_path)
-    other = till.day + timedelta(days=2)
-    till.world.fill(other, rows=120, regions=("EUROPE",))
+def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
+    other = shop.day + timedelta(days=2)
+    shop.world.fill(other, rows=120, regions=("EUROPE",))
     programs = [
         start_python("-m", "flows.replay_rejected"),
         start_python("-m", "flows.replay_rejected"),
@@ -374,5 +336,5 @@ def test_two_at_once_and_a_daily_run_beside_them(till: Till, tmp_path: Path) -> 
     ]
     ends = [program.ended() for program in programs]
     assert [end.returncode for end in ends] == [0, 0, 0], "\n".join(end.stderr for end in ends)
-    assert till.statuses() == STATUSES_AFTER
-    assert till.sales() == [(till.key("good"), "3.00", "2"), (till.key("mended"), "3.00", "R")]
+    assert shop.statuses() == STATUSES_AFTER
+    assert shop.sales() == {"good": ("3.00", "2"), "mended": ("3.00", "R")}

@@ -15,11 +15,12 @@ from prefect.states import State
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.batch import Attempt
-from tasks.warehouse import ledger
+from tasks.warehouse import lease as warehouse_lease
 from tasks.warehouse.lease import lease_kept
-from tests.integration.conftest import World, good_sale, wait_for
+from tests.integration.conftest import World, wait_for
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, fates, publish_staged, stage_attempt
+from tests.integration.shop import Shop
 
 OLD, YOUNG, DAILY = date(2016, 9, 1), date(2016, 9, 2), date(2016, 9, 3)
 
@@ -89,18 +90,15 @@ def age(world: World, attempt: Attempt, days: int, *, lease: bool = True) -> Non
     )
 
 
-def sell(world: World, day: date, *names: str, **cells: object) -> None:
-    world.insert(
-        "EUROPE",
-        *(good_sale("EUROPE", day) | {"sale_id": f"clean-{day}-{name}"} | cells for name in names),
-    )
+def shop_on(world: World, day: date) -> Shop:
+    return Shop(world, day, "clean")
 
 
-def load_and_change(world: World, day: date, scratch: Path) -> None:
+def load_and_change(shop: Shop, scratch: Path) -> None:
     """Loads the sales and changes them, so that the next publish replaces versions."""
-    load(world, day, scratch, "EUROPE")
+    shop.load(scratch)
     changed = "UPDATE sales_transactions SET total_amount = total_amount + 0.1 WHERE sale_id LIKE %s"
-    world.change("EUROPE", changed, (f"clean-{day}-%",))
+    shop.world.change("EUROPE", changed, (shop.key("%"),))
 
 
 def run_to_end(dry_run: bool = False) -> State:
@@ -120,9 +118,10 @@ def _without_old_things(world: World) -> Iterator[None]:
 def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: Path) -> None:
     world = left.world
     for day in (OLD, YOUNG):
-        sell(world, day, "1", "2")
-        load_and_change(world, day, tmp_path)
-    sell(world, OLD, "closed-long-ago", "closed-lately", "open", quantity=0)
+        shop_on(world, day).sell("1", "2")
+        load_and_change(shop_on(world, day), tmp_path)
+    shop = shop_on(world, OLD)
+    shop.sell("closed-long-ago", "closed-lately", "open", quantity=0)
     finished = staged(world, OLD, tmp_path, publish=True)
     dead = staged(world, OLD, tmp_path, publish=False)
     young = staged(world, YOUNG, tmp_path, publish=True)
@@ -133,11 +132,11 @@ def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: P
             "INSERT INTO SALES_REJECTION_CLOSINGS (REJECTED_BY_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, STATUS, "
             "CLOSED_AT) SELECT ETL_RUN_NUMBER, REGION_CODE, SALE_KEY, VERSION_AT, 'CLOSED', "
             f"DATEADD('day', -{days}, CURRENT_TIMESTAMP()) FROM SALES_REJECTED WHERE SALE_KEY = ?",
-            (f"clean-{OLD}-{name}",),
+            (shop.key(name),),
         )
     world.sql(
         "UPDATE SALES_REJECTIONS SET FIRST_SEEN_AT = DATEADD('day', -400, FIRST_SEEN_AT) WHERE SALE_KEY = ?",
-        (f"clean-{OLD}-open",),
+        (shop.key("open"),),
     )
     fact = world.rows("SELECT * FROM SALES_FACT")
     files, tables = [*left.files(finished), *left.files(dead)], [*left.tables(finished), *left.tables(dead)]
@@ -157,14 +156,14 @@ def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: P
         assert (left.files(attempt), left.tables(attempt), left.undo_rows(attempt)) == ([], [], 0)
     assert (left.files(young), left.tables(young), left.undo_rows(young)) == of_young
     assert of_young[2] == 2
-    assert left.rejected(OLD) == [f"clean-{OLD}-closed-lately", f"clean-{OLD}-open"]
+    assert left.rejected(OLD) == [shop.key("closed-lately"), shop.key("open")]
     assert world.rows("SELECT * FROM SALES_FACT") == fact
     assert run_to_end().message == "removed nothing"
 
 
 def test_a_running_attempt_is_left_alone_and_publishes(left: Leftovers, tmp_path: Path) -> None:
     world, day = left.world, date(2016, 9, 5)
-    sell(world, day, "1")
+    shop_on(world, day).sell("1")
     attempt = begin(world, day, "EUROPE")
     rows = stage_attempt(world, attempt, day, tmp_path)
     age(world, attempt, 20, lease=False)
@@ -181,11 +180,11 @@ def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(
     left: Leftovers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, day = left.world, date(2016, 9, 7)
-    sell(world, day, "1")
+    shop_on(world, day).sell("1")
     attempt = begin(world, day, "EUROPE")
     stage_attempt(world, attempt, day, tmp_path)
     renewals = f"SELECT LEASE_UNTIL > CURRENT_TIMESTAMP() FROM ETL_RENEWALS WHERE RUN_NUMBER = {attempt.run_number}"
-    monkeypatch.setattr(ledger, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
+    monkeypatch.setattr(warehouse_lease, "RENEWAL_INTERVAL", timedelta(seconds=0.1))
     with disable_run_logger(), lease_kept(attempt, "ETL_WATCH_WH", lease_minutes=15):
         wait_for(lambda: world.sql(renewals), "a renewal")
     assert set(world.sql(renewals)) == {(True,)}
@@ -200,7 +199,7 @@ def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(
 
 
 def test_the_artifact_shows_what_was_removed(left: Leftovers, tmp_path: Path) -> None:
-    sell(left.world, date(2016, 9, 6), "1")
+    shop_on(left.world, date(2016, 9, 6)).sell("1")
     attempt = staged(left.world, date(2016, 9, 6), tmp_path, publish=True)
     age(left.world, attempt, 15)
     run_to_end()
@@ -225,9 +224,10 @@ clean_staging()
 
 def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, tmp_path: Path) -> None:
     day = date(2016, 9, 7)
-    sell(left.world, day, "1")
-    load_and_change(left.world, day, tmp_path)
-    sell(left.world, day, "bad", quantity=0)
+    shop = shop_on(left.world, day)
+    shop.sell("1")
+    load_and_change(shop, tmp_path)
+    shop.sell("bad", quantity=0)
     attempt = staged(left.world, day, tmp_path, publish=True)
     files = left.files(attempt)
     age(left.world, attempt, 36)
@@ -240,8 +240,9 @@ def test_killed_in_the_middle_it_goes_on_when_it_is_run_again(left: Leftovers, t
 
 def test_two_at_once_and_a_daily_run_beside_them(left: Leftovers, tmp_path: Path) -> None:
     world = left.world
-    sell(world, OLD, "again", updated_at=f"{OLD} 15:00+00")
-    load_and_change(world, OLD, tmp_path)
+    shop = shop_on(world, OLD)
+    shop.sell("again", updated_at=f"{OLD} 15:00+00")
+    load_and_change(shop, tmp_path)
     attempt = staged(world, OLD, tmp_path, publish=True)
     age(world, attempt, 36)
     world.fill(DAILY, rows=120, regions=("EUROPE",))

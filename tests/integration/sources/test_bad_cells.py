@@ -230,6 +230,6 @@ def test_reconcile_leaves_alone_what_extract_rejects(world: World, day: date) ->
     finally:
         engine.dispose()
         world.change("EUROPE", "DROP VIEW computed")
-    assert sorted(finding.key for finding in compared.of(Discrepancy.MISSING)) == [*keys[:3], *keys[4:]]
+    assert sorted(sale.key for sale in compared.of(Discrepancy.MISSING)) == [*keys[:3], *keys[4:]]
     (of_day,) = compared.days
     assert (of_day.at_source.rows, of_day.accounted.rows) == (7, 1)

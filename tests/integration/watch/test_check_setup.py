@@ -1,4 +1,4 @@
-"""check-setup on the real stack: all ok, and each fault is told in its own line, with how to mend it."""
+"""check-setup on the real stack: all ok, and each fault has a line of its own that says how to mend it."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class Ended:
 
     @property
     def bad(self) -> dict[str, str]:
-        """What is told of each BAD thing, by its name."""
+        """The messages of the BAD checks by name."""
         lines = [line.removeprefix("BAD ") for line in self.output.splitlines() if line.startswith("BAD ")]
         return dict(line.split(": ", 1) for line in lines)
 
@@ -69,7 +69,7 @@ def test_without_a_server_one_line_says_so(deployed: World) -> None:
 
 @contextmanager
 def source_address(world: World, region: str, **changed: Any) -> Iterator[None]:
-    """The block of a region with another address for a while."""
+    """Gives a region's block another address within the body."""
     url = make_url(world.environment[f"PG_{region}_URL"]).set(**changed).render_as_string(hide_password=False)
     database_block({f"PG_{region}_URL": url}, region).save(REGIONS[region].block, overwrite=True)
     yield
@@ -78,7 +78,7 @@ def source_address(world: World, region: str, **changed: Any) -> Iterator[None]:
 
 @contextmanager
 def changed(change: Callable[[str], object], there: str, back: str) -> Iterator[None]:
-    """Runs a statement, and another one afterwards."""
+    """Runs one statement before the body and one after it."""
     change(there)
     yield
     change(back)
@@ -86,7 +86,7 @@ def changed(change: Callable[[str], object], there: str, back: str) -> Iterator[
 
 @contextmanager
 def block_field(block: Any, name: str, **fields: Any) -> Iterator[None]:
-    """A block with other fields for a while."""
+    """Gives a block other fields within the body."""
     stored = block.load(name)
     stored.copy(update=fields).save(name, overwrite=True)
     yield
@@ -107,7 +107,7 @@ async def spoil_server() -> None:
 
 @sync_compatible
 async def mend_server() -> None:
-    """Puts back what `deploy` leaves as people have set it."""
+    """Restores what `deploy` leaves to people: pauses, and the queue of a deployment."""
     async with get_client() as client:
         automations = {automation.name: automation for automation in await client.read_automations()}
         await client.resume_automation(automations["retail-sales: never started"].id)
@@ -128,7 +128,7 @@ async def move_deployment(client: PrefectClient, name: str, queue: str) -> None:
 
 @pytest.fixture(scope="module")
 def unreachable(deployed: World) -> Ended:
-    """The program's end with sources that cannot be read, a bad variable and a mail server that is down."""
+    """The program's output with unreadable sources, a bad variable and a mail server that is down."""
     with ExitStack() as faults:
         add = faults.enter_context
         add(source_address(deployed, "US_EAST", port=9))
@@ -185,7 +185,7 @@ UNREACHABLE = {
 
 
 @pytest.mark.parametrize("name", UNREACHABLE)
-def test_a_fault_is_told_in_its_own_line_with_how_to_mend_it(unreachable: Ended, name: str) -> None:
+def test_a_fault_has_its_own_line_that_says_how_to_mend_it(unreachable: Ended, name: str) -> None:
     what, mend = UNREACHABLE[name]
     assert what in unreachable.bad[name]
     assert mend in unreachable.bad[name]
@@ -210,14 +210,14 @@ def test_nothing_else_is_bad_and_what_rests_on_it_is_not_tried(unreachable: Ende
 def test_the_program_fails_without_traceback_or_secret(unreachable: Ended) -> None:
     assert unreachable.code == 1
     assert unreachable.errors.strip().endswith("checks are BAD: " + ", ".join(unreachable.bad))
-    told = unreachable.output + unreachable.errors
-    assert "Traceback" not in told
-    assert "guessed-wrong" not in told
+    printed = unreachable.output + unreachable.errors
+    assert "Traceback" not in printed
+    assert "guessed-wrong" not in printed
 
 
 @pytest.fixture(scope="module")
 def lacking(deployed: World) -> State:
-    """The flow's end with things missing on the server, in the warehouse and in S3, and with shared sale ids."""
+    """The flow's state with things missing on the server, in the warehouse and in S3, and with shared sale ids."""
     with ExitStack() as faults:
         add = faults.enter_context
         add(block_field(S3Bucket, names.STAGING_BUCKET, bucket_name="no-such-bucket"))
@@ -256,7 +256,7 @@ LACKING = {
     "automation never started": ("is switched off", "prefect automation resume 'retail-sales: never started'"),
     "bucket": ("Not Found", "check that the bucket exists"),
     "stage SALES_STAGE": ("points at s3://retail-sales-staging/", "run `python -m flows.setup_warehouse`"),
-    "sale ids across regions, as loaded": ("1 rows were rejected", "EUROPE collided-1 among them"),
+    "sale ids across regions, as loaded": ("1 row was rejected", "EUROPE collided-1 among them"),
     "table SALES_FACT_UNDO": ("does not exist", "run `python -m flows.setup_warehouse`"),
     "sale ids across regions": ("US_EAST, EUROPE use the same sale_id", "need prefix_keys = true"),
     "source ASIA_PACIFIC table": ("table sales_transactions is missing", "create it, grant its reader access"),
@@ -270,7 +270,7 @@ def findings_of(state: State) -> list[Finding]:
 
 
 @pytest.mark.parametrize("name", LACKING)
-def test_what_is_missing_is_told_in_its_own_line(lacking: State, name: str) -> None:
+def test_what_is_missing_has_its_own_line(lacking: State, name: str) -> None:
     (finding,) = [finding for finding in findings_of(lacking) if finding.name == name]
     assert finding.outcome is Outcome.BAD
     assert all(text in finding.message for text in LACKING[name]), finding.message
@@ -292,12 +292,12 @@ async def read_artifact_rows() -> str:
     return str(answer.json()["data"])
 
 
-def test_the_findings_stand_in_an_artifact(lacking: State) -> None:
+def test_the_findings_are_in_an_artifact(lacking: State) -> None:
     rows = read_artifact_rows()
     assert all(finding.name in rows for finding in findings_of(lacking))
 
 
-def test_no_server_at_all_is_told_too() -> None:
+def test_a_missing_server_address_is_reported() -> None:
     with temporary_settings(updates={PREFECT_API_URL: ""}):
         (finding,) = run_checks([check for check in prefect_checks() if check.name == SERVER])
     assert (finding.outcome, "PREFECT_API_URL is not set" in finding.message) == (Outcome.BAD, True)

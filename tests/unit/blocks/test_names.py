@@ -1,4 +1,4 @@
-"""Which names an environment's things have on the server."""
+"""The names of an environment on the server."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Registering: everything is checked before anything is saved, and a mistake names the variable of the environment."""
+"""Registering: everything is checked before anything is saved, and an error names the environment variable."""
 
 import socket
 from collections.abc import Iterator
@@ -129,7 +129,7 @@ def test_a_bad_setting_is_named_without_its_secret(name: str, value: str) -> Non
     assert "secret" not in str(caught.value)
 
 
-def test_who_sets_up_is_another_user_with_another_role_where_one_is_named() -> None:
+def test_the_administrator_is_another_user_with_another_role_where_one_is_named() -> None:
     assert names.WAREHOUSE_ADMIN not in blocks_from(ENVIRONMENT)
     admin = {"SNOWFLAKE_ADMIN_USER": "boss", "SNOWFLAKE_ADMIN_ROLE": "ACCOUNTADMIN"}
     key = {"SNOWFLAKE_ADMIN_PRIVATE_KEY_PATH": "/admin.p8", "SNOWFLAKE_ADMIN_PRIVATE_KEY_PASSPHRASE": "geheim"}
@@ -202,7 +202,7 @@ class Saved:
         return self.stored[kind.__name__, name]
 
 
-def test_everything_is_saved_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_saved_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     saved = Saved(monkeypatch)
     lines = register.register(ENVIRONMENT)
     assert set(saved.blocks) == blocks_from(ENVIRONMENT).keys()

@@ -22,11 +22,15 @@ def test_what_is_ignored_is_named_without_its_value_and_can_be_given_on() -> Non
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({}, "127.0.0.1,localhost,::1"),
-        ({"NO_PROXY": "prefect.internal, s3.internal"}, "prefect.internal,s3.internal,127.0.0.1,localhost,::1"),
-        ({"no_proxy": "localhost"}, "localhost,127.0.0.1,::1"),
-        ({"NO_PROXY": "a", "no_proxy": "b"}, "a,b,127.0.0.1,localhost,::1"),
-        ({"NO_PROXY": "*"}, "*"),
+        pytest.param({}, "127.0.0.1,localhost,::1", id="none"),
+        pytest.param(
+            {"NO_PROXY": "prefect.internal, s3.internal"},
+            "prefect.internal,s3.internal,127.0.0.1,localhost,::1",
+            id="capitals",
+        ),
+        pytest.param({"no_proxy": "localhost"}, "localhost,127.0.0.1,::1", id="small"),
+        pytest.param({"NO_PROXY": "a", "no_proxy": "b"}, "a,b,127.0.0.1,localhost,::1", id="both"),
+        pytest.param({"NO_PROXY": "*"}, "*", id="all"),
     ],
 )
 def test_both_spellings_of_no_proxy_have_the_hosts_of_both(before: dict[str, str], after: str) -> None:

@@ -198,13 +198,20 @@ def test_a_variable_is_checked_before_it_is_set(
     for wrong in (["min_record_count", "many"], ["min_rows", "40"]):
         assert main(wrong) == 1
     assert {name: variable.value for name, variable in kept.items()} == {"min_record_count": "40"}
-    told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith("variable min_record_count is 'many': expected a whole number")
-    assert told[1].startswith("variable min_rows is unknown: choose from alert_email_list")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("variable min_record_count is 'many': expected a whole number")
+    assert lines[1].startswith("variable min_rows is unknown: choose from alert_email_list")
 
 
-@pytest.mark.parametrize("wrong", [["min_record_count"], ["--back", "min_record_count", "40"], []])
-def test_a_command_that_is_not_whole_is_refused(wrong: list[str]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(["min_record_count"], id="no-value"),
+        pytest.param(["--back", "min_record_count", "40"], id="back-with-a-value"),
+        pytest.param([], id="nothing"),
+    ],
+)
+def test_an_incomplete_command_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as refused:
         main(wrong)
     assert refused.value.code == 2
@@ -231,8 +238,8 @@ def test_entries_are_added_and_taken_out_and_the_others_stay(
     assert json.loads(kept["extra_columns"].value) == {"phone": "personal"}
     assert main(["--remove", "extra_columns", "tier"]) == 1
     assert main(["--add", "closed_days", "[1]"]) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
         "variable extra_columns does not name 'tier': it names phone",
         "'[1]' cannot be added to variable closed_days: expected a JSON object",
     ]

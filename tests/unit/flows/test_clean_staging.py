@@ -1,4 +1,4 @@
-"""Clean-staging: its message has the figures, and says what could not be removed."""
+"""The message of clean-staging has the figures, and what could not be removed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What earlier versions gave their analysts is taken back, and not from the role that was just given its right."""
+"""Set-up revokes the rights of earlier versions' analysts, but not from the role that it has just granted them to."""
 
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from tests.unit.tasks.warehouse.test_statements import VALUES
 
 
 class Asked:
-    """A session of a warehouse in which an earlier version has made its role of analysts."""
+    """A session of a warehouse in which an earlier version has created its analysts' role."""
 
     def __init__(self) -> None:
         self.scripts: list[str] = []
@@ -25,7 +25,7 @@ class Asked:
 
 
 @pytest.mark.parametrize("role", [ANALYST_ROLE, EARLIER_ANALYST_ROLE])
-def test_the_analysts_of_now_keep_their_right(role: str) -> None:
+def test_the_analysts_of_this_version_keep_their_right(role: str) -> None:
     asked = Asked()
     set_up(cast(Session, asked), [REVOKE_ANALYSTS, "09_grants"], VALUES | {"analyst_role": role}, print)
     revoking = [number for number, script in enumerate(asked.scripts) if f"FROM ROLE {role}" in script]

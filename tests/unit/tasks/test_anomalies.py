@@ -53,7 +53,7 @@ def test_each_lacking_column_is_an_anomaly_of_its_own() -> None:
     )
 
 
-def test_a_standby_that_is_behind_is_told_with_what_follows() -> None:
+def test_a_standby_that_is_behind_is_reported_with_what_follows() -> None:
     europe = replace(extracted("EUROPE", 100), new_columns=(), behind="its database is a standby that lags")
     assert find_anomalies([europe], publication(), {}) == (
         Anomaly("EUROPE", "standby", "its database is a standby that lags; the date is a gap until it is loaded again"),

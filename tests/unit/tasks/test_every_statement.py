@@ -39,12 +39,12 @@ RENDERED_ELSEWHERE = {
     "[render('load/copy_files', table=table, path=path, files=text_literals((file.name for file in files))) "
     "for table, files in portions]",
     "tasks.warehouse.lock._rows_changed: statement",
-    "tasks.setup_checks.warehouse._say_how_to_mend: statement",
+    "tasks.setup_checks.warehouse._query_with_advice: statement",
     "tasks.warehouse.session.run_together: "
     "[text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]",
 }
 """The places that send a statement which another function has made, or one of several."""
-SENDERS = {"query": 0, "query_together": 0, "run_script": 0, "run_together": 0, "_say_how_to_mend": 1}
+SENDERS = {"query": 0, "query_together": 0, "run_script": 0, "run_together": 0, "_query_with_advice": 1}
 """The functions that send a statement, with the position of the statement among their arguments."""
 
 

@@ -8,7 +8,7 @@ from prefect.states import Completed, Failed
 
 from flows.support.outcomes import (
     DATES_NAMED_MAX,
-    Outcome,
+    DateOutcome,
     carried_over,
     ended_state,
     outcome_of,
@@ -65,7 +65,7 @@ PLAN = planned(gap(0), gap(1), gap(2))
     ],
 )
 def test_the_final_state_names_what_went_wrong(
-    outcomes: list[Outcome], kind: StateType, name: str, message: str
+    outcomes: list[DateOutcome], kind: StateType, name: str, message: str
 ) -> None:
     ended = ended_state(outcomes, PLAN, "missing")
     assert (ended.type, ended.name) == (kind, name)
@@ -128,7 +128,11 @@ def test_the_table_shows_every_date() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "taking"),
-    [(None, ""), (10.0, " (1 min or so, one after the other)"), (4000.0, " (3 h 20 min or so, one after the other)")],
+    [
+        pytest.param(None, "", id="none-loaded-lately"),
+        pytest.param(10.0, " (1 min or so, one after the other)", id="minutes"),
+        pytest.param(4000.0, " (3 h 20 min or so, one after the other)", id="hours"),
+    ],
 )
 def test_too_many_dates_are_refused_with_their_number_and_the_time_that_they_would_take(
     seconds: float | None, taking: str

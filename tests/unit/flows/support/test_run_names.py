@@ -1,4 +1,4 @@
-"""Each run is called by what it does."""
+"""Each run is named after what it does."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which dates and regions a backfill loads, by the ledger's word, and in which order."""
+"""Which dates and regions a backfill loads, by the ledger, and in which order."""
 
 from datetime import date
 
@@ -80,7 +80,10 @@ def test_a_published_date_that_is_loaded_again_is_not_named_as_under_way() -> No
     assert plan(*(state(region, "STARTED", "PUBLISHED", under_way=True) for region in ALL)).under_way == ()
 
 
-@pytest.mark.parametrize(("order", "first"), [("oldest", DAY), ("newest", date(2024, 1, 14))])
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [pytest.param("oldest", DAY, id="oldest"), pytest.param("newest", date(2024, 1, 14), id="newest")],
+)
 def test_dates_come_in_the_order_asked_for(order: Order, first: date) -> None:
     dates = [gap.date for gap in plan(order=order, last=date(2024, 1, 14)).gaps]
     assert dates[0] == first
@@ -109,7 +112,7 @@ def test_with_neither_first_date_nor_ledger_a_person_is_asked() -> None:
         range_since(None, [], YESTERDAY)
 
 
-def test_a_first_date_that_is_to_come_leaves_nothing_to_do() -> None:
+def test_a_first_date_in_the_future_leaves_nothing_to_do() -> None:
     assert list(range_since(date(2024, 2, 1), [], YESTERDAY)) == []
 
 

@@ -1,4 +1,4 @@
-"""The ledger as a grid: each date and region by a word, dates that nobody loaded included."""
+"""The ledger as a grid: a word per date and region, including dates that nobody loaded."""
 
 from datetime import date, timedelta
 
@@ -19,21 +19,21 @@ def state(status: str, in_production: str | None = None, under_way: bool = False
 @pytest.mark.parametrize(
     ("known", "word"),
     [
-        (None, "missing"),
-        (state("PUBLISHED", "PUBLISHED"), "published"),
-        (state("EMPTY", "EMPTY"), "empty"),
-        (state("ROLLED_BACK", "ROLLED_BACK"), "rolled back"),
-        (state("OVERTAKEN", "PUBLISHED"), "published"),
-        (state("STARTED", "PUBLISHED", under_way=True), "published >"),
-        (state("FAILED", "PUBLISHED"), "published !"),
-        (state("STARTED", "PUBLISHED"), "published !"),
-        (state("MISSING", "PUBLISHED"), "published !"),
-        (state("STARTED", under_way=True), "running"),
-        (state("RENEWED", under_way=True), "running"),
-        (state("STARTED"), "died"),
-        (state("MISSING"), "left out"),
-        (state("FAILED"), "failed"),
-        (state("PUBLISHED"), "not over"),
+        pytest.param(None, "missing", id="never-run"),
+        pytest.param(state("PUBLISHED", "PUBLISHED"), "published", id="published"),
+        pytest.param(state("EMPTY", "EMPTY"), "empty", id="empty"),
+        pytest.param(state("ROLLED_BACK", "ROLLED_BACK"), "rolled back", id="rolled-back"),
+        pytest.param(state("OVERTAKEN", "PUBLISHED"), "published", id="overtaken"),
+        pytest.param(state("STARTED", "PUBLISHED", under_way=True), "published >", id="published-and-running"),
+        pytest.param(state("FAILED", "PUBLISHED"), "published !", id="published-and-failed-again"),
+        pytest.param(state("STARTED", "PUBLISHED"), "published !", id="published-and-died-again"),
+        pytest.param(state("MISSING", "PUBLISHED"), "published !", id="published-and-left-out-again"),
+        pytest.param(state("STARTED", under_way=True), "running", id="running"),
+        pytest.param(state("RENEWED", under_way=True), "running", id="renewed"),
+        pytest.param(state("STARTED"), "died", id="died"),
+        pytest.param(state("MISSING"), "left out", id="left-out"),
+        pytest.param(state("FAILED"), "failed", id="failed"),
+        pytest.param(state("PUBLISHED"), "not over", id="loaded-before-the-day-was-over"),
     ],
 )
 def test_a_cell_says_what_production_holds_and_how_the_newest_run_goes(known: LedgerState | None, word: str) -> None:

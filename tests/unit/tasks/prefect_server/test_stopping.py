@@ -1,4 +1,4 @@
-"""What a process does that is told to end, and a Prefect server that does not say whether its run was cancelled."""
+"""How a process ends by a signal, and a Prefect server that does not say whether its run was cancelled."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from tasks.prefect_server import stopping
 from tasks.prefect_server.stopping import (
     STOP,
+    EndedBySignal,
     StoppedError,
-    ToldToEnd,
     finished_first,
     is_cancelled,
     refuse_stopped,
@@ -37,7 +37,7 @@ def tell(number: signal.Signals = signal.SIGTERM) -> None:
     ("number", "by"), [(signal.SIGTERM, "a signal"), (signal.SIGINT, "Ctrl-C")], ids=lambda value: str(value)
 )
 def test_a_flow_that_has_changed_nothing_ends_at_once(number: signal.Signals, by: str) -> None:
-    with pytest.raises(ToldToEnd, match=f"{by}.*: nothing was changed$"), signals_in_order():
+    with pytest.raises(EndedBySignal, match=f"{by}.*: nothing was changed$"), signals_in_order():
         tell(number)
 
 
@@ -50,7 +50,7 @@ def test_what_was_committed_is_finished_first() -> None:
             tell()
             done.append("the second look")
 
-    with pytest.raises(ToldToEnd, match="what it had changed stays$"):
+    with pytest.raises(EndedBySignal, match="what it had changed stays$"):
         publish_and_look()
     assert done == ["the second look"]
 
@@ -62,7 +62,7 @@ def test_a_second_signal_does_not_wait() -> None:
             tell()
             tell()
 
-    with pytest.raises(ToldToEnd, match="whether its batch was published stands in the ledger$"):
+    with pytest.raises(EndedBySignal, match="whether its batch was published stands in the ledger$"):
         publish_and_look()
 
 
@@ -74,7 +74,7 @@ def test_what_an_earlier_date_has_changed_stays() -> None:
             with finished_first(43):
                 tell()
 
-    with pytest.raises(ToldToEnd, match="what was changed before stays, nothing more was changed$"):
+    with pytest.raises(EndedBySignal, match="what was changed before stays, nothing more was changed$"):
         load_two_dates()
 
 
@@ -88,7 +88,7 @@ def test_after_a_signal_nothing_is_committed_in_another_thread_either() -> None:
             refused.append(error)
 
     with temporary_settings({PREFECT_API_URL: ""}):
-        with pytest.raises(ToldToEnd), signals_in_order():
+        with pytest.raises(EndedBySignal), signals_in_order():
             tell()
         thread = threading.Thread(target=commit)
         thread.start()

@@ -1,4 +1,4 @@
-"""How one sale is judged, and which sums send the comparison to look at single sales."""
+"""How one sale is judged, and for which sums single sales are compared."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -84,7 +84,7 @@ def test_each_sum_counts(other: Sums) -> None:
     assert list(differing({}, {cell: sums()})) == [(["00"], [FIRST])]
 
 
-def test_many_sales_are_looked_at_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_sales_are_compared_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discrepancies, "ROWS_AT_ONCE", 5)
     at_source = {
         Cell(FIRST, "00", "EUR"): sums(3),

@@ -1,4 +1,4 @@
-"""Checks are told in one line each, whatever they meet and however long they take."""
+"""Each check is one line, whatever it meets and however long it takes."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def fail() -> str:
     raise RuntimeError("mail ann@example.com, password=hunter2\nsecond line")
 
 
-def test_a_failing_check_stops_no_other_and_tells_no_secret() -> None:
+def test_a_failing_check_stops_no_other_and_hides_secrets() -> None:
     bad, rests, ok = run_checks(
         [Check("bad", fail, "mend it"), Check("rests", lambda: "", needs=("bad",)), Check("ok", lambda: "here")]
     )
@@ -85,14 +85,14 @@ def test_shared_keys_name_both_regions_and_an_example() -> None:
     assert "not compared: EUROPE" in describe_overlap({"US_EAST": []}, {"US_EAST": []}, ["EUROPE"])
 
 
-def test_an_account_is_told_how_soon_its_sessions_show_what_others_commit() -> None:
+def test_the_account_line_says_when_sessions_see_the_commits_of_others() -> None:
     assert describe_account("GLOBAL", "") == "READ_CONSISTENCY_MODE is GLOBAL"
-    told = describe_account("SESSION", "")
-    assert told.startswith("READ_CONSISTENCY_MODE is SESSION: ")
-    assert "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN" in told
-    assert "is not told" in describe_account("", "")
+    line = describe_account("SESSION", "")
+    assert line.startswith("READ_CONSISTENCY_MODE is SESSION: ")
+    assert "ALTER ACCOUNT SET READ_CONSISTENCY_MODE = 'GLOBAL' by ACCOUNTADMIN" in line
+    assert "is unknown" in describe_account("", "")
 
 
-def test_a_collation_that_compares_texts_otherwise_is_bad() -> None:
+def test_a_collation_that_changes_how_keys_compare_is_bad() -> None:
     with pytest.raises(SetupFaultError, match="DEFAULT_DDL_COLLATION of schema ANALYTICS is en-ci"):
         describe_account("GLOBAL", "en-ci")

@@ -1,4 +1,4 @@
-"""check-setup tells how many runs the server keeps, and that old ones stay only when nobody removes them."""
+"""check-setup counts the runs on the server, and reports old ones only when nobody removes them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,9 @@ NOW = datetime(2024, 1, 16, 12, tzinfo=UTC)
 GROWN = History(105_120, NOW - timedelta(days=365), NOW - timedelta(days=364), None)
 
 
-def test_the_figures_are_told() -> None:
-    told = describe_history(replace(GROWN, runs=9_876, overdue_at=None), 30, NOW)
-    assert told == ("9,876, the oldest of 2023-01-16; completed ones are kept 30 days, the watchdog's 7, others 90")
+def test_the_line_has_the_figures() -> None:
+    line = describe_history(replace(GROWN, runs=9_876, overdue_at=None), 30, NOW)
+    assert line == ("9,876, the oldest of 2023-01-16; completed ones are kept 30 days, the watchdog's 7, others 90")
     assert describe_history(History(0, None, None, None), 30, NOW) == "none yet"
 
 

@@ -1,4 +1,4 @@
-"""What check-setup says of a region's server."""
+"""The line of check-setup for a region's server."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

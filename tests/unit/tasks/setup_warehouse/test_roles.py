@@ -1,4 +1,4 @@
-"""Set-up gives rights to roles that are named, and takes none for its own in silence."""
+"""Set-up grants rights to named roles, and adopts none silently."""
 
 import pytest
 
@@ -16,7 +16,19 @@ def test_a_role_of_snowflake_itself_is_refused(name: str) -> None:
         check_role(name, "the loads")
 
 
-@pytest.mark.parametrize("name", [None, "", "my role", 'x"; DROP TABLE y', "a-b", "1role", "röle", "x" * 256])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="empty"),
+        pytest.param("my role", id="blank"),
+        pytest.param('x"; DROP TABLE y', id="injection"),
+        pytest.param("a-b", id="hyphen"),
+        pytest.param("1role", id="digit-first"),
+        pytest.param("röle", id="umlaut"),
+        pytest.param("x" * 256, id="too-long"),
+    ],
+)
 def test_no_role_and_one_that_needs_quotes_are_refused_by_name(name: str | None) -> None:
     with pytest.raises(
         ValueError, match=f"role {name!r} of the loads is no plain name" if name else "no role of the loads"
@@ -24,7 +36,7 @@ def test_no_role_and_one_that_needs_quotes_are_refused_by_name(name: str | None)
         check_role(name, "the loads")
 
 
-def test_a_role_that_others_have_made_is_adopted_when_it_is_said() -> None:
+def test_a_role_that_others_have_created_is_adopted_only_on_request() -> None:
     refuse_adoption("SALES_ANALYST", [], adopt=False)
     refuse_adoption("SALES_ANALYST", [ANALYST_COMMENT], adopt=False)
     refuse_adoption("SALES_ANALYST", ["of the auditors"], adopt=True)
