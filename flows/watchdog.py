@@ -154,7 +154,7 @@ def to_stderr(line: str) -> None:
 
 
 def answers_within_tries() -> bool:
-    """Whether the server answers one of SERVER_TRIES."""
+    """Whether the server answers within SERVER_TRIES."""
     for waits in reversed(range(SERVER_TRIES)):
         if server_answers():
             return True

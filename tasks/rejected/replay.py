@@ -1,4 +1,4 @@
-"""Replay: the rejected rows that are read again, and what becomes of them."""
+"""Replay: the rejected rows that are read again, and how they end."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

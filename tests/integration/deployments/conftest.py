@@ -62,7 +62,7 @@ class Operator:
         return run_prefect(list(arguments), self.environment, self.directory)
 
     def start(self, deployment: str, *arguments: str) -> str:
-        """`prefect deployment run`; answers the id of the flow run."""
+        """`prefect deployment run`; returns the id of the flow run."""
         ran = self.prefect("deployment", "run", deployment, *arguments)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return next(line.split()[-1] for line in ran.stdout.splitlines() if "UUID:" in line)

@@ -200,7 +200,7 @@ daily_sales(date=sys.argv[1])
 
 
 def run_ended_in_second_look(operator: Operator, day: date, by: str) -> str:
-    """A daily run whose process gets the signal when it begins its second look; answers the id of its flow run."""
+    """A daily run whose process gets the signal when it begins its second look; returns the id of its flow run."""
     run_python("-c", ENDED_IN_SECOND_LOOK.format(signal=by), str(day), environment=operator.environment)
     (run,) = operator.filter("flow_runs", flow_runs={"name": {"any_": [f"daily-sales-{day}"]}})
     return str(run["id"])

@@ -41,7 +41,7 @@ class Database:
     own: str
 
     def execute(self, statement: str, *rows: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Runs a statement once for each row of values, or once; answers the rows of the last."""
+        """Runs a statement once for each row of values, or once; returns the rows of the last."""
         is_postgres = self.own.startswith("postgresql")
         connect: Any = psycopg2.connect if is_postgres else sqlite3.connect
         with closing(connect(self.own)) as connection, connection:

@@ -1,4 +1,4 @@
-"""Runs take the code of their worker's own checkout, whatever its path; a worker without one is told all the same."""
+"""Runs take the code of their worker's own checkout, whatever its path; a worker without one raises an alert."""
 
 import mailbox
 import os
@@ -118,7 +118,7 @@ def test_check_setup_says_what_the_worker_found_and_that_its_version_is_another(
     assert bad.startswith("BAD version: ")
     assert f"the checkout here, {checkout}, is not-from-git" in bad
     assert said.err.splitlines()[-1] == f"NotReady: 1 of {len(lines)} checks are BAD: version"
-    assert len(operator.alert_runs()) == before, "whoever asks is answered, and nobody is mailed"
+    assert len(operator.alert_runs()) == before, "the command shows it, and no mail is sent"
 
 
 def states_of_alerts(operator: Operator) -> set[str]:

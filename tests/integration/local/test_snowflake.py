@@ -46,7 +46,7 @@ class StandIn:
         return snowflake.connector.connect(**(where | login | {"paramstyle": "qmark"} | settings))
 
     def put(self, key: str, content: str | bytes) -> str:
-        """Puts a file on S3; answers its URL."""
+        """Puts a file on S3; returns its URL."""
         s3 = boto3.client(
             "s3",
             endpoint_url=self.s3_url,

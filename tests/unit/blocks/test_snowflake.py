@@ -1,4 +1,4 @@
-"""A private key that cannot be used is told in one line, before anything is connected."""
+"""A private key that cannot be used is one line of error, before anything is connected."""
 
 from pathlib import Path
 from typing import Any
