@@ -151,18 +151,18 @@ async def remove_runs(
         runs_max: At least one; a run and those that it has started are removed together.
     """
     ours, counts, artifacts = await read_ours(client), Counter[Kind](), 0
-    gone: set[UUID] = set()
+    removed: set[UUID] = set()
     for kind in Kind:
         started_before, offset = now - timedelta(days=days_kept(kind, days)), 0
-        while len(gone) < runs_max and (page := await read_page(client, kind, started_before, offset)):
-            families = _within(await choose(client, ours, page, days, now), runs_max - len(gone))
-            runs = [run.id for family in families for run in reversed(family) if run.id not in gone]
+        while len(removed) < runs_max and (page := await read_page(client, kind, started_before, offset)):
+            families = _within(await choose(client, ours, page, days, now), runs_max - len(removed))
+            runs = [run.id for family in families for run in reversed(family) if run.id not in removed]
             artifacts += await _remove_artifacts(client, runs, dry_run)
             if not dry_run:
                 await _remove_runs(client, runs)
-            gone.update(runs)
+            removed.update(runs)
             counts[kind] += len(runs)
-            offset += len(page) if dry_run else sum(run.id not in gone for run in page)
+            offset += len(page) if dry_run else sum(run.id not in removed for run in page)
     found = [Removal(f"{kind}", days_kept(kind, days), counts[kind]) for kind in Kind]
     return [*found, Removal("artifacts of these runs", days_kept(Kind.ROUTINE, days), artifacts)]
 

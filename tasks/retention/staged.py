@@ -129,7 +129,7 @@ def remove_old_rows(days: int, dry_run: bool, warehouse: str) -> list[Removal]:
 
 @task(name="remove-scratch")
 def remove_scratch(days: int, dry_run: bool) -> list[Removal]:
-    """Removes scratch directories on this machine whose process is gone and that are older than `days`."""
+    """Removes scratch directories on this machine whose process has ended and that are older than `days`."""
     found = leftovers(scratch_root(), older_than_s=days * DAY_S)
     used = sum(file.stat().st_size for directory in found for file in directory.rglob("*") if file.is_file())
     if not dry_run:

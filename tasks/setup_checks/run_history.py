@@ -56,7 +56,7 @@ def describe_history(history: History, days: int, now: datetime) -> str:
     if history.overdue_at and not (history.cleaned_at and history.cleaned_at > now - SLACK):
         since = f"since {history.cleaned_at:%Y-%m-%d}" if history.cleaned_at else "on this server"
         raise SetupFaultError(
-            f"{runs}: one that ended on {history.overdue_at:%Y-%m-%d} should be gone, and {CLEANING} has not completed "
+            f"{runs}: one that ended on {history.overdue_at:%Y-%m-%d} should have been removed, and {CLEANING} has not completed "
             f"{since}: `prefect deployment run '{CLEANING}/production'`, and see that its schedule is active"
         )
     kept = {kind: days_kept(kind, days) for kind in Kind}

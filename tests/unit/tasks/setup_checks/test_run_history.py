@@ -25,7 +25,7 @@ def test_the_line_has_the_figures() -> None:
 )
 def test_old_runs_that_nobody_removes_are_bad(cleaned_at: datetime | None, since: str) -> None:
     with pytest.raises(
-        SetupFaultError, match=f"ended on 2023-01-17 should be gone.* has not completed {since}: `prefect"
+        SetupFaultError, match=f"ended on 2023-01-17 should have been removed.* has not completed {since}: `prefect"
     ):
         describe_history(replace(GROWN, cleaned_at=cleaned_at), 30, NOW)
 
