@@ -9,6 +9,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.utilities.asyncutils import sync_compatible
 
+from blocks import names
 from blocks.variables import read_variable
 from tasks.retention.old_runs import FLOWS, Ours, choose, read_ours, read_page
 from tasks.retention.periods import STATE_TYPES, TAG, Kind, days_kept
@@ -56,8 +57,9 @@ def describe_history(history: History, days: int, now: datetime) -> str:
     if history.overdue_at and not (history.cleaned_at and history.cleaned_at > now - SLACK):
         since = f"since {history.cleaned_at:%Y-%m-%d}" if history.cleaned_at else "on this server"
         raise SetupFaultError(
-            f"{runs}: one that ended on {history.overdue_at:%Y-%m-%d} should have been removed, and {CLEANING} has not completed "
-            f"{since}: `prefect deployment run '{CLEANING}/production'`, and see that its schedule is active"
+            f"{runs}: one that ended on {history.overdue_at:%Y-%m-%d} should have been removed, and {CLEANING} has not "
+            f"completed {since}: `prefect deployment run '{names.deployment(CLEANING)}'`, and see that its schedule is "
+            "active"
         )
     kept = {kind: days_kept(kind, days) for kind in Kind}
     return (
