@@ -52,7 +52,7 @@ def in_words(rolled_back: Rollback, dry_run: bool) -> str:
     """What was done, or would be, in one line."""
     difference = rolled_back.difference
     if difference is None:
-        return f"batch {rolled_back.batch_id} was rolled back before, {rolled_back.done_before}: nothing to do"
+        return f"batch {rolled_back.batch_id} was rolled back before, {rolled_back.earlier}: nothing to do"
     now = sum(change.rows_now for change in difference.changes)
     after = sum(change.rows_after for change in difference.changes)
     verb = "would roll" if dry_run else "rolled"

@@ -1,4 +1,4 @@
-"""Verify: takes the second look at a batch after COMMIT, and puts back a batch that the fact table does not show."""
+"""Verify: takes the second look at a batch after COMMIT, and rolls back a batch that the fact table does not show."""
 
 from contextlib import suppress
 
@@ -10,7 +10,7 @@ from tasks.law import Fate
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
-from tasks.rollback.roll_back import put_back_unless_shown
+from tasks.rollback.roll_back import roll_back_unless_shown
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up
 from tasks.warehouse.second_look import Verification, look
@@ -34,11 +34,11 @@ def compare(session: Session, manifest: Manifest, publication: Publication) -> V
 
 @task(name="verify", **RETRIES)
 def verify(manifest: Manifest, publication: Publication, warehouse: str) -> Verification:
-    """Takes the second look, puts the batch back when the table does not show it, and drops the staging tables."""
+    """Takes the second look, rolls the batch back when the table does not show it, and drops the staging tables."""
     logger = get_run_logger()
     with task_session(warehouse, f"verify {manifest.attempt.batch_id}") as session:
         verification = compare(session, manifest, publication)
-        put_back_unless_shown(session, manifest.attempt, verification)
+        roll_back_unless_shown(session, manifest.attempt, verification)
         with suppress(SalesEtlError):  # a later run sweeps what stays
             drop_staging_tables(session, manifest.attempt.staging_tables)
     logger.info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)

@@ -1,4 +1,4 @@
--- Counts, by region, the sales that a run has marked, those that it can put back, and those of the latter that are not
+-- Counts, by region, the sales that a run has marked, those that it can restore, and those of the latter that are not
 -- in the fact table unchanged.
 SELECT UNDO.REGION, COUNT(FACT.SALE_ID), COUNT(*), COUNT_IF(FACT.SALE_ID IS NULL OR NOT (
     ${nothing_else_differs}

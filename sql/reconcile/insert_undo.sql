@@ -1,4 +1,4 @@
--- Guarantees: the sales that are marked as deleted next can be put back unchanged.
+-- Guarantees: the sales that are marked as deleted next can be restored unchanged.
 INSERT INTO ANALYTICS.SALES_FACT_UNDO (
     UNDO_RUN_NUMBER, UNDO_BATCH_ID, UNDO_RECORDED_AT, UNDO_PUBLISH_NUMBER, ${fact_columns}
 )

@@ -1,6 +1,6 @@
 -- Counts, by batch, the sales of the runs that other batches have changed since, or have released from among the runs'
 -- rejected rows. The undo log is a chain: a version that gave way names the run that had written it. Changes that were
--- put back since do not count.
+-- rolled back since do not count.
 SELECT BATCH_ID, COUNT(*)
 FROM (
     SELECT UNDO.UNDO_BATCH_ID AS BATCH_ID

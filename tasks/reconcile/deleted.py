@@ -21,7 +21,7 @@ from tasks.warehouse.states import Status
 
 
 class Marks(NamedTuple):
-    """What a run has marked in one region. The undo log can put back `restorable` sales; `changed` of these differ in
+    """What a run has marked in one region. The undo log can restore `restorable` sales; `changed` of these differ in
     more than the mark."""
 
     region: str
@@ -35,7 +35,7 @@ def mark(
 ) -> None:
     """Marks the sales that are gone and not marked yet. The undo log keeps their rows as they were.
 
-    Raises PublishRefusedError when the sales marked are not those that can be put back, or anything else changed, and
+    Raises PublishRefusedError when the sales marked are not those that can be restored, or anything else changed, and
     StoppedError when the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
@@ -59,7 +59,7 @@ def mark(
         if (rows_before, restorable, 0) != (rows_after, sales, changed) or int(written) != restorable:
             raise PublishRefusedError(
                 f"marking as deleted does not hold: SALES_FACT {rows_before} against {rows_after} rows, {written} "
-                f"written, {sales} marked, {restorable} can be put back, {changed} changed besides"
+                f"written, {sales} marked, {restorable} can be restored, {changed} changed besides"
             )
         attempt = Attempt(run_number, flow_run_id, batch_id, tuple(of.region for of in marked))
         entries = [

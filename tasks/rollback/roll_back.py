@@ -28,22 +28,22 @@ from tasks.warehouse.statements import render, render_part, text_literals
 from tasks.warehouse.states import Status
 
 SAMPLE_ROWS_MAX = 100
-"""Sales in the table of differences."""
+"""Rows of the sample of changed sales that a rollback reports."""
 
-MARGIN_HOURS = 2
-"""Longer than any publish takes."""
+UNDO_MARGIN_HOURS = 2
+"""Batches published within this time after the start of the undo log are refused too. No publish takes longer."""
 
-LEFT = ("versions that return", "SALES_FACT of the batch")
+SALES_NOT_UNDONE = ("versions not restored", "rows of the batch still in SALES_FACT")
 """What sql/rollback/count_left.sql counts."""
-LEFT_REJECTED = ("SALES_REJECTED of the batch", "rejected rows that the batch closed")
+REJECTED_NOT_UNDONE = ("rows of the batch still in SALES_REJECTED", "rejected rows still closed by the batch")
 """What sql/rollback/count_left_rejected.sql counts."""
 
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A run's publish of one region that is in effect: the numbers of sales that it has inserted and updated.
+    """A run's publish of one region that is in effect. `inserted` and `updated` count sales.
 
-    `kept_since` is the time (aware, UTC) since when the undo log is kept.
+    `kept_since` (aware, UTC): only what was published since then can be rolled back.
     """
 
     batch_id: str
@@ -57,8 +57,8 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class ChangedTotals:
-    """Sales of one region and currency that a rollback changes: their numbers now and afterwards, with their gross
-    amounts (exact, in the currency)."""
+    """Counts and gross amounts (exact, in the currency) of the sales of one region and currency that a rollback
+    changes, now and afterwards."""
 
     region: str
     currency: str
@@ -70,7 +70,8 @@ class ChangedTotals:
 
 @dataclass(frozen=True)
 class RejectedChange:
-    """Numbers of rejected rows that a rollback changes: brought by the batch, replaced by those rows, closed by it."""
+    """Counts of the rejected rows that a rollback changes. The batch has rejected `brought` rows, which go; `replaced`
+    rows of earlier runs gave way to these, and the batch has closed `closed` rows: both are open again."""
 
     brought: int
     replaced: int
@@ -79,8 +80,8 @@ class RejectedChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """The changes of a rollback of `batches`. `sales` are up to SAMPLE_ROWS_MAX of them: region, key, currency, then
-    `updated_at` and `total_amount` as they stand and as they were before the batches."""
+    """The changes of a rollback of `batches`. `sales` is a sample of up to SAMPLE_ROWS_MAX changed sales: region, key,
+    currency, then `updated_at` and `total_amount` now and before the batches."""
 
     batches: tuple[str, ...]
     runs: tuple[PublishedRun, ...]
@@ -91,26 +92,31 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rollback:
-    """How a rollback ended. `run_number` is its own in the ledger, None for a dry run. `done_before` says when the
-    batch had been put back already; nothing was changed then."""
+    """The result of a rollback. `run_number` is its own in the ledger, None when nothing was changed: in a dry run, and
+    after an earlier rollback of the batch, whose run, time and reason `earlier` names in words."""
 
     batch_id: str
     run_number: int | None
     difference: Difference | None
-    done_before: str | None = None
+    earlier: str | None = None
 
 
 @dataclass(frozen=True)
 class RollbackCounts:
-    """The contents of the tables, as sql/rollback/count_standing.sql counts them."""
+    """Counts of rows, as sql/rollback/count_standing.sql returns them.
 
-    fact: int
-    of_runs: int
+    `in_fact` is the whole of SALES_FACT. The runs to undo wrote `written` of these rows, and `inserted` are of sales
+    that they were the first to insert. They replaced `replaced` versions, of which other runs wrote `to_restore`. This
+    transaction has added `removed` versions to the undo log and `restored` to SALES_FACT.
+    """
+
+    in_fact: int
+    written: int
     inserted: int
-    undo: int
-    returning: int
-    taken_away: int
-    returned: int
+    replaced: int
+    to_restore: int
+    removed: int
+    restored: int
 
 
 def roll_back(
@@ -122,51 +128,51 @@ def roll_back(
     flow_run_id: str,
     say: Say = say_nothing,
 ) -> Rollback:
-    """Puts the batch back, and with `cascade` those that have changed its sales since; records ROLLED_BACK.
+    """Rolls the batch back, and with `cascade` later batches that have changed its sales; records ROLLED_BACK.
 
-    Raises NeedsPersonError when the batch is not in production, is older than the undo log, or was changed by others,
-    or when the run was cancelled meanwhile.
+    Raises NeedsPersonError when the batch is not in production or is older than the undo log, when later batches have
+    changed its sales and `cascade` is not set, or when the run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
-        # Only now: a run with a lower number that publishes later is overtaken, one with a higher number would not be.
+        # Taken under the lock, so that every run of the batch under way has a lower number and ends as Overtaken.
         run_number = next_run_number(writing)
-        if done := _done_before(writing, batch_id):
+        if done := _earlier_rollback(writing, batch_id):
             return Rollback(batch_id, None, None, done)
         difference = find_difference(writing, batch_id, cascade, undo_days)
-        put_back(writing, difference.runs, run_number, hold_back=True)
+        undo_runs(writing, difference.runs, run_number, hold_back=True)
         for batch in difference.batches:
-            attempt = Attempt(run_number, flow_run_id, batch, _regions_of(writing, batch))
+            attempt = Attempt(run_number, flow_run_id, batch, _regions_to_record(writing, batch))
             record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
         settle_rejected(writing, difference.runs)
-        refuse_stopped(flow_run_id, flow_run_id, say)
+        refuse_stopped(flow_run_id, commit=flow_run_id, say=say)
     return Rollback(batch_id, run_number, difference)
 
 
 def look_at_rollback(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Rollback:
     """Returns what `roll_back` would change, and raises what it would raise; changes nothing."""
-    if done := _done_before(session, batch_id):
+    if done := _earlier_rollback(session, batch_id):
         return Rollback(batch_id, None, None, done)
     return Rollback(batch_id, None, find_difference(session, batch_id, cascade, undo_days))
 
 
 def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
-    """Puts back what this one run has published; records FAILED, so that its date is a gap like any other.
+    """Rolls back what this one run has published; records FAILED, so that its date is a gap like any other.
 
-    Raises NeedsPersonError when a later batch has changed its sales, or when they were put back already.
+    Raises NeedsPersonError when a later batch has changed its sales, or when they were rolled back already.
     """
     with lock_held(session, attempt.run_number) as writing:
         in_effect = _runs_in_effect(writing, [attempt.batch_id], days=0)
         runs = [run for run in in_effect if run.run_number == attempt.run_number]
         if not runs:
-            raise NeedsPersonError(f"batch {attempt.batch_id} was put back already")
+            raise NeedsPersonError(f"batch {attempt.batch_id} was rolled back already")
         _refuse_later(attempt.batch_id, _later_batches(writing, runs))
-        put_back(writing, runs, attempt.run_number, hold_back=False)
+        undo_runs(writing, runs, attempt.run_number, hold_back=False)
         record(writing, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
         settle_rejected(writing, runs)
 
 
-def put_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
-    """Puts the run's rows back and raises NeedsPersonError when the table does not show what was published.
+def roll_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
+    """Rolls the run back and raises NeedsPersonError, unless the fact table shows what was published.
 
     Raises TransientError when the warehouse does not answer meanwhile.
     """
@@ -176,17 +182,18 @@ def put_back_unless_shown(session: Session, attempt: Attempt, verification: Veri
         try:
             roll_back_run(session, attempt, one_line(error))
         except NeedsPersonError as obstacle:
-            raise NeedsPersonError(f"{error}; it was not put back now: {obstacle}") from error
+            raise NeedsPersonError(f"{error}; the batch could not be rolled back: {obstacle}") from error
         except SalesEtlError as obstacle:
-            raise TransientError(f"{error}; whether it was put back is not known: {obstacle}") from error
-        raise NeedsPersonError(f"{error}; the batch was put back as it was before this run") from error
+            raise TransientError(f"{error}; whether the batch was rolled back is not known: {obstacle}") from error
+        raise NeedsPersonError(f"{error}; the batch was rolled back to its state before this run") from error
 
 
 def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:
     """The batches and runs to roll back, and the changes. Raises NeedsPersonError as `roll_back` does."""
     if batch_id.startswith(ADOPTION):
         raise NeedsPersonError(
-            f"batch {batch_id} is the fact table as another tool had loaded it: nobody knows what was there before"
+            f"batch {batch_id} cannot be rolled back: it holds the rows that another tool loaded before the fact table "
+            "was adopted, and no earlier state is known"
         )
     batches, runs = [batch_id], _runs_in_effect(session, [batch_id], undo_days)
     while later := _later_batches(session, runs):
@@ -213,39 +220,43 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
     )
 
 
-def put_back(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
-    """Restores every sale to its version before these runs; inside the caller's transaction, under the lock. The undo
-    log names `run_number` for the versions that leave. With `hold_back` no heal or replay may bring back the keys that
-    heals among the runs had changed or rejected.
+def undo_runs(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
+    """Restores every sale to its version before these runs; inside the caller's transaction, under the lock.
 
-    Raises PublishRefusedError when sales are lost, or others were changed.
+    The undo log records `run_number` as the run that removed their versions. With `hold_back`, the keys that heals
+    among the runs had changed or rejected are held back: later heals and replays leave them out.
+
+    Raises PublishRefusedError when the sales to undo are not those that the ledger and the undo log count, or when the
+    result is not the table without these runs.
     """
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
-    _demand("new sales", sum(run.inserted for run in runs), before.inserted)
-    _demand("undo log", sum(run.updated for run in runs), before.undo)
-    _demand("sales that nobody else has changed", before.inserted + before.returning, before.of_runs)
+    _demand("sales inserted by the batch", sum(run.inserted for run in runs), before.inserted)
+    _demand("versions that the batch replaced, in the undo log", sum(run.updated for run in runs), before.replaced)
+    _demand("rows of SALES_FACT written by the batch", before.inserted + before.to_restore, before.written)
     if hold_back:
         session.query(render("rollback/hold_back", **names))
     session.query(render("rollback/insert_undo", **names), [run_number])
     session.query(render("rollback/delete_sales", **names))
     session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)
-    _demand("SALES_FACT", before.fact - before.of_runs + before.returning, after.fact)
-    _demand("versions that go into the undo log", before.of_runs, after.taken_away)
-    _demand("versions that stand again", before.returning, after.returned)
-    _demand_none(session, "rollback/count_left", LEFT, runs)
+    _demand("SALES_FACT", before.in_fact - before.written + before.to_restore, after.in_fact)
+    _demand("versions added to the undo log", before.written, after.removed)
+    _demand("versions restored", before.to_restore, after.restored)
+    _demand_none(session, "rollback/count_left", SALES_NOT_UNDONE, runs)
 
 
 def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
-    """Closes the rejected rows that are open again and for which a restored version stands. Called after the ledger
-    records that the runs are put back, which removes their rejected rows and reopens those that they had closed.
+    """Closes the rejected rows that are open again and of whose sale SALES_FACT holds a newer valid version.
 
-    Raises PublishRefusedError when something is left of the runs.
+    Called after the ledger records the rollback: by the view SALES_REJECTED, which follows the ledger, the rejected
+    rows of the runs are then gone and those that they had closed are open.
+
+    Raises PublishRefusedError when SALES_REJECTED still has rejected rows of the runs, or rows closed by them.
     """
     standing_now = render_part("rollback/standing_now")
     session.query(render("publish/close_rejected", standing_now=standing_now), [None, "", 0])
-    _demand_none(session, "rollback/count_left_rejected", LEFT_REJECTED, runs)
+    _demand_none(session, "rollback/count_left_rejected", REJECTED_NOT_UNDONE, runs)
 
 
 def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> RollbackCounts:
@@ -255,7 +266,9 @@ def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> RollbackC
 
 def _demand(what: str, expected: int, found: int) -> None:
     if expected != found:
-        raise PublishRefusedError(f"the rollback does not hold for {what}: rows {expected} against {found}")
+        raise PublishRefusedError(
+            f"the rollback was refused and changed nothing: {what}: expected {expected:,} rows, found {found:,}"
+        )
 
 
 def _demand_none(session: Session, name: str, counted: Sequence[str], runs: Iterable[PublishedRun]) -> None:
@@ -264,7 +277,7 @@ def _demand_none(session: Session, name: str, counted: Sequence[str], runs: Iter
 
 
 def _numbers(runs: Iterable[PublishedRun]) -> str:
-    """The run numbers for an IN; 0, which no run has, when there are none."""
+    """The run numbers as a list for SQL's IN; 0, which no run has, when there are none."""
     return ", ".join(f"{number:d}" for number in sorted({run.run_number for run in runs})) or "0"
 
 
@@ -272,8 +285,8 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
     statement = render(
         "rollback/runs_in_effect",
         batches=text_literals(batches),
-        # Undo rows are written before the ledger's entry: a publish of nearly that age may have lost some already.
-        kept_since=f"DATEADD('hour', {MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
+        # A publish writes its undo rows before its ledger entry, so retention deletes them a little earlier.
+        kept_since=f"DATEADD('hour', {UNDO_MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
     )
     return [
         PublishedRun(batch_id, region, int(run_number), int(inserted), int(updated), published_at, kept_since)
@@ -282,7 +295,7 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
 
 
 def _later_batches(session: Session, runs: Iterable[PublishedRun]) -> dict[str, int]:
-    """Other batches that have changed sales of these runs since, with how many."""
+    """Returns the other batches that have changed sales of these runs since, with the number of such sales."""
     return {batch: int(rows) for batch, rows in session.query(render("rollback/later_batches", runs=_numbers(runs)))}
 
 
@@ -300,30 +313,30 @@ def _refuse_old(runs: Iterable[PublishedRun], undo_days: int) -> None:
         if run.published_at < run.kept_since:
             raise NeedsPersonError(
                 f"batch {run.batch_id} ({run.region}) was published on {run.published_at:%Y-%m-%d}, longer ago than "
-                f"undo_retention_days ({undo_days}): what was published since {run.kept_since:%Y-%m-%d %H:%M} UTC can "
-                "be rolled back; correct the source and run the date again"
+                f"undo_retention_days ({undo_days}); only batches published since {run.kept_since:%Y-%m-%d %H:%M} UTC "
+                "can be rolled back. Correct the source and run the date again"
             )
 
 
-def _done_before(session: Session, batch_id: str) -> str | None:
-    """When and why all regions of the batch were rolled back; None when one is in production.
+def _earlier_rollback(session: Session, batch_id: str) -> str | None:
+    """Returns run, time and reason of the latest rollback, in words; None while a region of the batch is in production.
 
-    Raises NeedsPersonError when none ever was.
+    Raises NeedsPersonError when no region of it was ever published.
     """
-    in_production = session.query(render("rollback/in_production"), [batch_id])
-    if not in_production:
+    latest = session.query(render("rollback/in_production"), [batch_id])
+    if not latest:
         raise NeedsPersonError(
             f"batch {batch_id} is not in production, there is nothing to roll back: the ledger knows "
             f"{'no run of it' if not _known_regions(session, batch_id) else 'only runs that published nothing'}"
         )
-    if any(status != Status.ROLLED_BACK for _, status, *_ in in_production):
+    if any(status != Status.ROLLED_BACK for _, status, *_ in latest):
         return None
-    _, _, run_number, recorded_at, cause = max(in_production, key=lambda row: row[2])
+    _, _, run_number, recorded_at, cause = max(latest, key=lambda row: row[2])
     return f"by run {run_number} at {recorded_at:%Y-%m-%d %H:%M} UTC ({cause})"
 
 
-def _regions_of(session: Session, batch_id: str) -> tuple[str, ...]:
-    """The regions whose batch no backfill may load: for a date all of them, even those that no run has tried."""
+def _regions_to_record(session: Session, batch_id: str) -> tuple[str, ...]:
+    """The regions to record as ROLLED_BACK: for a date all of them, so that no backfill loads one that no run tried."""
     known = _known_regions(session, batch_id)
     return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
 
@@ -343,7 +356,8 @@ def roll_back_batch(
     flow_run_id: str,
     warehouse: str,
 ) -> Rollback:
-    """Rolls the batch back, or only looks. After a lost answer to COMMIT the next try asks the ledger."""
+    """Rolls the batch back, or in a dry run only finds what would change. When the answer to COMMIT is lost, the
+    next try asks the ledger."""
     logger = get_run_logger()
     with task_session(warehouse, f"rollback {batch_id}") as session:
         if dry_run:
@@ -352,5 +366,5 @@ def roll_back_batch(
             rollback = roll_back(session, batch_id, reason, cascade, undo_days, flow_run_id, logger.warning)
         except OutcomeUnknownError as error:
             raise TransientError(str(error)) from error
-    logger.info("step=roll-back batch=%s run=%s already=%s", batch_id, rollback.run_number, rollback.done_before)
+    logger.info("step=roll-back batch=%s run=%s already=%s", batch_id, rollback.run_number, rollback.earlier)
     return rollback

@@ -120,7 +120,7 @@ def find_misfits(columns: Mapping[str, FoundColumn]) -> list[str]:
         if name in LOAD_TYPES and not own:
             misfits.append(f"{name} would be overwritten: rename it")
         elif name not in wanted and name not in LOAD_TYPES:
-            # A rollback puts rows back with the columns that it knows.
+            # A rollback restores rows with the columns that it knows.
             misfits.append(f"{name} is not of the contract: keep it in a table of its own")
     return [misfit for misfit in misfits if misfit]
 

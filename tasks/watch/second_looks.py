@@ -1,4 +1,4 @@
-"""Takes the second looks that runs have left, because their process ended after COMMIT."""
+"""Takes pending second looks: those of published runs whose process ended before them."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from prefect_aws import S3Bucket
 from tasks.batch import Attempt
 from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
-from tasks.rollback.roll_back import put_back_unless_shown
+from tasks.rollback.roll_back import roll_back_unless_shown
 from tasks.stage import read_extra_columns
 from tasks.warehouse.second_look import look as look_at
 from tasks.warehouse.session import Session
@@ -54,10 +54,10 @@ def find_second_looks(session: Session, asks_prefect: bool) -> list[SecondLook]:
 def take(session: Session, attempt: Attempt, bucket: S3Bucket) -> str:
     """Takes the second look; returns a sentence that the table shows the batch.
 
-    Raises NeedsPersonError when it does not: the batch was put back then.
+    Raises NeedsPersonError when it does not: the batch was rolled back then.
     """
     verification = look_at(session, attempt, read_extra_columns(attempt, bucket))
-    put_back_unless_shown(session, attempt, verification)
+    roll_back_unless_shown(session, attempt, verification)
     rows = sum(comparison.found.rows for comparison in verification.comparisons)
     return (
         f"batch {attempt.batch_id} is published: its run {attempt.run_number} ended before the second look, which the "

@@ -11,6 +11,7 @@ PHRASES = (
     *("answers a", "answers how many", "answers its", "answers one", "answers rows", "answers the", "answers what"),
     *("answers whether", "answers which", "and its fellows", "as they stand there", "for so long", "for who"),
     *("has no say", "hears of", "is told", "its word", "'s word", "keep house", "least lately", "nobody else's"),
+    *("batch was put back", "not put back", "puts a batch back", "puts the batch back", "was put back already"),
     *("so many of", "what becomes of", "what cannot be removed", "whoever", "whosever"),
 )
 """Found as whole words, in any case, also across a line break."""

@@ -212,19 +212,19 @@ def test_no_reminder_for_a_date_that_was_published_meanwhile(world: World, day: 
 
 
 def test_a_reminder_goes_out_for_a_region_that_is_not_in_production(world: World, day: date) -> None:
-    """One region of the date is published; of another date, all was published and put back."""
+    """One region of the date is published; of another date, all was published and rolled back."""
     world.fill(day)
     world.run(day, ["EUROPE"])
     told("sla", date=str(day))
-    put_back = day + timedelta(days=1)
+    undone = day + timedelta(days=1)
     with world.session() as session:
-        attempt = start_attempt(session, Batch(put_back, tuple(REGIONS)), "a flow run", lease_minutes=15)
+        attempt = start_attempt(session, Batch(undone, tuple(REGIONS)), "a flow run", lease_minutes=15)
         for status in (Status.PUBLISHED, Status.FAILED):
             record(session, attempt, [Entry(region, status) for region in REGIONS])
-    told("sla", date=str(put_back))
+    told("sla", date=str(undone))
     assert subjects() == [
         f"[retail-sales] {day}: not published in time",
-        f"[retail-sales] {put_back}: not published in time",
+        f"[retail-sales] {undone}: not published in time",
     ]
     assert told("sla", date=str(day), region="EUROPE").message == f"no mail: {day} has been published meanwhile"
 

@@ -123,7 +123,7 @@ class Model:
     rejected: list[Rejected] = field(default_factory=list)
     closings: list[Closing] = field(default_factory=list)
     reopened: set[Rejected] = field(default_factory=set)
-    """Rejected rows whose closing was put back since."""
+    """Rejected rows whose closing was rolled back since."""
     newest: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """The runs in effect of each batch and region."""
     reads: int = 0

@@ -78,7 +78,7 @@ def load_wanted(
 
 
 def roll_back_batch(world: World, batch_id: str, cascade: bool) -> set[str]:
-    """Puts a batch back; returns the batches that were rolled back."""
+    """Rolls a batch back; returns the batches that were rolled back."""
     with world.session() as session:
         difference = roll_back(session, batch_id, "a history", cascade, UNDO_DAYS, str(uuid4())).difference
     return set(difference.batches) if difference else set()

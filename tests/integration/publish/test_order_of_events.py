@@ -40,7 +40,7 @@ def shown(world: World, day: date) -> dict[str, str]:
     return dict(world.sql("SELECT REGION, STATUS FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", batch))
 
 
-def test_a_run_that_was_put_back_is_not_in_production(world: World, day: date, tmp_path: Path, times: str) -> None:
+def test_a_run_that_was_rolled_back_is_not_in_production(world: World, day: date, tmp_path: Path, times: str) -> None:
     sell(world, day)
     attempt = begin(world, day, "EUROPE")
     publish_staged(world, stage_attempt(world, attempt, day, tmp_path))
@@ -54,7 +54,7 @@ def test_a_run_that_was_put_back_is_not_in_production(world: World, day: date, t
         assert (state.status, state.in_production) == ("FAILED", None)
 
 
-def test_a_rollback_puts_back_what_was_published_after_an_earlier_one(
+def test_a_rollback_undoes_what_was_published_after_an_earlier_one(
     world: World, day: date, tmp_path: Path, times: str
 ) -> None:
     sell(world, day)

@@ -97,7 +97,7 @@ def test_what_was_taken_over_returns_and_stays(world: World, theirs: Session, da
     assert rollback(date=f"{day:%Y%m%d}", reason="a trial", return_state=True).is_completed()
     assert shown(theirs, "TOTAL_AMOUNT", "ETL_BATCH_ID") == before
     refused = rollback(date=str(batch_id), reason="a trial", cascade=True, return_state=True)
-    assert "as another tool had loaded it: nobody knows what was there before" in str(refused.message)
+    assert "cannot be rolled back: it holds the rows that another tool loaded" in str(refused.message)
     assert shown(theirs, "TOTAL_AMOUNT", "ETL_BATCH_ID") == before
 
 

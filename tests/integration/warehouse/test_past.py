@@ -72,7 +72,7 @@ def test_each_version_stands_from_its_publish_to_the_next(
 
 
 @pytest.mark.account
-def test_a_version_that_returned_stands_twice_and_is_put_back_once(
+def test_a_version_that_returned_stands_twice_and_is_rolled_back_once(
     world: World, day: date, corrected: Callable[[str], int], tmp_path: Path
 ) -> None:
     sell(world, day, "3.00")

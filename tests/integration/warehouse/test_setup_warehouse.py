@@ -63,7 +63,7 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
     assert fates(load(quiet, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
     ((status, ordinal),) = quiet.sql(shown, (f"{day:%Y%m%d}",))
     assert (status, ordinal is None) == ("PUBLISHED", False)
-    # Earlier entries, which have no number, are put back together with later ones.
+    # Earlier entries, which have no number, are rolled back together with later ones.
     with quiet.session() as session:
         rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
     assert rollback.difference is not None
@@ -227,7 +227,7 @@ def loaded(quiet: World, day: date, tmp_path: Path) -> Loaded:
     return found
 
 
-def test_what_version_2_has_loaded_is_what_it_was_and_can_be_put_back(loaded: Loaded) -> None:
+def test_what_version_2_has_loaded_is_what_it_was_and_can_be_rolled_back(loaded: Loaded) -> None:
     before = loaded.rows()
     loaded.become_version_2()
     assert loaded.world.set_up().is_completed()
