@@ -1,6 +1,6 @@
-"""Begin: blocks and bucket exist, the attempt is opened in the ledger, and what dead attempts have left is removed.
+"""Begin: checks blocks and bucket, opens the attempt in the ledger and removes the leftovers of dead attempts.
 
-`files/scratch.py` sweeps the scratch disk.
+Leftovers on the scratch disk are removed by `tasks/files/scratch.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ from tasks.warehouse.statements import render, union_all
 
 @dataclass(frozen=True)
 class Leftovers:
-    """What dead attempts have left: tables in STAGING, of any batch, and the numbers of runs at this batch whose staged
-    files will never be loaded."""
+    """Leftovers of dead attempts: the names of tables in STAGING, of any batch, and the run numbers of attempts of this
+    batch whose staged files will never be loaded."""
 
     tables: tuple[str, ...]
     run_numbers: tuple[int, ...]
@@ -35,27 +35,27 @@ class Leftovers:
 def find_leftovers(session: Session, batch: Batch | NamedKeys) -> Leftovers:
     found = sorted(session.query(leftovers_query(), [batch.batch_id]))
     return Leftovers(
-        tuple(name for what, name in found if what == "table"),
-        tuple(int(number) for what, number in found if what == "run"),
+        tuple(value for kind, value in found if kind == "table"),
+        tuple(int(value) for kind, value in found if kind == "run"),
     )
 
 
 def leftovers_query() -> str:
-    """The query for both, in one round trip."""
+    """The query for tables and runs, in one round trip: rows of kind (`table` or `run`) and name or number."""
     return union_all((render("ledger/dead_staging_tables"), render("ledger/dead_attempts")))
 
 
 def drop_leftover_tables(session: Session, leftovers: Leftovers) -> int:
-    """Drops the tables and returns their number."""
+    """Drops the tables and returns how many they were."""
     for name in leftovers.tables:
         session.query(f"DROP TABLE IF EXISTS STAGING.{name}")
     return len(leftovers.tables)
 
 
 def remove_leftover_files(leftovers: Leftovers, batch: Batch | NamedKeys, bucket: S3Bucket) -> list[str]:
-    """Removes the clean rows that attempts at the batch have staged and never published, and returns their keys.
+    """Deletes the files on S3 with clean rows that dead attempts of the batch staged; returns their S3 keys.
 
-    Rejected rows stay: they say why a batch was refused.
+    Files with rejected rows stay: they say why a batch was refused.
     """
     client, removed = bucket.credentials.get_s3_client(), []
     for run_number in leftovers.run_numbers:
@@ -68,20 +68,21 @@ def remove_leftover_files(leftovers: Leftovers, batch: Batch | NamedKeys, bucket
 
 
 def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Callable[[str], None]) -> int:
-    """Removes what dead attempts have left, and returns the number of tables and files. Leftovers that cannot be
-    removed are logged; they never fail a load."""
+    """Removes the leftovers of dead attempts; returns the number of tables and files. Leftovers that cannot be removed
+    are logged; they never fail a load."""
     swept = 0
-    with _failure_logged(warn):
+    with _failure_only_logged(warn):
         leftovers = find_leftovers(session, batch)
-        with _failure_logged(warn):
+        with _failure_only_logged(warn):
             swept += drop_leftover_tables(session, leftovers)
-        with waiting(warn, "begin", f"s3://{bucket.bucket_name}: files that dead attempts have left"):
+        with waiting(warn, "begin", f"s3://{bucket.bucket_name}: files of dead attempts"):
             swept += len(remove_leftover_files(leftovers, batch, bucket))
     return swept
 
 
 @contextmanager
-def _failure_logged(warn: Callable[[str], None]) -> Iterator[None]:
+def _failure_only_logged(warn: Callable[[str], None]) -> Iterator[None]:
+    """Logs a failure instead of raising it."""
     try:
         yield
     except (SalesEtlError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
@@ -96,16 +97,15 @@ def begin(
     bucket_name: str,
     lease_minutes: int,
 ) -> Attempt:
-    """Opens the attempt in the ledger. What is missing or does not answer stops the run here, before anything is read.
+    """Opens the attempt in the ledger. Anything missing or unreachable stops the run here, before anything is read.
 
-    Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 or the warehouse does not
-    answer.
+    Raises NeedsPersonError naming the missing block or bucket, TransientError when S3 or the warehouse does not answer.
     """
     logger = get_run_logger()
     require_ready(batch, bucket_name, logger.info)
     bucket = load_bucket(bucket_name)
-    if from_shell := ignored():
-        logger.warning("step=begin %s", from_shell)
+    if ignored_variables := ignored():
+        logger.warning("step=begin %s", ignored_variables)
     with task_session(warehouse, f"begin {batch.batch_id}") as session:
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)
         swept = sweep(session, batch, bucket, logger.warning)
