@@ -117,11 +117,11 @@ def watch_outside(outside: Outside) -> Report:
     report = Report()
     if note:
         request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation reports it.")
-        report.attempt("Prefect server", lambda: sender.send(request, OUTAGE_SLOT))
-    report.attempt("warehouse", lambda: _watch_ledger(outside, sender, answers, report))
+        report.carry_out("Prefect server", lambda: sender.send(request, OUTAGE_SLOT))
+    report.carry_out("warehouse", lambda: _watch_ledger(outside, sender, answers, report))
     if answers:
         mail_lost(sender, waiting_too=True, report=report)
-    report.attempt("mails not sent before", lambda: "; ".join(sender.send_unsent()))
+    report.carry_out("mails not sent before", lambda: "; ".join(sender.send_unsent()))
     report.looked_at.append(describe_unsent(len(find_unsent(book, utc_now()))))
     forget_old(files, utc_now())
     return report

@@ -144,8 +144,8 @@ def find_deaths(
     return [*deaths, *(death for death in found if death)]
 
 
-def left_alone(leases: Mapping[str, Lease], families: Sequence[Family], deaths: Sequence[Death]) -> list[WatchedRun]:
-    """Returns living runs whose lease is over: their renewals do not arrive."""
+def past_lease(leases: Mapping[str, Lease], families: Sequence[Family], deaths: Sequence[Death]) -> list[WatchedRun]:
+    """Returns living runs whose lease has expired: their renewals do not arrive."""
     dead = {flow_run_id for death in deaths for flow_run_id in death.record}
     members = [member for family in families for member in family.members]
     return [m for m in members if m.id in leases and leases[m.id].is_expired and m.id not in dead]

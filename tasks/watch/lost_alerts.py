@@ -33,7 +33,7 @@ MAILED_LATER = "MailedLater"
 def mail_lost(sender: Sender, waiting_too: bool, report: Report) -> None:
     """Mails lost alerts, each once, and ends their runs. `waiting_too`: also those that no worker has begun."""
     for run in read_lost(waiting_too):
-        report.attempt(f"{run.name} ({run.state_name}) was not mailed", partial(_mail, sender, run))
+        report.carry_out(f"{run.name} ({run.state_name}) was not mailed", partial(_mail, sender, run))
 
 
 def _mail(sender: Sender, run: FlowRun) -> str:

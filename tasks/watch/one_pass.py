@@ -21,7 +21,7 @@ from tasks.watch.late_and_dead import (
     date_of_batch,
     due_dates,
     find_deaths,
-    left_alone,
+    past_lease,
     read_leases,
     record_death,
     sla_alerts,
@@ -32,7 +32,7 @@ from tasks.watch.second_looks import SecondLook, find_second_looks, forget_stage
 
 @dataclass
 class Report:
-    """What a pass did, a line for each, what it could not do, and what it looked at."""
+    """The lines that a pass reports: what it did, what it could not do, and what it looked at."""
 
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -43,18 +43,18 @@ class Report:
         self.problems += other.problems
         self.looked_at += other.looked_at
 
-    def attempt(self, what: str, act: Callable[[], str]) -> None:
-        """Does one thing; its failure stops no other. An empty result is not reported."""
+    def carry_out(self, what: str, act: Callable[[], str]) -> None:
+        """Does one thing and adds its result, unless that is empty. A failure is a problem; the pass goes on."""
         try:
             if done := act():
                 self.done.append(f"{what}: {done}")
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other things are done)
+        except Exception as error:  # noqa: BLE001 (no failure may stop the pass)
             self.problems.append(f"{what}: {one_line(error)}")
 
 
 @dataclass(frozen=True)
 class Means:
-    """How a pass sends alerts, whether it can ask Prefect, and how it takes a second look that a run has left."""
+    """How a pass sends alerts, whether it can ask Prefect, and how it takes a pending second look (None: it cannot)."""
 
     sender: Sender
     asks_prefect: bool
@@ -62,20 +62,21 @@ class Means:
 
 
 def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
-    """Ends dead runs with an alert for each, takes the second looks that they left, then alerts about late dates."""
+    """Ends dead runs with an alert for each, takes pending second looks, then alerts about late dates."""
     report, leases = Report(), read_leases(session)
     expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
     families = read_families(expired) if means.asks_prefect else []
     deaths = find_deaths(leases, families, datetime.now(UTC), settings.lease_minutes)
     for death in deaths:
         _end(session, death, means, report)
-    for run in left_alone(leases, families, deaths):
-        report.done.append(f"{run.name}: its lease is over and its process runs, left alone")
+    for run in past_lease(leases, families, deaths):
+        report.done.append(f"{run.name}: its lease has expired but its process still runs, left alone")
     if look := means.look:
-        for left in find_second_looks(session, means.asks_prefect):
-            report.attempt(f"second look at {left.attempt.batch_id}", partial(_look, session, left, look, means))
+        for pending in find_second_looks(session, means.asks_prefect):
+            what = f"second look at {pending.attempt.batch_id}"
+            report.carry_out(what, partial(_look, session, pending, look, means))
     if means.asks_prefect:
-        report.attempt("cancelled runs", partial(explain_cancelled, session))
+        report.carry_out("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     dates = due_dates(now, settings)
     absent = unpublished = read_unpublished(session, dates)
@@ -83,48 +84,52 @@ def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
         unpublished = only_expected(session, absent, means.asks_prefect)
     report.looked_at += [describe_dates(dates, absent, unpublished), describe_runs(leases.values())]
     for alert in sla_alerts(unpublished, means.sender.taken_slots() if unpublished else ()):
-        report.attempt(f"{alert.date} is late", partial(means.sender.send, alert))
+        report.carry_out(f"{alert.date} is late", partial(means.sender.send, alert))
     return report
 
 
 def describe_dates(dates: Sequence[date], absent: Collection[date], expected: Collection[date]) -> str:
-    """Returns which dates are due, which of them are not in production, and which of these are not expected there."""
+    """Lists the due dates in words: `expected` ones are late, other `absent` ones predate the first deployment."""
     if not dates:
         return "no date is due"
     which = str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
     late = ", ".join(str(day) for day in dates if day in expected)
-    early = ", ".join(str(day) for day in dates if day in absent and day not in expected)
+    before_deployment = ", ".join(str(day) for day in dates if day in absent and day not in expected)
     found = [
         f"not in production: {late}" if late else "",
-        f"from before the first deployment: {early}" if early else "",
+        f"from before the first deployment: {before_deployment}" if before_deployment else "",
     ]
     return f"dates due, {which}: {'; '.join(filter(None, found)) or 'in production'}"
 
 
 def describe_runs(leases: Iterable[Lease]) -> str:
-    """Returns how many runs are alive by the ledger."""
+    """Returns how many runs are alive according to the ledger."""
     alive = sum(lease.is_live and bool(lease.open_regions) for lease in leases)
     return "no run is alive" if not alive else "1 run is alive" if alive == 1 else f"{alive} runs are alive"
 
 
 def describe_unsent(count: int) -> str:
-    """Returns how many mails wait to be sent."""
-    return "no mail is unsent" if not count else "1 mail is unsent" if count == 1 else f"{count} mails are unsent"
+    """Returns how many mails wait to be sent, in words."""
+    return "all mails are sent" if not count else "1 mail is unsent" if count == 1 else f"{count} mails are unsent"
 
 
 def _end(session: Session, death: Death, means: Means, report: Report) -> None:
-    """The ledger comes last: the next pass repeats one that was cut short, and a mail is sent once."""
+    """Ends a dead run in Prefect, by mail and in the ledger. The ledger comes last, so that the next pass repeats all
+    three when this one is cut short; the mail is sent once."""
     for flow_run_id in death.crash:
-        report.attempt(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
+        report.carry_out(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
     if alert := death.alert:
-        report.attempt(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.sender.send, alert))
+        report.carry_out(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.sender.send, alert))
     if death.record:
-        report.attempt("ledger", lambda: f"FAILED for {', '.join(record_death(session, death)) or 'none'}")
+        report.carry_out(
+            "ledger", lambda: f"recorded FAILED for {', '.join(record_death(session, death)) or 'no region'}"
+        )
 
 
-def _look(session: Session, left: SecondLook, look: Callable[[Session, Attempt], str], means: Means) -> str:
-    """Mails what the look has found, then drops its tables. The next pass repeats a look that fails."""
-    attempt, is_news = left.attempt, not left.was_taken
+def _look(session: Session, pending: SecondLook, look: Callable[[Session, Attempt], str], means: Means) -> str:
+    """Takes the look, mails its result where it is news, and drops the staging tables. The next pass
+    repeats a look that fails."""
+    attempt, is_news = pending.attempt, not pending.was_taken
     try:
         found = look(session, attempt)
     except NeedsPersonError as error:

@@ -209,7 +209,7 @@ def test_each_death_is_one_mail(scene: Scene) -> None:
 
 def test_a_second_pass_mails_and_changes_nothing(scene: Scene) -> None:
     assert scene.second.message is not None
-    assert scene.second.message.endswith("its lease is over and its process runs, left alone")
+    assert scene.second.message.endswith("its lease has expired but its process still runs, left alone")
     assert ";" not in scene.second.message
     assert len(scene.mailed_in_all) == len(scene.mailed)
 
@@ -376,7 +376,7 @@ def test_the_program_says_what_it_looked_at_when_all_is_well(deployed: World, tm
     own = {"WATCHDOG_DIR": str(tmp_path / "told"), "FIRST_DATE": NO_DATES}
     ran = run_python("-m", "flows.watchdog", environment=os.environ | own)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.splitlines()[-1] == "looked at: no date is due; no run is alive; no mail is unsent"
+    assert ran.stdout.splitlines()[-1] == "looked at: no date is due; no run is alive; all mails are sent"
 
 
 def test_the_program_says_what_is_missing_in_one_line() -> None:

@@ -12,7 +12,7 @@ from tasks.watch.late_and_dead import (
     WatchSettings,
     due_dates,
     find_deaths,
-    left_alone,
+    past_lease,
     sla_alerts,
 )
 from tasks.watch.processes import Process, find_process
@@ -66,7 +66,7 @@ def test_a_living_run_is_left_alone(family: Family, leases: dict[str, Lease]) ->
 
 def test_one_whose_renewals_do_not_arrive_is_named() -> None:
     family = run_of(Process.RUNS)
-    assert left_alone(lease_of(False), [family], []) == [family.root]
+    assert past_lease(lease_of(False), [family], []) == [family.root]
 
 
 def test_a_child_lives_as_long_as_its_parents_process() -> None:

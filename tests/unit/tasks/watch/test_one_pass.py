@@ -41,7 +41,7 @@ def test_runs_that_are_alive_and_mails_that_are_not_sent_are_counted() -> None:
         "2 runs are alive",
     ]
     assert [describe_unsent(count) for count in (0, 1, 2)] == [
-        "no mail is unsent",
+        "all mails are sent",
         "1 mail is unsent",
         "2 mails are unsent",
     ]
