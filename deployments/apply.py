@@ -33,7 +33,7 @@ from blocks.register import (
 )
 from blocks.variables import BadVariableError, parse_variables, read_variables
 from deployments.applied import Applied, DeployError
-from deployments.automations import Limits, apply_automations, planned_automations, read_ours
+from deployments.automations import AlertLimits, apply_automations, planned_automations, read_ours
 from deployments.deployed import apply_deployments
 from deployments.notification import Choice, find_block, notification_choice, save_choice
 from deployments.planned import Deployment, planned_deployments
@@ -62,7 +62,7 @@ def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
         say(str(saved))
     if set_up:
         set_up_warehouse(say)
-    limits = Limits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
+    limits = AlertLimits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
     asyncio.run(_apply_on_server(planned_deployments(version()), choice, limits, say))
     say(look_at_warehouse(say))
 
@@ -85,7 +85,7 @@ def look_at_warehouse(say: Say) -> str:
     return f"warehouse tables: not ready: {fault}" if fault else "warehouse tables: ready"
 
 
-async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: Limits, say: Say) -> None:
+async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: AlertLimits, say: Say) -> None:
     async with _client() as client:
         _say_all(await apply_pool(client), say)
         ids, applied = await apply_deployments(client, planned)

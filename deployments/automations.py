@@ -54,7 +54,7 @@ MESSAGE = "{{ event.resource['prefect.state-message'] | default('', true) | trun
 
 
 @dataclass(frozen=True)
-class Limits:
+class AlertLimits:
     """How long the server waits before it reports that something is missing."""
 
     sla: timedelta
@@ -78,7 +78,7 @@ class Watch:
     """The kind that send-alert is started with; None: no mail."""
 
 
-def watches(limits: Limits) -> tuple[Watch, ...]:
+def watches(limits: AlertLimits) -> tuple[Watch, ...]:
     """Returns the watches over runs."""
     return (
         Watch(
@@ -159,7 +159,7 @@ def watches(limits: Limits) -> tuple[Watch, ...]:
 
 
 def planned_automations(
-    ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None, limits: Limits
+    ids: Mapping[str, UUID], block_id: UUID | None, ui_url: str | None, limits: AlertLimits
 ) -> list[AutomationCore]:
     """Returns all automations.
 

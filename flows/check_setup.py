@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
+from flows.support.command_line import to_stderr
 from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError
 from tasks.pages.artifacts import data, write_artifacts
@@ -84,11 +85,6 @@ def check(here: bool, wait_s: float) -> list[Finding]:
         return check_here()
     answer = check_through_worker(to_stderr, wait_s)
     return [answer.worker, *(answer.findings if answer.worker.ok else check_here())]
-
-
-def to_stderr(line: str) -> None:
-    """Prints a line that is no finding."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def check_here() -> list[Finding]:

@@ -13,7 +13,6 @@ from prefect_email import EmailServerCredentials
 from pydantic import BeforeValidator
 
 from blocks import names
-from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.parameters import BusinessDate
@@ -30,7 +29,7 @@ from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
 from tasks.stopwatch import waiting
-from tasks.warehouse.session import open_session
+from tasks.warehouse.session import task_session
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]
 """Together with the sending itself well below the age at which a claim counts as abandoned."""
@@ -134,17 +133,14 @@ def find_production(dates: list[date], regions: list[str]) -> str:
 @task(name="read-production", persist_result=False)
 def read_production_now(dates: list[date], regions: list[str]) -> str:
     """Returns whether production shows these dates, in words."""
-    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
-    with open_session(connector, warehouse, "retail-sales alert", get_run_logger().warning) as session:
+    with task_session(read_variable("snowflake_watch_warehouse"), "alert") as session:
         return read_production(session, dates, regions)
 
 
 @task(name="read-published", persist_result=False)
 def read_published(day: date, regions: list[str]) -> KnownDate:
     """Reads some regions of a date from the ledger."""
-    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), read_variable("snowflake_watch_warehouse")
-    batch_id = Batch(day, ()).batch_id
-    with open_session(connector, warehouse, f"retail-sales alert {batch_id}", get_run_logger().warning) as session:
+    with task_session(read_variable("snowflake_watch_warehouse"), f"alert {Batch(day, ()).batch_id}") as session:
         return read_known_date(session, day, regions)
 
 

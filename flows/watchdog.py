@@ -22,6 +22,7 @@ from blocks.outside import Outside, read_outside
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
 from flows.send_alert import new_sender, send_unsent_and_forget_old
+from flows.support.command_line import to_stderr
 from flows.support.run_names import by_minute
 from tasks.alerts.book import AlertBook, find_unsent, forget_old
 from tasks.alerts.file_book import FileBook
@@ -146,11 +147,6 @@ def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: 
         ledger = LedgerReader(partial(read_known_date, session), partial(read_production, session))
         report.add(watch(session, settings, Means(replace(sender, ledger=ledger), asks_prefect)))
     return ""
-
-
-def to_stderr(line: str) -> None:
-    """Prints a line that is not part of the report."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def answers_within_tries() -> bool:

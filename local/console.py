@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tasks.stopwatch import Say
+
 SILENT_S_MAX = 4
 """The longest time without a line while work goes on."""
-
-Say = Callable[[str], None]
 
 
 def print_line(line: str) -> None:

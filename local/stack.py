@@ -28,7 +28,7 @@ import certifi
 import psutil
 
 from local import postgres
-from local.console import Say, print_line, sign_of_life
+from local.console import print_line, sign_of_life
 from local.environment import (
     CHECKOUT,
     HOST,
@@ -39,6 +39,7 @@ from local.environment import (
     write_private,
     write_stack_env,
 )
+from tasks.stopwatch import Say
 
 START_S_MAX = 180
 STOP_S_MAX = 30

@@ -33,3 +33,8 @@ def run(flow: Flow[Any, Any], *, show: Callable[[Any], None] | None = None, **pa
     end = in_one_line(f"{state.name}: {state.message or 'done'}")
     print(end, file=sys.stdout if state.is_completed() else sys.stderr)
     return 0 if state.is_completed() else 1
+
+
+def to_stderr(line: str) -> None:
+    """Prints a line that is no result."""
+    print(line, file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ from prefect.utilities.asyncutils import sync_compatible
 from blocks import names
 from blocks.names import CHECK_SETUP, DEPLOYMENTS, POOL, QUEUES, Deployment, Queue
 from blocks.project import HOME, version
+from blocks.register import TOKEN_KEY_LENGTH_MIN
 from blocks.variables import DEFINITIONS, read_variable
 from tasks.errors import one_line
 from tasks.lines import counted, hide_values, quoting
@@ -32,7 +33,6 @@ AUTOMATIONS = (
 )
 """Those that exist with and without a notification block."""
 
-TOKEN_KEY_LENGTH_MIN = 32
 DEPLOY = "run `make deploy`"
 SERVER = "prefect server"
 START = "start the server, or correct PREFECT_API_URL"

@@ -9,19 +9,19 @@ import pytest
 from prefect import get_client
 from prefect.events import emit_event
 
-from deployments.automations import TERMINAL, Limits, apply_automations, planned_automations
+from deployments.automations import TERMINAL, AlertLimits, apply_automations, planned_automations
 from expectations.regions import REGIONS
 from tests.integration.conftest import World, wait_for
 from tests.integration.deployments.conftest import Operator
 from tests.integration.server import events_enabled
 
 DAILY, ROLLBACK = "daily-sales/production", "rollback/production"
-USUAL = Limits(sla=timedelta(minutes=120))
-SHORT = Limits(sla=timedelta(seconds=20), never_started=timedelta(seconds=10))
+USUAL = AlertLimits(sla=timedelta(minutes=120))
+SHORT = AlertLimits(sla=timedelta(seconds=20), never_started=timedelta(seconds=10))
 EMPTY_DAY, LOST_REGION_DAY, NEVER_LOADED_DAY = date(2018, 3, 5), date(2018, 3, 6), date(2018, 3, 7)
 
 
-def apply_limits(operator: Operator, limits: Limits) -> None:
+def apply_limits(operator: Operator, limits: AlertLimits) -> None:
     """Applies the automations with these limits, over the same notification block and deployments."""
     ids = {deployment: UUID(operator.deployment(deployment)["id"]) for deployment in operator.deployments()}
     block = operator.api.get("/block_types/slug/custom-webhook/block_documents/name/retail-sales-alerts").json()

@@ -14,7 +14,7 @@ from deployments.automations import (
     PREFIX,
     SEND_ALERT,
     TERMINAL,
-    Limits,
+    AlertLimits,
     as_json,
     planned_automations,
     watches,
@@ -23,13 +23,14 @@ from flows.support import states
 from flows.support.refusals import REFUSED
 from tests.unit.golden import assert_golden
 
-NAMES = sorted({SEND_ALERT, *(name for watch in watches(Limits(timedelta(hours=2))) for name in watch.deployments)})
+WATCHES = watches(AlertLimits(timedelta(hours=2)))
+NAMES = sorted({SEND_ALERT, *(name for watch in WATCHES for name in watch.deployments)})
 IDS = {name: uuid5(UUID(int=0), name) for name in NAMES}
 BLOCK_ID = UUID(int=1)
 
 
 def planned(block_id: UUID | None = BLOCK_ID, sla: timedelta = timedelta(minutes=120)) -> list[AutomationCore]:
-    return planned_automations(IDS, block_id, "https://prefect.example.com", Limits(sla))
+    return planned_automations(IDS, block_id, "https://prefect.example.com", AlertLimits(sla))
 
 
 class Dumper(yaml.SafeDumper):
@@ -63,7 +64,7 @@ def test_every_name_of_a_final_state_is_known() -> None:
     assert own <= TERMINAL
 
 
-@pytest.mark.parametrize("watch", [w for w in watches(Limits(timedelta(hours=2))) if w.after], ids=lambda w: w.name)
+@pytest.mark.parametrize("watch", [w for w in WATCHES if w.after], ids=lambda w: w.name)
 def test_a_run_that_has_ended_is_never_overdue(watch: object) -> None:
     assert watch.expect >= TERMINAL  # type: ignore[attr-defined]
 
@@ -71,7 +72,7 @@ def test_a_run_that_has_ended_is_never_overdue(watch: object) -> None:
 def test_no_run_is_reported_twice_for_one_end() -> None:
     seen = [
         (deployment, state)
-        for watch in watches(Limits(timedelta(hours=2)))
+        for watch in WATCHES
         if not watch.after
         for deployment in watch.deployments
         for state in watch.expect
@@ -80,7 +81,7 @@ def test_no_run_is_reported_twice_for_one_end() -> None:
 
 
 def test_a_backfill_that_makes_room_is_not_reported_so_that_its_last_run_reports_all_dates_once() -> None:
-    reported_at_its_end = [watch for watch in watches(Limits(timedelta(hours=2))) if not watch.after]
+    reported_at_its_end = [watch for watch in WATCHES if not watch.after]
     assert [watch.name for watch in reported_at_its_end if states.YIELDED in watch.expect] == []
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from blocks.variables import DEFINITIONS
-from deployments.automations import PREFIX, SEND_ALERT, Limits, planned_automations, watches
+from deployments.automations import PREFIX, SEND_ALERT, AlertLimits, planned_automations, watches
 from tasks.alerts.mail import ALERTS
 from tasks.alerts.runbook import (
     BY_ERROR,
@@ -44,7 +44,7 @@ def product_errors() -> list[str]:
 
 
 def automation_names() -> list[str]:
-    limits = Limits(timedelta(hours=2))
+    limits = AlertLimits(timedelta(hours=2))
     deployments = {SEND_ALERT, *(name for watch in watches(limits) for name in watch.deployments)}
     ids = dict.fromkeys(deployments, UUID(int=0))
     return [one.name.removeprefix(PREFIX) for one in planned_automations(ids, UUID(int=1), None, limits)]

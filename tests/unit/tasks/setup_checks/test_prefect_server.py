@@ -6,7 +6,7 @@ import yaml
 
 from blocks.names import DEPLOYMENTS, LOAD
 from blocks.project import HOME
-from deployments.automations import PREFIX, Limits, watches
+from deployments.automations import PREFIX, AlertLimits, watches
 from tasks.setup_checks.prefect_server import AUTOMATION_PREFIX, AUTOMATIONS
 from tasks.watch.late_and_dead import SCHEDULED_AT
 
@@ -14,7 +14,7 @@ ENTRIES = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))["d
 
 
 def test_the_automations_are_those_that_mail() -> None:
-    mailing = {watch.name for watch in watches(Limits(sla=timedelta(hours=2))) if watch.kind}
+    mailing = {watch.name for watch in watches(AlertLimits(sla=timedelta(hours=2))) if watch.kind}
     assert (AUTOMATION_PREFIX, set(AUTOMATIONS)) == (PREFIX, mailing | {"anomaly"})
 
 
