@@ -3,6 +3,7 @@
 They are forked from one that has imported the flows, so that a program begins at once and not after its imports.
 """
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -23,6 +24,7 @@ from local.environment import CHECKOUT
 from tests.integration.commands import Ended
 
 END_S_MAX = 600
+DUMP_BEFORE_S = 30
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 # The modules of the functions that are called, too: a child that has to import one takes fifty times as long.
@@ -54,9 +56,15 @@ _PROCESSES.set_forkserver_preload(
 
 def start_process(do: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     """A process that calls a function of a module; its environment is that of the first one."""
-    process = _PROCESSES.Process(target=do, args=arguments)
+    process = _PROCESSES.Process(target=_run_watched, args=(do, *arguments))
     process.start()
     return process
+
+
+def _run_watched(do: Callable[..., None], *arguments: Any) -> None:
+    """Prints where each thread stands when the process is about to be given up by `end_of`."""
+    faulthandler.dump_traceback_later(END_S_MAX - DUMP_BEFORE_S, file=2)
+    do(*arguments)
 
 
 def end_of(process: ForkServerProcess) -> int:
