@@ -18,16 +18,12 @@ A variable that the environment does not name keeps its value, and gets its defa
 """
 
 import os
-import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import httpx
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL
 from prefect.variables import Variable
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 from prefect_email import EmailServerCredentials
@@ -40,17 +36,13 @@ from blocks import names
 from blocks.apart import check_apart
 from blocks.databases import CONNECT_S_MAX
 from blocks.environment import Environment, MissingSettingError, required, whole_number
+from blocks.server import NoPrefectServerError, own_database, speaking_to_prefect, without_password
 from blocks.smtp import read_smtp_settings
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import DEFINITIONS, BadVariableError, VariableDefinition, parse_variables, read_variables
 from expectations.regions import REGIONS
 
 TOKEN_KEY_LENGTH_MIN = 32
-CANNOT_BEGIN = "Failed to reach API"
-
-
-class NoPrefectServerError(Exception):
-    """Raised when no Prefect server answers; names PREFECT_API_URL, its value and what to do."""
 
 
 def database_block(environment: Environment, region: str) -> SqlAlchemyConnector:
@@ -231,40 +223,6 @@ def register(environment: Environment) -> list[str]:
         ]
 
 
-@contextmanager
-def speaking_to_prefect() -> Iterator[None]:
-    """Raises NoPrefectServerError for the errors of Prefect's client when no Prefect server answers it."""
-    try:
-        yield
-    except httpx.HTTPStatusError as error:
-        answer = f"it answers {error.response.status_code} {error.response.reason_phrase}"
-        step = "look at its log, and check PREFECT_API_KEY and that PREFECT_API_URL ends as your server's does"
-        raise NoPrefectServerError(f"{_server()}: {answer}: {step}") from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RuntimeError) as error:
-        # ValueError: an answer that is no JSON, or not Prefect's. RuntimeError: raised by a flow that cannot begin.
-        if isinstance(error, RuntimeError) and CANNOT_BEGIN not in str(error):
-            raise
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
-        step = (
-            "start that server (the local stack: `make up`), or correct PREFECT_API_URL, like http://127.0.0.1:4200/api"
-        )
-        raise NoPrefectServerError(f"{_server()}: no Prefect server answers there ({cause}): {step}") from error
-
-
-def _server() -> str:
-    if url := PREFECT_API_URL.value():
-        return f"PREFECT_API_URL is {_without_password(url)!r}"
-    return f"PREFECT_API_URL is not set (Prefect's own database: {_own_database()})"
-
-
-def _own_database() -> str:
-    return _without_password(str(PREFECT_API_DATABASE_CONNECTION_URL.value()))
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)
-
-
 def main(environment: Environment = os.environ) -> int:
     """Registers from `environment` and prints where; an error is one line."""
     try:
@@ -275,9 +233,9 @@ def main(environment: Environment = os.environ) -> int:
     print("\n".join(lines))
     url = PREFECT_API_URL.value()
     print(
-        f"registered at {_without_password(url)}"
+        f"registered at {without_password(url)}"
         if url
-        else f"PREFECT_API_URL is not set: registered in Prefect's own database ({_own_database()})"
+        else f"PREFECT_API_URL is not set: registered in Prefect's own database ({own_database()})"
     )
     return 0
 

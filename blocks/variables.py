@@ -18,6 +18,7 @@ from prefect import get_client
 from prefect.variables import Variable
 
 from blocks import names
+from blocks.server import NoPrefectServerError, speaking_to_prefect
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
 
@@ -355,6 +356,25 @@ def put_back(name: str) -> str:
     return remembered[0]
 
 
+def _change(given: argparse.Namespace) -> tuple[str, str]:
+    """The value that the variable has now, and why it cannot be set: one of them is empty."""
+    text: str = given.value
+    try:
+        if given.back:
+            text = put_back(given.name)
+        elif given.add:
+            text = add_to_variable(given.name, text)
+        elif given.remove:
+            text = remove_from_variable(given.name, text)
+        elif given.for_now:
+            set_for_now(given.name, text)
+        else:
+            set_variable(given.name, text)
+    except BadVariableError as error:
+        return "", str(error)
+    return text, ""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Sets one variable; an error is one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m blocks.variables", description="Sets a variable.")
@@ -369,19 +389,12 @@ def main(arguments: Sequence[str]) -> int:
     if (given.value is None) is not given.back:
         parser.error("--back takes a name alone" if given.back else "give a name and a value")
     try:
-        text = given.value
-        if given.back:
-            text = put_back(given.name)
-        elif given.add:
-            text = add_to_variable(given.name, text)
-        elif given.remove:
-            text = remove_from_variable(given.name, text)
-        elif given.for_now:
-            set_for_now(given.name, text)
-        else:
-            set_variable(given.name, text)
-    except BadVariableError as error:
-        print(error, file=sys.stderr)
+        with speaking_to_prefect():
+            text, fault = _change(given)
+    except NoPrefectServerError as error:
+        text, fault = "", str(error)
+    if fault:
+        print(fault, file=sys.stderr)
         return 1
     print(f"variable {given.name} = {text!r}")
     return 0

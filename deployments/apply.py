@@ -23,14 +23,8 @@ from prefect.settings import (
 )
 
 from blocks.project import version
-from blocks.register import (
-    Environment,
-    MissingSettingError,
-    NoPrefectServerError,
-    blocks_from,
-    register,
-    variables_from,
-)
+from blocks.register import Environment, MissingSettingError, blocks_from, register, variables_from
+from blocks.server import NoPrefectServerError
 from blocks.variables import BadVariableError, parse_variables, read_variables
 from deployments.applied import Applied, DeployError
 from deployments.automations import AlertLimits, apply_automations, planned_automations, read_ours

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from blocks import names
-from blocks.register import NoPrefectServerError, speaking_to_prefect
+from blocks.server import NoPrefectServerError, speaking_to_prefect
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import BadVariableError, read_variable
 from tasks.errors import SalesEtlError, one_line

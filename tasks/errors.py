@@ -19,7 +19,7 @@ Outside the family, because blocks/ may not import tasks/; all of them need a pe
     MissingSettingError(ValueError)   blocks/environment.py                  an environment variable
     BadVariableError(ValueError)      blocks/variables.py                    a Prefect variable
     UnusableKeyError(Exception)       blocks/snowflake.py                    a private key; becomes a NeedsPersonError
-    NoPrefectServerError(Exception)   blocks/register.py                     no Prefect server answers
+    NoPrefectServerError(Exception)   blocks/server.py                       no Prefect server answers
 
 and because no handler of the family may catch them:
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import Flow, tags
 
-from blocks.register import NoPrefectServerError, speaking_to_prefect
+from blocks.server import NoPrefectServerError, speaking_to_prefect
 from tasks.lines import in_one_line
 from tasks.prefect_server.stopping import EndedBySignal
 from tasks.retention.periods import TAG

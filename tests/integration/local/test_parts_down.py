@@ -64,9 +64,9 @@ NEEDS: dict[tuple[str, ...], set[str]] = {
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def own(directory: Path) -> Iterator[dict[str, str]]:
     """A stack beside the tests' own, with a day that is loaded; its addresses, and where it stands."""
-    directory = tmp_path_factory.mktemp("parts") / "stack"
+    directory = directory / "parts"
     assert call("local", "up", directory=directory).returncode == 0
     environment = here(**_addresses(directory), RETAIL_SALES_LOCAL_DIR=str(directory), MIN_RECORD_COUNT="40", **SHELL)
     environment |= {"WATCHDOG_DIR": str(directory / "watchdog")}
