@@ -25,6 +25,7 @@ pytestmark = pytest.mark.more
 SOURCES = ("PG_US_EAST", "PG_US_WEST", "PG_EUROPE", "PG_ASIA_PACIFIC")
 ALL = ("PREFECT", "SNOWFLAKE", "S3", "SMTP", *SOURCES)
 DAY = "2017-12-23"
+KILLED_S_MAX = 60
 SHELL = {
     "DATE": DAY,
     "REGION": "EUROPE",
@@ -49,9 +50,8 @@ NEEDS: dict[tuple[str, ...], set[str]] = {
     ("flows.check_setup", "--wait", "1"): set(ALL),
     ("flows.check_setup", "--here"): set(ALL),
     ("flows.list_rejected",): {"PREFECT", "SNOWFLAKE"},
-    ("flows.watchdog",): set(),
     ("flows.daily_sales", DAY): {"PREFECT", "SNOWFLAKE", "S3"},
-    ("flows.backfill", DAY, DAY): {"PREFECT", "SNOWFLAKE", "S3"},
+    ("flows.backfill", DAY, DAY): {"PREFECT", "SNOWFLAKE"},
     ("flows.rollback", DAY, "a test", "--dry-run"): {"PREFECT", "SNOWFLAKE"},
     ("flows.replay_rejected", "--dry-run"): {"PREFECT", "SNOWFLAKE"},
     ("flows.reconcile", "--dry-run"): {"PREFECT", "SNOWFLAKE"},
@@ -60,7 +60,11 @@ NEEDS: dict[tuple[str, ...], set[str]] = {
     ("blocks.register",): {"PREFECT"},
     ("blocks.variables", "min_record_count", "40"): {"PREFECT"},
 }
-"""What a command cannot do without: it then exits with 1."""
+"""What a command cannot do without: it then exits with 1. A date that is loaded is no gap for a backfill."""
+RUN_FLOWS = ("local.register", "deployments.apply")
+"""Commands that run a flow, beside `flows.*`."""
+WATCHDOG = ("flows.watchdog",)
+"""What it cannot see it mails, and fails only where it cannot mail either: tests/integration/watch/test_watchdog.py."""
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +95,11 @@ def _addresses(directory: Path) -> dict[str, str]:
 def kill(directory: Path, part: str) -> None:
     """Ends a part at once, with the processes that it has started."""
     process = psutil.Process(json.loads((directory / "run" / f"{part.lower()}.pid").read_text())["pid"])
-    for one in (*process.children(recursive=True), process):
+    family = [*process.children(recursive=True), process]
+    for one in family:
         with suppress(psutil.NoSuchProcess):
             one.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family, timeout=KILLED_S_MAX)
 
 
 @contextmanager
@@ -111,7 +117,7 @@ def in_words(ended: Ended) -> bool:
     """Whether it ends in words: a flow's log, which stands before them, may hold the traceback of a task."""
     text = ended.stdout + ended.stderr
     end = "\n".join([*ended.stdout.splitlines()[-4:], *ended.stderr.splitlines()[-4:]])
-    return "Traceback" not in (end if ended.args[1].startswith("flows.") else text)
+    return "Traceback" not in (end if ended.args[1] in RUN_FLOWS or ended.args[1].startswith("flows.") else text)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +127,10 @@ def test_a_command_ends_in_words_and_fails_only_where_it_needs_the_part(
     own: dict[str, str], down: tuple[str, ...]
 ) -> None:
     with parts_down(own, down):
-        started = {command: start_python("-m", *command, environment=own) for command in NEEDS}
+        started = {command: start_python("-m", *command, environment=own) for command in (*NEEDS, WATCHDOG)}
         ended = {command: program.ended() for command, program in started.items()}
     assert {" ".join(command): done.stdout + done.stderr for command, done in ended.items() if not in_words(done)} == {}
-    codes = {" ".join(command): done.returncode for command, done in ended.items()}
+    codes = {" ".join(command): ended[command].returncode for command in NEEDS}
     assert codes == {" ".join(command): int(bool(NEEDS[command] & set(down))) for command in NEEDS}
 
 
