@@ -41,7 +41,7 @@ from tasks.stage import load_bucket
 from tasks.warehouse.session import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.lost_alerts import mail_lost
-from tasks.watch.one_pass import Means, Report, describe_unsent, watch
+from tasks.watch.one_pass import PassActions, Report, describe_unsent, watch
 from tasks.watch.outage import OUTAGE_SLOT, sync_books
 from tasks.watch.runs import forget_missed_passes, server_answers
 from tasks.watch.second_looks import take
@@ -67,9 +67,9 @@ def watchdog() -> State:
     sender = new_sender()
     mail_lost(sender, waiting_too=False, report=report)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
-    means = Means(sender, asks_prefect=True, look=look_with_staging_bucket)
+    actions = PassActions(sender, asks_prefect=True, look=look_with_staging_bucket)
     with open_session(connector, settings.snowflake_watch_warehouse, TAG, logger.warning) as session:
-        report.add(watch(session, settings, means))
+        report.add(watch(session, settings, actions))
         update_ledger_page(session)
     for line in report.done:
         logger.warning("step=watch %s", line)
@@ -145,7 +145,7 @@ def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: 
     settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
     with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG, to_stderr) as session:
         ledger = LedgerReader(partial(read_known_date, session), partial(read_production, session))
-        report.add(watch(session, settings, Means(replace(sender, ledger=ledger), asks_prefect)))
+        report.add(watch(session, settings, PassActions(replace(sender, ledger=ledger), asks_prefect)))
     return ""
 
 

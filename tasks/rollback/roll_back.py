@@ -28,10 +28,10 @@ from tasks.warehouse.statements import render, render_part, text_literals
 from tasks.warehouse.states import Status
 
 SAMPLE_ROWS_MAX = 100
-"""Rows of the sample of changed sales that a rollback reports."""
+"""The most changed sales that a rollback reports as a sample."""
 
 UNDO_MARGIN_HOURS = 2
-"""Batches published within this time after the start of the undo log are refused too. No publish takes longer."""
+"""A batch must be this much younger than undo_retention_days. No publish takes longer."""
 
 SALES_NOT_UNDONE = ("versions not restored", "rows of the batch still in SALES_FACT")
 """What sql/rollback/count_left.sql counts."""
@@ -41,7 +41,7 @@ REJECTED_NOT_UNDONE = ("rows of the batch still in SALES_REJECTED", "rejected ro
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A run's publish of one region that is in effect. `inserted` and `updated` count sales.
+    """A publish of one region by one run, not rolled back. `inserted` and `updated` count sales.
 
     `kept_since` (aware, UTC): only what was published since then can be rolled back.
     """
@@ -57,8 +57,8 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class ChangedTotals:
-    """Counts and gross amounts (exact, in the currency) of the sales of one region and currency that a rollback
-    changes, now and afterwards."""
+    """The sales of one region and currency that a rollback changes: counts and gross amounts (exact, in the currency)
+    before it (`now`) and after it."""
 
     region: str
     currency: str
@@ -70,8 +70,9 @@ class ChangedTotals:
 
 @dataclass(frozen=True)
 class RejectedChange:
-    """Counts of the rejected rows that a rollback changes. The batch has rejected `brought` rows, which go; `replaced`
-    rows of earlier runs gave way to these, and the batch has closed `closed` rows: both are open again."""
+    """Counts of the rejected rows that a rollback changes. It removes the `brought` rows that the batch rejected, and
+    opens again the `replaced` rows of earlier runs in whose place these stand, and the `closed` rows that the batch
+    closed."""
 
     brought: int
     replaced: int
@@ -92,8 +93,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Rollback:
-    """The result of a rollback. `run_number` is its own in the ledger, None when nothing was changed: in a dry run, and
-    after an earlier rollback of the batch, whose run, time and reason `earlier` names in words."""
+    """The result of a rollback. `run_number` is the rollback's own in the ledger, None when nothing was changed: in a
+    dry run, and when the batch was rolled back before; `earlier` is a sentence with run, time and reason of that."""
 
     batch_id: str
     run_number: int | None
@@ -105,9 +106,9 @@ class Rollback:
 class RollbackCounts:
     """Counts of rows, as sql/rollback/count_standing.sql returns them.
 
-    `in_fact` is the whole of SALES_FACT. The runs to undo wrote `written` of these rows, and `inserted` are of sales
-    that they were the first to insert. They replaced `replaced` versions, of which other runs wrote `to_restore`. This
-    transaction has added `removed` versions to the undo log and `restored` to SALES_FACT.
+    `in_fact` is the whole of SALES_FACT. The runs to undo wrote `written` of these rows; `inserted` of them
+    are new sales. They replaced `replaced` versions; `to_restore` of those were written by other runs. This transaction
+    has moved `removed` versions to the undo log and `restored` versions back to SALES_FACT.
     """
 
     in_fact: int
@@ -131,10 +132,10 @@ def roll_back(
     """Rolls the batch back, and with `cascade` later batches that have changed its sales; records ROLLED_BACK.
 
     Raises NeedsPersonError when the batch is not in production or is older than the undo log, when later batches have
-    changed its sales and `cascade` is not set, or when the run was cancelled meanwhile.
+    changed its sales and `cascade` is not set, or when this rollback's own flow run was cancelled meanwhile.
     """
     with lock_held(session, 0) as writing:
-        # Taken under the lock, so that every run of the batch under way has a lower number and ends as Overtaken.
+        # Taken under the lock: all runs of the batch that are under way have lower numbers, and end as Overtaken.
         run_number = next_run_number(writing)
         if done := _earlier_rollback(writing, batch_id):
             return Rollback(batch_id, None, None, done)
@@ -223,11 +224,11 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
 def undo_runs(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
     """Restores every sale to its version before these runs; inside the caller's transaction, under the lock.
 
-    The undo log records `run_number` as the run that removed their versions. With `hold_back`, the keys that heals
-    among the runs had changed or rejected are held back: later heals and replays leave them out.
+    The undo log records `run_number` as the run that removed their versions. With `hold_back`, some keys are held
+    back from later heals and replays: those that a heal among these runs had changed or rejected.
 
     Raises PublishRefusedError when the sales to undo are not those that the ledger and the undo log count, or when the
-    result is not the table without these runs.
+    tables afterwards still show something of these runs.
     """
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
@@ -247,10 +248,10 @@ def undo_runs(session: Session, runs: Sequence[PublishedRun], run_number: int, h
 
 
 def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
-    """Closes the rejected rows that are open again and of whose sale SALES_FACT holds a newer valid version.
+    """Closes reopened rejected rows whose sale has a newer valid version in SALES_FACT.
 
-    Called after the ledger records the rollback: by the view SALES_REJECTED, which follows the ledger, the rejected
-    rows of the runs are then gone and those that they had closed are open.
+    To be called after the ledger has recorded the rollback. The view SALES_REJECTED follows the ledger: it no longer
+    shows the rejected rows of these runs, and shows those that they had closed as open.
 
     Raises PublishRefusedError when SALES_REJECTED still has rejected rows of the runs, or rows closed by them.
     """
@@ -285,7 +286,7 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
     statement = render(
         "rollback/runs_in_effect",
         batches=text_literals(batches),
-        # A publish writes its undo rows before its ledger entry, so retention deletes them a little earlier.
+        # A publish writes its undo rows before its ledger entry, so retention may delete them first.
         kept_since=f"DATEADD('hour', {UNDO_MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
     )
     return [
@@ -295,7 +296,7 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
 
 
 def _later_batches(session: Session, runs: Iterable[PublishedRun]) -> dict[str, int]:
-    """Returns the other batches that have changed sales of these runs since, with the number of such sales."""
+    """Returns the other batches that have changed sales of these runs after them, with the number of such sales."""
     return {batch: int(rows) for batch, rows in session.query(render("rollback/later_batches", runs=_numbers(runs)))}
 
 
@@ -319,7 +320,7 @@ def _refuse_old(runs: Iterable[PublishedRun], undo_days: int) -> None:
 
 
 def _earlier_rollback(session: Session, batch_id: str) -> str | None:
-    """Returns run, time and reason of the latest rollback, in words; None while a region of the batch is in production.
+    """Returns run, time and reason of the latest rollback as a sentence; None while a region is in production.
 
     Raises NeedsPersonError when no region of it was ever published.
     """
@@ -336,7 +337,7 @@ def _earlier_rollback(session: Session, batch_id: str) -> str | None:
 
 
 def _regions_to_record(session: Session, batch_id: str) -> tuple[str, ...]:
-    """The regions to record as ROLLED_BACK: for a date all of them, so that no backfill loads one that no run tried."""
+    """The regions to record as ROLLED_BACK: of a date all, or a backfill would load those that no run has tried."""
     known = _known_regions(session, batch_id)
     return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
 

@@ -53,7 +53,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Means:
+class PassActions:
     """How a pass sends alerts, whether it can ask Prefect, and how it takes a pending second look (None: it cannot)."""
 
     sender: Sender
@@ -61,35 +61,37 @@ class Means:
     look: Callable[[Session, Attempt], str] | None = None
 
 
-def watch(session: Session, settings: WatchSettings, means: Means) -> Report:
-    """Ends dead runs with an alert for each, takes pending second looks, then alerts about late dates."""
+def watch(session: Session, settings: WatchSettings, actions: PassActions) -> Report:
+    """Ends dead runs with an alert for each, takes pending second looks, explains cancelled runs, then alerts about late
+    dates."""
     report, leases = Report(), read_leases(session)
     expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
-    families = read_families(expired) if means.asks_prefect else []
+    families = read_families(expired) if actions.asks_prefect else []
     deaths = find_deaths(leases, families, datetime.now(UTC), settings.lease_minutes)
     for death in deaths:
-        _end(session, death, means, report)
+        _end(session, death, actions, report)
     for run in past_lease(leases, families, deaths):
         report.done.append(f"{run.name}: its lease has expired but its process still runs, left alone")
-    if look := means.look:
-        for pending in find_second_looks(session, means.asks_prefect):
+    if look := actions.look:
+        for pending in find_second_looks(session, actions.asks_prefect):
             what = f"second look at {pending.attempt.batch_id}"
-            report.carry_out(what, partial(_look, session, pending, look, means))
-    if means.asks_prefect:
+            report.carry_out(what, partial(_look, session, pending, look, actions))
+    if actions.asks_prefect:
         report.carry_out("cancelled runs", partial(explain_cancelled, session))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     dates = due_dates(now, settings)
     absent = unpublished = read_unpublished(session, dates)
     if settings.first_date is None:
-        unpublished = only_expected(session, absent, means.asks_prefect)
+        unpublished = only_expected(session, absent, actions.asks_prefect)
     report.looked_at += [describe_dates(dates, absent, unpublished), describe_runs(leases.values())]
-    for alert in sla_alerts(unpublished, means.sender.taken_slots() if unpublished else ()):
-        report.carry_out(f"{alert.date} is late", partial(means.sender.send, alert))
+    for alert in sla_alerts(unpublished, actions.sender.taken_slots() if unpublished else ()):
+        report.carry_out(f"{alert.date} is late", partial(actions.sender.send, alert))
     return report
 
 
 def describe_dates(dates: Sequence[date], absent: Collection[date], expected: Collection[date]) -> str:
-    """Lists the due dates in words: `expected` ones are late, other `absent` ones predate the first deployment."""
+    """Lists the due dates in words. Of the `absent` ones, the `expected` are late; the others predate the first
+    deployment."""
     if not dates:
         return "no date is due"
     which = str(dates[0]) if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
@@ -103,7 +105,7 @@ def describe_dates(dates: Sequence[date], absent: Collection[date], expected: Co
 
 
 def describe_runs(leases: Iterable[Lease]) -> str:
-    """Returns how many runs are alive according to the ledger."""
+    """Says how many runs are alive according to the ledger."""
     alive = sum(lease.is_live and bool(lease.open_regions) for lease in leases)
     return "no run is alive" if not alive else "1 run is alive" if alive == 1 else f"{alive} runs are alive"
 
@@ -113,21 +115,21 @@ def describe_unsent(count: int) -> str:
     return "all mails are sent" if not count else "1 mail is unsent" if count == 1 else f"{count} mails are unsent"
 
 
-def _end(session: Session, death: Death, means: Means, report: Report) -> None:
-    """Ends a dead run in Prefect, by mail and in the ledger. The ledger comes last, so that the next pass repeats all
-    three when this one is cut short; the mail is sent once."""
+def _end(session: Session, death: Death, actions: PassActions, report: Report) -> None:
+    """Crashes a dead run in Prefect, alerts about it, and records FAILED in the ledger. The ledger comes last, so that the
+    next pass repeats all three when this one is cut short; the sender sends the mail once."""
     for flow_run_id in death.crash:
         report.carry_out(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
     if alert := death.alert:
-        report.carry_out(f"run {alert.flow_run_id} is dead ({death.cause})", partial(means.sender.send, alert))
+        report.carry_out(f"run {alert.flow_run_id} is dead ({death.cause})", partial(actions.sender.send, alert))
     if death.record:
         report.carry_out(
             "ledger", lambda: f"recorded FAILED for {', '.join(record_death(session, death)) or 'no region'}"
         )
 
 
-def _look(session: Session, pending: SecondLook, look: Callable[[Session, Attempt], str], means: Means) -> str:
-    """Takes the look, mails its result where it is news, and drops the staging tables. The next pass
+def _look(session: Session, pending: SecondLook, look: Callable[[Session, Attempt], str], actions: PassActions) -> str:
+    """Takes the look, sends an alert about a result that is new, and drops the attempt's staging tables. The next pass
     repeats a look that fails."""
     attempt, is_news = pending.attempt, not pending.was_taken
     try:
@@ -137,7 +139,7 @@ def _look(session: Session, pending: SecondLook, look: Callable[[Session, Attemp
     request = AlertRequest(
         "second-look", attempt.flow_run_id, date_of_batch(attempt.batch_id), join_regions(attempt.regions), found
     )
-    done = f"{found}; {means.sender.send(request)}" if is_news else ""
+    done = f"{found}; {actions.sender.send(request)}" if is_news else ""
     forget_staged(session, attempt)
     return done
 
