@@ -62,8 +62,8 @@ class PassActions:
 
 
 def watch(session: Session, settings: WatchSettings, actions: PassActions) -> Report:
-    """Ends dead runs with an alert for each, takes pending second looks, explains cancelled runs, then alerts about late
-    dates."""
+    """Ends dead runs with an alert for each, takes pending second looks, explains cancelled runs, then alerts about
+    late dates."""
     report, leases = Report(), read_leases(session)
     expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
     families = read_families(expired) if actions.asks_prefect else []
@@ -116,8 +116,8 @@ def describe_unsent(count: int) -> str:
 
 
 def _end(session: Session, death: Death, actions: PassActions, report: Report) -> None:
-    """Crashes a dead run in Prefect, alerts about it, and records FAILED in the ledger. The ledger comes last, so that the
-    next pass repeats all three when this one is cut short; the sender sends the mail once."""
+    """Crashes a dead run in Prefect, alerts about it, and records FAILED in the ledger. The ledger comes last, so that
+    the next pass repeats all three when this one is cut short; the sender sends the mail once."""
     for flow_run_id in death.crash:
         report.carry_out(f"run {flow_run_id}", partial(_crash, flow_run_id, death.cause))
     if alert := death.alert:
