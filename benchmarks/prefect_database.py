@@ -43,6 +43,7 @@ from prefect.settings import (
 
 from benchmarks.work import Work, prepared
 from deployments.clean_prefect_database import clean
+from deployments.worker import checkout_variables
 from local.environment import state_dir
 from tasks.retention.old_runs import remove_runs
 
@@ -51,6 +52,7 @@ RETENTION_DAYS = 30
 EVERY_MINUTES = 5
 """As often as the watchdog runs."""
 PASS_S_MAX = 180
+WORKER_END_S_MAX = 60
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -91,6 +93,7 @@ class Template:
 def run_one_pass(work: Work, copy: Path) -> str:
     """Deploys, lets a worker run one pass of the watchdog, and copies the server's database; returns the run's id."""
     environment = {**work.environment, "PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_EXPERIMENTAL_EVENTS": "true"}
+    environment |= checkout_variables(environment)
     subprocess.run([sys.executable, "-m", "deployments.apply"], env=environment, check=True, stdout=subprocess.DEVNULL)
     with httpx.Client(base_url=work.environment["PREFECT_API_URL"], timeout=60) as api:
         deployment = api.get("/deployments/name/watchdog/production").json()
@@ -116,7 +119,11 @@ def worker(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[N
         yield
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(WORKER_END_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def template_of(copy: Path, run_id: str) -> Template:
