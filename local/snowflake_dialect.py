@@ -73,7 +73,7 @@ _NONDETERMINISTIC_UPDATE = re.compile(
 )
 
 _ALTER_STAGE = re.compile(
-    LEADING_COMMENTS + r"ALTER\s+STAGE\s+(?:IF\s+EXISTS\s+)?(?:\w+\.)?(\w+)\.(\w+)\s+SET\s+URL\s*=\s*'([^']*)'",
+    LEADING_COMMENTS + r"ALTER\s+STAGE\s+(?:IF\s+EXISTS\s+)?(?:(\w+)\.)?(\w+)\.(\w+)\s+SET\s+URL\s*=\s*'([^']*)'",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -189,10 +189,13 @@ def parse_to_change(command: str) -> Expr:
     return parse(command).copy()
 
 
-def _set_url(schema: str, stage: str, url: str) -> Expr:
-    """ALTER STAGE ... SET URL, which fakesnow lacks, as an UPDATE of its table of stages."""
+def _set_url(database: str | None, schema: str, stage: str, url: str) -> Expr:
+    """ALTER STAGE ... SET URL, which fakesnow lacks, as an UPDATE of its table of stages: those of all databases."""
     stages = "_fs_global._fs_information_schema._fs_stages"
-    where = f"upper(schema_name) = '{schema.upper()}' AND upper(name) = '{stage.upper()}'"
+    own = f"'{database.upper()}'" if database else "upper(current_database())"
+    where = (
+        f"upper(database_name) = {own} AND upper(schema_name) = '{schema.upper()}' AND upper(name) = '{stage.upper()}'"
+    )
     return dialect.parse_one(f"UPDATE {stages} SET url = '{url}' WHERE {where}")
 
 

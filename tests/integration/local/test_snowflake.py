@@ -720,6 +720,22 @@ def test_a_stage_is_pointed_at_another_place(stand_in: StandIn, session: Snowfla
     assert rows(session, table) == [(1, 10), (2, 20), (3, 30)]
 
 
+def test_a_stage_of_the_same_name_in_another_database_stays(
+    stand_in: StandIn, session: SnowflakeConnection, table: str
+) -> None:
+    stand_in.put(f"{table}/here/1.csv", "3,30\n")
+    run(session, f"CREATE STAGE {table}_STAGE URL = 's3://{STAGING_BUCKET}/{table}/here/'")
+    run(session, "CREATE DATABASE OF_OTHERS")
+    run(session, "CREATE SCHEMA OF_OTHERS.ANALYTICS")
+    run(session, "USE SCHEMA RETAIL.ANALYTICS")
+    with stand_in.connect(database="OF_OTHERS") as other:
+        run(other, f"CREATE STAGE ANALYTICS.{table}_STAGE URL = 's3://{STAGING_BUCKET}/{table}/here/'")
+        run(other, f"ALTER STAGE ANALYTICS.{table}_STAGE SET URL = 's3://{STAGING_BUCKET}/{table}/there/'")
+    run(session, f"COPY INTO {table} FROM @{table}_STAGE FILES = ('1.csv')")
+    assert rows(session, table) == [(1, 10), (2, 20), (3, 30)]
+    run(session, "DROP DATABASE OF_OTHERS")
+
+
 @pytest.mark.parametrize("setting", ["LOCK_TIMEOUT = 480", "TIMEZONE = 'UTC'", "QUERY_TAG = 'sales'"])
 def test_session_settings_are_accepted_inside_a_transaction(
     session: SnowflakeConnection, table: str, setting: str
