@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -59,10 +60,10 @@ def published(at: datetime, *late: str) -> LedgerReader:
 
 
 def unreachable() -> LedgerReader:
-    def fail(*_: object) -> KnownDate:
+    def fail(*_: object) -> NoReturn:
         raise OSError("no route to host")
 
-    return LedgerReader(fail, fail)  # type: ignore[arg-type]
+    return LedgerReader(fail, fail)
 
 
 def later() -> datetime:
