@@ -88,6 +88,12 @@ def _address(text: str) -> str:
     return text.strip()
 
 
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^\s?#]+", text):
+        raise ValueError("an address without ? and #, like https://reports.example.com/retail-sales, or nothing")
+    return text.rstrip("/")
+
+
 def _json_of(kind: type, text: str, example: str) -> Any:
     try:
         value = json.loads(text)
@@ -210,6 +216,10 @@ DEFINITIONS = (
         "lease_minutes", "15", "Minutes after which an attempt that is not renewed counts as dead.", _lease
     ),
     VariableDefinition("sla_minutes", "120", "Minutes from the scheduled start to publication.", _minutes),
+    VariableDefinition(
+        "report_base_url", "", "Address under which people open reports/ of the bucket; empty: none.", _url
+    ),
+    VariableDefinition("report_retention_days", "400", "Days that clean-staging keeps the pages of runs.", _days_kept),
 )
 
 
@@ -231,6 +241,7 @@ class Settings:
     lease_minutes: int
     replica_wait_minutes: int
     source_timeout_minutes: int
+    report_base_url: str = ""
     first_date: date | None = None
 
 

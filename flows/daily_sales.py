@@ -10,9 +10,10 @@ from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
+from flows.support.pages import with_page
 from flows.support.parameters import BusinessDate, RegionCodes, choose_batch
 from flows.support.refusals import refused_dates
-from flows.support.run_hooks import IN_LEDGER, name_of_run
+from flows.support.run_hooks import WITH_PAGE, name_of_run
 from flows.support.states import final_state
 from tasks.anomalies import announce_anomalies
 from tasks.batch import YESTERDAY
@@ -30,7 +31,7 @@ from tasks.verify import verify_in_any_case
 from tasks.warehouse.lease import lease_kept
 
 
-@flow(name="daily-sales", flow_run_name=name_of_run, **IN_LEDGER)
+@flow(name="daily-sales", flow_run_name=name_of_run, **WITH_PAGE)
 def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> State:
     """Loads one business date into `ANALYTICS.SALES_FACT`.
 
@@ -51,7 +52,7 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
 
         with scratch_directory() as scratch, lease_kept(attempt, watch_warehouse, lease_minutes):
             extracted = extract_regions(batch, settings, scratch)
-            found = Findings(batch, attempt, plan(batch, extracted, settings))
+            found = with_page(Findings(batch, attempt, plan(batch, extracted, settings)), settings)
             if too_few := check_regions(found.plan, settings):
                 found.verdict = Verdict((too_few,), 0.0)
                 return final_state(report(found))

@@ -78,7 +78,7 @@ class RunReport:
 
 @dataclass
 class Findings:
-    """The results of the steps, filled step by step as far as the run gets."""
+    """The results of the steps, filled step by step as far as the run gets. `page` is where the run's page will be."""
 
     batch: Batch
     attempt: Attempt
@@ -89,6 +89,7 @@ class Findings:
     publication: Publication | None = None
     verification: Verification | None = None
     anomalies: Sequence[Anomaly] = ()
+    page: str = ""
 
 
 class OfRegion(Protocol):

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from itertools import compress
 from pathlib import Path
@@ -47,7 +49,8 @@ class BrokenRule:
 class Transformed:
     """One region's outcome: two Arrow IPC files, and tallies that add up to what was extracted.
 
-    `broken` has the rules that were broken; a row with several reasons counts once for each.
+    `broken` has the rules that were broken; a row with several reasons counts once for each. `sold_on` counts the clean
+    rows by the day of their `sale_date` (UTC).
     """
 
     region: str
@@ -58,6 +61,7 @@ class Transformed:
     duplicates: Tally
     broken: tuple[BrokenRule, ...]
     seconds: float
+    sold_on: Mapping[date, int] = field(default_factory=dict)
 
 
 ReadBatches = Callable[[], Iterable[pa.RecordBatch]]
@@ -68,12 +72,13 @@ WriteRows = Callable[[pa.Table], None]
 
 @dataclass(frozen=True)
 class Separated:
-    """A region's rows by fate, and the rules that were broken."""
+    """A region's rows by fate, the rules that were broken, and the clean rows by the day on which they were sold."""
 
     clean: Tally
     rejected: Tally
     duplicates: Tally
     broken: tuple[BrokenRule, ...]
+    sold_on: Mapping[date, int] = field(default_factory=dict)
 
 
 def separate(read: ReadBatches, origin: Origin, write_clean: WriteRows, write_rejected: WriteRows) -> Separated:
@@ -85,13 +90,20 @@ def separate(read: ReadBatches, origin: Origin, write_clean: WriteRows, write_re
     """
     is_valid, rejected, broken = reject(read(), origin, write_rejected)
     is_older = older_rows(read, is_valid, origin.region.code)
-    clean, duplicates = Tally(), Tally()
+    clean, duplicates, sold_on = Tally(), Tally(), Counter[date]()
     for batch, kept, older in sliced(read(), is_valid & ~is_older, is_older):
         rows = clean_rows(batch.filter(pa.array(kept)), origin)
         write_clean(rows)
         clean += tally_of_table(rows)
+        sold_on.update(count_by_day(rows["sale_date"]))
         duplicates += tally_of_table(batch.filter(pa.array(older)))
-    return Separated(clean, rejected, duplicates, broken)
+    return Separated(clean, rejected, duplicates, broken, dict(sold_on))
+
+
+def count_by_day(moments: pa.ChunkedArray) -> dict[date, int]:
+    """Counts moments by their day (UTC)."""
+    counted = pc.value_counts(moments.cast(pa.date32(), safe=False))
+    return {pair["values"]: pair["counts"] for pair in counted.to_pylist()}
 
 
 def reject(
@@ -258,6 +270,7 @@ def transform_region(extracted: Extracted, directory: Path) -> Transformed:
         duplicates=rows.duplicates,
         broken=rows.broken,
         seconds=watch.seconds(),
+        sold_on=rows.sold_on,
     )
 
 

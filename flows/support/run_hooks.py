@@ -11,6 +11,7 @@ from prefect.states import State
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
+from flows.support.pages import write_run_page
 from flows.support.refusals import REFUSED
 from tasks.batch import date_asked
 from tasks.errors import one_line
@@ -54,5 +55,11 @@ def how_it_ended(state: State) -> str:
     return words.strip() if by_signal else f"{state.name}: {state.message}"
 
 
-IN_LEDGER: dict[str, Any] = {f"on_{end}": [record_failed_run] for end in ("failure", "crashed", "cancellation")}
+_ENDED_BADLY = ("on_failure", "on_crashed", "on_cancellation")
+IN_LEDGER: dict[str, Any] = {key: [record_failed_run] for key in _ENDED_BADLY}
 """The hooks of flows whose failures the ledger records."""
+WITH_PAGE: dict[str, Any] = {
+    "on_completion": [write_run_page],
+    **{key: [record_failed_run, write_run_page] for key in _ENDED_BADLY},
+}
+"""The hooks of daily-sales: its failures are recorded first."""

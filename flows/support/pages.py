@@ -1,0 +1,121 @@
+"""Hooks that write pages when a run has ended. A page never fails or delays a load: it comes after the run's end."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from logging import Logger, LoggerAdapter
+from typing import Any
+
+from prefect import Flow, get_client
+from prefect.client.schemas import FlowRun
+from prefect.logging.loggers import flow_run_logger
+from prefect.states import State
+
+from blocks import names
+from blocks.snowflake import SnowflakeHostConnector
+from blocks.variables import Settings, read_settings, read_variable
+from flows.support.refusals import REFUSED
+from flows.support.run_page import RunEnd, build_run_page
+from tasks.batch import date_asked
+from tasks.errors import one_line
+from tasks.pages import site
+from tasks.pages.figures import read_weekday_sales
+from tasks.pages.run_page import DaySales, RunTimes, Step, render_run_page
+from tasks.prefect_server.kin import link_of
+from tasks.prefect_server.steps import read_steps
+from tasks.report import Findings
+from tasks.stage import load_bucket
+from tasks.stopwatch import Stopwatch
+from tasks.warehouse.session import open_session
+
+PAGE_S_MAX = 30
+"""The most seconds for a page; then the process goes on without it."""
+
+_FOUND: dict[str, Findings] = {}
+"""The findings of the runs of this process whose pages are not written yet, by flow run."""
+
+Log = Logger | LoggerAdapter
+
+
+def with_page(found: Findings, settings: Settings) -> Findings:
+    """Keeps the findings for the page that is written at the run's end, and sets where that will be."""
+    flow_run_id = found.attempt.flow_run_id
+    path = site.run_page(found.batch.date, flow_run_id)
+    found.page = site.place_of(path, settings.s3_staging_bucket, settings.report_base_url)
+    _FOUND[flow_run_id] = found
+    return found
+
+
+def write_run_page(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
+    """Writes the page of a run of daily-sales. A refused run has none."""
+    found = _FOUND.pop(str(flow_run.id), None)
+    if state.name != REFUSED:
+        logger = flow_run_logger(flow_run, flow)
+        _bounded("page", partial(_write_run_page, flow_run, state, found, logger), logger)
+
+
+def _bounded(step: str, write: Callable[[], None], logger: Log) -> None:
+    """Runs `write` in a thread for at most PAGE_S_MAX; a failure is logged."""
+
+    def run() -> None:
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001 (a page is not worth a run)
+            logger.warning("step=%s no page was written: %s", step, one_line(error))
+
+    thread = threading.Thread(target=run, name=step, daemon=True)
+    thread.start()
+    thread.join(PAGE_S_MAX)
+    if thread.is_alive():
+        logger.warning("step=%s no page was written within %d s", step, PAGE_S_MAX)
+
+
+def _write_run_page(flow_run: FlowRun, state: State, found: Findings | None, logger: Log) -> None:
+    watch, notes = Stopwatch(), list[str]()
+    settings, sla_minutes = read_settings(), read_variable("sla_minutes")
+    run, steps = _read_run(flow_run, notes)
+    end = _end_of(run, state, sla_minutes)
+    sales = _read_sales(end, settings, notes, logger) if found else []
+    page = build_run_page(end, found, sales, steps, site.from_run_page(site.HISTORY), notes)
+    path, html = site.run_page(end.date, end.flow_run_id), render_run_page(page)
+    bucket = load_bucket(settings.s3_staging_bucket)
+    for written in site.publish_page(path, html, bucket):
+        logger.info("step=page %s", written)
+    logger.info("step=page bytes=%d seconds=%.1f", len(html), watch.seconds())
+
+
+def _read_run(flow_run: FlowRun, notes: list[str]) -> tuple[FlowRun, list[Step]]:
+    try:
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(flow_run.id)
+        return run, read_steps(str(flow_run.id))
+    except Exception as error:  # noqa: BLE001 (the page says what it lacks)
+        notes.append(f"The Prefect server did not tell the steps of the run: {one_line(error)}")
+        return flow_run, []
+
+
+def _end_of(run: FlowRun, state: State, sla_minutes: int) -> RunEnd:
+    due, ended = _utc(run.expected_start_time or run.created), _utc(state.timestamp)
+    return RunEnd(
+        date=date_asked((run.parameters or {}).get("date"), due),
+        flow_run_id=str(run.id),
+        name=run.name,
+        link=link_of(str(run.id)),
+        state=state,
+        times=RunTimes(due, _utc(run.start_time) if run.start_time else due, ended, sla_minutes),
+    )
+
+
+def _utc(moment: datetime) -> datetime:
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
+
+
+def _read_sales(end: RunEnd, settings: Settings, notes: list[str], logger: Log) -> list[DaySales]:
+    connector, warehouse = SnowflakeHostConnector.load(names.WAREHOUSE), settings.snowflake_watch_warehouse
+    try:
+        with open_session(connector, warehouse, f"retail-sales page {end.name}", logger.warning) as session:
+            return read_weekday_sales(session, end.date)
+    except Exception as error:  # noqa: BLE001 (the page says what it lacks)
+        notes.append(f"The page has no charts, because the warehouse did not answer: {one_line(error)}")
+        return []

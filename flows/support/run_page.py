@@ -1,0 +1,163 @@
+"""A run's end and findings as its page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from prefect.states import State
+
+from expectations.regions import REGIONS
+from flows.support.states import OVERTAKEN, PARTIALLY_LOADED, QUALITY_FAILED
+from tasks.lines import public_line
+from tasks.pages.run_page import DaySales, Outcome, RunPage, RunTables, RunTimes, Step, Tone, with_total
+from tasks.quality import QualityCheck, Verdict
+from tasks.report import Findings, money_table, reconciliation_table, summarize
+from tasks.transform import Transformed
+
+MESSAGE_LENGTH_MAX = 2000
+CLOSEST_CHECKS_MAX = 10
+AGES = (("the day itself", 0, 0), ("1 day", 1, 1), ("2 to 7 days", 2, 7), ("8 to 30 days", 8, 30))
+"""Ages of late arrivals in days between the day of the sale and the batch's, with their first and last."""
+OLDER, NEWER = "older", "later than the day"
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """The end of a run of daily-sales: its final state, its times and its names on the Prefect server."""
+
+    date: date
+    flow_run_id: str
+    name: str
+    link: str
+    state: State
+    times: RunTimes
+
+
+def build_run_page(
+    end: RunEnd,
+    found: Findings | None,
+    sales: Sequence[DaySales],
+    steps: Sequence[Step],
+    history: str,
+    notes: Sequence[str] = (),
+) -> RunPage:
+    """Returns the page of a run. `found` is None when the run ended before its regions were read."""
+    facts = {"Run": end.name, "Flow run": end.flow_run_id, "State": end.state.name or "", "Link": end.link}
+    return RunPage(
+        date=end.date,
+        outcome=to_outcome(end.state, found),
+        facts=facts | (_facts(found) if found else {}),
+        times=end.times,
+        tables=to_tables(found) if found else RunTables(),
+        anomalies=[f"{anomaly.region}: {anomaly.message}" for anomaly in found.anomalies] if found else (),
+        sales=sorted(sales, key=lambda of_day: [*REGIONS].index(of_day.region)) if found else (),
+        steps=steps,
+        notes=notes,
+        history=history,
+    )
+
+
+def to_outcome(state: State, found: Findings | None) -> Outcome:
+    """Returns the verdict on a run: what its end means for the figures of its date."""
+    tone, headline, meaning = _verdict(state, found)
+    return Outcome(tone, headline, meaning, public_line(state.message or "", MESSAGE_LENGTH_MAX))
+
+
+def _verdict(state: State, found: Findings | None) -> tuple[Tone, str, str]:
+    if state.name == QUALITY_FAILED:
+        return Tone.BAD, "Refused", "The data broke a quality limit. Nothing was loaded; what was in production stays."
+    if state.name == OVERTAKEN:
+        return Tone.WARN, "Overtaken", "A newer run has published or rolled back this date. This run changed nothing."
+    if state.is_completed() and found:
+        names = [of_region.region for of_region in found.publication.regions] if found.publication else []
+        if state.name == PARTIALLY_LOADED:
+            missing = ", ".join(entry.region for entry in found.plan.missing)
+            return Tone.WARN, "Partly published", f"In production: {', '.join(names)}. Missing: {missing}."
+        if not names:
+            return Tone.GOOD, "Closed day", "The regions had no sales, as the variable closed_days says."
+        what = "All regions are" if len(names) == len(REGIONS) else f"{', '.join(names)} {'is' if names[1:] else 'are'}"
+        return (
+            Tone.GOOD,
+            "Published",
+            f"{what} in production. Rows and exact money were counted in the source, in each step and, by other "
+            "queries, in the fact table: they agree.",
+        )
+    return (
+        Tone.BAD,
+        "Failed" if not state.is_cancelled() else "Cancelled",
+        "The run ended before its batch was verified. What the ledger lists as published is in production, and "
+        "nothing else.",
+    )
+
+
+def _facts(found: Findings) -> dict[str, str]:
+    regions = found.batch.regions
+    return {
+        "Regions": "all regions" if len(regions) == len(REGIONS) else ", ".join(regions),
+        "Run number": str(found.attempt.run_number),
+        "Staged below": found.attempt.staging_prefix,
+    }
+
+
+def to_tables(found: Findings) -> RunTables:
+    """Returns the findings as rows of tables."""
+    summary = summarize(found)
+    return RunTables(
+        conservation=with_total(reconciliation_table(summary), "region"),
+        money=money_table(summary),
+        rejected=[
+            {"region": region.region, "rule": rule, "rows": rows}
+            for region in summary.regions
+            for rule, rows in region.rejected_by_rule.items()
+        ],
+        failed_checks=[{"scope": "", "result": message} for message in summary.checks_failed],
+        closest_checks=closest_checks(found.verdict),
+        schema_changes=[
+            {"region": extracted.region, "column": name, "change": change}
+            for extracted in found.plan.answered
+            for name, change in (
+                *((f"{new.name} ({new.declared_type})", "new in the source") for new in extracted.new_columns),
+                *((name, "named in extra_columns, not in the source") for name in extracted.lacking_columns),
+            )
+        ],
+        late_arrivals=late_arrivals(found.transformed, found.batch.date),
+    )
+
+
+def closest_checks(verdict: Verdict | None) -> list[dict[str, Any]]:
+    """The checks that passed, the closest to their limits first."""
+    passed = [check for check in (verdict.checks if verdict else ()) if check.passed]
+    return [_check_row(check) for check in sorted(passed, key=lambda check: -check.used)[:CLOSEST_CHECKS_MAX]]
+
+
+def _check_row(check: QualityCheck) -> dict[str, Any]:
+    return {
+        "check": check.name,
+        "column": check.column,
+        "scope": check.scope,
+        "% of limit": round(100 * check.used),
+        "result": check.message,
+    }
+
+
+def late_arrivals(transformed: Sequence[Transformed], day: date) -> list[dict[str, Any]]:
+    """Clean rows per region by the days from their sale to the batch's date; none when all were sold on it."""
+    names = [*(name for name, _, _ in AGES), OLDER, NEWER]
+    rows = []
+    for of_region in transformed:
+        counts = dict.fromkeys(names, 0)
+        for sold_on, count in of_region.sold_on.items():
+            counts[_age((day - sold_on).days)] += count
+        rows.append({"region": of_region.region, **counts})
+    on_the_day = names[0]
+    used = [name for name in names if name == on_the_day or any(row[name] for row in rows)]
+    if used == [on_the_day]:
+        return []
+    return [{"region": row["region"], **{name: row[name] for name in used}} for row in rows]
+
+
+def _age(days: int) -> str:
+    if days < 0:
+        return NEWER
+    return next((name for name, first, last in AGES if first <= days <= last), OLDER)
