@@ -32,7 +32,7 @@ from flows.support.outcomes import (
 from flows.support.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
 from flows.support.queue import find_waiting, queue_behind
 from flows.support.refusals import refused_range
-from flows.support.run_hooks import name_of_waiting
+from flows.support.run_hooks import IN_HISTORY, name_of_waiting
 from flows.support.run_names import backfill_name, naming
 from flows.support.usual_time import usual_seconds
 from tasks.backfill.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
@@ -46,7 +46,7 @@ SUBFLOWS_MAX = 10_000
 """Above the number of subflows of any run; see `number_subflows_anew`."""
 
 
-@flow(name="backfill", flow_run_name=naming(backfill_name))
+@flow(name="backfill", flow_run_name=naming(backfill_name), **IN_HISTORY)
 def backfill(
     start_date: BusinessDate = None,
     end_date: BusinessDate = None,

@@ -1,7 +1,6 @@
 """Lists the open rejected rows by rule, region and age: `make rejected`, and a table in the dashboard."""
 
 import sys
-from typing import Any
 
 from prefect import flow
 from prefect.states import Completed, State
@@ -14,7 +13,7 @@ from flows.support.lost_engine import ended_with_its_engine
 from flows.support.run_names import by_minute
 from tasks.lines import counted, in_one_line
 from tasks.pages.artifacts import write_table
-from tasks.rejected.queue import OpenRejections, read_rejected
+from tasks.rejected.queue import OpenRejections, queue_rows, read_rejected
 
 ARTIFACT_KEY = "rejected-rows"
 WIDTH_OF_FILES = 140
@@ -30,7 +29,7 @@ def list_rejected() -> State:
     """
     with ended_with_its_engine():
         queue = read_rejected(read_variable("snowflake_watch_warehouse"))
-    write_table(to_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
+    write_table(queue_rows(queue), key=ARTIFACT_KEY, description=summary(queue))
     return Completed(message=summary(queue), data=queue)
 
 
@@ -42,26 +41,9 @@ def summary(queue: OpenRejections) -> str:
     return f"{are_open}, the oldest for {counted(queue.oldest_days, 'day')}"
 
 
-def to_rows(queue: OpenRejections) -> list[dict[str, Any]]:
-    """The queue as a table; a row that broke several rules counts for each."""
-    return [
-        {
-            "rule": group.rule,
-            "region": group.region,
-            "rows": group.rows,
-            "without key": group.no_key,
-            "today": group.today,
-            "1 to 6 days": group.this_week,
-            "7 days and more": group.older,
-            "oldest, days": group.oldest_days,
-        }
-        for group in queue.by_rule
-    ]
-
-
 def print_table(queue: OpenRejections) -> None:
     """Prints the queue as a table; nothing for an empty one."""
-    if rows := to_rows(queue):
+    if rows := queue_rows(queue):
         table = Table()
         for name in rows[0]:
             table.add_column(name, overflow="fold")  # a rule is never shortened

@@ -13,6 +13,7 @@ from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.parameters import BatchName, Reason
 from flows.support.refusals import refused_dates
+from flows.support.run_hooks import IN_HISTORY
 from flows.support.run_names import naming, rollback_name
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
@@ -23,7 +24,7 @@ TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 """Artifacts: what changes per region and currency, and the first sales that change."""
 
 
-@flow(name="rollback", flow_run_name=naming(rollback_name))
+@flow(name="rollback", flow_run_name=naming(rollback_name), **IN_HISTORY)
 def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bool = False) -> State:
     """Restores every row to its state before a batch: sales, rejected rows and ledger, in one transaction, or changes
     nothing.

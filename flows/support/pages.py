@@ -1,7 +1,7 @@
 """Hooks that write pages when a run has ended. A page never fails or delays a load: it comes after the run's end."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from logging import Logger, LoggerAdapter
@@ -15,19 +15,28 @@ from prefect.states import State
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import Settings, read_settings, read_variable
+from expectations.regions import REGIONS
 from flows.support.refusals import REFUSED
 from flows.support.run_page import RunEnd, build_run_page
+from tasks.alerts.runbook import find_title
+from tasks.anomalies import USUAL_SHARE_MAX, USUAL_SHARE_MIN
 from tasks.batch import date_asked
 from tasks.errors import one_line
 from tasks.pages import site
-from tasks.pages.figures import read_weekday_sales
+from tasks.pages.figures import read_ledger_range, read_run_ends, read_sales, read_weekday_sales
+from tasks.pages.history_page import Due, History, render_history_page, shown_dates, trend_dates
 from tasks.pages.run_page import DaySales, RunTimes, Step, render_run_page
+from tasks.pages.site import pages_in_bucket
 from tasks.prefect_server.kin import link_of
 from tasks.prefect_server.steps import read_steps
+from tasks.rejected.queue import queue_rows, to_queue
 from tasks.report import Findings
 from tasks.stage import load_bucket
 from tasks.stopwatch import Stopwatch
-from tasks.warehouse.session import open_session
+from tasks.warehouse.ledger import known_states
+from tasks.warehouse.session import Session, open_session
+from tasks.warehouse.statements import render
+from tasks.watch.late_and_dead import SCHEDULED_AT
 
 PAGE_S_MAX = 30
 """The most seconds for a page; then the process goes on without it."""
@@ -53,6 +62,47 @@ def write_run_page(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> N
     if state.name != REFUSED:
         logger = flow_run_logger(flow_run, flow)
         _bounded("page", partial(_write_run_page, flow_run, state, found, logger), logger)
+
+
+def refresh_history(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
+    """Writes the history anew, unless the run is part of another one, which does so at its own end."""
+    if state.name != REFUSED and flow_run.parent_task_run_id is None:
+        logger = flow_run_logger(flow_run, flow)
+        _bounded("history", partial(write_history, logger), logger)
+
+
+def write_history(logger: Log) -> None:
+    """Writes the history page. Raises what warehouse, S3 or Prefect raise."""
+    watch, settings, sla_minutes = Stopwatch(), read_settings(), read_variable("sla_minutes")
+    bucket = load_bucket(settings.s3_staging_bucket)
+    connector = SnowflakeHostConnector.load(names.WAREHOUSE)
+    with open_session(connector, settings.snowflake_watch_warehouse, "retail-sales history", logger.warning) as session:
+        history = read_history(session, pages_in_bucket(bucket), sla_minutes)
+    html = render_history_page(history)
+    for written in site.publish_page(site.HISTORY, html, bucket):
+        logger.info("step=history %s", written)
+    logger.info("step=history bytes=%d seconds=%.1f", len(html), watch.seconds())
+
+
+def read_history(session: Session, pages: Collection[str], sla_minutes: int) -> History:
+    """Reads what the history shows; `pages` are the paths of the runs' pages that exist."""
+    whole = read_ledger_range(session)
+    shown = shown_dates(whole)
+    queue = to_queue(session.query(render("rejected/open_rows")))
+    return History(
+        whole=whole,
+        regions=tuple(REGIONS),
+        states=known_states(session, shown.first, shown.last) if shown else [],
+        ends=read_run_ends(session, shown) if shown else [],
+        sales=read_sales(session, [trend_dates(whole)]) if whole else [],
+        open_rejected=queue_rows(queue),
+        pages=pages,
+        due=Due(SCHEDULED_AT, sla_minutes),
+        usual=(USUAL_SHARE_MIN, USUAL_SHARE_MAX),
+        title=f"Daily sales{'' if names.ENVIRONMENT == names.PRODUCTION else f', {names.ENVIRONMENT}'}",
+        built_at=datetime.now(UTC),
+        name_cause=partial(find_title, "failed"),
+    )
 
 
 def _bounded(step: str, write: Callable[[], None], logger: Log) -> None:

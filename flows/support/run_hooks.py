@@ -11,7 +11,7 @@ from prefect.states import State
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
-from flows.support.pages import write_run_page
+from flows.support.pages import refresh_history, write_run_page
 from flows.support.refusals import REFUSED
 from tasks.batch import date_asked
 from tasks.errors import one_line
@@ -55,11 +55,13 @@ def how_it_ended(state: State) -> str:
     return words.strip() if by_signal else f"{state.name}: {state.message}"
 
 
-_ENDED_BADLY = ("on_failure", "on_crashed", "on_cancellation")
-IN_LEDGER: dict[str, Any] = {key: [record_failed_run] for key in _ENDED_BADLY}
+ENDED_WELL, ENDED_BADLY = "on_completion", ("on_failure", "on_crashed", "on_cancellation")
+IN_HISTORY: dict[str, Any] = {end: [refresh_history] for end in (ENDED_WELL, *ENDED_BADLY)}
+"""The hooks of flows that change what the history shows."""
+IN_LEDGER: dict[str, Any] = IN_HISTORY | {end: [record_failed_run, refresh_history] for end in ENDED_BADLY}
 """The hooks of flows whose failures the ledger records."""
 WITH_PAGE: dict[str, Any] = {
-    "on_completion": [write_run_page],
-    **{key: [record_failed_run, write_run_page] for key in _ENDED_BADLY},
+    ENDED_WELL: [write_run_page, refresh_history],
+    **{end: [record_failed_run, write_run_page, refresh_history] for end in ENDED_BADLY},
 }
-"""The hooks of daily-sales: its failures are recorded first."""
+"""The hooks of daily-sales: a failure is recorded first, and the history links the page."""

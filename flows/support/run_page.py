@@ -12,7 +12,7 @@ from flows.support.states import OVERTAKEN, PARTIALLY_LOADED, QUALITY_FAILED
 from tasks.lines import public_line
 from tasks.pages.run_page import DaySales, Outcome, RunPage, RunTables, RunTimes, Step, Tone, with_total
 from tasks.quality import QualityCheck, Verdict
-from tasks.report import Findings, money_table, reconciliation_table, summarize
+from tasks.report import Findings, RunReport, money_table, reconciliation_table, summarize
 from tasks.transform import Transformed
 
 MESSAGE_LENGTH_MAX = 2000
@@ -51,7 +51,7 @@ def build_run_page(
         times=end.times,
         tables=to_tables(found) if found else RunTables(),
         anomalies=[f"{anomaly.region}: {anomaly.message}" for anomaly in found.anomalies] if found else (),
-        sales=sorted(sales, key=lambda of_day: [*REGIONS].index(of_day.region)) if found else (),
+        sales=sorted(sales, key=lambda of_day: ([*REGIONS].index(of_day.region), of_day.currency)) if found else (),
         steps=steps,
         notes=notes,
         history=history,
@@ -106,11 +106,7 @@ def to_tables(found: Findings) -> RunTables:
     return RunTables(
         conservation=with_total(reconciliation_table(summary), "region"),
         money=money_table(summary),
-        rejected=[
-            {"region": region.region, "rule": rule, "rows": rows}
-            for region in summary.regions
-            for rule, rows in region.rejected_by_rule.items()
-        ],
+        rejected=rejected_by_rule(summary),
         failed_checks=[{"scope": "", "result": message} for message in summary.checks_failed],
         closest_checks=closest_checks(found.verdict),
         schema_changes=[
@@ -123,6 +119,15 @@ def to_tables(found: Findings) -> RunTables:
         ],
         late_arrivals=late_arrivals(found.transformed, found.batch.date),
     )
+
+
+def rejected_by_rule(summary: RunReport) -> list[dict[str, Any]]:
+    """A row per broken rule, a column per region."""
+    rules = dict.fromkeys(rule for region in summary.regions for rule in region.rejected_by_rule)
+    return [
+        {"rule": rule, **{region.region: region.rejected_by_rule.get(rule, 0) for region in summary.regions}}
+        for rule in rules
+    ]
 
 
 def closest_checks(verdict: Verdict | None) -> list[dict[str, Any]]:

@@ -1,22 +1,18 @@
 """Reads the ledger as a grid, and keeps its page in the dashboard up to date."""
 
 from expectations.regions import REGIONS
-from tasks.batch import DateRange, parse_business_date
 from tasks.pages.artifacts import write_page_if_changed
+from tasks.pages.figures import read_ledger_range
 from tasks.pages.ledger_grid import Grid, shown_range, to_grid
 from tasks.warehouse.ledger import known_states
-from tasks.warehouse.lock import version_checked_on_error
 from tasks.warehouse.session import Session
-from tasks.warehouse.statements import render
 
 ARTIFACT_KEY = "ledger"
 
 
 def read_grid(session: Session) -> Grid:
     """Reads the newest dates of the ledger. Raises NeedsPersonError when the tables are of another version."""
-    with version_checked_on_error(session):
-        ((first, last),) = session.query(render("ledger/first_and_last_date"))
-    whole = DateRange(parse_business_date(first), parse_business_date(last)) if first else None
+    whole = read_ledger_range(session)
     shown = shown_range(whole)
     return to_grid(whole, known_states(session, shown.first, shown.last) if shown else [], tuple(REGIONS))
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from markupsafe import Markup
@@ -143,12 +141,12 @@ def weekdays_before(day: date) -> list[date]:
 
 
 def weekday_charts(sales: Sequence[DaySales], day: date) -> list[WeekdayChart]:
-    """The charts of each region and currency that has sales on one of the days. A day without sales counts as 0."""
-    ordered = sorted(sales, key=lambda found: (found.region, found.currency))
-    return [
-        _weekday_chart(region, currency, {found.day: found for found in of_day}, day)
-        for (region, currency), of_day in groupby(ordered, key=attrgetter("region", "currency"))
-    ]
+    """The charts of each region and currency that has sales on one of the days, in the order in which they are given.
+    A day without sales counts as 0."""
+    found: dict[tuple[str, str], dict[date, DaySales]] = {}
+    for one in sales:
+        found.setdefault((one.region, one.currency), {})[one.day] = one
+    return [_weekday_chart(region, currency, of_days, day) for (region, currency), of_days in found.items()]
 
 
 def _weekday_chart(region: str, currency: str, found: Mapping[date, DaySales], day: date) -> WeekdayChart:

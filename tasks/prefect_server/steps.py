@@ -1,5 +1,6 @@
 """The steps of a run, as the Prefect server has recorded them."""
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from prefect.client.schemas.sorting import TaskRunSort
 from tasks.pages.run_page import Step
 
 STEPS_MAX = 200
+_NUMBER = re.compile(r"-\d+$")
+"""Prefect numbers the tasks of a name."""
 
 
 def read_steps(flow_run_id: str) -> list[Step]:
@@ -21,7 +24,7 @@ def read_steps(flow_run_id: str) -> list[Step]:
             limit=STEPS_MAX,
         )
     return [
-        Step(run.name, run.state_name or "", _utc(run.start_time), run.end_time and _utc(run.end_time))
+        Step(_NUMBER.sub("", run.name), run.state_name or "", _utc(run.start_time), run.end_time and _utc(run.end_time))
         for run in sorted((run for run in found if run.start_time), key=lambda run: run.start_time)
     ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from prefect import get_run_logger, task
 
@@ -66,6 +67,23 @@ def _open_rows(rule: str, region: str, ages: list[tuple[int, int, int]]) -> Open
         older=sum(rows for days, rows, _ in ages if days >= WEEK_DAYS),
         oldest_days=max(days for days, *_ in ages),
     )
+
+
+def queue_rows(queue: OpenRejections) -> list[dict[str, Any]]:
+    """The queue as a table; a row that broke several rules counts for each."""
+    return [
+        {
+            "rule": group.rule,
+            "region": group.region,
+            "rows": group.rows,
+            "without key": group.no_key,
+            "today": group.today,
+            "1 to 6 days": group.this_week,
+            "7 days and more": group.older,
+            "oldest, days": group.oldest_days,
+        }
+        for group in queue.by_rule
+    ]
 
 
 @task(name="read-rejected", **RETRIES)

@@ -1,0 +1,22 @@
+-- Lists how each run over the dates between two batch ids has ended, by region, with its rows; the oldest runs first.
+-- Batches of named keys (R..., H...) and adopted tables (A...) sort behind all dates.
+SELECT
+    ENDED.BATCH_ID,
+    ENDED.REGION,
+    ENDED.RUN_NUMBER,
+    ENDED.FLOW_RUN_ID,
+    ENDED.STATUS,
+    BEGAN.BEGAN_AT,
+    ENDED.RECORDED_AT,
+    ENDED.EXTRACTED,
+    ENDED.REJECTED,
+    ENDED.CAUSE
+FROM ANALYTICS.ETL_RUNS_ENDED AS ENDED
+LEFT JOIN (
+    SELECT RUN_NUMBER, MIN(RECORDED_AT) AS BEGAN_AT
+    FROM ANALYTICS.ETL_BATCHES
+    WHERE STATUS = 'STARTED'
+    GROUP BY RUN_NUMBER
+) AS BEGAN ON BEGAN.RUN_NUMBER = ENDED.RUN_NUMBER
+WHERE ENDED.BATCH_ID BETWEEN ? AND ?
+ORDER BY ENDED.RUN_NUMBER, ENDED.REGION
