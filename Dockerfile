@@ -32,6 +32,9 @@ COPY tasks/ tasks/
 ARG VERSION=not-from-git
 ENV RETAIL_SALES_VERSION=${VERSION}
 
+# The pages of runs, which the checkout's owner alone could write there.
+ENV RETAIL_SALES_REPORTS=/home/etl/reports
+
 USER 1000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "deployments.health"]

@@ -54,6 +54,9 @@ status: install ## show which parts of the stack are up
 register: install ## register blocks and variables of the local stack, set up its warehouse: MIN_RECORD_COUNT=50 make register
 	@$(BIN)/python -m local.register
 
+page: install ## open the newest page of a run, and name the history of all dates
+	@$(WITH_SERVER); $(BIN)/python -m local.page
+
 mails: install ## show the mails that the local stack has received, the newest last
 	@$(BIN)/python -m local.mails
 

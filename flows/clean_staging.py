@@ -1,5 +1,5 @@
-"""Removes what is past its retention: staged files, staging tables, scratch, undo log, closed rejected rows, and flow
-runs on the Prefect server."""
+"""Removes what is past its retention: staged files, staging tables, scratch, undo log, closed rejected rows, pages of
+runs, and flow runs on the Prefect server."""
 
 import argparse
 import sys
@@ -13,6 +13,7 @@ from flows.support.lost_engine import ended_with_its_engine
 from flows.support.run_names import by_minute
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
+from tasks.retention.old_pages import remove_pages
 from tasks.retention.old_runs import STAYS, remove_old_runs
 from tasks.retention.staged import Removal, remove_old_rows, remove_scratch, remove_staged
 
@@ -22,8 +23,8 @@ ARTIFACT_KEY = "clean-staging"
 @flow(name="clean-staging", flow_run_name=by_minute("clean-staging"))
 def clean_staging(dry_run: bool = False) -> State:
     """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
-    staging_retention_days, undo rows and closed rejected rows older than undo_retention_days, and this project's flow
-    runs older than prefect_retention_days. Open rejected rows and everything that a living run uses stay. Can be killed
+    staging_retention_days, undo rows and closed rejected rows older than undo_retention_days, pages of runs older than
+    report_retention_days, and this project's flow runs older than prefect_retention_days. Open rejected rows and everything that a living run uses stay. Can be killed
     and run again at any time.
 
     Args:
@@ -33,13 +34,14 @@ def clean_staging(dry_run: bool = False) -> State:
     could not be removed; the rest is removed anyway.
     """
     staging_days, undo_days = read_variable("staging_retention_days"), read_variable("undo_retention_days")
-    run_days = read_variable("prefect_retention_days")
+    run_days, page_days = read_variable("prefect_retention_days"), read_variable("report_retention_days")
     warehouse, bucket = read_variable("snowflake_warehouse"), read_variable("s3_staging_bucket")
     with ended_with_its_engine():
         states = [
             remove_staged(staging_days, dry_run, warehouse, bucket, return_state=True),
             remove_scratch(staging_days, dry_run, return_state=True),
             remove_old_rows(undo_days, dry_run, warehouse, return_state=True),
+            remove_pages(page_days, dry_run, bucket, return_state=True),
             remove_old_runs(run_days, dry_run, return_state=True),
         ]
     removals = [removal for state in states if state.is_completed() for removal in state.result()]
@@ -58,8 +60,9 @@ def final_state(removals: list[Removal], problems: list[str], dry_run: bool) -> 
 
 def _counted(removal: Removal) -> str:
     """`1 staging table`, `2 scratch directories`."""
-    one = f"{removal.what[:-3]}y" if removal.what.endswith("ies") else removal.what.removesuffix("s")
-    return counted(removal.count, one, removal.what)
+    head, blank, rest = removal.what.partition(" in ") if " in " in removal.what else removal.what.partition(" on ")
+    one = f"{head[:-3]}y" if head.endswith("ies") else head.removesuffix("s")
+    return counted(removal.count, one + blank + rest, removal.what)
 
 
 def show_table(removals: list[Removal], dry_run: bool) -> None:

@@ -20,7 +20,7 @@ from flows.support.run_names import alert_name, naming
 from tasks.alerts.book import forget_old
 from tasks.alerts.mail import Mail
 from tasks.alerts.published import KnownDate, read_known_date, read_production
-from tasks.alerts.request import AlertKind, AlertRequest
+from tasks.alerts.request import AlertKind, AlertRequest, RunFacts
 from tasks.alerts.run_facts import read_run
 from tasks.alerts.run_now import describe_activity
 from tasks.alerts.sender import LedgerReader, Sender
@@ -28,6 +28,7 @@ from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
+from tasks.pages.paths import place_of, run_page
 from tasks.stopwatch import waiting
 from tasks.warehouse.session import task_session
 
@@ -78,7 +79,20 @@ def send_alert(
 
 def new_sender() -> Sender:
     """Sends by Prefect's mail block, with what the Prefect server and the ledger know."""
-    return Sender(VariableBook(), deliver, read_run, describe_activity, LedgerReader(find_known_date, find_production))
+    return Sender(
+        VariableBook(),
+        deliver,
+        read_run,
+        describe_activity,
+        LedgerReader(find_known_date, find_production),
+        page_of=place_of_page,
+    )
+
+
+def place_of_page(run: RunFacts, day: date) -> str:
+    """Where the page of a daily run is."""
+    bucket_name, base_url = read_variable("s3_staging_bucket"), read_variable("report_base_url")
+    return place_of(run_page(day, run.id), bucket_name, base_url)
 
 
 def deliver(mail: Mail) -> None:

@@ -18,6 +18,7 @@ from expectations.regions import REGIONS
 from local import stack
 from local.console import log_lines_noted, print_line, sign_of_life
 from local.environment import StackError, read_stack_env, state_dir
+from local.page import newest_page
 from local.register import stack_settings
 from tasks.batch import choose_regions, parse_business_date, refuse_future
 from tasks.lines import in_one_line
@@ -118,8 +119,10 @@ def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
 def places(outcome: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
     """Where to find each result of the run."""
     ui = environment["PREFECT_UI_URL"].rstrip("/")
+    page = newest_page()
     run = outcome.get("flow_run_id")
     return {
+        **({"page": f"{page}  (make page opens it)"} if page else {}),
         "fact table": 'make sql Q="select * from sales_fact limit 10"',
         "rejected rows": 'make sql Q="select region_code, rules, sale_id from sales_rejected limit 10"',
         "staged files": f"s3://{environment['S3_STAGING_BUCKET']}/{outcome.get('staging_prefix', '')}"

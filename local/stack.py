@@ -312,6 +312,7 @@ def stack_env(plan: Plan) -> dict[str, str]:
         "SMTP_HOST": HOST,
         "SMTP_PORT": str(plan.ports["SMTP"]),
         "PII_TOKEN_KEY": plan.secrets["PII_TOKEN_KEY"],
+        "RETAIL_SALES_REPORTS": str(state_dir() / "reports"),
     }
 
 

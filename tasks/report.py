@@ -55,7 +55,7 @@ class RegionReport:
 
 @dataclass(frozen=True)
 class RunReport:
-    """The result of a run. `seconds` are those of the steps that all regions share."""
+    """The result of a run. `seconds` are those of the steps that all regions share, `page` is where its page is."""
 
     date: str
     batch_id: str
@@ -70,6 +70,7 @@ class RunReport:
     missing: str
     anomalies: tuple[str, ...]
     seconds: Mapping[str, float]
+    page: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -130,6 +131,7 @@ def summarize(findings: Findings) -> RunReport:
             "publish": publication.seconds_publish if publication else 0.0,
             "verify": verification.seconds if verification else 0.0,
         },
+        page=findings.page,
     )
 
 
@@ -270,7 +272,13 @@ def markdown_report(report: RunReport) -> str:
         f"staged below `{report.staging_prefix}/`, "
         f"{'verified in the fact table' if report.verified else 'NOT published'}.\n"
     )
+    if report.page:
+        head += f"\nPage with charts: {_link(report.page)}\n"
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
+
+
+def _link(place: str) -> str:
+    return f"[{in_markdown(place)}]({place})" if place.startswith("http") else f"`{in_markdown(place)}`"
 
 
 def _list(lines: Sequence[str]) -> str:

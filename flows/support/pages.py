@@ -22,11 +22,11 @@ from tasks.alerts.runbook import find_title
 from tasks.anomalies import USUAL_SHARE_MAX, USUAL_SHARE_MIN
 from tasks.batch import date_asked
 from tasks.errors import one_line
-from tasks.pages import site
+from tasks.pages import paths
 from tasks.pages.figures import read_ledger_range, read_run_ends, read_sales, read_weekday_sales
 from tasks.pages.history_page import Due, History, render_history_page, shown_dates, trend_dates
 from tasks.pages.run_page import DaySales, RunTimes, Step, render_run_page
-from tasks.pages.site import pages_in_bucket
+from tasks.pages.site import pages_in_bucket, publish_page
 from tasks.prefect_server.kin import link_of
 from tasks.prefect_server.steps import read_steps
 from tasks.rejected.queue import queue_rows, to_queue
@@ -50,8 +50,8 @@ Log = Logger | LoggerAdapter
 def with_page(found: Findings, settings: Settings) -> Findings:
     """Keeps the findings for the page that is written at the run's end, and sets where that will be."""
     flow_run_id = found.attempt.flow_run_id
-    path = site.run_page(found.batch.date, flow_run_id)
-    found.page = site.place_of(path, settings.s3_staging_bucket, settings.report_base_url)
+    path = paths.run_page(found.batch.date, flow_run_id)
+    found.page = paths.place_of(path, settings.s3_staging_bucket, settings.report_base_url)
     _FOUND[flow_run_id] = found
     return found
 
@@ -79,7 +79,7 @@ def write_history(logger: Log) -> None:
     with open_session(connector, settings.snowflake_watch_warehouse, "retail-sales history", logger.warning) as session:
         history = read_history(session, pages_in_bucket(bucket), sla_minutes)
     html = render_history_page(history)
-    for written in site.publish_page(site.HISTORY, html, bucket):
+    for written in publish_page(paths.HISTORY, html, bucket):
         logger.info("step=history %s", written)
     logger.info("step=history bytes=%d seconds=%.1f", len(html), watch.seconds())
 
@@ -127,10 +127,10 @@ def _write_run_page(flow_run: FlowRun, state: State, found: Findings | None, log
     run, steps = _read_run(flow_run, notes)
     end = _end_of(run, state, sla_minutes)
     sales = _read_sales(end, settings, notes, logger) if found else []
-    page = build_run_page(end, found, sales, steps, site.from_run_page(site.HISTORY), notes)
-    path, html = site.run_page(end.date, end.flow_run_id), render_run_page(page)
+    page = build_run_page(end, found, sales, steps, paths.from_run_page(paths.HISTORY), notes)
+    path, html = paths.run_page(end.date, end.flow_run_id), render_run_page(page)
     bucket = load_bucket(settings.s3_staging_bucket)
-    for written in site.publish_page(path, html, bucket):
+    for written in publish_page(path, html, bucket):
         logger.info("step=page %s", written)
     logger.info("step=page bytes=%d seconds=%.1f", len(html), watch.seconds())
 

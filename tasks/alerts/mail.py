@@ -78,9 +78,15 @@ def find_error(request: AlertRequest, run: RunFacts | None) -> str:
 
 
 def compose_mail(
-    request: AlertRequest, subject: Subject, run: RunFacts | None, advice: Advice, notes: Sequence[str] = ()
+    request: AlertRequest,
+    subject: Subject,
+    run: RunFacts | None,
+    advice: Advice,
+    notes: Sequence[str] = (),
+    page: str = "",
 ) -> Mail:
-    """Composes the mail: what happened, the run, what to do next, then the details; plain text, bounded."""
+    """Composes the mail: what happened, the run, what to do next, then the details; plain text, bounded. `page` is
+    where the run's own page is."""
     alert = ALERTS[request.kind]
     error = find_error(request, run)
     sections = [
@@ -88,7 +94,7 @@ def compose_mail(
         _error(public_line(error, ERROR_LENGTH_MAX)) if error else "",
         *notes,
         MAILED_ONCE if request.kind == "anomaly" and run and run.is_child else "",
-        _table(_about(request, subject, run)),
+        _table(_about(request, subject, run, page)),
         _what_to_do(advice, request, subject, run, error),
         _children(run.children if run else ()),
         _lines("End of the stack trace", _last_lines(["\n".join(run.trace if run else ())], TRACE_LINES_MAX)),
@@ -120,7 +126,7 @@ def _title(alert: Alert, subject: Subject, run: RunFacts | None, cause: str) -> 
     return shorten_words(line, SUBJECT_LENGTH_MAX, placeholder=" ...", break_on_hyphens=False)
 
 
-def _about(request: AlertRequest, subject: Subject, run: RunFacts | None) -> dict[str, str]:
+def _about(request: AlertRequest, subject: Subject, run: RunFacts | None, page: str) -> dict[str, str]:
     about: dict[str, str] = {"Kind": request.kind}
     if run:
         about |= {
@@ -128,6 +134,7 @@ def _about(request: AlertRequest, subject: Subject, run: RunFacts | None) -> dic
             "Run": run.name,
             "State": run.state,
             "Link": run.link,
+            "Page": page,
             "Failed task": ", ".join(dict.fromkeys(task.name for task in run.failed_tasks)) or "none",
             "Scheduled": _moment(run.scheduled_at),
             "Started": _moment(run.started_at),

@@ -8,6 +8,7 @@ from tasks.alerts.book import AlertBook, AlertEntry, confirm, find_unsent, is_fr
 from tasks.alerts.mail import DATES_MAX, Mail, compose_mail, find_error
 from tasks.alerts.published import KnownDate, is_mended
 from tasks.alerts.request import (
+    DAILY_FLOW,
     ENDS_OF_RUNS,
     LASTING_GAP_MAX,
     AlertKind,
@@ -20,6 +21,8 @@ from tasks.alerts.runbook import find_advice, read_runbook
 from tasks.alerts.subject import Subject, dates_of, find_subject, slot_name
 from tasks.errors import one_line
 
+WITH_PAGE = ("failed", "quality-failed", "partially-loaded", "anomaly")
+"""Alerts about runs that have come to their end, where they write their page."""
 UNSENT_MAX = 20
 """How many mails of others are sent in one go."""
 
@@ -37,7 +40,8 @@ class Sender:
     """Sends each alert once; `book` records which were sent.
 
     `deliver` sends a mail or raises. `read_run` and `describe_activity` ask the Prefect server; their defaults know
-    nothing. `ledger` is None where no warehouse is asked. `notes` stand in every mail.
+    nothing. `ledger` is None where no warehouse is asked. `notes` stand in every mail. `page_of` returns where the page
+    of a run and its date is, and may raise.
     """
 
     book: AlertBook
@@ -46,6 +50,7 @@ class Sender:
     describe_activity: Callable[[AlertKind, date | None], str] = lambda _kind, _day: ""
     ledger: LedgerReader | None = None
     notes: tuple[str, ...] = ()
+    page_of: Callable[[RunFacts, date], str] = lambda _run, _day: ""
 
     def send(self, request: AlertRequest, slot: str | None = None) -> str:
         """Sends an alert that is due; returns what was done, in a line.
@@ -77,7 +82,8 @@ class Sender:
             activity = self.describe_activity(request.kind, subject.date)
             notes = [*self.notes, doubt, activity, self._describe_production(request, subject, run)]
             advice = find_advice(request.kind, find_error(request, run), read_runbook())
-            self.deliver(compose_mail(request, subject, run, advice, notes))
+            page = self._find_page(request, subject, run)
+            self.deliver(compose_mail(request, subject, run, advice, notes, page))
         except BaseException:
             release(self.book, entry, _utc_now())
             raise
@@ -104,6 +110,16 @@ class Sender:
             return not same_run and is_lasting(request) and _utc_now() - sent.at > LASTING_GAP_MAX
         known, _ = self._read_date(subject)
         return known is not None and is_mended(known.published, subject.regions, sent.at)
+
+    def _find_page(self, request: AlertRequest, subject: Subject, run: RunFacts | None) -> str:
+        """Where the run's page is; empty for other flows, for runs that may have been killed, and when it is not
+        known."""
+        if run is None or subject.date is None or run.flow != DAILY_FLOW or request.kind not in WITH_PAGE:
+            return ""
+        try:
+            return self.page_of(run, subject.date)
+        except Exception:  # noqa: BLE001 (the mail goes out without it)
+            return ""
 
     def _read_date(self, subject: Subject) -> tuple[KnownDate | None, str]:
         """What the ledger says of the date, and a sentence for the mail when the warehouse does not answer."""

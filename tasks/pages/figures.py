@@ -1,4 +1,4 @@
-"""Reads the figures of pages from the warehouse. Knows no Prefect."""
+"""Reads the figures of pages from the warehouse."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta

@@ -14,8 +14,8 @@ from tasks.batch import DateRange
 from tasks.lines import counted
 from tasks.pages.charts import Point, trend
 from tasks.pages.ledger_grid import MISSING, cell
+from tasks.pages.paths import run_page
 from tasks.pages.run_page import DaySales, Tone
-from tasks.pages.site import run_page
 from tasks.pages.templating import Rows, duration, fill_template, percent
 from tasks.warehouse.states import LedgerState, Status
 
@@ -80,7 +80,7 @@ class History:
 
 @dataclass(frozen=True)
 class GridCell:
-    """A date and region: its word, what is known of it, and the path of its run's page, if there is one."""
+    """A date and region: the word of the grid, what is known of it, and the path of its run's page, if there is one."""
 
     word: str
     about: str

@@ -1,46 +1,15 @@
-"""Where pages are: below `reports/`, on this machine's disk and in the staging bucket. Knows no Prefect.
-
-index.html                     the history
-runs/<date>/<flow run>.html    one run
-"""
+"""Writes pages: to this worker's disk and to the staging bucket."""
 
 import os
 import tempfile
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 
 from prefect_aws import S3Bucket
 
-from blocks import names
-from blocks.project import HOME
+from blocks.project import reports_directory
 from tasks.errors import one_line
-
-VARIABLE_OF_SHELL = "RETAIL_SALES_REPORTS"
-FOLDER = "reports"
-"""The folder in the bucket, and by default in the checkout."""
-HISTORY = "index.html"
-RUNS = "runs"
-
-
-def run_page(day: date, flow_run_id: str) -> str:
-    """The path of a run's page below FOLDER. It is known before the page is there."""
-    return f"{RUNS}/{day}/{flow_run_id}.html"
-
-
-def from_run_page(path: str) -> str:
-    """The path as a link on a run's page."""
-    return f"../../{path}"
-
-
-def reports_directory() -> Path:
-    """The directory of the pages on this machine."""
-    return Path(os.environ.get(VARIABLE_OF_SHELL) or HOME / names.of(FOLDER))
-
-
-def place_of(path: str, bucket_name: str, base_url: str) -> str:
-    """The page's address below the variable `report_base_url`; without one, its place in the bucket."""
-    return f"{base_url.rstrip('/')}/{path}" if base_url else f"s3://{bucket_name}/{FOLDER}/{path}"
+from tasks.pages.paths import FOLDER, RUNS
 
 
 def write_file(path: str, html: str, directory: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Fills the templates of pages; text from outside is escaped. Pure but for reading the templates."""
+"""Fills the templates of pages; text from outside is escaped. Knows no Prefect."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta

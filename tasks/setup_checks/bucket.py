@@ -11,9 +11,11 @@ from blocks import names
 from blocks.shell import ignore_beside, ignored
 from blocks.storage import limited
 from blocks.variables import read_variable
+from tasks.pages.paths import FOLDER
 from tasks.setup_checks.check import Check, SetupFaultError
 
-PROBE_PREFIX = "sales/probe"
+PROBE_PREFIXES = ("sales/probe", f"{FOLDER}/probe")
+"""Below the folders of staged files and of pages."""
 BUCKET_VARIABLE = "variable s3_staging_bucket"
 BLOCK = f"block s3-bucket/{names.STAGING_BUCKET}"
 CREDENTIALS = f"block aws-credentials/{names.STAGING_CREDENTIALS}"
@@ -65,21 +67,24 @@ def _compare_names() -> str:
 
 
 def _write() -> str:
-    with probe_file(b"probe") as (client, name, key):
-        read = client.get_object(Bucket=name, Key=key)["Body"].read()
-        if read != b"probe":
-            raise SetupFaultError(f"s3://{name}/{key} does not hold what was written: look at the bucket")
-        listed = client.list_objects_v2(Bucket=name, Prefix=key).get("KeyCount")
-    if listed != 1:
-        raise SetupFaultError(f"s3://{name}/{key} was written and is not listed: look at the bucket")
-    return "a file was written, read, listed and removed"
+    for prefix in PROBE_PREFIXES:
+        with probe_file(b"probe", prefix=prefix) as (client, name, key):
+            read = client.get_object(Bucket=name, Key=key)["Body"].read()
+            if read != b"probe":
+                raise SetupFaultError(f"s3://{name}/{key} does not hold what was written: look at the bucket")
+            listed = client.list_objects_v2(Bucket=name, Prefix=key).get("KeyCount")
+        if listed != 1:
+            raise SetupFaultError(f"s3://{name}/{key} was written and is not listed: look at the bucket")
+    return "a file was written, read, listed and removed below sales/ and reports/"
 
 
 @contextmanager
-def probe_file(content: bytes, file_name: str = "probe") -> Iterator[tuple[Any, str, str]]:
-    """Yields S3 client, bucket and key of a small file below `sales/probe/`, which is removed at the end."""
+def probe_file(
+    content: bytes, file_name: str = "probe", prefix: str = PROBE_PREFIXES[0]
+) -> Iterator[tuple[Any, str, str]]:
+    """Yields S3 client, bucket and key of a small file below `prefix`, which is removed at the end."""
     client, name = load_staging_bucket()
-    key = f"{PROBE_PREFIX}/{uuid4().hex}/{file_name}"
+    key = f"{prefix}/{uuid4().hex}/{file_name}"
     client.put_object(Bucket=name, Key=key, Body=content)
     try:
         yield client, name, key

@@ -45,6 +45,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "extra_columns": {},
         "lease_minutes": 15,
         "sla_minutes": 120,
+        "report_base_url": "",
+        "report_retention_days": 400,
     }
 
 

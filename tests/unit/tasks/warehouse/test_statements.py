@@ -41,6 +41,7 @@ VALUES = {
     **TABLES,
     **subqueries_of(Attempt(42, "x", "20240115", ())),
     "is_past": "TRUE",
+    "on_days": "(SALE_DATE >= '2024-01-15'::TIMESTAMP_TZ AND SALE_DATE < '2024-01-16'::TIMESTAMP_TZ)",
     **attribute_values({"US_EAST": ("loyalty_tier",), "EUROPE": ("loyalty_tier", "phone"), "US_WEST": ()}),
     "snapshots": SNAPSHOTS,
     "batch_id": "20240115",

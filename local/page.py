@@ -1,0 +1,35 @@
+"""`make page`: opens the newest page that a run on this machine has written."""
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+
+from blocks.project import reports_directory
+from tasks.pages.paths import HISTORY, RUNS
+
+SHOWS_WINDOWS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Variables of which one is set where a browser can open a window."""
+
+
+def main() -> int:
+    """Prints where the page and the history are, and opens the page where there is a browser."""
+    page = newest_page()
+    if page is None:
+        print(f"no run has written a page below {reports_directory()}: run `make run`", file=sys.stderr)
+        return 1
+    print(f"page     {page.as_uri()}")
+    print(f"history  {(reports_directory() / HISTORY).as_uri()}")
+    if sys.platform == "darwin" or any(os.environ.get(name) for name in SHOWS_WINDOWS):
+        webbrowser.open(page.as_uri())
+    return 0
+
+
+def newest_page() -> Path | None:
+    """The page that was written last; None without one."""
+    pages = (reports_directory() / RUNS).glob("*/*.html")
+    return max(pages, key=lambda page: page.stat().st_mtime_ns, default=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
