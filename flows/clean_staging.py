@@ -24,8 +24,8 @@ ARTIFACT_KEY = "clean-staging"
 def clean_staging(dry_run: bool = False) -> State:
     """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
     staging_retention_days, undo rows and closed rejected rows older than undo_retention_days, pages of runs older than
-    report_retention_days, and this project's flow runs older than prefect_retention_days. Open rejected rows and everything that a living run uses stay. Can be killed
-    and run again at any time.
+    report_retention_days, and this project's flow runs older than prefect_retention_days. Open rejected rows and
+    everything that a living run uses stay. Can be killed and run again at any time.
 
     Args:
         dry_run: Count what would be removed, and remove nothing.
