@@ -11,7 +11,7 @@ from statistics import median
 from markupsafe import Markup
 
 from tasks.batch import DateRange
-from tasks.lines import counted
+from tasks.lines import counted, public_line
 from tasks.pages.charts import Point, trend
 from tasks.pages.ledger_grid import MISSING, cell
 from tasks.pages.paths import run_page
@@ -23,6 +23,7 @@ DATES_SHOWN = 365
 TREND_DAYS = 90
 WEEKDAYS_JUDGED_BY = 4
 """Same weekdays before a day by whose median its band is drawn."""
+CAUSE_LENGTH_MAX = 120
 LATE = "published late"
 GOOD_SORTS = ("published", "published-late", "empty")
 """Cells of regions that are in production and whole."""
@@ -184,9 +185,15 @@ def _cell(
         newest = published[-1]
         about.append(f"{counted(newest.extracted or 0, 'row')}, {newest.rejected or 0:,} rejected")
     if ends and ends[-1].cause:
-        about.append(history.name_cause(ends[-1].cause))
+        about.append(_name_cause(ends[-1], history))
     path = run_page(day, ends[-1].flow_run_id) if ends else ""
     return GridCell(word, ": ".join([about[0], ", ".join(about[1:])]), path if path in history.pages else "")
+
+
+def _name_cause(end: RunEnd, history: History) -> str:
+    """The kind of failure; of other ends, such as a rollback, the reason that was given."""
+    cause = end.cause or ""
+    return history.name_cause(cause) if end.status is Status.FAILED else public_line(cause, CAUSE_LENGTH_MAX)
 
 
 def to_months(grid: Mapping[date, Mapping[str, GridCell]], regions: Sequence[str]) -> list[Month]:
@@ -218,7 +225,8 @@ def newest_date(grid: Mapping[date, Mapping[str, GridCell]]) -> Newest:
     cells = grid[day]
     bad = {region: one.word for region, one in cells.items() if one.sort not in GOOD_SORTS}
     gaps = [old for old, of_day in grid.items() if any(one.word == MISSING for one in of_day.values())]
-    rest = f"{counted(len(gaps), 'date')} of {len(grid)} lack a region." if gaps else "No date lacks a region."
+    lacking = f"1 date of {len(grid)} lacks" if len(gaps) == 1 else f"{len(gaps):,} dates of {len(grid)} lack"
+    rest = f"{lacking} a region." if gaps else "No date lacks a region."
     if not bad:
         return Newest(Tone.GOOD, f"{day}: all regions are in production", rest)
     what = ", ".join(f"{region} {word}" for region, word in bad.items())
