@@ -9,12 +9,16 @@ from blocks import names
 HOME = Path(__file__).resolve().parent.parent
 
 REPORTS_OF_SHELL = "RETAIL_SALES_REPORTS"
+NO_PAGES = "off"
 
 
-def reports_directory() -> Path:
+def reports_directory() -> Path | None:
     """The directory of the pages on this machine: RETAIL_SALES_REPORTS, or `reports` in the checkout; of another
-    environment than production `reports-staging` beside it."""
-    directory = Path(os.environ.get(REPORTS_OF_SHELL) or HOME / "reports").absolute()
+    environment than production `reports-staging` beside it. None where RETAIL_SALES_REPORTS is off: no page is written.
+    """
+    if (named := os.environ.get(REPORTS_OF_SHELL)) == NO_PAGES:
+        return None
+    directory = Path(named or HOME / "reports").absolute()
     return directory.with_name(names.of(directory.name))
 
 

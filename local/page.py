@@ -5,7 +5,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from blocks.project import reports_directory
+from blocks.project import NO_PAGES, REPORTS_OF_SHELL, reports_directory
 from tasks.pages.paths import HISTORY, RUNS
 
 SHOWS_WINDOWS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
@@ -14,12 +14,13 @@ SHOWS_WINDOWS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 def main() -> int:
     """Prints where the page and the history are, and opens the page where there is a browser."""
-    page = newest_page()
-    if page is None:
-        print(f"no run has written a page below {reports_directory()}: run `make run`", file=sys.stderr)
+    directory, page = reports_directory(), newest_page()
+    if directory is None or page is None:
+        where = f"below {directory}: run `make run`" if directory else f"as {REPORTS_OF_SHELL} is {NO_PAGES}"
+        print(f"no run has written a page {where}", file=sys.stderr)
         return 1
     print(f"page     {page.as_uri()}")
-    print(f"history  {(reports_directory() / HISTORY).as_uri()}")
+    print(f"history  {(directory / HISTORY).as_uri()}")
     if sys.platform == "darwin" or any(os.environ.get(name) for name in SHOWS_WINDOWS):
         webbrowser.open(page.as_uri())
     return 0
@@ -27,7 +28,8 @@ def main() -> int:
 
 def newest_page() -> Path | None:
     """The page that was written last; None without one."""
-    pages = (reports_directory() / RUNS).glob("*/*.html")
+    directory = reports_directory()
+    pages = (directory / RUNS).glob("*/*.html") if directory else ()
     return max(pages, key=lambda page: page.stat().st_mtime_ns, default=None)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from logging import Logger, LoggerAdapter
+from pathlib import Path
 from typing import Any
 
 from prefect import Flow, get_client
@@ -13,6 +14,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import State
 
 from blocks import names
+from blocks.project import reports_directory
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import Settings, read_settings, read_variable
 from expectations.regions import REGIONS
@@ -48,7 +50,10 @@ Log = Logger | LoggerAdapter
 
 
 def with_page(found: Findings, settings: Settings) -> Findings:
-    """Keeps the findings for the page that is written at the run's end, and sets where that will be."""
+    """Keeps the findings for the page that is written at the run's end, and sets where that will be; neither where no
+    page is written."""
+    if not reports_directory():
+        return found
     flow_run_id = found.attempt.flow_run_id
     path = paths.run_page(found.batch.date, flow_run_id)
     found.page = paths.place_of(path, settings.s3_staging_bucket, settings.report_base_url)
@@ -58,20 +63,21 @@ def with_page(found: Findings, settings: Settings) -> Findings:
 
 def write_run_page(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
     """Writes the page of a run of daily-sales. A refused run has none."""
-    found = _FOUND.pop(str(flow_run.id), None)
-    if state.name != REFUSED:
+    found, directory = _FOUND.pop(str(flow_run.id), None), reports_directory()
+    if directory and state.name != REFUSED:
         logger = flow_run_logger(flow_run, flow)
-        _bounded("page", partial(_write_run_page, flow_run, state, found, logger), logger)
+        _bounded("page", partial(_write_run_page, flow_run, state, found, directory, logger), logger)
 
 
 def refresh_history(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
     """Writes the history anew, unless the run is part of another one, which does so at its own end."""
-    if state.name != REFUSED and flow_run.parent_task_run_id is None:
+    directory = reports_directory()
+    if directory and state.name != REFUSED and flow_run.parent_task_run_id is None:
         logger = flow_run_logger(flow_run, flow)
-        _bounded("history", partial(write_history, logger), logger)
+        _bounded("history", partial(write_history, directory, logger), logger)
 
 
-def write_history(logger: Log) -> None:
+def write_history(directory: Path, logger: Log) -> None:
     """Writes the history page. Raises what warehouse, S3 or Prefect raise."""
     watch, settings, sla_minutes = Stopwatch(), read_settings(), read_variable("sla_minutes")
     bucket = load_bucket(settings.s3_staging_bucket)
@@ -79,7 +85,7 @@ def write_history(logger: Log) -> None:
     with open_session(connector, settings.snowflake_watch_warehouse, "retail-sales history", logger.warning) as session:
         history = read_history(session, pages_in_bucket(bucket), sla_minutes)
     html = render_history_page(history)
-    for written in publish_page(paths.HISTORY, html, bucket):
+    for written in publish_page(paths.HISTORY, html, directory, bucket):
         logger.info("step=history %s", written)
     logger.info("step=history bytes=%d seconds=%.1f", len(html), watch.seconds())
 
@@ -121,7 +127,7 @@ def _bounded(step: str, write: Callable[[], None], logger: Log) -> None:
         logger.warning("step=%s no page was written within %d s", step, PAGE_S_MAX)
 
 
-def _write_run_page(flow_run: FlowRun, state: State, found: Findings | None, logger: Log) -> None:
+def _write_run_page(flow_run: FlowRun, state: State, found: Findings | None, directory: Path, logger: Log) -> None:
     watch, notes = Stopwatch(), list[str]()
     settings, sla_minutes = read_settings(), read_variable("sla_minutes")
     run, steps = _read_run(flow_run, notes)
@@ -130,7 +136,7 @@ def _write_run_page(flow_run: FlowRun, state: State, found: Findings | None, log
     page = build_run_page(end, found, sales, steps, paths.from_run_page(paths.HISTORY), notes)
     path, html = paths.run_page(end.date, end.flow_run_id), render_run_page(page)
     bucket = load_bucket(settings.s3_staging_bucket)
-    for written in publish_page(path, html, bucket):
+    for written in publish_page(path, html, directory, bucket):
         logger.info("step=page %s", written)
     logger.info("step=page bytes=%d seconds=%.1f", len(html), watch.seconds())
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from prefect_aws import S3Bucket
 
-from blocks.project import reports_directory
 from tasks.errors import one_line
 from tasks.pages.paths import FOLDER, RUNS
 
@@ -39,10 +38,10 @@ def write_object(path: str, html: str, bucket: S3Bucket) -> None:
     )
 
 
-def publish_page(path: str, html: str, bucket: S3Bucket) -> Iterator[str]:
+def publish_page(path: str, html: str, directory: Path, bucket: S3Bucket) -> Iterator[str]:
     """Writes the page to the disk and to the bucket. Yields where it was written, or why it was not."""
     try:
-        yield f"file={write_file(path, html, reports_directory())}"
+        yield f"file={write_file(path, html, directory)}"
     except OSError as error:
         yield f"not written to this machine's disk: {one_line(error)}"
     try:

@@ -35,7 +35,8 @@ def remove_pages(days: int, dry_run: bool, bucket_name: str) -> list[Removal]:
     bucket, logger, before = load_bucket(bucket_name), get_run_logger(), datetime.now(UTC) - timedelta(days=days)
     with waiting(logger.info, "remove-pages", f"s3://{bucket_name}: the list of its pages"):
         objects = dict(old_objects(bucket, before))
-    files = old_files(reports_directory(), before)
+    directory = reports_directory()
+    files = old_files(directory, before) if directory else []
     used = sum(file.stat().st_size for file in files)
     if not dry_run:
         with waiting(logger.info, "remove-pages", f"s3://{bucket_name}: the removal of {len(objects)} pages"):

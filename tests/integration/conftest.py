@@ -26,6 +26,7 @@ from prefect.variables import Variable
 from xdist.scheduler import LoadFileScheduling
 
 from blocks import names
+from blocks.project import NO_PAGES, REPORTS_OF_SHELL
 from blocks.register import register, warehouse_blocks
 from expectations.regions import REGIONS
 from flows.daily_sales import daily_sales
@@ -57,6 +58,8 @@ WAIT_S_MAX = 600
 PORTS_PER_WORKER = 1000
 IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
 """Workers and runners poll every second, not every tenth."""
+WITHOUT_PAGES = {REPORTS_OF_SHELL: NO_PAGES}
+"""Tests of pages turn them on; every run of all tests would write its page and the history."""
 
 
 @dataclass(frozen=True)
@@ -300,7 +303,8 @@ def world(directory: Path, request: pytest.FixtureRequest) -> Iterator[World]:
             stack.up()
             account = account_settings(CALLER) if is_asked(request.config) else None
             database = random_database()
-            environment = read_stack_env() | IMPATIENT | (environment_on(account, CALLER, database) if account else {})
+            of_account = environment_on(account, CALLER, database) if account else {}
+            environment = read_stack_env() | IMPATIENT | WITHOUT_PAGES | of_account
             for name, value in environment.items():
                 patch.setenv(name, value)
             updates = {
