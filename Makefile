@@ -26,7 +26,7 @@ $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMEN
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register mails deploy worker shell prefect runs ledger check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency bench-prefect lint format docs requirements
+.PHONY: help install run up down clean status register page mails deploy worker shell prefect runs ledger check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency bench-prefect lint format docs screenshots requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -132,6 +132,9 @@ format: install ## format the code
 
 docs: install ## generate the pages of docs/ that come from the code
 	@$(BIN)/python -m docs.render
+
+screenshots: install ## take the pictures of the README, of the pages of the local stack
+	@$(WITH_SERVER); $(BIN)/python -m docs.screenshots
 
 requirements: install ## pin requirements again after editing requirements*.in
 	@$(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 requirements.in -o requirements.txt

@@ -1,7 +1,8 @@
 """Hooks that write pages when a run has ended. A page never fails or delays a load: it comes after the run's end."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from logging import Logger, LoggerAdapter
@@ -12,6 +13,7 @@ from prefect import Flow, get_client
 from prefect.client.schemas import FlowRun
 from prefect.logging.loggers import flow_run_logger
 from prefect.states import State
+from prefect_aws import S3Bucket
 
 from blocks import names
 from blocks.project import reports_directory
@@ -28,7 +30,7 @@ from tasks.pages import paths
 from tasks.pages.figures import read_ledger_range, read_run_ends, read_sales, read_weekday_sales
 from tasks.pages.history_page import Due, History, render_history_page, shown_dates, trend_dates
 from tasks.pages.run_page import DaySales, RunTimes, Step, render_run_page
-from tasks.pages.site import pages_in_bucket, publish_page
+from tasks.pages.site import pages_in_bucket, pages_on_disk, publish_page
 from tasks.prefect_server.kin import link_of
 from tasks.prefect_server.steps import read_steps
 from tasks.rejected.queue import queue_rows, to_queue
@@ -83,14 +85,23 @@ def write_history(directory: Path, logger: Log) -> None:
     bucket = load_bucket(settings.s3_staging_bucket)
     connector = SnowflakeHostConnector.load(names.WAREHOUSE)
     with open_session(connector, settings.snowflake_watch_warehouse, "retail-sales history", logger.warning) as session:
-        history = read_history(session, pages_in_bucket(bucket), sla_minutes)
+        history = read_history(session, sla_minutes, *_existing_pages(directory, bucket))
     html = render_history_page(history)
     for written in publish_page(paths.HISTORY, html, directory, bucket):
         logger.info("step=history %s", written)
     logger.info("step=history bytes=%d seconds=%.1f", len(html), watch.seconds())
 
 
-def read_history(session: Session, pages: Collection[str], sla_minutes: int) -> History:
+def _existing_pages(directory: Path, bucket: S3Bucket) -> tuple[Collection[str], Sequence[str]]:
+    """The paths of the pages that can be linked, and a note when the bucket does not list its own."""
+    on_disk = pages_on_disk(directory)
+    try:
+        return on_disk | pages_in_bucket(bucket), ()
+    except Exception as error:  # noqa: BLE001 (the history is worth more than its links)
+        return on_disk, (f"The pages in the bucket could not be listed: {one_line(error)}",)
+
+
+def read_history(session: Session, sla_minutes: int, pages: Collection[str], notes: Sequence[str] = ()) -> History:
     """Reads what the history shows; `pages` are the paths of the runs' pages that exist."""
     whole = read_ledger_range(session)
     shown = shown_dates(whole)
@@ -107,6 +118,7 @@ def read_history(session: Session, pages: Collection[str], sla_minutes: int) -> 
         usual=(USUAL_SHARE_MIN, USUAL_SHARE_MAX),
         title=f"Daily sales{'' if names.ENVIRONMENT == names.PRODUCTION else f', {names.ENVIRONMENT}'}",
         built_at=datetime.now(UTC),
+        notes=notes,
         name_cause=partial(find_title, "failed"),
     )
 
@@ -120,7 +132,8 @@ def _bounded(step: str, write: Callable[[], None], logger: Log) -> None:
         except Exception as error:  # noqa: BLE001 (a page is not worth a run)
             logger.warning("step=%s no page was written: %s", step, one_line(error))
 
-    thread = threading.Thread(target=run, name=step, daemon=True)
+    # The settings of Prefect are in the context.
+    thread = threading.Thread(target=copy_context().run, args=(run,), name=step, daemon=True)
     thread.start()
     thread.join(PAGE_S_MAX)
     if thread.is_alive():

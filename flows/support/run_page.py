@@ -107,7 +107,7 @@ def to_tables(found: Findings) -> RunTables:
         conservation=with_total(reconciliation_table(summary), "region"),
         money=money_table(summary),
         rejected=rejected_by_rule(summary),
-        failed_checks=[{"scope": "", "result": message} for message in summary.checks_failed],
+        failed_checks=[{"check": message} for message in summary.checks_failed],
         closest_checks=closest_checks(found.verdict),
         schema_changes=[
             {"region": extracted.region, "column": name, "change": change}
@@ -137,13 +137,7 @@ def closest_checks(verdict: Verdict | None) -> list[dict[str, Any]]:
 
 
 def _check_row(check: QualityCheck) -> dict[str, Any]:
-    return {
-        "check": check.name,
-        "column": check.column,
-        "scope": check.scope,
-        "% of limit": round(100 * check.used),
-        "result": check.message,
-    }
+    return {"check": check.message, "% of its limit": round(100 * check.used)}
 
 
 def late_arrivals(transformed: Sequence[Transformed], day: date) -> list[dict[str, Any]]:

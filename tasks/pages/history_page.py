@@ -237,12 +237,11 @@ def trend_charts(history: History) -> list[TrendChart]:
     """Sales and revenue of the last TREND_DAYS by region and currency. A day without sales is a gap in the line."""
     if history.whole is None:
         return []
-    days = [history.whole.last - timedelta(days=back) for back in reversed(range(TREND_DAYS))]
-    charts = []
+    days, charts = _last_days(history.whole), list[TrendChart]()
     ordered = sorted(history.sales, key=lambda one: (history.regions.index(one.region), one.currency))
     for (region, currency), group in groupby(ordered, key=attrgetter("region", "currency")):
         found = {one.day: one for one in group}
-        about = f"{region}, the {TREND_DAYS} days to {history.whole.last}"
+        about = f"{region} from {days[0]} to {days[-1]}"
         rows = _points(days, {day: float(one.rows) for day, one in found.items()}, history.usual)
         revenue = _points(days, {day: float(one.revenue) for day, one in found.items()}, history.usual)
         charts.append(
@@ -254,6 +253,12 @@ def trend_charts(history: History) -> list[TrendChart]:
             )
         )
     return charts
+
+
+def _last_days(whole: DateRange) -> list[date]:
+    """The last TREND_DAYS, or those since the ledger began."""
+    first = max(whole.first, whole.last - timedelta(days=TREND_DAYS - 1))
+    return list(DateRange(first, whole.last))
 
 
 def _points(days: Sequence[date], values: Mapping[date, float], usual: tuple[float, float]) -> list[Point]:
@@ -290,8 +295,7 @@ def duration_chart(history: History) -> DurationChart | None:
             seconds[end.date] = (end.ended_at - end.began_at).total_seconds()
     if history.whole is None or not seconds:
         return None
-    days = [history.whole.last - timedelta(days=back) for back in reversed(range(TREND_DAYS))]
-    points = [Point(day, seconds.get(day)) for day in days]
+    points = [Point(day, seconds.get(day)) for day in _last_days(history.whole)]
     longest, allowed = max(seconds.values()), history.due.sla_minutes * 60
     words = (
         f"The longest took {duration(timedelta(seconds=longest))}, {percent(longest / allowed)} of the "
@@ -309,7 +313,7 @@ def success_rate(history: History) -> str:
     if not by_run:
         return ""
     good = sum(Status.FAILED not in statuses for statuses in by_run.values())
-    return f"{good:,} of {counted(len(by_run), 'run')} did not fail: {percent(good / len(by_run))}."
+    return f"{good:,} of {counted(len(by_run), 'run')} succeeded: {percent(good / len(by_run))}."
 
 
 def failures_by_cause(history: History) -> Rows:

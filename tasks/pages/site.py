@@ -51,6 +51,11 @@ def publish_page(path: str, html: str, directory: Path, bucket: S3Bucket) -> Ite
         yield f"not written to s3://{bucket.bucket_name}/{FOLDER}/{path}: {one_line(error)}"
 
 
+def pages_on_disk(directory: Path) -> frozenset[str]:
+    """The paths below the directory of the run pages that this machine has."""
+    return frozenset(str(file.relative_to(directory)) for file in (directory / RUNS).glob("*/*.html"))
+
+
 def pages_in_bucket(bucket: S3Bucket) -> frozenset[str]:
     """The paths below FOLDER of the run pages that the bucket holds."""
     client = bucket.credentials.get_s3_client()

@@ -17,9 +17,9 @@ import pytest
 from deployments.clean_prefect_database import PAGE_ROWS, SETTING
 from local.environment import HOST
 from tests.integration.commands import Ended
+from tests.integration.packages import require_contrib
 from tests.integration.processes import run_python
 from tests.integration.sources.clusters import SUPERUSER, Cluster, running_cluster
-from tests.integration.sources.packages import require_contrib
 
 PROGRAM = "deployments.clean_prefect_database"
 NAME = "prefect"

@@ -14,9 +14,9 @@ from expectations.regions import REGIONS
 from local.environment import state_dir
 from tests.integration.conftest import World, wait_for
 from tests.integration.deployments.conftest import Operator
+from tests.integration.packages import require_faketime
 from tests.integration.processes import run_python
 from tests.integration.sources.clusters import REGION, Cluster, Standby, running_cluster, running_standby
-from tests.integration.sources.packages import require_faketime
 
 pytestmark = pytest.mark.more
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.packages import OLDEST
 from tests.integration.sources.clusters import Cluster, running_cluster
-from tests.integration.sources.packages import OLDEST
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from local.postgres import OWNER
 from tasks.errors import may_pass
 from tasks.source.snapshot import Limits
 from tests.integration.conftest import wait_for
+from tests.integration.packages import require_pgbouncer
 from tests.integration.sources.clusters import Cluster, PgBouncer, running_pgbouncer
-from tests.integration.sources.packages import require_pgbouncer
 from tests.integration.sources.reading import read, read_keys
 
 pytestmark = pytest.mark.more

@@ -17,9 +17,9 @@ from tasks.reconcile.source_side import SourceSide
 from tasks.source import standby as standby_module
 from tasks.source.snapshot import Limits, open_snapshot
 from tests.integration.conftest import good_sale
+from tests.integration.packages import VERSIONS, Version
 from tests.integration.sources.clusters import REGION, Cluster, running_cluster, running_standby
 from tests.integration.sources.interleaving import read_during
-from tests.integration.sources.packages import VERSIONS, Version
 from tests.integration.sources.reading import DAY, read, read_keys
 from tests.integration.sources.test_bad_cells import read_day, view
 from tests.integration.sources.test_rewritten_tables import RELOAD

@@ -78,6 +78,12 @@ def require_faketime() -> Path:
     return library
 
 
+def require_chromium() -> str:
+    """The path of Debian's Chromium, installed if missing."""
+    _require("chromium")
+    return str(shutil.which("chromium"))
+
+
 def _require(package: str) -> None:
     if not shutil.which(package):
         assert os.geteuid() == 0, f"{package} is not installed: `apt-get install {package}` as root"
