@@ -105,7 +105,7 @@ ORDER BY UTC_DATE, ETL_BATCH_ID, REGION, CURRENCY""",
         "Which days have changed since my report was made?",
         """SELECT UTC_DATE, REGION, LAST_CHANGED_AT
 FROM ANALYTICS.DATA_STATUS
-WHERE LAST_CHANGED_AT > '2017-12-24 09:00:00 +0000'
+WHERE LAST_CHANGED_AT > '2017-12-24 09:00:00+00:00'::TIMESTAMP_TZ
 ORDER BY UTC_DATE, REGION""",
         "Late sales, corrections, heals, replays, deletions and rollbacks count; a run that found all rows unchanged does not.",
     ),
@@ -130,45 +130,48 @@ def analysts_page() -> str:
     """docs/analysts.md: the two views, what to trust, and example queries."""
     words = [(f"`{word}`", "yes" if word in COMPLETE else "no", meaning) for word, meaning in WORDS.items()]
     zones = [(f"`{r.code}`", r.time_zone, _utc_days(r)) for r in REGIONS.values()]
-    return "\n".join(
-        [
-            "# For analysts\n",
-            f"{GENERATED}; contract version {CONTRACT_VERSION}.\n",
-            f"The role `{ANALYST_ROLE}` reads two views: `ANALYTICS.SALES`, a row per sale, and `ANALYTICS.DATA_STATUS`, a row per UTC",
-            "day and region that says whether the sales of that day are all there. The table below `SALES`, `SALES_FACT`, also has",
-            "the sales that their source no longer holds, marked as deleted.\n",
-            "## Can I trust this morning's figures?\n",
-            *_shown(YESTERDAY),
-            f"The run of a day starts at {SCHEDULED_AT:%H:%M} UTC on the next one, and is due by {PUBLISHED_BY:%H:%M} (the variable `sla_minutes`). A day is",
-            "published whole or not at all: while a run is under way, a query shows the state before it.\n",
-            table(["`STATE`", "complete", "meaning"], words),
-            "Complete means: all that the source held when it was read (`AS_OF`), without the rows that were rejected. Sales that",
-            "reach the source later come with a later batch, and move `LAST_CHANGED_AT` of the day on which they were sold.\n",
-            "## Three things to know\n",
-            "- **Currencies are never added up.** Every amount is in the `CURRENCY` of its row; nothing is converted. Group by",
-            "  `CURRENCY`, or name one.",
-            "- **Days are UTC days.** Batches are made by them, and `DATA_STATUS` judges them. `SALE_DATE_LOCAL` is the time by the",
-            "  clock of the region, and a day of that clock lies within two UTC days: at 09:00 in New York the last evening is not",
-            "  loaded yet. `LOCAL_DATE` and `IS_LOCAL_DATE_COMPLETE` say which local day is complete.",
-            "- **A figure may change.** Corrections replace a sale; a sale that its source no longer holds disappears from `SALES`",
-            "  when reconcile has marked it. `ETL_UPDATED_AT` is when the version that you see was published.\n",
-            table(["region", "time zone", "a local day lies within"], zones),
-            "## Questions and their queries\n",
-            "They run as they are on the local stack after `make run DATE=2017-12-23` (`make sql Q=\"...\"`); for your own data, change",
-            "the dates.\n",
-            *(line for example in EXAMPLES for line in (f"### {example.question}\n", *_shown(example))),
-            *_columns(SALES),
-            *_columns(DATA_STATUS),
-            "`LAST_CHANGED_AT` is read from the sales and from the undo log: a rollback that left no sale of the day is known for as",
-            "long as the undo log is kept (`undo_retention_days`).\n",
-            "## dbt and semantic views\n",
-            "- [`docs/analysts/sources.yml`](analysts/sources.yml) declares both views as a dbt source (dbt 1.10 or later), with columns",
-            f"  and freshness: the newest complete day of the region that lags most must not be older than {24 + PUBLISHED_WITHIN_HOURS} hours.",
-            "- [`docs/analysts/semantic_view.sql`](analysts/semantic_view.sql) creates the semantic view `ANALYTICS.SALES_SEMANTICS` in",
-            "  Snowflake, by a role with the right CREATE SEMANTIC VIEW on the schema. Its amounts are NULL where currencies would be",
-            "  added up: query them by the dimension `CURRENCY`, or for one currency.",
-        ]
-    ) + "\n"
+    return (
+        "\n".join(
+            [
+                "# For analysts\n",
+                f"{GENERATED}; contract version {CONTRACT_VERSION}.\n",
+                f"The role `{ANALYST_ROLE}` reads two views: `ANALYTICS.SALES`, a row per sale, and `ANALYTICS.DATA_STATUS`, a row per UTC",
+                "day and region that says whether the sales of that day are all there. The table below `SALES`, `SALES_FACT`, also has",
+                "the sales that their source no longer holds, marked as deleted.\n",
+                "## Can I trust this morning's figures?\n",
+                *_shown(YESTERDAY),
+                f"The run of a day starts at {SCHEDULED_AT:%H:%M} UTC on the next one, and is due by {PUBLISHED_BY:%H:%M} (the variable `sla_minutes`). A day is",
+                "published whole or not at all: while a run is under way, a query shows the state before it.\n",
+                table(["`STATE`", "complete", "meaning"], words),
+                "Complete means: all that the source held when it was read (`AS_OF`), without the rows that were rejected. Sales that",
+                "reach the source later come with a later batch, and move `LAST_CHANGED_AT` of the day on which they were sold.\n",
+                "## Three things to know\n",
+                "- **Currencies are never added up.** Every amount is in the `CURRENCY` of its row; nothing is converted. Group by",
+                "  `CURRENCY`, or name one.",
+                "- **Days are UTC days.** Batches are made by them, and `DATA_STATUS` judges them. `SALE_DATE_LOCAL` is the time by the",
+                "  clock of the region, and a day of that clock lies within two UTC days: at 09:00 in New York the last evening is not",
+                "  loaded yet. `LOCAL_DATE` and `IS_LOCAL_DATE_COMPLETE` say which local day is complete.",
+                "- **A figure may change.** Corrections replace a sale; a sale that its source no longer holds disappears from `SALES`",
+                "  when reconcile has marked it. `ETL_UPDATED_AT` is when the version that you see was published.\n",
+                table(["region", "time zone", "a local day lies within"], zones),
+                "## Questions and their queries\n",
+                'They run as they are on the local stack after `make run DATE=2017-12-23` (`make sql Q="..."`); for your own data, change',
+                "the dates.\n",
+                *(line for example in EXAMPLES for line in (f"### {example.question}\n", *_shown(example))),
+                *_columns(SALES),
+                *_columns(DATA_STATUS),
+                "`LAST_CHANGED_AT` is read from the sales and from the undo log: a rollback that left no sale of the day is known for as",
+                "long as the undo log is kept (`undo_retention_days`).\n",
+                "## dbt and semantic views\n",
+                "- [`docs/analysts/sources.yml`](analysts/sources.yml) declares both views as a dbt source (dbt 1.10 or later), with columns",
+                f"  and freshness: the newest complete day of the region that lags most must not be older than {24 + PUBLISHED_WITHIN_HOURS} hours.",
+                "- [`docs/analysts/semantic_view.sql`](analysts/semantic_view.sql) creates the semantic view `ANALYTICS.SALES_SEMANTICS` in",
+                "  Snowflake, by a role with the right CREATE SEMANTIC VIEW on the schema. Its amounts are NULL where currencies would be",
+                "  added up: query them by the dimension `CURRENCY`, or for one currency.",
+            ]
+        )
+        + "\n"
+    )
 
 
 def _shown(example: Example) -> list[str]:
@@ -183,7 +186,9 @@ def _columns(view: View) -> list[str]:
 
 def _utc_days(region: Region) -> str:
     """The UTC days of a day by the region's clock, in winter and in summer."""
-    offsets = [datetime(2024, month, 1, tzinfo=UTC).astimezone(ZoneInfo(region.time_zone)).utcoffset() for month in (1, 7)]
+    offsets = [
+        datetime(2024, month, 1, tzinfo=UTC).astimezone(ZoneInfo(region.time_zone)).utcoffset() for month in (1, 7)
+    ]
     hours = {offset.total_seconds() for offset in offsets if offset is not None}
     if hours == {0}:
         return "the same UTC day"

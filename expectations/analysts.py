@@ -1,7 +1,7 @@
 """The views for analysts: their columns, those of sales made from the contract.
 
-What belongs here: names, types and meanings, from which the views, their comments, check-setup, docs/analysts.md and the
-files of docs/analysts/ are made. What does not: how a value is computed (`sql/setup/06_analysts.sql`).
+What belongs here: names, types and meanings, from which the views, their comments, check-setup, docs/analysts.md and
+the files of docs/analysts/ are made. What does not: how a value is computed (`sql/setup/06_analysts.sql`).
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ def _of_contract(column: Column) -> ViewColumn:
 
 SALES = View(
     "SALES",
-    "The published sales of all regions, without those that their source no longer holds. Add amounts per CURRENCY only",
+    "Published sales of all regions, without those that their source no longer holds. Add amounts per CURRENCY only",
     key=("SALE_ID",),
     own=("SALE_DATE_LOCAL", UTC_DATE, "ETL_BATCH_ID"),
     columns=(
@@ -67,7 +67,7 @@ SALES = View(
         ViewColumn(
             "SALE_DATE_LOCAL",
             "TIMESTAMP_NTZ(6)",
-            "SALE_DATE by the clock of the region; NULL for a region that is no longer configured.",
+            "SALE_DATE by the clock of the region; NULL for a region no longer configured.",
             required=False,
             role=Role.TIME,
         ),
@@ -96,7 +96,7 @@ DATA_STATUS = View(
         ViewColumn(
             "RERUN",
             "VARCHAR",
-            "How a newer run over a day in production fares: running, or failed; NULL: there is none, or it ended well.",
+            "How a newer run over a day in production fares: running, failed; NULL: there is none, or it ended well.",
             required=False,
         ),
         ViewColumn(
@@ -137,7 +137,7 @@ DATA_STATUS = View(
         ViewColumn(
             "LOCAL_DATE",
             "DATE",
-            "Day by the clock of the region that ends within the UTC day; NULL for a region that is no longer configured.",
+            "Day by the clock of the region that ends within the UTC day; NULL for a region no longer configured.",
             required=False,
             role=Role.TIME,
         ),

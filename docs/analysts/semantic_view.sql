@@ -3,7 +3,7 @@
 -- sum: so amounts are NULL where the rows have more than one currency. No metric adds up quantities, whose units differ.
 CREATE OR REPLACE SEMANTIC VIEW ANALYTICS.SALES_SEMANTICS
     TABLES (
-        SALES AS ANALYTICS.SALES PRIMARY KEY (SALE_ID) COMMENT = 'The published sales of all regions, without those that their source no longer holds. Add amounts per CURRENCY only',
+        SALES AS ANALYTICS.SALES PRIMARY KEY (SALE_ID) COMMENT = 'Published sales of all regions, without those that their source no longer holds. Add amounts per CURRENCY only',
         DATA_STATUS AS ANALYTICS.DATA_STATUS PRIMARY KEY (UTC_DATE, REGION) COMMENT = 'How complete the sales of each UTC day and region are, days that nobody has loaded included'
     )
     RELATIONSHIPS (
@@ -37,7 +37,7 @@ CREATE OR REPLACE SEMANTIC VIEW ANALYTICS.SALES_SEMANTICS
         SALES.SALE_YEAR AS SALE_YEAR COMMENT = 'Year of sale_date (UTC).',
         SALES.SALE_MONTH AS SALE_MONTH COMMENT = 'Month of sale_date (UTC), 1 to 12.',
         SALES.SALE_DAY AS SALE_DAY COMMENT = 'Day of the month of sale_date (UTC), 1 to 31.',
-        SALES.SALE_DATE_LOCAL AS SALE_DATE_LOCAL COMMENT = 'SALE_DATE by the clock of the region; NULL for a region that is no longer configured.',
+        SALES.SALE_DATE_LOCAL AS SALE_DATE_LOCAL COMMENT = 'SALE_DATE by the clock of the region; NULL for a region no longer configured.',
         SALES.UTC_DATE AS UTC_DATE COMMENT = 'UTC day of SALE_DATE; with REGION it leads to DATA_STATUS.',
         SALES.ETL_BATCH_ID AS ETL_BATCH_ID COMMENT = 'Batch that wrote this version of the sale.',
         SALES.ETL_INSERTED_AT AS ETL_INSERTED_AT COMMENT = 'When the sale was first published (UTC).',
@@ -46,10 +46,10 @@ CREATE OR REPLACE SEMANTIC VIEW ANALYTICS.SALES_SEMANTICS
         DATA_STATUS.REGION AS REGION COMMENT = 'Code of the region.',
         DATA_STATUS.IS_COMPLETE AS IS_COMPLETE COMMENT = 'All that the source held of the day is published, or the day is closed.',
         DATA_STATUS.STATE AS STATE COMMENT = 'What the ledger says of the day: published, empty, rolled back, running, missing, left out, died, failed, not over.',
-        DATA_STATUS.RERUN AS RERUN COMMENT = 'How a newer run over a day in production fares: running, or failed; NULL: there is none, or it ended well.',
+        DATA_STATUS.RERUN AS RERUN COMMENT = 'How a newer run over a day in production fares: running, failed; NULL: there is none, or it ended well.',
         DATA_STATUS.AS_OF AS AS_OF COMMENT = 'Up to when the source showed everything to the run that is in production (UTC); NULL: none is.',
         DATA_STATUS.LAST_CHANGED_AT AS LAST_CHANGED_AT COMMENT = 'When a sale of the day last came, changed or went, by whatever batch (UTC); NULL: never.',
-        DATA_STATUS.LOCAL_DATE AS LOCAL_DATE COMMENT = 'Day by the clock of the region that ends within the UTC day; NULL for a region that is no longer configured.',
+        DATA_STATUS.LOCAL_DATE AS LOCAL_DATE COMMENT = 'Day by the clock of the region that ends within the UTC day; NULL for a region no longer configured.',
         DATA_STATUS.IS_LOCAL_DATE_COMPLETE AS IS_LOCAL_DATE_COMPLETE COMMENT = 'The UTC day and the one before, which hold all of LOCAL_DATE, are complete.'
     )
     METRICS (

@@ -16,9 +16,9 @@ SELECT
 FROM ANALYTICS.SALES_FACT
 WHERE NOT IS_DELETED;
 
--- The state of a date and region by sql/ledger/states.sql, the rule by which backfill finds gaps; the words are those of
--- the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is not
--- expected on others.
+-- The state of a date and region by sql/ledger/states.sql, the rule by which backfill finds gaps; the words are those
+-- of the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is
+-- not expected on others.
 CREATE OR REPLACE VIEW ANALYTICS.DATA_STATUS (
     ${data_status_columns}
 )
@@ -95,7 +95,7 @@ FOLLOWED AS (
 ),
 CHANGES AS (
     -- The publish since which a version stands is a later one where a rollback has restored it.
-    SELECT MOVED.UTC_DATE, MOVED.REGION, MAX(COALESCE(ENTRY.RECORDED_LAST, MOVED.CHANGED_AT)) AS LAST_CHANGED_AT
+    SELECT MOVED.UTC_DATE, MOVED.REGION, MAX(COALESCE(ENTRY.PUBLISHED_AT, MOVED.CHANGED_AT)) AS LAST_CHANGED_AT
     FROM (
         SELECT
             CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE AS UTC_DATE,
@@ -114,7 +114,7 @@ CHANGES AS (
         GROUP BY 1, 2
     ) AS MOVED
     LEFT JOIN (
-        SELECT ORDINAL, MAX(RECORDED_AT) AS RECORDED_LAST
+        SELECT ORDINAL, MIN(RECORDED_AT) AS PUBLISHED_AT
         FROM ANALYTICS.ETL_BATCHES
         WHERE ORDINAL IS NOT NULL
         GROUP BY ORDINAL

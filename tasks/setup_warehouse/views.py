@@ -22,8 +22,8 @@ def refuse_names_of_others(session: Session) -> None:
     """Raises NeedsPersonError where set-up would replace a view, or meet a table, that it did not create."""
     if taken := names_of_others(_columns(session)):
         raise NeedsPersonError(
-            f"ANALYTICS.{taken[0]} is there already, and this pipeline did not create it: rename it, as set-up creates a "
-            "view of that name for analysts"
+            f"ANALYTICS.{taken[0]} is there already, and this pipeline did not create it: rename it, as set-up creates "
+            "a view of that name for analysts"
         )
 
 

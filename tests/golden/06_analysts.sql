@@ -23,14 +23,14 @@ CREATE OR REPLACE VIEW ANALYTICS.SALES (
     SALE_YEAR COMMENT 'Year of sale_date (UTC).',
     SALE_MONTH COMMENT 'Month of sale_date (UTC), 1 to 12.',
     SALE_DAY COMMENT 'Day of the month of sale_date (UTC), 1 to 31.',
-    SALE_DATE_LOCAL COMMENT 'SALE_DATE by the clock of the region; NULL for a region that is no longer configured.',
+    SALE_DATE_LOCAL COMMENT 'SALE_DATE by the clock of the region; NULL for a region no longer configured.',
     UTC_DATE COMMENT 'UTC day of SALE_DATE; with REGION it leads to DATA_STATUS.',
     ETL_BATCH_ID COMMENT 'Batch that wrote this version of the sale.',
     ETL_INSERTED_AT COMMENT 'When the sale was first published (UTC).',
     ETL_UPDATED_AT COMMENT 'When this version was published (UTC).'
 )
 COPY GRANTS
-COMMENT = 'The published sales of all regions, without those that their source no longer holds. Add amounts per CURRENCY only'
+COMMENT = 'Published sales of all regions, without those that their source no longer holds. Add amounts per CURRENCY only'
 AS
 SELECT
     SALE_ID, SALE_DATE, STORE_ID, CUSTOMER_ID, CUSTOMER_EMAIL_TOKEN, PRODUCT_ID, PRODUCT_CATEGORY, QUANTITY, UNIT_PRICE, DISCOUNT_AMOUNT, TAX_AMOUNT, TOTAL_AMOUNT, CURRENCY, PAYMENT_METHOD, REGION, UPDATED_AT, EXTRA_ATTRIBUTES, NET_AMOUNT, GROSS_PROFIT, SALE_YEAR, SALE_MONTH, SALE_DAY,
@@ -47,21 +47,21 @@ SELECT
 FROM ANALYTICS.SALES_FACT
 WHERE NOT IS_DELETED;
 
--- The state of a date and region by sql/ledger/states.sql, the rule by which backfill finds gaps; the words are those of
--- the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is not
--- expected on others.
+-- The state of a date and region by sql/ledger/states.sql, the rule by which backfill finds gaps; the words are those
+-- of the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is
+-- not expected on others.
 CREATE OR REPLACE VIEW ANALYTICS.DATA_STATUS (
     UTC_DATE COMMENT 'UTC day, from the first one in the ledger to yesterday.',
     REGION COMMENT 'Code of the region.',
     IS_COMPLETE COMMENT 'All that the source held of the day is published, or the day is closed.',
     STATE COMMENT 'What the ledger says of the day: published, empty, rolled back, running, missing, left out, died, failed, not over.',
-    RERUN COMMENT 'How a newer run over a day in production fares: running, or failed; NULL: there is none, or it ended well.',
+    RERUN COMMENT 'How a newer run over a day in production fares: running, failed; NULL: there is none, or it ended well.',
     AS_OF COMMENT 'Up to when the source showed everything to the run that is in production (UTC); NULL: none is.',
     ROWS_EXTRACTED COMMENT 'Rows that this run read: sold or changed on the day.',
     ROWS_REJECTED COMMENT 'Rows of these that broke a rule.',
     REJECTED_SHARE COMMENT 'ROWS_REJECTED / ROWS_EXTRACTED, 0 to 1; NULL without rows.',
     LAST_CHANGED_AT COMMENT 'When a sale of the day last came, changed or went, by whatever batch (UTC); NULL: never.',
-    LOCAL_DATE COMMENT 'Day by the clock of the region that ends within the UTC day; NULL for a region that is no longer configured.',
+    LOCAL_DATE COMMENT 'Day by the clock of the region that ends within the UTC day; NULL for a region no longer configured.',
     IS_LOCAL_DATE_COMPLETE COMMENT 'The UTC day and the one before, which hold all of LOCAL_DATE, are complete.'
 )
 COPY GRANTS
@@ -152,7 +152,7 @@ FOLLOWED AS (
 ),
 CHANGES AS (
     -- The publish since which a version stands is a later one where a rollback has restored it.
-    SELECT MOVED.UTC_DATE, MOVED.REGION, MAX(COALESCE(ENTRY.RECORDED_LAST, MOVED.CHANGED_AT)) AS LAST_CHANGED_AT
+    SELECT MOVED.UTC_DATE, MOVED.REGION, MAX(COALESCE(ENTRY.PUBLISHED_AT, MOVED.CHANGED_AT)) AS LAST_CHANGED_AT
     FROM (
         SELECT
             CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE AS UTC_DATE,
@@ -171,7 +171,7 @@ CHANGES AS (
         GROUP BY 1, 2
     ) AS MOVED
     LEFT JOIN (
-        SELECT ORDINAL, MAX(RECORDED_AT) AS RECORDED_LAST
+        SELECT ORDINAL, MIN(RECORDED_AT) AS PUBLISHED_AT
         FROM ANALYTICS.ETL_BATCHES
         WHERE ORDINAL IS NOT NULL
         GROUP BY ORDINAL
