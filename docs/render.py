@@ -1,8 +1,8 @@
 """Writes the pages that are generated from the code: `make docs`. A test compares them, so they cannot go stale."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from docs.analysts_pages import analysts_page, semantic_view, sources_file, table
 from expectations.columns import CONTRACT_VERSION, SOURCE_COLUMNS
 from expectations.regions import REGIONS
 from expectations.rules import CROSS_REGION_RULE, RULES
@@ -11,12 +11,6 @@ from tasks.source.statements import FITTING_TYPES
 from tests.integration.publish.bugs import BUGS
 
 DIRECTORY = Path(__file__).parent
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def columns_page() -> str:
@@ -47,7 +41,7 @@ def columns_page() -> str:
             "## `ANALYTICS.SALES_FACT`\n",
             "After these come the load's own columns: batch, run, snapshot, when the row was inserted and updated, and",
             "`IS_DELETED` and `DELETED_AT` for a sale that its source no longer holds: queries for what was sold say",
-            "`WHERE NOT IS_DELETED`.\n",
+            "`WHERE NOT IS_DELETED`, or read the view `ANALYTICS.SALES` ([for analysts](analysts.md)).\n",
             "A run writes those of `EXTRA_ATTRIBUTES` that it has read of the region, NULL included, and leaves the others",
             "unchanged: a column that the source lacks, or that `extra_columns` no longer names, keeps its values. The text",
             "is JSON with one text or null per column, in no particular order.\n",
@@ -146,7 +140,14 @@ def law_page() -> str:
     )
 
 
-PAGES = {"columns.md": columns_page, "rules.md": rules_page, "law.md": law_page}
+PAGES = {
+    "columns.md": columns_page,
+    "rules.md": rules_page,
+    "law.md": law_page,
+    "analysts.md": analysts_page,
+    "analysts/sources.yml": sources_file,
+    "analysts/semantic_view.sql": semantic_view,
+}
 
 
 if __name__ == "__main__":

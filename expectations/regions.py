@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 REGIONS_FILE = Path(__file__).with_name("regions.toml")
 
@@ -14,7 +15,8 @@ class Region:
 
     `spellings` are the ways its source writes its own region, without regard to case and surrounding blanks.
     `block` names the SqlAlchemyConnector block that reaches the database, `schema` and `table` the table or view to
-    read; without a schema the reader's search path decides. `source_is_whole`: a view has all sales.
+    read; without a schema the reader's search path decides. `source_is_whole`: a view has all sales. `time_zone` (IANA)
+    is the clock of its stores, for analysts; the pipeline works in UTC.
     """
 
     code: str
@@ -46,12 +48,30 @@ def _normalized(spelling: str) -> str:
 
 
 def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
-    """Returns the regions of `path` by code, in the file's order. Raises ValueError for a repeated code or spelling."""
+    """Returns the regions of `path` by code, in the file's order.
+
+    Raises ValueError for a repeated code or spelling, and for a time zone that is none.
+    """
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["region"]
     regions = [Region(**{**entry, "spellings": frozenset(entry["spellings"])}) for entry in entries]
     _refuse_repeats(path, "code", (region.code for region in regions))
     _refuse_repeats(path, "spelling", (spelling for region in regions for spelling in region.all_spellings))
+    for region in regions:
+        # A machine without a database of zones cannot judge.
+        if not _is_time_zone(region.time_zone) and _is_time_zone("Etc/UTC"):
+            raise ValueError(
+                f"{path.name}: time_zone {region.time_zone!r} of {region.code} is no IANA time zone: take one like "
+                "'Europe/Berlin'"
+            )
     return {region.code: region for region in regions}
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _refuse_repeats(path: Path, kind: str, values: Iterable[str]) -> None:

@@ -24,25 +24,27 @@ from tasks.setup_warehouse.roles import (
     refuse_adoption,
 )
 from tasks.setup_warehouse.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
+from tasks.setup_warehouse.views import find_view_fault, refuse_names_of_others
 from tasks.stopwatch import Say, say_nothing
-from tasks.warehouse.lock import lock_held, require_known_tables
+from tasks.warehouse.lock import SET_UP, lock_held, require_known_tables
 from tasks.warehouse.session import Session, open_session
 from tasks.warehouse.statements import render, text_literal
 
 TABLES, LEASES, ROWS = "02_tables", "03_leases", "04_rows"
 """ROWS changes rows and runs under the lock; the others are DDL, which would end the transaction."""
-REVOKE_ANALYSTS = "08_revoke_analysts"
+REVOKE_ANALYSTS = "09_revoke_analysts"
 SCRIPTS = (
     "01_account",
     TABLES,
     LEASES,
     ROWS,
     "05_rejected_rows",
-    "06_stage",
-    "07_revoke_load",
+    "06_analysts",
+    "07_stage",
+    "08_revoke_load",
     REVOKE_ANALYSTS,
-    "09_grants",
-    "10_version",
+    "10_grants",
+    "11_version",
 )
 
 
@@ -86,12 +88,13 @@ def set_up(
     """Runs files of `sql/setup/` in order. Can be killed and repeated.
 
     Raises ValueError for an existing role and NeedsPersonError for an existing fact table that may not be adopted;
-    NeedsPersonError while a run is alive.
+    NeedsPersonError for a view of another tool by the name of one for analysts, and while a run is alive.
     """
     refuse_adoption(values["analyst_role"], comments_of_roles(session, values["analyst_role"]), adopt_analyst_role)
     for script in scripts:
         is_adopted = script == TABLES and needs_adoption(session)
         if script == TABLES:
+            refuse_names_of_others(session)
             refuse_living_runs(session)
             forget_lost_past(session)
         if is_adopted:
@@ -113,7 +116,7 @@ def set_up(
 
 
 def find_setup_fault(say: Say = say_nothing) -> str:
-    """Returns why loads cannot use the tables yet; empty when these exist and are of this version.
+    """Returns what loads or analysts lack yet; empty when tables and views exist and are of this version.
 
     Waiting for the warehouse is logged by `say`. Raises TransientError when it does not answer.
     """
@@ -121,9 +124,10 @@ def find_setup_fault(say: Say = say_nothing) -> str:
     try:
         with open_session(connector, warehouse, "retail-sales setup", say) as session:
             require_known_tables(session)
+            fault = find_view_fault(session)
     except NeedsPersonError as error:
         return one_line(error)
-    return ""
+    return f"{fault}: {SET_UP}" if fault else ""
 
 
 @task(name="run-setup-scripts", **RETRIES)
@@ -151,14 +155,14 @@ def setup_warehouse(
 
     Args:
         load_role: Role of the loads, created when it is missing. Empty: the role of the warehouse block.
-        analyst_role: Role that may read the sales, and nothing else; created when it is missing.
+        analyst_role: Role that may read the sales and their status, and nothing else; created when it is missing.
         adopt_analyst_role: Use an existing role of this name, with everybody who has it. Needed at each set-up.
         adopt_fact_table: Take over the rows of an `ANALYTICS.SALES_FACT` that another tool has loaded, under one run
             that cannot be rolled back. Refused where its columns or rows are not as this pipeline writes them. Needed
             once.
         storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps its storage
             integration.
-        only_if_needed: Do nothing where the tables exist and are of this version, whether or not a run is alive.
+        only_if_needed: Do nothing where tables and views exist and are of this version, whether or not a run is alive.
     """
     if only_if_needed and not find_setup_fault():
         return Completed(message="the warehouse has the tables of this version")

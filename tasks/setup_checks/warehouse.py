@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
+from expectations.analysts import VIEWS as FOR_ANALYSTS
+from expectations.regions import REGIONS
 from expectations.rules import CROSS_REGION_RULE
 from expectations.tables import TABLES_VERSION
 from tasks.errors import SalesEtlError
@@ -23,7 +25,7 @@ from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
 from tasks.setup_checks.sources import PREFIX_ADVICE
 from tasks.warehouse.lock import require_known_tables
 from tasks.warehouse.session import Session, open_session
-from tasks.warehouse.statements import render, text_literal
+from tasks.warehouse.statements import render, text_literal, text_literals
 
 WAREHOUSE_VARIABLES = ("variable snowflake_warehouse", "variable snowflake_watch_warehouse")
 CONNECTION = "warehouse connection"
@@ -71,7 +73,8 @@ def warehouse_checks() -> list[Check]:
     """The connection first: all others need it."""
     tables = declared_tables(render("setup/02_tables") + render("setup/03_leases"))
     of_some = {view: {name: tables[table][name] for name in names} for view, (table, names) in VIEWS_OF_SOME.items()}
-    described = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some
+    of_analysts = {view.name: {column.name: column.snowflake_type for column in view.columns} for view in FOR_ANALYSTS}
+    described = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some | of_analysts
     after = (CONNECTION,)
     return [
         Check(CONNECTION, _connect, MEND_CONNECTION, needs=WAREHOUSE_VARIABLES, time_limit_s=120),
@@ -92,6 +95,7 @@ def warehouse_checks() -> list[Check]:
             )
             for table, verbs in WRITES.items()
         ),
+        Check("regions of the views for analysts", _look_for_regions, needs=("view SALES", "view DATA_STATUS")),
         Check(COLLISIONS, _count_collisions, "look at SALES_REJECTED", needs=("view SALES_REJECTED",)),
         Check("run numbers", _take_number, needs=after),
         Check("right to create in STAGING", _create, needs=after),
@@ -146,6 +150,28 @@ def _count_collisions() -> str:
             f"among them: correct them at the source and run their dates again, from batch {batch_id}. {PREFIX_ADVICE}"
         )
     return "none rejected"
+
+
+def _look_for_regions() -> str:
+    """A region that was added since set-up is not in the views."""
+    known = text_literals(REGIONS)
+    with _session() as session:
+        expected = session.query(
+            "SELECT REGION FROM ANALYTICS.DATA_STATUS WHERE UTC_DATE = DATEADD('day', -1, SYSDATE()::DATE)"
+        )
+        ((without_zone,),) = session.query(
+            f"SELECT MIN(REGION) FROM ANALYTICS.SALES WHERE SALE_DATE_LOCAL IS NULL AND REGION IN ({known})"
+        )
+    return describe_regions({str(region) for (region,) in expected}, without_zone)
+
+
+def describe_regions(expected: Set[str], without_zone: str | None) -> str:
+    """Returns which regions DATA_STATUS expects; none before the first load. Raises SetupFaultError for one that the
+    views do not know."""
+    lacking = sorted(REGIONS.keys() - expected) if expected else []
+    if unknown := [*lacking, *([without_zone] if without_zone else [])]:
+        raise SetupFaultError(f"the views SALES and DATA_STATUS do not know region {unknown[0]}: {SETUP}")
+    return ", ".join(sorted(expected)) or "no date yet"
 
 
 def _query_with_advice(session: Session, statement: str, mend: str) -> list[tuple[object, ...]]:

@@ -1,4 +1,4 @@
-"""Setting up the warehouse: adopting an existing fact table, upgrading older tables, and the rights of roles.
+"""Setting up the warehouse: adopting an existing fact table, upgrading older tables, roles, and views for analysts.
 
 `sql/setup/` creates the tables; `tasks/warehouse/` has what loads use of them.
 """

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 
+from expectations.analysts import DATA_STATUS, SALES, VIEWS, View
 from expectations.columns import DIGITS, Column, Role
 from expectations.regions import REGIONS, Region
 from expectations.tables import (
@@ -163,6 +164,19 @@ def _none_differs(names: Iterable[str], other: str, indent: str) -> str:
     return f"\n{indent}AND ".join(f"FACT.{name} IS NOT DISTINCT FROM {other}.{name}" for name in upper)
 
 
+def _view_columns(view: View) -> str:
+    return ",\n    ".join(f"{column.name} COMMENT {text_literal(column.description)}" for column in view.columns)
+
+
+def _by_zone(pattern: str, regions: Iterable[Region]) -> str:
+    """A value that depends on the region's time zone: `pattern` with the zone's literal in place of `{zone}`."""
+    cases = "\n        ".join(
+        f"WHEN {text_literal(region.code)} THEN {pattern.format(zone=text_literal(region.time_zone))}"
+        for region in regions
+    )
+    return f"CASE REGION\n        {cases}\n    END"
+
+
 _CLEAN_NAMES = tuple(column.stored_name for column in CLEAN_COLUMNS)
 _COMPARED_NAMES = tuple(name for name in _CLEAN_NAMES if name != EXTRA_ATTRIBUTES.name)
 """All columns of a sale that every run reads; for the others see `tasks/warehouse/attributes.py`."""
@@ -257,6 +271,19 @@ _VERSION_TYPES = {
 # Without the casts an adopted table's wider columns would not match those that the function declares.
 _COLUMN_LISTS["version_values"] = ", ".join(f"{name}::{kind} AS {name}" for name, kind in _VERSION_TYPES.items())
 _COLUMN_LISTS |= {
+    "ledger_states": render_part("ledger/states").rstrip(),
+    "views_of_analysts": text_literals(view.name for view in VIEWS),
+    "sales_columns": _view_columns(SALES),
+    "sales_comment": text_literal(SALES.description),
+    "sale_date_local": _by_zone("CONVERT_TIMEZONE({zone}, SALE_DATE)::TIMESTAMP_NTZ(6)", REGIONS.values()),
+    "data_status_columns": _view_columns(DATA_STATUS),
+    "data_status_comment": text_literal(DATA_STATUS.description),
+    "configured_regions": " UNION ALL ".join(f"SELECT {text_literal(region)} AS REGION" for region in REGIONS),
+    # The day before the one that has begun there when the UTC day ends.
+    "local_date": _by_zone(
+        "DATEADD('day', -1, CONVERT_TIMEZONE('UTC', {zone}, DATEADD('day', 1, UTC_DATE)::TIMESTAMP_NTZ)::DATE)::DATE",
+        REGIONS.values(),
+    ),
     "version_column_types": ",\n    ".join(f"{name} {kind}" for name, kind in _VERSION_TYPES.items()),
     "sales_as_of": render("as_of/sales", publish="PUBLISH").rstrip(),
 }

@@ -1,5 +1,6 @@
 """Regions are data: a fifth one is an entry, and a repeated entry is refused by name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,4 +70,12 @@ def test_an_entry_given_twice_is_refused_by_name(entries: str, named: str, tmp_p
     file = tmp_path / "regions.toml"
     file.write_text(entries, encoding="utf-8")
     with pytest.raises(ValueError, match=f"(?i)regions.toml: .*{named} is given twice"):
+        read_regions(file)
+
+
+@pytest.mark.parametrize("zone", ["", "Berlin", "CEST", "UTC+1", "Europe/berlin"])
+def test_a_time_zone_that_is_none_is_refused_by_name(zone: str, tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(entry("A", "a1").replace("Etc/UTC", zone), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"regions.toml: time_zone '{re.escape(zone)}' of A is no IANA time zone"):
         read_regions(file)

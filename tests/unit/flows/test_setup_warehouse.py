@@ -27,7 +27,7 @@ class Asked:
 @pytest.mark.parametrize("role", [ANALYST_ROLE, EARLIER_ANALYST_ROLE])
 def test_the_analysts_of_this_version_keep_their_right(role: str) -> None:
     asked = Asked()
-    set_up(cast(Session, asked), [REVOKE_ANALYSTS, "09_grants"], VALUES | {"analyst_role": role}, print)
+    set_up(cast(Session, asked), [REVOKE_ANALYSTS, "10_grants"], VALUES | {"analyst_role": role}, print)
     revoking = [number for number, script in enumerate(asked.scripts) if f"FROM ROLE {role}" in script]
     (granting,) = [number for number, script in enumerate(asked.scripts) if f"TO ROLE {role}" in script]
     assert max(revoking) < granting

@@ -63,7 +63,7 @@ def target_of(statement: Expr) -> Expr | None:
 
 def granted(role: str) -> Rights:
     found: Rights = {}
-    for verbs, table, to in GRANT.findall(render("setup/09_grants", **VALUES)):
+    for verbs, table, to in GRANT.findall(render("setup/10_grants", **VALUES)):
         if to == role:
             found.setdefault(table, set()).update(verbs.split(", "))
     return found
@@ -73,9 +73,9 @@ def test_the_load_has_what_its_statements_use_and_nothing_else() -> None:
     assert granted(VALUES["role"]) == used()
 
 
-def test_analysts_may_read_the_sales_and_nothing_else() -> None:
-    assert granted(VALUES["analyst_role"]) == {"SALES_FACT": {"SELECT"}}
-    grants = render("setup/09_grants", **VALUES)
+def test_analysts_may_read_the_sales_and_their_status_and_nothing_else() -> None:
+    assert granted(VALUES["analyst_role"]) == {name: {"SELECT"} for name in ("SALES_FACT", "SALES", "DATA_STATUS")}
+    grants = render("setup/10_grants", **VALUES)
     assert "FUTURE" not in grants
     assert " ALL " not in grants
 
@@ -86,7 +86,7 @@ def test_check_setup_tries_the_rights_to_write() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["07_revoke_load", "08_revoke_analysts"])
+@pytest.mark.parametrize("name", ["08_revoke_load", "09_revoke_analysts"])
 def test_nothing_is_revoked_from_a_role_that_set_up_does_not_own(name: str) -> None:
     roles = re.findall(r"FROM ROLE (\w+)", render(f"setup/{name}", **VALUES))
     assert roles
@@ -96,5 +96,5 @@ def test_nothing_is_revoked_from_a_role_that_set_up_does_not_own(name: str) -> N
 def test_what_is_made_anew_keeps_its_grants() -> None:
     made = [text for name in SCRIPTS for text in statements_of(render(f"setup/{name}", **VALUES))]
     anew = [text for text in made if "OR REPLACE" in text]
-    assert len(anew) == 11
+    assert len(anew) == 13
     assert [text for text in anew if "COPY GRANTS" not in text] == []

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from tasks import stopwatch as waiting
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
 from tasks.setup_checks.sources import describe_overlap
-from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account
+from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account, describe_regions
 from tasks.warehouse.statements import render
 
 NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)
@@ -96,3 +97,13 @@ def test_the_account_line_says_when_sessions_see_the_commits_of_others() -> None
 def test_a_collation_that_changes_how_keys_compare_is_bad() -> None:
     with pytest.raises(SetupFaultError, match="DEFAULT_DDL_COLLATION of schema ANALYTICS is en-ci"):
         describe_account("GLOBAL", "en-ci")
+
+
+def test_the_views_for_analysts_know_every_region() -> None:
+    assert describe_regions(set(), None) == "no date yet"
+    assert describe_regions({*REGIONS, "CLOSED_FOR_GOOD"}, None).count(",") == len(REGIONS)
+    set_up_again = "do not know region US_WEST: run `python -m flows.setup_warehouse`"
+    with pytest.raises(SetupFaultError, match=set_up_again):
+        describe_regions(REGIONS.keys() - {"US_WEST"}, None)
+    with pytest.raises(SetupFaultError, match=set_up_again):
+        describe_regions(set(), "US_WEST")

@@ -114,6 +114,7 @@ SHOWN = [
     "rollback/runs_in_effect",
     "setup/02_tables",
     "setup/05_rejected_rows",
+    "setup/06_analysts",
     "verify/matching_rows",
     "verify/shown_sales",
     "checks/null_percentages",

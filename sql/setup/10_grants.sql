@@ -1,5 +1,5 @@
--- Guarantees: the load's role may do what its statements do, table by table; analysts may read the sales, and nothing
--- else that is created here now or later.
+-- Guarantees: the load's role may do what its statements do, table by table; analysts may read the sales and their
+-- status, and nothing else that is created here now or later.
 GRANT USAGE ON WAREHOUSE ${warehouse} TO ROLE ${role};
 
 GRANT USAGE ON WAREHOUSE ${watch_warehouse} TO ROLE ${role};
@@ -46,6 +46,10 @@ GRANT SELECT ON VIEW ${database}.ANALYTICS.SALES_REJECTIONS_KNOWN TO ROLE ${role
 
 GRANT SELECT ON VIEW ${database}.ANALYTICS.SALES_REJECTED TO ROLE ${role};
 
+GRANT SELECT ON VIEW ${database}.ANALYTICS.SALES TO ROLE ${role};
+
+GRANT SELECT ON VIEW ${database}.ANALYTICS.DATA_STATUS TO ROLE ${role};
+
 GRANT USAGE ON SEQUENCE ${database}.ANALYTICS.ETL_RUN_NUMBER TO ROLE ${role};
 
 GRANT USAGE ON STAGE ${database}.STAGING.SALES_STAGE TO ROLE ${role};
@@ -55,3 +59,7 @@ GRANT USAGE ON DATABASE ${database} TO ROLE ${analyst_role};
 GRANT USAGE ON SCHEMA ${database}.ANALYTICS TO ROLE ${analyst_role};
 
 GRANT SELECT ON TABLE ${database}.ANALYTICS.SALES_FACT TO ROLE ${analyst_role};
+
+GRANT SELECT ON VIEW ${database}.ANALYTICS.SALES TO ROLE ${analyst_role};
+
+GRANT SELECT ON VIEW ${database}.ANALYTICS.DATA_STATUS TO ROLE ${analyst_role};
