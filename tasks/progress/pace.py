@@ -6,7 +6,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Pace:
-    """`done` of `total` units after `seconds`, of which `failed` went wrong.
+    """`done` of `total` units after `seconds`, of which `failed` went wrong; the last was done after `last_s` seconds.
 
     `usual_s` are the seconds that all of it usually takes. The estimate uses them until the first unit is done, and to
     the end when the units are not `alike`: take different times, or are done side by side.
@@ -16,6 +16,7 @@ class Pace:
     done: int
     total: int
     seconds: float
+    last_s: float = 0.0
     failed: int = 0
     usual_s: float | None = None
     alike: bool = True
@@ -24,7 +25,7 @@ class Pace:
     def seconds_left(self) -> float | None:
         """An estimate; None while nothing is known."""
         if self.done and self.alike:
-            return self.seconds / self.done * max(self.total - self.done, 0)
+            return max(self.last_s / self.done * self.total - self.seconds, 0.0)
         return None if self.usual_s is None else max(self.usual_s - self.seconds, 0.0)
 
     @property

@@ -23,30 +23,29 @@ class Work:
         self._say, self._unit, self._total, self._logs = say, unit, total, logs
         self._usual_s, self._alike = usual_s, alike
         self._begun = self._last_line = time.monotonic()
-        self._done = self._failed = 0
+        self._done, self._failed, self._last_s = 0, 0, 0.0
         self._lock = threading.Lock()
 
     def pace(self) -> Pace:
         """How far it is now."""
         seconds = time.monotonic() - self._begun
-        return Pace(self._unit, self._done, self._total, seconds, self._failed, self._usual_s, self._alike)
+        counts = (self._unit, self._done, self._total, seconds, self._last_s, self._failed)
+        return Pace(*counts, self._usual_s, self._alike)
 
     def reached(self, done: int) -> None:
         """So many units are done in all."""
-        with self._lock:
-            self._done = done
-        self._log_if_due()
+        self._count(done - self._done)
 
     def add(self, *, failed: bool = False) -> None:
         """One more unit is done."""
-        with self._lock:
-            self._done += 1
-            self._failed += failed
-        self._log_if_due()
+        self._count(1, int(failed))
 
-    def _log_if_due(self) -> None:
+    def _count(self, done: int, failed: int = 0) -> None:
         now = time.monotonic()
         with self._lock:
+            self._done += done
+            self._failed += failed
+            self._last_s = now - self._begun
             if not self._logs or now - self._last_line < LOG_EVERY_S:
                 return
             self._last_line = now
