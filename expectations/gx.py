@@ -36,6 +36,11 @@ for _name in ("scipy.stats", "altair"):
     _load_when_used(_name)
 
 import great_expectations as gx  # noqa: E402 (after the lazy modules)
+import great_expectations.core.expectation_validation_result as gx_result  # noqa: E402
 import great_expectations.expectations as gxe  # noqa: E402
+import great_expectations.expectations.expectation as gx_expectation  # noqa: E402
+import great_expectations.render as gx_render  # noqa: E402
+import great_expectations.render.renderer as gx_renderer  # noqa: E402
+import great_expectations.render.view as gx_view  # noqa: E402
 
-__all__ = ["gx", "gxe"]
+__all__ = ["gx", "gx_expectation", "gx_render", "gx_renderer", "gx_result", "gx_view", "gxe"]

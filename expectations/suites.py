@@ -6,6 +6,7 @@ floats.
 """
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,18 @@ from expectations.gx import gx, gxe
 from expectations.rules import CLOCK_TOLERANCE, as_one_array, present
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
+
+READ_AS: Mapping[str, str] = {
+    "_discount_headroom": "total_amount - discount_amount",
+    "_tax_headroom": "total_amount - tax_amount",
+    "_above_half_price": "2 x total_amount - quantity x unit_price",
+    "_below_twice_price": "2 x quantity x unit_price - total_amount",
+    "_net_residual": "total_amount - discount_amount - net_amount",
+    "_profit_residual": "net_amount - tax_amount - gross_profit",
+    "_date_residual": "sale_date - (sale_year, sale_month, sale_day)",
+    "_currency_is_code": "currency has three capital letters (1: yes, 0: no)",
+}
+"""What the columns hold that `output_frame` adds."""
 
 _LARGEST = 4 * 10**18
 """Twice this fits into an int64."""
@@ -37,6 +50,11 @@ def smallest_share_above(percentage: Decimal, rows: int) -> float:
     return (rows - most_below(percentage, rows)) / rows if rows else 1.0
 
 
+def fewer_nulls(thresholds: Thresholds) -> str:
+    """What is expected of a column's NULLs, for readers."""
+    return f"fewer than {thresholds.max_null_percentage} % of the values may be NULL."
+
+
 def input_suite(rows: int, thresholds: Thresholds) -> gx.ExpectationSuite:
     """NULLs below `max_null_percentage` in every column that is not declared nullable, for a frame of `rows` rows."""
     mostly = smallest_share_above(thresholds.max_null_percentage, rows)
@@ -47,6 +65,7 @@ def input_suite(rows: int, thresholds: Thresholds) -> gx.ExpectationSuite:
                 column=column.stored_name,
                 mostly=mostly,
                 meta={"threshold": f"{thresholds.max_null_percentage} %"},
+                description=fewer_nulls(thresholds),
             )
             for column in SOURCE_COLUMNS
             if not column.nullable
@@ -61,6 +80,8 @@ def output_suite(region: str, snapshot_at: datetime) -> gx.ExpectationSuite:
     headrooms = ["_discount_headroom", "_tax_headroom", "_above_half_price", "_below_twice_price"]
     not_negative = ["discount_amount", "tax_amount", *headrooms]
     identities = ["_net_residual", "_profit_residual", "_date_residual"]
+    latest, minutes = pd.Timestamp(snapshot_at + CLOCK_TOLERANCE), CLOCK_TOLERANCE.seconds // 60
+    not_later = f"values must be at most {minutes} minutes later than the source's clock when it was read."
     return gx.ExpectationSuite(
         name="clean-rows",
         expectations=[
@@ -71,7 +92,7 @@ def output_suite(region: str, snapshot_at: datetime) -> gx.ExpectationSuite:
             *(gxe.ExpectColumnValuesToBeBetween(column=c, min_value=0, max_value=0) for c in identities),
             gxe.ExpectColumnValuesToBeBetween(column="_currency_is_code", min_value=1),
             *(
-                gxe.ExpectColumnValuesToBeBetween(column=c, max_value=pd.Timestamp(snapshot_at + CLOCK_TOLERANCE))
+                gxe.ExpectColumnValuesToBeBetween(column=c, max_value=latest, description=not_later)
                 for c in ("sale_date", "updated_at")
             ),
         ],

@@ -40,6 +40,7 @@ from tasks.backfill.known import read_ledger
 from tasks.batch import choose_regions
 from tasks.pages.artifacts import write_table
 from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, StoppedError, is_cancelled, signals_in_order
+from tasks.progress.work import Work, progressing
 from tasks.stopwatch import Stopwatch
 
 SUBFLOWS_MAX = 10_000
@@ -100,7 +101,7 @@ def backfill(
 
     before = carried_over(not_loaded_before)
     with signals_in_order():
-        loaded, waiting = load_dates(plan.gaps, max_active)
+        loaded, waiting = load_dates(plan.gaps, max_active, usual_backfill_seconds(len(plan.gaps), max_active))
     outcomes = [*before, *loaded]
     show_table(outcomes, plan)
     if waiting is None:
@@ -114,24 +115,44 @@ def backfill(
     return yielded_state(outcomes, waiting_name, rest, f"{queued.name} (run {queued.id})")
 
 
-def load_dates(gaps: Sequence[Gap], max_active: int) -> tuple[list[DateOutcome], FlowRun | None]:
+def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
+    """Seconds that so many daily runs usually take; None for one, and where no run has completed."""
+    usual_s = usual_seconds(daily_sales.name) if dates > 1 else None
+    return None if usual_s is None else usual_s * dates / max_active
+
+
+def load_dates(
+    gaps: Sequence[Gap], max_active: int, usual_s: float | None = None
+) -> tuple[list[DateOutcome], FlowRun | None]:
     """Loads the dates in their order, `max_active` side by side, until a daily run waits.
 
-    Returns the outcomes of the dates that were begun, all of them ended, and the waiting run.
+    `usual_s`: the seconds that all of them usually take. Returns the outcomes of the dates that were begun, all of them
+    ended, and the waiting run.
     """
     number_subflows_anew()
     running: set[Future[DateOutcome]] = set()
     begun: list[Future[DateOutcome]] = []
     waiting = None
-    with InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor:
+    say = get_run_logger().info
+    with (
+        progressing(say, "backfill", "dates", len(gaps), usual_s) as work,
+        InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor,
+    ):
         for gap in gaps:
             if len(running) == max_active:
                 running = wait(running, return_when=FIRST_COMPLETED).not_done
             if waiting := find_waiting(flow_run.id, daily_sales.name):
                 break
-            begun.append(executor.submit(copy_context().run, load_date, gap))
+            begun.append(executor.submit(copy_context().run, load_counted, gap, work))
             running.add(begun[-1])
     return [future.result() for future in begun], waiting
+
+
+def load_counted(gap: Gap, work: Work) -> DateOutcome:
+    """Loads one date, and counts it as done."""
+    outcome = load_date(gap)
+    work.add(failed=not outcome.completed)
+    return outcome
 
 
 def load_date(gap: Gap) -> DateOutcome:

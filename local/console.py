@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tasks.progress.bars import BARS
 from tasks.stopwatch import Say
 
 SILENT_S_MAX = 4
@@ -40,12 +41,14 @@ class Output:
 
 @contextmanager
 def sign_of_life(say: Say, what: Callable[[], str], silent_s_max: float = SILENT_S_MAX) -> Iterator[Output]:
-    """Prints that `what` still goes on, and for how long, after each `silent_s_max` seconds without a line."""
+    """Prints that `what` still goes on, and for how long, after each `silent_s_max` seconds without a line or bar."""
     output, begun, done = Output(say), time.monotonic(), threading.Event()
 
     def watch() -> None:
         while not done.wait(max(silent_s_max - output.silent_s(), 0)):
-            if output.silent_s() >= silent_s_max:
+            if BARS.are_drawn():
+                output.note_line()
+            elif output.silent_s() >= silent_s_max:
                 output.say(f"still {what()} ({time.monotonic() - begun:.0f} s)")
 
     thread = threading.Thread(target=watch, name="sign-of-life", daemon=True)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.columns import SOURCE_COLUMNS
+from local.console import print_line
 from local.sample_data import (
     PAYMENT_METHODS,
     REGIONS,
@@ -32,6 +33,7 @@ from local.sample_data import (
     spell,
     text,
 )
+from tasks.progress.work import Work, progressing
 
 BATCH_ROWS = 250_000
 """Rows made at a time, which bounds the memory at about 300 MB."""
@@ -324,12 +326,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     expected: Counter[str] = Counter()
 
-    def tables() -> Iterator[pa.Table]:
+    def tables(work: Work) -> Iterator[pa.Table]:
         for batch in batches(given.region, given.date, given.rows, given.seed, Dirt.of(given.dirt)):
             expected.update(batch.expected)
             yield batch.table
+            work.reached(expected["rows"])
 
-    load(given.url, tables())
+    with progressing(print_line, f"generate region={given.region}", "rows", given.rows) as work:
+        load(given.url, tables(work))
     print(f"region={given.region} date={given.date} " + " ".join(f"{kind}={n}" for kind, n in expected.items()))
 
 

@@ -102,7 +102,7 @@ def command(region_code: str, port: int) -> list[str]:
 def fill(region_code: str, owner_url: str, say: Callable[[str], None]) -> None:
     """Creates the source table and loads the sample, once; `RETAIL_SALES_SAMPLE_DATA=none` leaves the table empty."""
     wanted = "table" if os.environ.get("RETAIL_SALES_SAMPLE_DATA") == "none" else "rows"
-    done = cluster_dir(region_code).with_suffix(".filled")
+    done = _filled_file(region_code)
     if done.exists() and done.read_text() in (wanted, "rows"):
         return
     from local import sample_data  # takes a second, which a loaded stack is spared
@@ -111,6 +111,15 @@ def fill(region_code: str, owner_url: str, say: Callable[[str], None]) -> None:
     if wanted == "rows":
         sample_data.load(owner_url, region_code, say)
     done.write_text(wanted)
+
+
+def is_filled(region_code: str) -> bool:
+    """Whether `fill` has been done once."""
+    return _filled_file(region_code).exists()
+
+
+def _filled_file(region_code: str) -> Path:
+    return cluster_dir(region_code).with_suffix(".filled")
 
 
 def _roles_sql(owner_password: str, reader_password: str) -> str:

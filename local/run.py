@@ -37,6 +37,7 @@ def main() -> int:
     try:
         refuse_future(parse_business_date(asked.date), datetime.now(UTC))
         regions = parse_regions(asked.regions)
+        print_line("step 1 of 4: starting the local stack ...")
         stack.up()
         return run(asked.date, regions)
     except (StackError, ValueError) as error:
@@ -57,7 +58,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
     started = time.monotonic()
     environment = read_stack_env()
     os.environ.update(environment)
-    print_line("loading Prefect and the flow ...")
+    print_line("step 2 of 4: loading Prefect and the flow ...")
     with sign_of_life(print_line, lambda: "loading Prefect and the flow"):
         # Prefect reads its settings when it is imported.
         from prefect import tags
@@ -69,9 +70,10 @@ def run(date: str, regions: list[str] | None = None) -> int:
         from tasks.prefect_server.stopping import EndedBySignal
         from tasks.retention.periods import TAG
 
-    print_line("registering blocks and variables ...")
+    print_line("step 3 of 4: registering blocks and variables ...")
     with sign_of_life(print_line, lambda: "registering blocks and variables"):
         register(stack_settings(environment, os.environ))
+    print_line(f"step 4 of 4: running {date} ...")
     with (
         sign_of_life(print_line, lambda: f"running {date}") as output,
         log_lines_noted("prefect", output),

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from expectations.columns import DIGITS, SOURCE_COLUMNS
+from tasks.progress.work import progressing
 
 IntArray = npt.NDArray[np.int64]
 
@@ -152,7 +153,8 @@ def load(owner_url: str, region_code: str, say: Callable[[str], None]) -> None:
             return
         rows = pa.Table.from_pandas(year(region_code), preserve_index=False)
         say(f"{region_code}: loading {rows.num_rows:,} rows")
-        copy_rows(cursor, rows)
+        with progressing(say, f"sample-data region={region_code}", "rows", rows.num_rows) as work:
+            copy_rows(cursor, rows, work.reached)
     say(f"{region_code}: {rows.num_rows:,} rows loaded in {perf_counter() - started:.1f} s")
 
 
@@ -180,8 +182,11 @@ def transaction(url: str) -> Iterator[Any]:
         connection.close()
 
 
-def copy_rows(cursor: Any, rows: pa.Table) -> None:
-    """Copies rows into `sales_transactions`; a null arrives as NULL, an empty string as an empty string."""
+def copy_rows(cursor: Any, rows: pa.Table, copied: Callable[[int], None] = lambda _: None) -> None:
+    """Copies rows into `sales_transactions`; a null arrives as NULL, an empty string as an empty string.
+
+    `copied` takes the number of rows that are copied so far.
+    """
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
     # Arrow takes a second per 400,000 times to write a zone; without one, the session's zone decides.
     cursor.execute("SET LOCAL timezone TO 'UTC'")
@@ -191,6 +196,7 @@ def copy_rows(cursor: Any, rows: pa.Table) -> None:
         sink = pa.BufferOutputStream()
         pa.csv.write_csv(rows.slice(start, _COPY_ROWS_MAX), sink, options)
         cursor.copy_expert(_COPY_SQL, pa.BufferReader(sink.getvalue()))
+        copied(min(start + _COPY_ROWS_MAX, rows.num_rows))
 
 
 def _without_zone(field: pa.Field) -> pa.Field:

@@ -39,7 +39,8 @@ from local.environment import (
     write_private,
     write_stack_env,
 )
-from tasks.stopwatch import Say
+from tasks.progress.work import Work, progressing
+from tasks.stopwatch import Say, Stopwatch
 
 START_S_MAX = 180
 STOP_S_MAX = 30
@@ -347,7 +348,10 @@ def _is_up(part: Part, running: Running | None, plan: Plan) -> bool:
 
 
 def _starting(missing: list[Part]) -> str:
-    return f"starting {', '.join(part.title for part in missing)}" if missing else "looking for running parts"
+    if not missing:
+        return "looking for running parts"
+    titles = ", ".join(part.title for part in missing)
+    return f"starting {titles}; {len(PARTS) - len(missing)} of {len(PARTS)} parts are up"
 
 
 def _start(parts: list[Part], plan: Plan, say: Say, missing: list[Part]) -> None:
@@ -356,24 +360,40 @@ def _start(parts: list[Part], plan: Plan, say: Say, missing: list[Part]) -> None
         (state_dir() / name).mkdir(exist_ok=True)
     if any(part.as_postgres for part in parts):
         postgres.prepare_account()
-    with ThreadPoolExecutor(len(parts)) as pool:
+    known, watch = _read_json(_seconds_file()), Stopwatch()
+    are_filled = all(postgres.is_filled(code) for code in REGION_CODES)
+    usual_s = known.get(str(len(parts))) if are_filled else None
+    with (
+        progressing(say, "start", "parts", len(parts), usual_s, alike=False) as work,
+        ThreadPoolExecutor(len(parts)) as pool,
+    ):
         # Every part is tried: the next `up` has only the failed ones to start.
-        started = [pool.submit(_bring_up, part, plan, say, missing) for part in parts]
+        started = [pool.submit(_bring_up, part, plan, say, missing, work) for part in parts]
     for future in started:
         future.result()
+    if are_filled:
+        write_private(_seconds_file(), json.dumps(known | {str(len(parts)): watch.seconds()}))
 
 
-def _bring_up(part: Part, plan: Plan, say: Say, missing: list[Part]) -> None:
+def _seconds_file() -> Path:
+    """The seconds of the last start of so many parts, by their number."""
+    return state_dir() / "start-seconds.json"
+
+
+def _bring_up(part: Part, plan: Plan, say: Say, missing: list[Part], work: Work) -> None:
+    has_failed = True
     try:
         part.prepare(plan)
         _wait_for_answer(part, _spawn(part, plan))
         part.finish(plan, say)
+        has_failed = False
     except StackError:
         raise
     except Exception as error:
         raise StackError(f"{part.title} could not be set up: {_one_line(error)}; its log is {part.log}") from error
     finally:
         missing.remove(part)
+        work.add(failed=has_failed)
     say(_line(part, "is up", plan.ports[part.name]))
 
 

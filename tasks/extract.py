@@ -26,6 +26,7 @@ from tasks.batch import Batch, Keys, NamedKeys, RolledBack, Window
 from tasks.errors import NeedsPersonError, RegionUnfitError
 from tasks.files.arrow import open_writer
 from tasks.files.room import bytes_needed, full_disk_named, room_reserved
+from tasks.progress.work import progressing
 from tasks.retries import RETRIES
 from tasks.rollback.held_back import held_back
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
@@ -47,9 +48,6 @@ CSV_BLOCK_BYTES = 8 * 2**20
 """Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-PROGRESS_ROWS = 250_000
-"""Rows between two log lines, roughly."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +111,12 @@ def read_region(
             source = _count(cursor, table, asked, bad)
             reading = (table.sql, asked, table.declared, extra, bad.conditions, bad.row_id)
             needed_bytes = bytes_needed(source.rows, _width(cursor, width_statement(*reading)) if source.rows else 0)
-            progress = _progress(say, region, source.rows)
-            with room_reserved(directory, region, source.rows, needed_bytes), full_disk_named(f"region {region}", path):
-                read = copy_rows(cursor, copy_statement(*reading), path, token_key, extra, progress, bad)
+            with (
+                room_reserved(directory, region, source.rows, needed_bytes),
+                full_disk_named(f"region {region}", path),
+                progressing(say, f"extract region={region}", "rows", source.rows) as work,
+            ):
+                read = copy_rows(cursor, copy_statement(*reading), path, token_key, extra, work.reached, bad)
             return held, source, read
 
         try:
@@ -168,18 +169,6 @@ def _width(cursor: Any, statement: str) -> float:
     cursor.execute(statement)
     ((width,),) = cursor.fetchall()
     return float(width)
-
-
-def _progress(say: Say, region: str, rows_total: int) -> Callable[[int], None]:
-    logged = 0
-
-    def progress(rows: int) -> None:
-        nonlocal logged
-        if rows - logged >= PROGRESS_ROWS:
-            logged = rows
-            say(f"step=extract region={region} rows={rows} of={rows_total}")
-
-    return progress
 
 
 def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:

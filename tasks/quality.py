@@ -1,7 +1,7 @@
 """Quality gate: runs the suites over the rows as read and the clean rows, and returns one verdict. Fails closed."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,9 @@ ROW_COUNT = "expect_table_row_count_to_be_between"
 class QualityCheck:
     """One check's result. `scope` is a region code or BATCH; `message` says figure and threshold, never a value.
 
-    `rows` were checked and `bad` of them failed, for a check of rows. `used` is the share of its limit that the figure
-    takes: 1.0 is at the limit.
+    `rows` were checked, or counted, and `bad` of them failed. `used` is the share of its limit that the figure
+    takes: 1.0 is at the limit. `kwargs` are those of the expectation, if it is one of Great Expectations, and
+    `description` says what it expects where that says more.
     """
 
     suite: str
@@ -47,6 +48,8 @@ class QualityCheck:
     rows: int = 0
     bad: int = 0
     used: float = field(default=0.0, compare=False)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    description: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,11 @@ def run_suite(
     if not results:
         return [QualityCheck(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
     configs = [expectation.configuration for expectation in suite.expectations]
-    return [_check(suite.name, scope, config, [found.get(_id(config)) for found in results]) for config in configs]
+    judged = (_check(suite.name, scope, config, [found.get(_id(config)) for found in results]) for config in configs)
+    return [
+        replace(check, kwargs=config.kwargs, description=config.description)
+        for check, config in zip(judged, configs, strict=True)
+    ]
 
 
 def _results(suite: gx.ExpectationSuite, context: Any, frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
@@ -120,7 +127,7 @@ def _check(suite: str, scope: str, config: Any, results: Sequence[Any]) -> Quali
         passed, least = rows >= config.kwargs["min_value"], config.kwargs["min_value"]
         relation = "is at least" if passed else "is below"
         message = f"record count {rows} {relation} threshold {least}"
-        return QualityCheck(suite, scope, name, column, passed, message, used=_used(least, rows))
+        return QualityCheck(suite, scope, name, column, passed, message, rows, used=_used(least, rows))
     rows, bad = (sum(result.result[count] for result in results) for count in ("element_count", "unexpected_count"))
     mostly = config.kwargs.get("mostly", 1)
     passed, used = (rows - bad) / rows >= mostly, _used(bad / rows, 1 - mostly)
@@ -168,7 +175,10 @@ def null_shares_of_batch(of_regions: Sequence[QualityCheck], thresholds: Thresho
         message = _null_message(BATCH, column, bad, rows, f"{limit} %")
         passed = bad <= suites.most_below(limit, rows)
         used = _used(100 * bad / rows, float(limit))
-        checks.append(QualityCheck(counted[0].suite, BATCH, counted[0].name, column, passed, message, rows, bad, used))
+        kwargs = {"column": column, "mostly": suites.smallest_share_above(limit, rows)}
+        name = (counted[0].suite, BATCH, counted[0].name, column)
+        described = suites.fewer_nulls(thresholds)
+        checks.append(QualityCheck(*name, passed, message, rows, bad, used, kwargs, described))
     return checks
 
 

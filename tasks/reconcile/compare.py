@@ -1,7 +1,7 @@
 """Compares source and table of one region: by sums per day first, then sale by sale where these differ."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,8 +16,9 @@ from blocks.databases import engine_of
 from expectations.regions import REGIONS, Region
 from tasks.batch import KEYS_MAX, Window
 from tasks.lines import counted
+from tasks.progress.work import progressing
 from tasks.reconcile.days import DaysOfRegion
-from tasks.reconcile.discrepancies import DifferingSale, Discrepancy, differing, judge
+from tasks.reconcile.discrepancies import DifferingSale, Discrepancy, Portion, differing, judge
 from tasks.reconcile.sides import CellSums, SourceRow, TableRow
 from tasks.reconcile.source_side import SourceSide
 from tasks.reconcile.table_side import TableSide
@@ -93,14 +94,24 @@ class RegionCompared:
         return sum(day.found.get(kind, 0) for day in self.days)
 
 
-def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snapshot_at: datetime) -> RegionCompared:
-    """Compares the days that are due. Where sums agree, so do the sales; where they differ, every sale is compared."""
+def compare_sides(
+    source: SourceSide,
+    table: TableSide,
+    days: DaysOfRegion,
+    snapshot_at: datetime,
+    compared_days: Callable[[int], None],
+) -> RegionCompared:
+    """Compares the days that are due. Where sums agree, so do the sales; where they differ, every sale is compared.
+
+    `compared_days` takes the number of days that are compared so far.
+    """
     at_source, accounted = source.sums(days.due)
     in_table = table.sums(days.due)
     held_back, _ = source.sums(days.held_back)
     found, listed = Counter[tuple[date, Discrepancy]](), list[DifferingSale]()
     named, stays_out, held_sales = Counter[Discrepancy](), table.rolled_back(), 0
-    for buckets, days_of_buckets in differing(at_source, in_table):
+    portions = list(differing(at_source, in_table))
+    for buckets, days_of_buckets in counting_days(portions, len(days.due), compared_days):
         sales = _compare_buckets(source, table, days_of_buckets, buckets, days, snapshot_at)
         held = source.held_back([sale.sale_id for sale in sales], stays_out)
         held_sales += sum(sale.sale_id in held for sale in sales)
@@ -123,6 +134,17 @@ def compare_sides(source: SourceSide, table: TableSide, days: DaysOfRegion, snap
     held_days = by_day(held_back)
     held_rows = {day: held_days.get(day, DaySums()).rows for day in days.held_back}
     return RegionCompared(days.region, snapshot_at, compared, held_rows, held_sales, tuple(listed))
+
+
+def counting_days(
+    portions: Sequence[Portion], days_due: int, compared_days: Callable[[int], None]
+) -> Iterator[Portion]:
+    """Yields the portions. Days of none are compared already; the others count in equal shares of the portions."""
+    in_portions = len({day for _, days in portions for day in days})
+    for number, portion in enumerate(portions):
+        compared_days(days_due - in_portions + in_portions * number // len(portions))
+        yield portion
+    compared_days(days_due)
 
 
 def _compare_buckets(
@@ -185,7 +207,8 @@ def compare_region(
 
         def compare_without(bad: BadCells) -> RegionCompared:
             source = SourceSide(snapshot.cursor, region, at_source.sql, rejected, bad)
-            return compare_sides(source, table, days, snapshot.at)
+            with progressing(say, f"compare region={days.region}", "days", len(days.due)) as work:
+                return compare_sides(source, table, days, snapshot.at, work.reached)
 
         try:
             with undone_on_error(snapshot.cursor):

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from tasks.reconcile.sides import CellSums, SourceRow, Sums, TableRow
 
+Portion = tuple[list[str], list[date]]
+"""Buckets, and the days on which their sums differ."""
+
 ROWS_AT_ONCE = 200_000
 """Sales of each side that are held at once, roughly."""
 
@@ -35,7 +38,7 @@ class DifferingSale:
     key: str
 
 
-def differing(at_source: CellSums, in_table: CellSums) -> Iterator[tuple[list[str], list[date]]]:
+def differing(at_source: CellSums, in_table: CellSums) -> Iterator[Portion]:
     """Yields buckets and the days on which their sums differ, in portions of about ROWS_AT_ONCE sales."""
     days, rows = dict[str, set[date]](), Counter[str]()
     for cell in at_source.keys() | in_table.keys():
