@@ -62,8 +62,8 @@ def test_a_rollback_undoes_what_was_published_after_an_earlier_one(
         load(world, day, tmp_path, "EUROPE")
         with world.session() as session:
             rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
-        assert rollback.difference is not None
-        assert [run.inserted for run in rollback.difference.runs] == [1]
+        assert rollback.changes is not None
+        assert [run.inserted for run in rollback.changes.runs] == [1]
         date_anew(world, day, times)
         assert shown(world, day)["EUROPE"] == "ROLLED_BACK"
 

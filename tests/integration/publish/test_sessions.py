@@ -112,7 +112,7 @@ def test_a_rollback_finds_what_was_published_since_its_session_was_opened(
     sell(world, day)
     load(world, day, tmp_path, "EUROPE")
     rollback = roll_back(old_session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
-    assert rollback.difference is not None
+    assert rollback.changes is not None
     assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
 
 

@@ -66,8 +66,8 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
     # Earlier entries, which have no number, are rolled back together with later ones.
     with quiet.session() as session:
         rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
-    assert rollback.difference is not None
-    assert len(rollback.difference.runs) == 2
+    assert rollback.changes is not None
+    assert len(rollback.changes.runs) == 2
     assert quiet.sql("SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(0,)]
 
 
