@@ -37,7 +37,7 @@ def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bo
     Ends as Completed with the figures in its message and in the artifacts `rollback` and `rollback-sales`. The ledger
     records ROLLED_BACK, so that backfills in mode missing or failed do not load the date again. Ends as Failed when the
     batch is not in production, was published longer ago than undo_retention_days, or a later batch has changed its
-    sales, and as Refused when the date is in the future.
+    sales and `cascade` is off, and as Refused when the date is in the future.
     """
     if in_future := refused_dates(date):
         return in_future

@@ -309,7 +309,7 @@ def _numbers(runs: Iterable[PublishedRun]) -> str:
 
 
 def _runs_in_effect(session: Session, batches: Iterable[str], undo_days: int) -> list[PublishedRun]:
-    """Returns the publishes of the batches that were not rolled back, however old."""
+    """Returns the publishes of the batches that are in effect, of any age."""
     statement = render(
         "rollback/runs_in_effect",
         batches=text_literals(batches),
@@ -366,7 +366,7 @@ def _earlier_rollback(session: Session, batch_id: str) -> str | None:
 
 def _regions_to_record(session: Session, batch_id: str) -> tuple[str, ...]:
     """The regions to record as ROLLED_BACK: for a date all, because a backfill loads those without an entry; for named
-    keys, those of the batch."""
+    keys, those that the ledger knows."""
     known = _known_regions(session, batch_id)
     return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
 
