@@ -42,7 +42,7 @@ _REMOVED: dict[str, str] = {}
 
 
 def ignore(names: Iterable[str], environment: Environment = os.environ) -> None:
-    """Removes the variables from the environment; `ignored` lists those that were set."""
+    """Removes the variables from the environment; `describe_ignored` names those that were set."""
     for name in names:
         if (value := environment.pop(name, None)) is not None:
             _REMOVED[name] = value
@@ -58,8 +58,8 @@ def ignore_beside(credentials: "AwsCredentials", environment: Environment = os.e
         ignore((name for name in AWS if name not in own or environment.get(name) != own[name]), environment)
 
 
-def ignored() -> str:
-    """Lists the ignored variables in a sentence; empty when there are none."""
+def describe_ignored() -> str:
+    """Names the ignored variables in a sentence; empty when there are none."""
     return f"ignored from the shell, the blocks decide: {', '.join(sorted(_REMOVED))}" if _REMOVED else ""
 
 

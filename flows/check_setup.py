@@ -25,7 +25,7 @@ from tasks.setup_checks.run_history import history_checks
 from tasks.setup_checks.sources import source_checks
 from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
-from tasks.stopwatch import waiting
+from tasks.stopwatch import logged_if_slow
 
 
 class SetupNotReadyError(NeedsPersonError):
@@ -89,7 +89,7 @@ def check(here: bool, wait_s: float) -> list[Finding]:
 
 def check_here() -> list[Finding]:
     """Returns this process's findings, in a run without a deployment."""
-    with tags(TAG), waiting(to_stderr, "check-setup", "its checks", TIME_LIMIT_S):
+    with tags(TAG), logged_if_slow(to_stderr, "check-setup", "its checks", TIME_LIMIT_S):
         state = check_setup(mail=False, return_state=True)
     found = state.result(raise_on_failure=False)
     if isinstance(found, SetupNotReadyError):

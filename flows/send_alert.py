@@ -29,7 +29,7 @@ from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
 from tasks.pages.paths import place_of, run_page
-from tasks.stopwatch import waiting
+from tasks.stopwatch import logged_if_slow
 from tasks.warehouse.session import task_session
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]
@@ -115,7 +115,7 @@ def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
     say = get_run_logger().info
     with (
         waits_limited(SMTP_TIMEOUT_S),
-        waiting(say, "send-alert", place, SMTP_TIMEOUT_S),
+        logged_if_slow(say, "send-alert", place, SMTP_TIMEOUT_S),
         server.get_server() as connection,
     ):
         connection.send_message(message)

@@ -11,13 +11,13 @@ import botocore.exceptions
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
-from blocks.shell import ignored
+from blocks.shell import describe_ignored
 from tasks.batch import Attempt, Batch, NamedKeys
 from tasks.errors import SalesEtlError
 from tasks.ready import require_ready
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
-from tasks.stopwatch import waiting
+from tasks.stopwatch import logged_if_slow
 from tasks.warehouse.ledger import start_attempt
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, union_all
@@ -75,7 +75,7 @@ def sweep(session: Session, batch: Batch | NamedKeys, bucket: S3Bucket, warn: Ca
         leftovers = find_leftovers(session, batch)
         with _failure_only_logged(warn):
             swept += drop_leftover_tables(session, leftovers)
-        with waiting(warn, "begin", f"s3://{bucket.bucket_name}: files of dead attempts"):
+        with logged_if_slow(warn, "begin", f"s3://{bucket.bucket_name}: files of dead attempts"):
             swept += len(remove_leftover_files(leftovers, batch, bucket))
     return swept
 
@@ -104,7 +104,7 @@ def begin(
     logger = get_run_logger()
     require_ready(batch, bucket_name, logger.info)
     bucket = load_bucket(bucket_name)
-    if ignored_variables := ignored():
+    if ignored_variables := describe_ignored():
         logger.warning("step=begin %s", ignored_variables)
     with task_session(warehouse, f"begin {batch.batch_id}") as session:
         attempt = start_attempt(session, batch, flow_run_id, lease_minutes)

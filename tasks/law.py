@@ -143,9 +143,9 @@ def check_law(
         _check_sales(published, before, found)
         _check_rejected(published, of_region, found)
         fates = add_up(published.of(fate) for fate in Fate)
-        _demand(f"{published.region} staged", of_region.clean, fates)
+        _require(f"{published.region} staged", of_region.clean, fates)
         read = fates + of_region.duplicates + of_region.rejected
-        _demand(f"{published.region} source", sources[published.region], read)
+        _require(f"{published.region} source", sources[published.region], read)
     _check_whole_tables(before, found, transformed)
 
 
@@ -193,14 +193,14 @@ def rows_query(manifest: Manifest) -> str:
 def _check_sales(published: Published, before: Standing, found: Found) -> None:
     region = published.region
     for fate in IN_TABLE_FATES:
-        _demand(f"{region} {fate}", published.of(fate), found.after.of_keys.get((region, fate), Tally()))
+        _require(f"{region} {fate}", published.of(fate), found.after.of_keys.get((region, fate), Tally()))
     for fate in GIVING_WAY:
-        _demand_rows(f"{region} {fate}", published.of(fate).rows, found.rows.get((region, fate), 0))
-    _demand_rows(f"{region} new under another form of their key", 0, found.rows.get((region, RENAMED), 0))
-    _demand_rows(f"{region} attributes that were not read", 0, found.rows.get((region, CHANGED_UNREAD), 0))
-    _demand_rows(f"{region} inserted by another run than before", 0, found.rows.get((region, FIRST_RUN), 0))
+        _require_rows(f"{region} {fate}", published.of(fate).rows, found.rows.get((region, fate), 0))
+    _require_rows(f"{region} new under another form of their key", 0, found.rows.get((region, RENAMED), 0))
+    _require_rows(f"{region} attributes that were not read", 0, found.rows.get((region, CHANGED_UNREAD), 0))
+    _require_rows(f"{region} inserted by another run than before", 0, found.rows.get((region, FIRST_RUN), 0))
     replaced = found.undo.get((region, Fate.UPDATED), Tally())
-    _demand(f"{region} undo of updated", before.of_keys.get((region, Fate.UPDATED), Tally()), replaced)
+    _require(f"{region} undo of updated", before.of_keys.get((region, Fate.UPDATED), Tally()), replaced)
     if _of_region(region, before.fingerprints) != _of_region(region, found.undo_fingerprints):
         raise PublishRefusedError(
             f"the law does not hold for {region} undo of updated: cells that did not stand in SALES_FACT"
@@ -214,13 +214,13 @@ def _of_region(region: str, fingerprints: Fingerprints) -> Fingerprints:
 def _check_rejected(published: Published, of_region: Transformed, found: Found) -> None:
     region, cross_region = published.region, published.of(Fate.CROSS_REGION)
     in_table = {rules: tally for (code, rules), tally in found.rejected.items() if code == region}
-    _demand(f"{region} rejected", (of_region.rejected + cross_region).money(), add_up(in_table.values()).money())
-    _demand_rows(f"{region} rejected with other cells", 0, found.rows.get((region, LOST), 0))
+    _require(f"{region} rejected", (of_region.rejected + cross_region).money(), add_up(in_table.values()).money())
+    _require_rows(f"{region} rejected with other cells", 0, found.rows.get((region, LOST), 0))
     broken = Counter({rule.rule: rule.rows for rule in of_region.broken})
     broken[CROSS_REGION_RULE] += cross_region.rows
     stored = count_rules((rules, tally.rows) for rules, tally in in_table.items())
     for rule in sorted(broken | stored):
-        _demand_rows(f"{region} rejected for {rule}", broken[rule], stored[rule])
+        _require_rows(f"{region} rejected for {rule}", broken[rule], stored[rule])
 
 
 def count_rules(rows: Iterable[tuple[str, int]]) -> Counter[str]:
@@ -235,17 +235,17 @@ def _check_whole_tables(before: Standing, found: Found, transformed: Sequence[Tr
     regions = found.published
     inserted, written = _rows(regions, Fate.INSERTED), _rows(regions, *WRITTEN_FATES)
     rejected = sum(of_region.rejected.rows for of_region in transformed) + _rows(regions, Fate.CROSS_REGION)
-    _demand_rows("SALES_FACT", before.fact + inserted, found.after.fact)
-    _demand_rows("SALES_FACT of the run", written, found.after.of_run)
-    _demand_rows("SALES_FACT of the run under another batch or publish", 0, found.after.misnamed)
-    _demand_rows("sale_ids that stand twice", 0, found.rows.get(("", REPEATED), 0))
-    _demand_rows("sales that the fates did not know", 0, found.rows.get(("", UNCOPIED), 0))
-    _demand_rows("SALES_FACT first inserted by the run", inserted, found.after.inserted)
-    _demand_rows("SALES_FACT_UNDO", _rows(regions, Fate.UPDATED), add_up(found.undo.values()).rows)
-    _demand_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
-    _demand_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
+    _require_rows("SALES_FACT", before.fact + inserted, found.after.fact)
+    _require_rows("SALES_FACT of the run", written, found.after.of_run)
+    _require_rows("SALES_FACT of the run under another batch or publish", 0, found.after.misnamed)
+    _require_rows("sale_ids that stand twice", 0, found.rows.get(("", REPEATED), 0))
+    _require_rows("sales that the fates did not know", 0, found.rows.get(("", UNCOPIED), 0))
+    _require_rows("SALES_FACT first inserted by the run", inserted, found.after.inserted)
+    _require_rows("SALES_FACT_UNDO", _rows(regions, Fate.UPDATED), add_up(found.undo.values()).rows)
+    _require_rows("SALES_REJECTIONS", before.rejections + rejected, found.after.rejections)
+    _require_rows("SALES_REJECTION_CLOSINGS of other runs", before.closings, found.after.closings)
     for kind, message in CLOSINGS.items():
-        _demand_rows(message, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == kind))
+        _require_rows(message, 0, sum(rows for (_, counted), rows in found.rows.items() if counted == kind))
 
 
 def _rows(regions: Sequence[Published], *fates: Fate) -> int:
@@ -263,8 +263,8 @@ def check_ledger(
     published_entries = session.query(render("ledger/published_entries"), [attempt.run_number])
     entries = {region: figures for region, *figures in published_entries}
     sources = {extracted.region: extracted.source for extracted in extracts}
-    _demand_rows("the ledger", len(regions), len(published_entries))
-    _demand_rows("regions in the ledger", len(regions), len(entries.keys() & {p.region for p in regions}))
+    _require_rows("the ledger", len(regions), len(published_entries))
+    _require_rows("regions in the ledger", len(regions), len(entries.keys() & {p.region for p in regions}))
     for published, of_region in zip(regions, transformed, strict=True):
         source = sources[published.region]
         expected = {
@@ -275,17 +275,17 @@ def check_ledger(
         }
         *counts, money = entries[published.region]
         for (name, rows), recorded in zip(expected.items(), counts, strict=True):
-            _demand_rows(f"{published.region} {name} in the ledger", rows, int(recorded))
-        _demand(f"{published.region} money in the ledger", source, Tally.from_json(json.loads(money)))
+            _require_rows(f"{published.region} {name} in the ledger", rows, int(recorded))
+        _require(f"{published.region} money in the ledger", source, Tally.from_json(json.loads(money)))
 
 
-def _demand(what: str, expected: Tally, found: Tally) -> None:
+def _require(what: str, expected: Tally, found: Tally) -> None:
     if differences := expected.differences(found):
         raise PublishRefusedError(f"the law does not hold for {what}: {'; '.join(differences)}")
 
 
-def _demand_rows(what: str, expected: int, found: int) -> None:
-    _demand(what, Tally(expected), Tally(found))
+def _require_rows(what: str, expected: int, found: int) -> None:
+    _require(what, Tally(expected), Tally(found))
 
 
 def judge_rejected(

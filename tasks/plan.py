@@ -83,7 +83,7 @@ def is_closed(batch: Batch, region: str, settings: Settings) -> bool:
 
 
 def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) -> bool:
-    """Whether `min_record_count` applies: not to the healing of single regions, nor when all regions are closed."""
+    """Whether `min_record_count` applies: not when some regions alone are loaded, nor when all of them are closed."""
     return len(batch.regions) == len(all_regions) and not all(is_closed(batch, r, settings) for r in batch.regions)
 
 

@@ -16,7 +16,7 @@ from tasks.errors import NeedsPersonError, TransientError, may_pass
 from tasks.lines import quoting
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
-from tasks.stopwatch import Say, say_nothing, waiting
+from tasks.stopwatch import Say, logged_if_slow, say_nothing
 
 
 def find_missing_blocks(batch: Batch | NamedKeys) -> list[str]:
@@ -48,7 +48,7 @@ def require_ready(batch: Batch | NamedKeys, bucket_name: str, say: Say = say_not
         )
     try:
         bucket = load_bucket(bucket_name)
-        with waiting(say, "begin", f"s3://{bucket_name}", storage.ANSWER_S_MAX):
+        with logged_if_slow(say, "begin", f"s3://{bucket_name}", storage.ANSWER_S_MAX):
             bucket.credentials.get_s3_client().head_bucket(Bucket=bucket_name)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         kind = TransientError if may_pass(error) else NeedsPersonError

@@ -27,7 +27,7 @@ from tasks.extract import Extracted
 from tasks.files.arrow import in_tables, read_batches
 from tasks.files.room import full_disk_named
 from tasks.retries import RETRIES
-from tasks.stopwatch import Stopwatch, waiting
+from tasks.stopwatch import Stopwatch, logged_if_slow
 from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
 
@@ -206,7 +206,7 @@ def stage(
 
     def stage_region(of_region: Transformed) -> list[StagedFile]:
         watch = Stopwatch()
-        with waiting(logger.info, f"stage region={of_region.region}", f"its files at {place}"):
+        with logged_if_slow(logger.info, f"stage region={of_region.region}", f"its files at {place}"):
             files = stage_files(of_region, kinds, attempt.staging_prefix, scratch, bucket)
         seconds[of_region.region] = watch.seconds()
         return files
@@ -222,7 +222,7 @@ def stage(
     )
     if CLEAN in kinds:
         key, body = f"{attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
-        with waiting(logger.info, "stage", f"s3://{bucket_name}/{key}", storage.ANSWER_S_MAX):
+        with logged_if_slow(logger.info, "stage", f"s3://{bucket_name}/{key}", storage.ANSWER_S_MAX):
             bucket.credentials.get_s3_client().put_object(Bucket=bucket_name, Key=key, Body=body)
     for region, taken in seconds.items():
         files = sum(file.region == region for file in staged)

@@ -24,11 +24,12 @@ def say_nothing(line: str) -> None: ...
 
 
 @contextmanager
-def waiting(say: Say, step: str, what: str | Callable[[], str], limit_s: float | None = None) -> Iterator[None]:
-    """Logs, from a thread, that `step` still waits for `what`, for as long as the body runs. `limit_s` is the limit of
-    the wait, in seconds, which the caller enforces. A `what` that can change is called for each line.
+def logged_if_slow(say: Say, step: str, what: str | Callable[[], str], limit_s: float | None = None) -> Iterator[None]:
+    """Logs, from a thread, that `step` still waits for `what`, as long as the body runs: first after LOG_FIRST_S, then
+    ever less often. A body that ends sooner logs nothing.
 
-    A wait within another is silent: the outer one logs for both.
+    `what` is a function when it can change from line to line. `limit_s` is the limit of the wait, in seconds, for the
+    lines alone: the caller enforces it. Within the body of another call nothing is logged: the outer one logs for both.
     """
     if _IS_WAITING.get():
         yield
@@ -44,7 +45,7 @@ def waiting(say: Say, step: str, what: str | Callable[[], str], limit_s: float |
             say(f"step={step} still waiting for {still} after {waited_s:,.0f} s{limit}")
             next_s = min(waited_s, LOG_EVERY_S_MAX)
 
-    threading.Thread(target=log_repeatedly, name="waiting", daemon=True).start()
+    threading.Thread(target=log_repeatedly, name="logged-if-slow", daemon=True).start()
     before = _IS_WAITING.set(True)
     try:
         yield

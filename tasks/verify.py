@@ -10,7 +10,7 @@ from tasks.law import Fate
 from tasks.load import drop_staging_tables
 from tasks.publish import Publication
 from tasks.retries import RETRIES
-from tasks.rollback.roll_back import roll_back_unless_shown
+from tasks.rollback.roll_back import roll_back_unless_verified
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up
 from tasks.warehouse.second_look import Verification, look
@@ -38,7 +38,7 @@ def verify(manifest: Manifest, publication: Publication, warehouse: str) -> Veri
     logger = get_run_logger()
     with task_session(warehouse, f"verify {manifest.attempt.batch_id}") as session:
         verification = compare(session, manifest, publication)
-        roll_back_unless_shown(session, manifest.attempt, verification)
+        roll_back_unless_verified(session, manifest.attempt, verification)
         with suppress(SalesEtlError):  # a later run sweeps what stays
             drop_staging_tables(session, manifest.attempt.staging_tables)
     logger.info("step=verify regions=%d seconds=%.1f", len(verification.comparisons), verification.seconds)

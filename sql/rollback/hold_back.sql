@@ -1,5 +1,5 @@
--- Guarantees: the keys of sales that heals among the runs had inserted, changed or rejected are held back. Runs before
--- the sales are deleted, and before the ledger records the heals as rolled back.
+-- Guarantees: sales that a heal among the runs has inserted, changed or rejected are held back, by their keys. Runs
+-- before the sales are deleted, and before the ledger records the heal as rolled back.
 INSERT INTO ANALYTICS.SALES_HELD_BACK (BATCH_ID, RUN_NUMBER, REGION, SALE_ID, SALE_DATE, UPDATED_AT, HELD_AT)
 SELECT DISTINCT
     HEAL.BATCH_ID, HEAL.RUN_NUMBER, HEAL.REGION, TOUCHED.SALE_ID, TOUCHED.SALE_DATE, TOUCHED.UPDATED_AT,

@@ -12,7 +12,7 @@ from tasks.pages.paths import FOLDER, RUNS
 from tasks.retention.staged import Removal, remove_files
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
-from tasks.stopwatch import waiting
+from tasks.stopwatch import logged_if_slow
 
 
 def old_objects(bucket: S3Bucket, before: datetime) -> Iterator[tuple[str, int]]:
@@ -33,13 +33,13 @@ def old_files(directory: Path, before: datetime) -> list[Path]:
 def remove_pages(days: int, dry_run: bool, bucket_name: str) -> list[Removal]:
     """Removes the pages of runs that are older than `days`; the history is written anew and stays."""
     bucket, logger, before = load_bucket(bucket_name), get_run_logger(), datetime.now(UTC) - timedelta(days=days)
-    with waiting(logger.info, "remove-pages", f"s3://{bucket_name}: the list of its pages"):
+    with logged_if_slow(logger.info, "remove-pages", f"s3://{bucket_name}: the list of its pages"):
         objects = dict(old_objects(bucket, before))
     directory = reports_directory()
     files = old_files(directory, before) if directory else []
     used = sum(file.stat().st_size for file in files)
     if not dry_run:
-        with waiting(logger.info, "remove-pages", f"s3://{bucket_name}: the removal of {len(objects)} pages"):
+        with logged_if_slow(logger.info, "remove-pages", f"s3://{bucket_name}: the removal of {len(objects)} pages"):
             remove_files(bucket, list(objects))
         for file in files:
             file.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from tasks.errors import NeedsPersonError
 from tasks.files.scratch import leftovers, remove, scratch_root
 from tasks.retries import RETRIES
 from tasks.stage import MANIFEST_NAME, load_bucket
-from tasks.stopwatch import waiting
+from tasks.stopwatch import logged_if_slow
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
@@ -101,11 +101,11 @@ def remove_staged(days: int, dry_run: bool, warehouse: str, bucket_name: str) ->
     bucket, logger = load_bucket(bucket_name), get_run_logger()
     with task_session(warehouse, TAG) as session:
         runs = old_runs(session, days)
-        with waiting(logger.info, "remove-staged", f"s3://{bucket_name}: the list of its files"):
+        with logged_if_slow(logger.info, "remove-staged", f"s3://{bucket_name}: the list of its files"):
             files = dict(staged_files(bucket, runs))
         tables = staging_tables(session, runs)
         if not dry_run:
-            with waiting(logger.info, "remove-staged", f"s3://{bucket_name}: the removal of {len(files)} files"):
+            with logged_if_slow(logger.info, "remove-staged", f"s3://{bucket_name}: the removal of {len(files)} files"):
                 remove_files(bucket, list(files))
             for table in tables:
                 session.query(f"DROP TABLE IF EXISTS STAGING.{table}")

@@ -23,27 +23,27 @@ from tasks.stopwatch import Say, say_nothing
 from tasks.warehouse.ledger import Entry, next_run_number, record
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.second_look import Verification, refuse_differences
-from tasks.warehouse.session import Row, Session, task_session
+from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, render_part, text_literals
 from tasks.warehouse.states import Status
 
 SAMPLE_ROWS_MAX = 100
-"""The most changed sales that a rollback reports as a sample."""
+"""The most changed sales that a rollback lists."""
 
 UNDO_MARGIN_HOURS = 2
-"""A batch must be this much younger than undo_retention_days. No publish takes longer."""
+"""How much younger than undo_retention_days a batch must be to be rolled back. No publish takes longer than this."""
 
 SALES_NOT_UNDONE = ("versions not restored", "rows of the batch still in SALES_FACT")
-"""What sql/rollback/count_left.sql counts."""
+"""What the figures of sql/rollback/count_left.sql count, in their order."""
 REJECTED_NOT_UNDONE = ("rows of the batch still in SALES_REJECTED", "rejected rows still closed by the batch")
-"""What sql/rollback/count_left_rejected.sql counts."""
+"""What the figures of sql/rollback/count_left_rejected.sql count, in their order."""
 
 
 @dataclass(frozen=True)
 class PublishedRun:
-    """A publish of one region by one run, not rolled back. `inserted` and `updated` count sales.
+    """A run's publish of one region, in effect: it was not rolled back. `inserted` and `updated` count sales.
 
-    `kept_since` (aware, UTC): only what was published since then can be rolled back.
+    `kept_since` (aware, UTC): what was published earlier is too old to be rolled back.
     """
 
     batch_id: str
@@ -58,7 +58,7 @@ class PublishedRun:
 @dataclass(frozen=True)
 class ChangedTotals:
     """The sales of one region and currency that a rollback changes: counts and gross amounts (exact, in the currency)
-    before it (`now`) and after it."""
+    before the rollback (`now`) and after it."""
 
     region: str
     currency: str
@@ -69,10 +69,24 @@ class ChangedTotals:
 
 
 @dataclass(frozen=True)
-class RejectedChange:
-    """Counts of the rejected rows that a rollback changes. It removes the `brought` rows that the batch rejected, and
-    opens again the `replaced` rows of earlier runs in whose place these stand, and the `closed` rows that the batch
-    closed."""
+class ChangedSale:
+    """A sale that a rollback changes: its version before the rollback (`now`), and the one that the rollback restores,
+    from before the batches (`before`). The latter has only None when the batches inserted the sale."""
+
+    region: str
+    sale_id: str
+    currency: str | None
+    updated_at_now: datetime | None
+    amount_now: Decimal | None
+    updated_at_before: datetime | None
+    amount_before: Decimal | None
+
+
+@dataclass(frozen=True)
+class ChangedRejected:
+    """Counts of the rejected rows that a rollback changes. It removes those that the batches rejected (`brought`). It
+    reopens those of other runs that the batches' rejected rows had replaced (`replaced`), and those that the batches
+    had closed (`closed`)."""
 
     brought: int
     replaced: int
@@ -80,35 +94,38 @@ class RejectedChange:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """The changes of a rollback of `batches`. `sales` is a sample of up to SAMPLE_ROWS_MAX changed sales: region, key,
-    currency, then `updated_at` and `total_amount` now and before the batches."""
+class Changes:
+    """The changes that a rollback of `batches` makes by undoing their `runs`. `sales` are the first SAMPLE_ROWS_MAX
+    changed sales by region and key."""
 
     batches: tuple[str, ...]
     runs: tuple[PublishedRun, ...]
-    changes: tuple[ChangedTotals, ...]
-    rejected: RejectedChange
-    sales: tuple[Row, ...]
+    totals: tuple[ChangedTotals, ...]
+    rejected: ChangedRejected
+    sales: tuple[ChangedSale, ...]
 
 
 @dataclass(frozen=True)
 class Rollback:
-    """The result of a rollback. `run_number` is the rollback's own in the ledger, None when nothing was changed: in a
-    dry run, and when the batch was rolled back before; `earlier` is a sentence with run, time and reason of that."""
+    """The result of a rollback. `run_number` is the rollback's own number in the ledger, None in a dry run.
+
+    For a batch that was rolled back before, nothing is done: `run_number` and `changes` are None, and
+    `earlier_rollback` has run, time and reason of that rollback, as words of a sentence.
+    """
 
     batch_id: str
     run_number: int | None
-    difference: Difference | None
-    earlier: str | None = None
+    changes: Changes | None
+    earlier_rollback: str | None = None
 
 
 @dataclass(frozen=True)
 class RollbackCounts:
     """Counts of rows, as sql/rollback/count_standing.sql returns them.
 
-    `in_fact` is the whole of SALES_FACT. The runs to undo wrote `written` of these rows; `inserted` of them
-    are new sales. They replaced `replaced` versions; `to_restore` of those were written by other runs. This transaction
-    has moved `removed` versions to the undo log and `restored` versions back to SALES_FACT.
+    SALES_FACT has `in_fact` rows. The runs to undo wrote `written` of them, and were the first to insert `inserted` of
+    them. The undo log has `replaced` versions that these runs replaced; other runs wrote `to_restore` of those. This
+    transaction has moved `removed` versions to the undo log and `restored` versions back to SALES_FACT.
     """
 
     in_fact: int
@@ -137,45 +154,47 @@ def roll_back(
     with lock_held(session, 0) as writing:
         # Taken under the lock: all runs of the batch that are under way have lower numbers, and end as Overtaken.
         run_number = next_run_number(writing)
-        if done := _earlier_rollback(writing, batch_id):
-            return Rollback(batch_id, None, None, done)
-        difference = find_difference(writing, batch_id, cascade, undo_days)
-        undo_runs(writing, difference.runs, run_number, hold_back=True)
-        for batch in difference.batches:
+        if earlier := _earlier_rollback(writing, batch_id):
+            return Rollback(batch_id, None, None, earlier)
+        changes = find_changes(writing, batch_id, cascade, undo_days)
+        undo_runs(writing, changes.runs, run_number, hold_back=True)
+        for batch in changes.batches:
             attempt = Attempt(run_number, flow_run_id, batch, _regions_to_record(writing, batch))
             record(writing, attempt, [Entry(region, Status.ROLLED_BACK, cause=reason) for region in attempt.regions])
-        settle_rejected(writing, difference.runs)
+        close_reopened_rejected(writing, changes.runs)
         refuse_stopped(flow_run_id, commit=flow_run_id, say=say)
-    return Rollback(batch_id, run_number, difference)
+    return Rollback(batch_id, run_number, changes)
 
 
-def look_at_rollback(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Rollback:
-    """Returns what `roll_back` would change, and raises what it would raise; changes nothing."""
-    if done := _earlier_rollback(session, batch_id):
-        return Rollback(batch_id, None, None, done)
-    return Rollback(batch_id, None, find_difference(session, batch_id, cascade, undo_days))
+def preview_rollback(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Rollback:
+    """The dry run: returns the changes that `roll_back` would make, or raises its error; changes nothing."""
+    if earlier := _earlier_rollback(session, batch_id):
+        return Rollback(batch_id, None, None, earlier)
+    return Rollback(batch_id, None, find_changes(session, batch_id, cascade, undo_days))
 
 
 def roll_back_run(session: Session, attempt: Attempt, cause: str) -> None:
-    """Rolls back what this one run has published; records FAILED, so that its date is a gap like any other.
+    """Rolls back what this one run has published; records FAILED, not ROLLED_BACK, so that its date becomes a gap,
+    which backfill loads.
 
-    Raises NeedsPersonError when a later batch has changed its sales, or when they were rolled back already.
+    Raises NeedsPersonError when a later batch has changed the run's sales, or when the run was rolled back already.
     """
     with lock_held(session, attempt.run_number) as writing:
-        in_effect = _runs_in_effect(writing, [attempt.batch_id], days=0)
+        in_effect = _runs_in_effect(writing, [attempt.batch_id], undo_days=0)
         runs = [run for run in in_effect if run.run_number == attempt.run_number]
         if not runs:
             raise NeedsPersonError(f"batch {attempt.batch_id} was rolled back already")
         _refuse_later(attempt.batch_id, _later_batches(writing, runs))
         undo_runs(writing, runs, attempt.run_number, hold_back=False)
         record(writing, attempt, [Entry(run.region, Status.FAILED, cause=cause) for run in runs])
-        settle_rejected(writing, runs)
+        close_reopened_rejected(writing, runs)
 
 
-def roll_back_unless_shown(session: Session, attempt: Attempt, verification: Verification) -> None:
-    """Rolls the run back and raises NeedsPersonError, unless the fact table shows what was published.
+def roll_back_unless_verified(session: Session, attempt: Attempt, verification: Verification) -> None:
+    """Does nothing when the second look (`verification`) found no difference. Otherwise rolls the run back and raises
+    NeedsPersonError.
 
-    Raises TransientError when the warehouse does not answer meanwhile.
+    Raises TransientError when the warehouse fails during the rollback, so that its outcome is not known.
     """
     try:
         refuse_differences(verification.comparisons, verification.repeated_keys)
@@ -189,8 +208,12 @@ def roll_back_unless_shown(session: Session, attempt: Attempt, verification: Ver
         raise NeedsPersonError(f"{error}; the batch was rolled back to its state before this run") from error
 
 
-def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Difference:
-    """The batches and runs to roll back, and the changes. Raises NeedsPersonError as `roll_back` does."""
+def find_changes(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Changes:
+    """Returns the batches and runs to roll back, and the changes that this makes. With `cascade`, later batches are
+    added until none outside has changed a sale of one inside.
+
+    Raises NeedsPersonError when the batch cannot be rolled back, as `roll_back` says.
+    """
     if batch_id.startswith(ADOPTION):
         raise NeedsPersonError(
             f"batch {batch_id} cannot be rolled back: it holds the rows that another tool loaded before the fact table "
@@ -206,58 +229,61 @@ def find_difference(session: Session, batch_id: str, cascade: bool, undo_days: i
         runs = _runs_in_effect(session, batches, undo_days)
     _refuse_old(runs, undo_days)
     names = {"runs": _numbers(runs)}
-    changes = session.query(render("rollback/count_changes", **names))
+    totals = session.query(render("rollback/count_changes", **names))
     (rejected,) = session.query(render("rollback/count_rejected", **names))
     sales = session.query(render("rollback/changed_sales", rows_max=f"{SAMPLE_ROWS_MAX:d}", **names))
-    return Difference(
+    return Changes(
         tuple(batches),
         tuple(runs),
         tuple(
             ChangedTotals(region, currency, int(rows_now), amount_now, int(rows_after), amount_after)
-            for region, currency, rows_now, amount_now, rows_after, amount_after in changes
+            for region, currency, rows_now, amount_now, rows_after, amount_after in totals
         ),
-        RejectedChange(*(int(rows) for rows in rejected)),
-        tuple(sales),
+        ChangedRejected(*(int(rows) for rows in rejected)),
+        tuple(ChangedSale(*sale) for sale in sales),
     )
 
 
 def undo_runs(session: Session, runs: Sequence[PublishedRun], run_number: int, hold_back: bool) -> None:
-    """Restores every sale to its version before these runs; inside the caller's transaction, under the lock.
+    """Restores every sale to its version before these runs. To be called under the lock, in the caller's transaction.
 
-    The undo log records `run_number` as the run that removed their versions. With `hold_back`, some keys are held
-    back from later heals and replays: those that a heal among these runs had changed or rejected.
+    The versions that leave the fact table go to the undo log, as removed by run `run_number`. With `hold_back`, the
+    sales of each heal among these runs, those that it rejected included, are held back: later heals and replays leave
+    them out.
 
-    Raises PublishRefusedError when the sales to undo are not those that the ledger and the undo log count, or when the
-    tables afterwards still show something of these runs.
+    Raises PublishRefusedError when ledger, undo log and fact table do not agree on the sales to undo, or when the fact
+    table afterwards still has a row of these runs or lacks a version that was to return.
     """
     names = {"runs": _numbers(runs)}
     before = _count_standing(session, runs)
-    _demand("sales inserted by the batch", sum(run.inserted for run in runs), before.inserted)
-    _demand("versions that the batch replaced, in the undo log", sum(run.updated for run in runs), before.replaced)
-    _demand("rows of SALES_FACT written by the batch", before.inserted + before.to_restore, before.written)
+    _require_rows("sales inserted by the batch", sum(run.inserted for run in runs), before.inserted)
+    _require_rows(
+        "versions that the batch replaced, in the undo log", sum(run.updated for run in runs), before.replaced
+    )
+    _require_rows("rows of SALES_FACT written by the batch", before.inserted + before.to_restore, before.written)
     if hold_back:
         session.query(render("rollback/hold_back", **names))
     session.query(render("rollback/insert_undo", **names), [run_number])
     session.query(render("rollback/delete_sales", **names))
     session.query(render("rollback/restore_sales", **names))
     after = _count_standing(session, runs)
-    _demand("SALES_FACT", before.in_fact - before.written + before.to_restore, after.in_fact)
-    _demand("versions added to the undo log", before.written, after.removed)
-    _demand("versions restored", before.to_restore, after.restored)
-    _demand_none(session, "rollback/count_left", SALES_NOT_UNDONE, runs)
+    _require_rows("SALES_FACT", before.in_fact - before.written + before.to_restore, after.in_fact)
+    _require_rows("versions added to the undo log", before.written, after.removed)
+    _require_rows("versions restored", before.to_restore, after.restored)
+    _require_no_rows(session, "rollback/count_left", SALES_NOT_UNDONE, runs)
 
 
-def settle_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
-    """Closes reopened rejected rows whose sale has a newer valid version in SALES_FACT.
+def close_reopened_rejected(session: Session, runs: Sequence[PublishedRun]) -> None:
+    """Closes rejected rows that the rollback of these runs has reopened, where SALES_FACT has a newer valid version.
 
-    To be called after the ledger has recorded the rollback. The view SALES_REJECTED follows the ledger: it no longer
-    shows the rejected rows of these runs, and shows those that they had closed as open.
+    To be called when the ledger has recorded the rollback. The view SALES_REJECTED follows the ledger: from then on,
+    the rows that these runs rejected are no longer in it, and the rows that they closed are open in it.
 
-    Raises PublishRefusedError when SALES_REJECTED still has rejected rows of the runs, or rows closed by them.
+    Raises PublishRefusedError when SALES_REJECTED still has rows that the runs rejected or closed.
     """
     standing_now = render_part("rollback/standing_now")
     session.query(render("publish/close_rejected", standing_now=standing_now), [None, "", 0])
-    _demand_none(session, "rollback/count_left_rejected", REJECTED_NOT_UNDONE, runs)
+    _require_no_rows(session, "rollback/count_left_rejected", REJECTED_NOT_UNDONE, runs)
 
 
 def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> RollbackCounts:
@@ -265,29 +291,30 @@ def _count_standing(session: Session, runs: Iterable[PublishedRun]) -> RollbackC
     return RollbackCounts(*(int(count) for count in counts))
 
 
-def _demand(what: str, expected: int, found: int) -> None:
+def _require_rows(what: str, expected: int, found: int) -> None:
     if expected != found:
         raise PublishRefusedError(
             f"the rollback was refused and changed nothing: {what}: expected {expected:,} rows, found {found:,}"
         )
 
 
-def _demand_none(session: Session, name: str, counted: Sequence[str], runs: Iterable[PublishedRun]) -> None:
+def _require_no_rows(session: Session, name: str, counted: Sequence[str], runs: Iterable[PublishedRun]) -> None:
     for what, rows in zip(counted, session.query(render(name, runs=_numbers(runs)))[0], strict=True):
-        _demand(what, 0, int(rows))
+        _require_rows(what, 0, int(rows))
 
 
 def _numbers(runs: Iterable[PublishedRun]) -> str:
-    """The run numbers as a list for SQL's IN; 0, which no run has, when there are none."""
+    """The run numbers as a list for SQL's IN. Without runs, it is 0, which is no run's number."""
     return ", ".join(f"{number:d}" for number in sorted({run.run_number for run in runs})) or "0"
 
 
-def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list[PublishedRun]:
+def _runs_in_effect(session: Session, batches: Iterable[str], undo_days: int) -> list[PublishedRun]:
+    """Returns the publishes of the batches that are in effect, of any age."""
     statement = render(
         "rollback/runs_in_effect",
         batches=text_literals(batches),
         # A publish writes its undo rows before its ledger entry, so retention may delete them first.
-        kept_since=f"DATEADD('hour', {UNDO_MARGIN_HOURS - 24 * days:d}, CURRENT_TIMESTAMP())",
+        kept_since=f"DATEADD('hour', {UNDO_MARGIN_HOURS - 24 * undo_days:d}, CURRENT_TIMESTAMP())",
     )
     return [
         PublishedRun(batch_id, region, int(run_number), int(inserted), int(updated), published_at, kept_since)
@@ -296,7 +323,7 @@ def _runs_in_effect(session: Session, batches: Iterable[str], days: int) -> list
 
 
 def _later_batches(session: Session, runs: Iterable[PublishedRun]) -> dict[str, int]:
-    """Returns the other batches that have changed sales of these runs after them, with the number of such sales."""
+    """Returns the other batches that have since changed sales of these runs, with the number of such sales."""
     return {batch: int(rows) for batch, rows in session.query(render("rollback/later_batches", runs=_numbers(runs)))}
 
 
@@ -320,9 +347,10 @@ def _refuse_old(runs: Iterable[PublishedRun], undo_days: int) -> None:
 
 
 def _earlier_rollback(session: Session, batch_id: str) -> str | None:
-    """Returns run, time and reason of the latest rollback as a sentence; None while a region is in production.
+    """Returns run, time and reason of the batch's latest rollback, as words of a sentence; None while any of its
+    regions is in production.
 
-    Raises NeedsPersonError when no region of it was ever published.
+    Raises NeedsPersonError when no region of the batch was ever published.
     """
     latest = session.query(render("rollback/in_production"), [batch_id])
     if not latest:
@@ -337,7 +365,8 @@ def _earlier_rollback(session: Session, batch_id: str) -> str | None:
 
 
 def _regions_to_record(session: Session, batch_id: str) -> tuple[str, ...]:
-    """The regions to record as ROLLED_BACK: of a date all, or a backfill would load those that no run has tried."""
+    """The regions to record as ROLLED_BACK: for a date all, because a backfill loads those without an entry; for named
+    keys, those that the ledger knows."""
     known = _known_regions(session, batch_id)
     return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
 
@@ -357,15 +386,17 @@ def roll_back_batch(
     flow_run_id: str,
     warehouse: str,
 ) -> Rollback:
-    """Rolls the batch back, or in a dry run only finds what would change. When the answer to COMMIT is lost, the
-    next try asks the ledger."""
+    """Rolls the batch back; in a dry run, only returns what would change. When the answer to COMMIT is lost, the task's
+    next try finds in the ledger whether the batch was rolled back."""
     logger = get_run_logger()
     with task_session(warehouse, f"rollback {batch_id}") as session:
         if dry_run:
-            return look_at_rollback(session, batch_id, cascade, undo_days)
+            return preview_rollback(session, batch_id, cascade, undo_days)
         try:
             rollback = roll_back(session, batch_id, reason, cascade, undo_days, flow_run_id, logger.warning)
         except OutcomeUnknownError as error:
             raise TransientError(str(error)) from error
-    logger.info("step=roll-back batch=%s run=%s already=%s", batch_id, rollback.run_number, rollback.earlier)
+    logger.info(
+        "step=roll-back batch=%s run=%s earlier_rollback=%s", batch_id, rollback.run_number, rollback.earlier_rollback
+    )
     return rollback

@@ -8,7 +8,7 @@ from uuid import uuid4
 from prefect_aws import S3Bucket
 
 from blocks import names
-from blocks.shell import ignore_beside, ignored
+from blocks.shell import describe_ignored, ignore_beside
 from blocks.storage import limited
 from blocks.variables import read_variable
 from tasks.pages.paths import FOLDER
@@ -27,7 +27,7 @@ def bucket_checks() -> list[Check]:
     rights = f"give the key of {CREDENTIALS} s3:PutObject, s3:GetObject, s3:DeleteObject and s3:ListBucket"
     return [
         Check("bucket", _head, mend, needs=(BUCKET_VARIABLE,)),
-        Check("shell", lambda: ignored() or "nothing in it overrules a block", needs=("bucket",)),
+        Check("shell", lambda: describe_ignored() or "nothing in it overrules a block", needs=("bucket",)),
         Check(
             "bucket name",
             _compare_names,

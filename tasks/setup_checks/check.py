@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.lines import public_line, quoting
-from tasks.stopwatch import Say, say_nothing, waiting
+from tasks.stopwatch import Say, logged_if_slow, say_nothing
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)
@@ -98,7 +98,7 @@ def _not_tried(check: Check, findings: Mapping[str, Finding]) -> Finding | None:
 def _look_at(checks: Sequence[Check], say: Say) -> list[Finding]:
     looks = [_Look(check) for check in checks]
     limit_s = max((check.time_limit_s for check in checks), default=0.0)
-    with waiting(
+    with logged_if_slow(
         say, "check-setup", lambda: ", ".join(look.check.name for look in looks if not look.findings), limit_s
     ):
         started = [(look, look.start(), datetime.now()) for look in looks]

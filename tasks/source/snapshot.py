@@ -31,7 +31,7 @@ from tasks.source.table import (
     sql_name_of,
 )
 from tasks.source.waits import waiting_cursor
-from tasks.stopwatch import Say, say_nothing, waiting
+from tasks.stopwatch import Say, logged_if_slow, say_nothing
 
 SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
@@ -108,7 +108,7 @@ class Snapshot:
 @contextmanager
 def connected(engine: Engine, say: Say = say_nothing, step: str = SOURCE) -> Iterator[Any]:
     """A psycopg2 connection with UTF-8. Raises RegionUnfitError for a database whose encoding is SQL_ASCII."""
-    with waiting(say, step, "a connection to its database", CONNECT_S_MAX):
+    with logged_if_slow(say, step, "a connection to its database", CONNECT_S_MAX):
         connection = engine.raw_connection()
     try:
         driver: Any = connection.driver_connection
@@ -177,7 +177,7 @@ def open_snapshot(
     """
     step = f"{SOURCE} region={region.code}"
     with source_errors_mapped(name_of(region)), connected(engine, say, step) as driver:
-        with waiting(say, step, "a standby that shows the whole day", limits.standby_s):
+        with logged_if_slow(say, step, "a standby that shows the whole day", limits.standby_s):
             shown = wait_until_shown(lambda: read_position(driver, limits), needed, limits.standby_s)
         if shown.is_standby and shown.until is None:
             raise RegionUnfitError(

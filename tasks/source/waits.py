@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2.extensions import cursor
 
 from tasks.errors import TransientError
-from tasks.stopwatch import Say, say_nothing, waiting
+from tasks.stopwatch import Say, logged_if_slow, say_nothing
 
 GRACE_S = 60
 """How long an answer may be overdue, so that PostgreSQL's own limit and message come first."""
@@ -37,7 +37,7 @@ def limited_wait(connection: Any, say: Say, step: str, word: str, limit_s: float
     timer.daemon = True
     timer.start()
     try:
-        with waiting(say, step, f"its database at {word}", limit_s):
+        with logged_if_slow(say, step, f"its database at {word}", limit_s):
             yield
     except psycopg2.Error as error:
         if is_shut.is_set():

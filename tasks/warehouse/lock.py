@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from expectations.tables import TABLES_VERSION
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
-from tasks.stopwatch import Say, Stopwatch, waiting
+from tasks.stopwatch import Say, Stopwatch, logged_if_slow
 from tasks.warehouse.session import LOCK_TIMEOUT_S, Session
 from tasks.warehouse.statements import render
 
@@ -67,7 +67,7 @@ def _leave_token(session: Session, say: Say) -> str:
     """Waits while the lock is held or another run is about to take it, then writes a token."""
     token, watch = uuid4().hex, Stopwatch()
     statement = render("lock/write_token", fresh_seconds=f"{FRESH_S:d}")
-    with waiting(say, "lock", WAITED_FOR, LOCK_TIMEOUT_S):
+    with logged_if_slow(say, "lock", WAITED_FOR, LOCK_TIMEOUT_S):
         while not _rows_changed(session, statement, [token]):
             if watch.seconds() > LOCK_TIMEOUT_S:
                 raise TransientError("the publish lock was always about to be taken by another run: run it again")

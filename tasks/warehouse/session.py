@@ -17,7 +17,7 @@ from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
 from tasks.lines import quoting
-from tasks.stopwatch import Say, say_nothing, waiting
+from tasks.stopwatch import Say, logged_if_slow, say_nothing
 
 LOGIN_TIMEOUT_S = 30
 STATEMENT_TIMEOUT_S = 3600
@@ -137,7 +137,9 @@ class Session:
         if self._lost:
             raise TransientError(f"the session with warehouse {self._where} is lost")
         try:
-            with waiting(self.say, f"warehouse host={self._where}", f"`{_head(statement)}`", STATEMENT_TIMEOUT_S):
+            with logged_if_slow(
+                self.say, f"warehouse host={self._where}", f"`{_head(statement)}`", STATEMENT_TIMEOUT_S
+            ):
                 yield
         except TransientError:
             self._lost = True
@@ -175,7 +177,7 @@ def _resending(where: str, say: Say) -> Callable[[], Iterator[int]]:
 
 def _connect(connector: SnowflakeHostConnector, where: str, say: Say, **settings: Any) -> SnowflakeConnection:
     try:
-        with waiting(say, f"warehouse host={where}", "a session", LOGIN_TIMEOUT_S):
+        with logged_if_slow(say, f"warehouse host={where}", "a session", LOGIN_TIMEOUT_S):
             return connector.connect(**settings)
     except UnusableKeyError as error:
         raise NeedsPersonError(f"warehouse {where}: {error}") from None

@@ -8,7 +8,7 @@ from prefect_aws import S3Bucket
 from tasks.batch import Attempt
 from tasks.errors import SalesEtlError
 from tasks.load import drop_staging_tables
-from tasks.rollback.roll_back import roll_back_unless_shown
+from tasks.rollback.roll_back import roll_back_unless_verified
 from tasks.stage import read_extra_columns
 from tasks.warehouse.second_look import look as look_at
 from tasks.warehouse.session import Session
@@ -26,24 +26,25 @@ class SecondLook:
     was_taken: bool = False
 
 
-def read_left(session: Session) -> list[SecondLook]:
-    """Returns the second looks that were not taken, those of running runs included; the oldest first."""
-    left: dict[int, SecondLook] = {}
-    for run_number, flow_run_id, batch_id, region, is_over in session.query(render("ledger/second_looks_left")):
-        found = left.get(
+def read_pending(session: Session) -> list[SecondLook]:
+    """Returns the second looks that were not taken yet, the oldest first; also those of live runs, which will take
+    theirs."""
+    pending: dict[int, SecondLook] = {}
+    for run_number, flow_run_id, batch_id, region, is_over in session.query(render("ledger/pending_second_looks")):
+        found = pending.get(
             int(run_number), SecondLook(Attempt(int(run_number), flow_run_id, batch_id, ()), bool(is_over))
         )
         attempt = replace(found.attempt, regions=(*found.attempt.regions, region))
-        left[int(run_number)] = replace(found, attempt=attempt)
-    return list(left.values())
+        pending[int(run_number)] = replace(found, attempt=attempt)
+    return list(pending.values())
 
 
 def find_second_looks(session: Session, asks_prefect: bool) -> list[SecondLook]:
     """Returns the looks to take: of runs that have ended in Prefect, and of runs whose lease has expired and that have
     no process here. A run that ended as Completed has taken its look and left only its tables."""
-    left = read_left(session)
-    ends = read_ends([look.attempt.flow_run_id for look in left]) if asks_prefect and left else {}
-    known = [(look, ends.get(look.attempt.flow_run_id)) for look in left]
+    pending = read_pending(session)
+    ends = read_ends([look.attempt.flow_run_id for look in pending]) if asks_prefect and pending else {}
+    known = [(look, ends.get(look.attempt.flow_run_id)) for look in pending]
     return [
         replace(look, was_taken=bool(end and end.is_completed))
         for look, end in known
@@ -57,7 +58,7 @@ def take(session: Session, attempt: Attempt, bucket: S3Bucket) -> str:
     Raises NeedsPersonError when it does not: the batch was rolled back then.
     """
     verification = look_at(session, attempt, read_extra_columns(attempt, bucket))
-    roll_back_unless_shown(session, attempt, verification)
+    roll_back_unless_verified(session, attempt, verification)
     rows = sum(comparison.found.rows for comparison in verification.comparisons)
     return (
         f"batch {attempt.batch_id} is published: its run {attempt.run_number} ended before the second look, which the "

@@ -1,4 +1,4 @@
-"""A region read from a standby that lags, from its first load to the mail and the backfill that heals it."""
+"""A region read from a standby that lags, from its first load to the mail and the backfill that loads it."""
 
 import mailbox
 from collections.abc import Iterator

@@ -30,7 +30,7 @@ from tasks.reconcile.compare import Discrepancy, RegionCompared, compare_region
 from tasks.reconcile.days import days_of_regions
 from tasks.reconcile.deleted import mark
 from tasks.rejected.replay import gone_keys, open_keys
-from tasks.rollback.roll_back import look_at_rollback, roll_back
+from tasks.rollback.roll_back import preview_rollback, roll_back
 from tasks.rollback.rolled_back import rolled_back
 from tasks.warehouse.ledger import known_states, start_attempt
 from tasks.warehouse.past import sales_as_of
@@ -80,8 +80,8 @@ def load_wanted(
 def roll_back_batch(world: World, batch_id: str, cascade: bool) -> set[str]:
     """Rolls a batch back; returns the batches that were rolled back."""
     with world.session() as session:
-        difference = roll_back(session, batch_id, "a history", cascade, UNDO_DAYS, str(uuid4())).difference
-    return set(difference.batches) if difference else set()
+        changes = roll_back(session, batch_id, "a history", cascade, UNDO_DAYS, str(uuid4())).changes
+    return set(changes.batches) if changes else set()
 
 
 def mark_gone(world: World, batch_id: str, compared: list[RegionCompared]) -> None:
@@ -225,9 +225,9 @@ class Histories(RuleBasedStateMachine):
         batches = sorted({change.batch for change in self.model.changes})
         batch = batches[choice % len(batches)]
         with self.world.session() as session:
-            difference = look_at_rollback(session, batch, True, UNDO_DAYS).difference
-        assert difference is not None
-        together = set(difference.batches)
+            changes = preview_rollback(session, batch, True, UNDO_DAYS).changes
+        assert changes is not None
+        together = set(changes.batches)
         # A replay that has released a row of the batch is rolled back too, even if it has changed no sale.
         replays = {name for name in together if name.startswith("R")}
         assert together == set[str]().union(*(self.model.rolled_back_with(name) for name in {batch, *replays}))

@@ -1,6 +1,6 @@
 """The ledger orders events by its own numbers, whatever the clocks that wrote the times."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ from tasks.rollback.roll_back import roll_back, roll_back_run
 from tasks.verify import compare
 from tasks.warehouse.ledger import known_states
 from tests.integration.conftest import World
-from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, publish_staged, stage_attempt
+from tests.integration.shop import Shop
 
 TIMES = {
     "at-the-same-time": "RECORDED_AT = '2024-01-01 00:00:00+00:00'",
@@ -24,14 +25,16 @@ def times(request: pytest.FixtureRequest) -> str:
     return TIMES[request.param]
 
 
+@pytest.fixture
+def shop(world: World, day: date) -> Shop:
+    """A day with one sale."""
+    shop = Shop(world, day, "order")
+    shop.sell("sale")
+    return shop
+
+
 def date_anew(world: World, day: date, times: str) -> None:
     world.sql(f"UPDATE ETL_BATCHES SET {times} WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",))
-
-
-def sell(world: World, day: date, amount: str = "3.00") -> None:
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    key = {"sale_id": f"order-{day}", "sale_date": noon, "updated_at": noon, "total_amount": amount}
-    world.insert("EUROPE", key)
 
 
 def shown(world: World, day: date) -> dict[str, str]:
@@ -40,8 +43,8 @@ def shown(world: World, day: date) -> dict[str, str]:
     return dict(world.sql("SELECT REGION, STATUS FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?", batch))
 
 
+@pytest.mark.usefixtures("shop")
 def test_a_run_that_was_rolled_back_is_not_in_production(world: World, day: date, tmp_path: Path, times: str) -> None:
-    sell(world, day)
     attempt = begin(world, day, "EUROPE")
     publish_staged(world, stage_attempt(world, attempt, day, tmp_path))
     assert shown(world, day) == {"EUROPE": "PUBLISHED"}
@@ -55,36 +58,29 @@ def test_a_run_that_was_rolled_back_is_not_in_production(world: World, day: date
 
 
 def test_a_rollback_undoes_what_was_published_after_an_earlier_one(
-    world: World, day: date, tmp_path: Path, times: str
+    world: World, day: date, shop: Shop, tmp_path: Path, times: str
 ) -> None:
-    sell(world, day)
     for _ in range(2):
-        load(world, day, tmp_path, "EUROPE")
+        shop.load(tmp_path)
         with world.session() as session:
             rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
-        assert rollback.difference is not None
-        assert [run.inserted for run in rollback.difference.runs] == [1]
+        assert rollback.changes is not None
+        assert [run.inserted for run in rollback.changes.runs] == [1]
         date_anew(world, day, times)
         assert shown(world, day)["EUROPE"] == "ROLLED_BACK"
 
 
 def test_what_another_run_has_changed_since_is_told_by_the_ledger(
-    world: World, day: date, tmp_path: Path, times: str
+    world: World, day: date, shop: Shop, tmp_path: Path, times: str
 ) -> None:
-    sell(world, day)
     first, next_day = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path), day + timedelta(days=1)
     with world.session() as session:
         publication = publish_manifest(session, first, world.session, print)
-        midnight = datetime(next_day.year, next_day.month, next_day.day, tzinfo=UTC)
-        world.change(
-            "EUROPE",
-            "UPDATE sales_transactions SET total_amount = 4, updated_at = %s WHERE sale_id = %s",
-            (midnight, f"order-{day}"),
-        )
-        load(world, next_day, tmp_path, "EUROPE")
+        shop.change("sale", f"total_amount = 4, updated_at = '{next_day} 00:00Z'")
+        shop.on(next_day).load(tmp_path)
         for dated in (day, next_day):
             date_anew(world, dated, times)
         world.sql(
-            "UPDATE SALES_FACT SET ETL_UPDATED_AT = '2024-01-01 00:00:00+00:00' WHERE SALE_ID = ?", (f"order-{day}",)
+            "UPDATE SALES_FACT SET ETL_UPDATED_AT = '2024-01-01 00:00:00+00:00' WHERE SALE_ID = ?", (shop.key("sale"),)
         )
         assert compare(session, first.manifest, publication).comparisons[0].holds

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,9 @@ from tasks.warehouse import session as warehouse
 from tasks.warehouse.session import Session
 from tests.integration.conftest import World
 from tests.integration.proxy import Loss, proxy_to
-from tests.integration.publish.harness import begin, fates, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, fates, publish_staged, stage_attempt
 from tests.integration.publish.statements import stepping_session
+from tests.integration.shop import Shop
 
 
 @pytest.fixture(autouse=True)
@@ -44,11 +45,12 @@ def old_session(world: World) -> Iterator[Session]:
         world.sql(MODE.format("GLOBAL"))
 
 
-def sell(world: World, day: date, amount: str = "3.00") -> str:
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    key = f"session-{day}"
-    world.insert("EUROPE", {"sale_id": key, "sale_date": noon, "updated_at": noon, "total_amount": amount})
-    return key
+@pytest.fixture
+def shop(world: World, day: date) -> Shop:
+    """A day with one sale."""
+    shop = Shop(world, day, "session")
+    shop.sell("sale")
+    return shop
 
 
 def rows(session: Session, day: date) -> int:
@@ -57,19 +59,18 @@ def rows(session: Session, day: date) -> int:
 
 
 def test_an_old_session_shows_nothing_of_what_others_commit_and_a_new_one_all_of_it(
-    world: World, day: date, tmp_path: Path, old_session: Session
+    day: date, shop: Shop, tmp_path: Path, old_session: Session
 ) -> None:
-    sell(world, day)
-    load(world, day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     assert rows(old_session, day) == 0
     with old_session.again() as new:
         assert rows(new, day) == 1
 
 
+@pytest.mark.usefixtures("shop")
 def test_a_run_that_was_overtaken_while_it_waited_leaves_the_table_alone(
     world: World, day: date, tmp_path: Path, old_session: Session
 ) -> None:
-    sell(world, day)
     older = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
     newer = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
     publish_staged(world, newer)
@@ -78,20 +79,19 @@ def test_a_run_that_was_overtaken_while_it_waited_leaves_the_table_alone(
 
 
 def test_a_newer_version_is_not_written_over_by_a_session_that_does_not_show_it(
-    world: World, day: date, tmp_path: Path, old_session: Session
+    world: World, day: date, shop: Shop, tmp_path: Path, old_session: Session
 ) -> None:
-    key = sell(world, day)
     read_before = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
-    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
-    load(world, day, tmp_path, "EUROPE")
+    shop.change("sale", "total_amount = 4")
+    shop.load(tmp_path)
     publish_manifest(old_session, read_before, world.session, print)
-    assert world.sql("SELECT TOTAL_AMOUNT::VARCHAR FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [("4.00",)]
+    assert shop.amounts() == {"sale": "4.00"}
 
 
+@pytest.mark.usefixtures("shop")
 def test_a_lost_commit_is_asked_for_in_a_session_that_can_show_it(
     world: World, day: date, tmp_path: Path, old_session: Session
 ) -> None:
-    sell(world, day)
     staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
     with proxy_to(int(world.environment["SNOWFLAKE_PORT"])) as proxy:
 
@@ -107,13 +107,12 @@ def test_a_lost_commit_is_asked_for_in_a_session_that_can_show_it(
 
 
 def test_a_rollback_finds_what_was_published_since_its_session_was_opened(
-    world: World, day: date, tmp_path: Path, old_session: Session
+    day: date, shop: Shop, tmp_path: Path, old_session: Session
 ) -> None:
-    sell(world, day)
-    load(world, day, tmp_path, "EUROPE")
+    shop.load(tmp_path)
     rollback = roll_back(old_session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
-    assert rollback.difference is not None
-    assert world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",)) == [(0,)]
+    assert rollback.changes is not None
+    assert shop.sales() == {}
 
 
 def test_marks_and_retention_are_told_by_a_new_session_too(world: World, old_session: Session) -> None:
@@ -139,11 +138,10 @@ def test_whole_flows_of_such_an_account_miss_nothing(world: World, day: date, ol
 
 
 def test_a_publish_that_lasts_longer_than_an_idle_one_may_is_waited_for(
-    world: World, day: date, tmp_path: Path
+    world: World, day: date, shop: Shop, tmp_path: Path
 ) -> None:
-    key = sell(world, day)
     first = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
-    world.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
+    shop.change("sale", "total_amount = 4")
     second = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
     said: list[str] = []
 
@@ -168,4 +166,4 @@ def test_a_publish_that_lasts_longer_than_an_idle_one_may_is_waited_for(
         waiting[0].result()
     assert fates(publication) == {"EUROPE": {"inserted": 1}}
     assert any("waiting for the publish lock" in line for line in said)
-    assert world.sql("SELECT TOTAL_AMOUNT::VARCHAR FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [("4.00",)]
+    assert shop.amounts() == {"sale": "4.00"}

@@ -17,10 +17,10 @@ from tasks.prefect_server.stopping import EndedBySignal, StoppedError, finished_
 from tasks.reconcile.deleted import mark
 from tasks.rollback.roll_back import roll_back
 from tasks.warehouse.session import Session
-from tests.integration.conftest import World, good_sale
-from tests.integration.publish.harness import load
+from tests.integration.conftest import World
 from tests.integration.publish.statements import stepping_session
 from tests.integration.publish.test_stopping import told_at
+from tests.integration.shop import Shop
 from tests.signals import signals_forgotten
 
 LOCK = ("lock/write_token", "BEGIN TRANSACTION", "lock/take", "SELECT CURRENT_TRANSACTION()", "ledger/next_run_number")
@@ -70,29 +70,27 @@ def _told_anew() -> Iterator[None]:
 
 def rollback_due(world: World, day: date, scratch: Path) -> Repair:
     """A batch to roll back, with a new sale, a correction and a rejected row."""
-    key = f"stopped-repair-{day}"
-    world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": key})
-    load(world, day, scratch, "EUROPE")
-    following = day + timedelta(days=1)
-    noon = good_sale("EUROPE", following)["updated_at"]
-    world.insert("EUROPE", good_sale("EUROPE", following) | {"sale_id": f"{key}-new"})
-    world.insert("EUROPE", good_sale("EUROPE", following) | {"sale_id": f"{key}-bad", "quantity": 0})
-    correction = "UPDATE sales_transactions SET updated_at = %s, total_amount = 2.20 WHERE sale_id = %s"
-    world.change("EUROPE", correction, (noon, key))
-    load(world, following, scratch, "EUROPE")
+    shop = Shop(world, day, "stopped-repair")
+    shop.sell("corrected")
+    shop.load(scratch)
+    following = shop.on(day + timedelta(days=1))
+    following.sell("new")
+    following.sell("bad", quantity=0)
+    shop.change("corrected", f"updated_at = '{following.noon()}', total_amount = 2.20")
+    following.load(scratch)
 
     def do(session: Session, flow_run_id: str) -> None:
-        roll_back(session, f"{following:%Y%m%d}", "a test", False, 35, flow_run_id, print)
+        roll_back(session, f"{following.day:%Y%m%d}", "a test", False, 35, flow_run_id, print)
 
     return do
 
 
 def marks_due(world: World, day: date, scratch: Path) -> Repair:
     """A sale to mark, which its source no longer holds."""
-    names = ("stays", "gone")
-    world.insert("EUROPE", *(good_sale("EUROPE", day) | {"sale_id": f"stopped-{day}-{name}"} for name in names))
-    load(world, day, scratch, "EUROPE")
-    world.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (f"stopped-{day}-gone",))
+    shop = Shop(world, day, "stopped-marks")
+    shop.sell("stays", "gone")
+    shop.load(scratch)
+    shop.remove("gone")
     state = reconcile(start_date=str(day), end_date=str(day), regions=["EUROPE"], dry_run=True, return_state=True)
     compared = state.result().compared
 

@@ -1,7 +1,7 @@
 """Set-up of a warehouse that an earlier version set up and loaded."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from tasks.errors import NeedsPersonError, OutcomeUnknownError
 from tasks.rollback.roll_back import roll_back
 from tasks.warehouse.ledger import known_states, record_failure
 from tasks.watch.late_and_dead import read_leases
-from tests.integration.conftest import World, good_sale
-from tests.integration.publish.harness import begin, fates, load
+from tests.integration.conftest import World
+from tests.integration.publish.harness import begin, fates
 from tests.integration.publish.statements import stepping_session
+from tests.integration.shop import Shop
 from tests.unit.tasks.warehouse.test_statements import VALUES
 
 ADDED = {
@@ -40,17 +41,15 @@ def quiet(world: World) -> World:
     return world
 
 
-def sell(world: World, day: date, amount: str) -> str:
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    key = f"setup-{day}"
-    world.insert("EUROPE", {"sale_id": key, "sale_date": noon, "updated_at": noon, "total_amount": amount})
-    return key
+@pytest.fixture
+def shop(quiet: World, day: date) -> Shop:
+    return Shop(quiet, day, "setup")
 
 
 @pytest.mark.account
-def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp_path: Path) -> None:
-    key = sell(quiet, day, "3.00")
-    load(quiet, day, tmp_path, "EUROPE")
+def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, shop: Shop, tmp_path: Path) -> None:
+    shop.sell("sale")
+    shop.load(tmp_path)
     for table, columns in ADDED.items():
         for column in columns:
             quiet.sql(f"ALTER TABLE ANALYTICS.{table} DROP COLUMN {column}")
@@ -59,16 +58,16 @@ def test_what_an_earlier_version_has_loaded_goes_on(quiet: World, day: date, tmp
 
     shown = "SELECT STATUS, ORDINAL FROM ETL_BATCHES_IN_PRODUCTION WHERE BATCH_ID = ?"
     assert quiet.sql(shown, (f"{day:%Y%m%d}",)) == [("PUBLISHED", None)]
-    quiet.change("EUROPE", "UPDATE sales_transactions SET total_amount = 4 WHERE sale_id = %s", (key,))
-    assert fates(load(quiet, day, tmp_path, "EUROPE")) == {"EUROPE": {"updated": 1}}
+    shop.change("sale", "total_amount = 4")
+    assert fates(shop.load(tmp_path)) == {"EUROPE": {"updated": 1}}
     ((status, ordinal),) = quiet.sql(shown, (f"{day:%Y%m%d}",))
     assert (status, ordinal is None) == ("PUBLISHED", False)
     # Earlier entries, which have no number, are rolled back together with later ones.
     with quiet.session() as session:
         rollback = roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
-    assert rollback.difference is not None
-    assert len(rollback.difference.runs) == 2
-    assert quiet.sql("SELECT COUNT(*) FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(0,)]
+    assert rollback.changes is not None
+    assert len(rollback.changes.runs) == 2
+    assert shop.sales() == {}
 
 
 def test_where_the_undo_log_was_dropped_the_past_begins_anew(quiet: World) -> None:
@@ -87,13 +86,13 @@ def test_where_the_undo_log_was_dropped_the_past_begins_anew(quiet: World) -> No
 
 
 @pytest.mark.account
-def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Path) -> None:
-    key = sell(quiet, day, "3.00")
-    load(quiet, day, tmp_path, "EUROPE")
-    quiet.sql("UPDATE SALES_FACT SET IS_DELETED = NULL WHERE SALE_ID = ?", (key,))
+def test_rows_are_filled_in_under_the_lock(quiet: World, shop: Shop, tmp_path: Path) -> None:
+    shop.sell("sale")
+    shop.load(tmp_path)
+    quiet.sql("UPDATE SALES_FACT SET IS_DELETED = NULL WHERE SALE_ID = ?", (shop.key("sale"),))
     ((before,),) = quiet.sql("SELECT ORDINAL FROM ETL_LOCK")
     assert quiet.set_up().is_completed()
-    assert quiet.sql("SELECT IS_DELETED FROM SALES_FACT WHERE SALE_ID = ?", (key,)) == [(False,)]
+    assert quiet.sql("SELECT IS_DELETED FROM SALES_FACT WHERE SALE_ID = ?", (shop.key("sale"),)) == [(False,)]
     assert quiet.sql("SELECT ORDINAL, TOKEN FROM ETL_LOCK") == [(before + 1, None)]
 
 
@@ -101,12 +100,13 @@ def test_rows_are_filled_in_under_the_lock(quiet: World, day: date, tmp_path: Pa
 @pytest.mark.parametrize(
     ("tables", "mend"),
     [(1, "run `python -m flows.setup_warehouse`"), (TABLES_VERSION + 1, "bring this machine's project up to date")],
+    ids=["older-tables", "newer-tables"],
 )
 def test_code_of_another_version_writes_nothing(
-    quiet: World, day: date, tmp_path: Path, tables: int, mend: str
+    quiet: World, day: date, shop: Shop, tmp_path: Path, tables: int, mend: str
 ) -> None:
-    sell(quiet, day, "3.00")
-    load(quiet, day, tmp_path, "EUROPE")
+    shop.sell("sale")
+    shop.load(tmp_path)
     entries = "SELECT COUNT(*) FROM ETL_BATCHES"
     before = quiet.sql(entries)
     quiet.sql("UPDATE ETL_LOCK SET TABLES_VERSION = ?", (tables,))
@@ -169,9 +169,12 @@ and held-back keys in the undo log; renewals in the ledger."""
 class Loaded:
     """Rejected rows of each status, one that a replay has replaced, new sales, an updated one, and a held-back key."""
 
-    world: World
-    day: date
+    shop: Shop
     replay: str
+
+    @property
+    def world(self) -> World:
+        return self.shop.world
 
     def become_version_2(self) -> None:
         for statement in VERSION_2.split(";"):
@@ -180,7 +183,7 @@ class Loaded:
 
     def rows(self) -> list[list[Any]]:
         """The rows that version 2 kept in another way."""
-        of_day = f"%-{self.day}"
+        of_day = self.shop.key("%")
         return [
             self.world.rows("SELECT * FROM SALES_REJECTED"),
             self.world.sql(
@@ -195,33 +198,29 @@ class Loaded:
         ]
 
     def statuses(self) -> dict[str, str]:
-        rows = self.world.sql("SELECT SALE_KEY, STATUS FROM SALES_REJECTED WHERE SALE_KEY IS NOT NULL")
-        return {key.removesuffix(f"-{self.day}"): status for key, status in rows}
+        """The status of each rejected row with a key."""
+        return {name: status for name, (status,) in self.shop.statuses().items() if name}
 
 
 @pytest.fixture
-def loaded(quiet: World, day: date, tmp_path: Path) -> Loaded:
+def loaded(quiet: World, shop: Shop, tmp_path: Path) -> Loaded:
     quiet.forget_rejected()
-    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-    for name in ("open", "closed", "released", "gone"):
-        cells = {"sale_id": f"{name}-{day}", "sale_date": noon, "updated_at": noon, "quantity": 0}
-        quiet.insert("EUROPE", good_sale("EUROPE") | cells)
-    quiet.insert("EUROPE", good_sale("EUROPE") | {"sale_id": None, "sale_date": noon, "updated_at": noon})
-    quiet.insert("EUROPE", good_sale("EUROPE") | {"sale_id": f"good-{day}", "sale_date": noon, "updated_at": noon})
-    load(quiet, day, tmp_path, "EUROPE")
-    later = noon + timedelta(days=1)
-    update = "UPDATE sales_transactions SET quantity = 2, updated_at = %s WHERE sale_id = %s"
-    for name, moment in (("released", noon), ("closed", later), ("good", later)):
-        quiet.change("EUROPE", update, (moment, f"{name}-{day}"))
-    quiet.change("EUROPE", "DELETE FROM sales_transactions WHERE sale_id = %s", (f"gone-{day}",))
-    load(quiet, later.date(), tmp_path, "EUROPE")
+    shop.sell("open", "closed", "released", "gone", quantity=0)
+    shop.sell("without-a-key", sale_id=None)
+    shop.sell("good")
+    shop.load(tmp_path)
+    shop.change("released", "quantity = 2")
+    for name in ("closed", "good"):
+        shop.change(name, f"quantity = 2, updated_at = '{shop.noon(1)}'")
+    shop.remove("gone")
+    shop.on(shop.noon(1).date()).load(tmp_path)
     quiet.sql(
         "INSERT INTO SALES_HELD_BACK SELECT 'H20190101T000000Z', 1, 'EUROPE', ?, CURRENT_TIMESTAMP(), NULL, "
         "CURRENT_TIMESTAMP()",
-        (f"held-{day}",),
+        (shop.key("held"),),
     )
     replayed = str(replay_rejected(return_state=True).message)
-    found = Loaded(quiet, day, replayed.partition(":")[0])
+    found = Loaded(shop, replayed.partition(":")[0])
     assert [len(rows) for rows in found.rows()] == [5, 3, 1, 1]
     assert found.statuses() == {"open": "STILL_BAD", "closed": "CLOSED", "released": "RELEASED", "gone": "GONE"}
     return found
@@ -235,10 +234,9 @@ def test_what_version_2_has_loaded_is_what_it_was_and_can_be_rolled_back(loaded:
     with loaded.world.session() as session:
         roll_back(session, loaded.replay, "a trial", False, 35, "by hand")
         assert loaded.statuses() == {"open": "OPEN", "closed": "CLOSED", "released": "OPEN", "gone": "OPEN"}
-        roll_back(session, f"{loaded.day + timedelta(days=1):%Y%m%d}", "a trial", False, 35, "by hand")
+        roll_back(session, f"{loaded.shop.noon(1):%Y%m%d}", "a trial", False, 35, "by hand")
         assert loaded.statuses() == {"open": "OPEN", "closed": "OPEN", "released": "OPEN", "gone": "OPEN"}
-    left = "SELECT SALE_ID FROM SALES_FACT WHERE SALE_ID LIKE ?"
-    assert loaded.world.sql(left, (f"%-{loaded.day}",)) == [(f"good-{loaded.day}",)]
+    assert list(loaded.shop.sales()) == ["good"]
 
 
 def test_of_tables_of_an_earlier_version_it_is_said_what_to_do(quiet: World) -> None:
@@ -352,9 +350,9 @@ class EndedError(Exception):
 
 
 @pytest.mark.more
-def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: date, tmp_path: Path) -> None:
-    sell(quiet, day, "3.00")
-    load(quiet, day, tmp_path, "EUROPE")
+def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, shop: Shop, tmp_path: Path) -> None:
+    shop.sell("sale")
+    shop.load(tmp_path)
     assert quiet.set_up().is_completed()
     before = tables(quiet)
     sent = count_statements(quiet, None)
@@ -366,7 +364,7 @@ def test_set_up_may_end_before_any_statement_and_is_repeated(quiet: World, day: 
         quiet.end_transactions()
     assert count_statements(quiet, None) == sent
     assert tables(quiet) == before
-    assert fates(load(quiet, day, tmp_path, "EUROPE")) == {"EUROPE": {"unchanged": 1}}
+    assert fates(shop.load(tmp_path)) == {"EUROPE": {"unchanged": 1}}
 
 
 def tables(world: World) -> list[tuple[Any, ...]]:

@@ -15,7 +15,7 @@ def test_what_is_ignored_is_named_without_its_value_and_can_be_given_on() -> Non
     environment = {"PGPASSWORD": "secret", "PGSSLMODE": "require", "PATH": "/bin"}
     shell.ignore(shell.LIBPQ, environment)
     assert environment == {"PATH": "/bin"}
-    assert shell.ignored() == "ignored from the shell, the blocks decide: PGPASSWORD, PGSSLMODE"
+    assert shell.describe_ignored() == "ignored from the shell, the blocks decide: PGPASSWORD, PGSSLMODE"
     assert shell.as_given(environment) == {"PGPASSWORD": "secret", "PGSSLMODE": "require", "PATH": "/bin"}
 
 

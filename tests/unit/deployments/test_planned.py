@@ -57,7 +57,9 @@ def test_an_alert_is_never_refused_for_its_parameters(planned: dict[str, Deploym
     assert lenient == ["send-alert/production"]
 
 
-@pytest.mark.parametrize("entry", yaml.safe_load((HOME / "prefect.yaml").read_text())["deployments"], ids=str)
+@pytest.mark.parametrize(
+    "entry", yaml.safe_load((HOME / "prefect.yaml").read_text())["deployments"], ids=lambda entry: entry["entrypoint"]
+)
 def test_an_entry_names_a_flow_that_exists(entry: dict[str, Any]) -> None:
     assert load_flow_from_entrypoint(entry["entrypoint"]).name
 

@@ -14,34 +14,46 @@ NOWHERE = "http://127.0.0.1:9/api"
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("variable ls", ["variable", "ls"]),
-        ("prefect variable ls", ["variable", "ls"]),
-        ("deployment run 'a/b' -p 'reason=of the till'", ["deployment", "run", "a/b", "-p", "reason=of the till"]),
-        ("""-p 'regions=["EUROPE"]'""", ["-p", 'regions=["EUROPE"]']),
-        ("""-p "regions=[\\"EUROPE\\"]" """, ["-p", 'regions=["EUROPE"]']),
-        ("-p 'reason=$HOME `date`'", ["-p", "reason=$HOME `date`"]),
-        ("", []),
+        pytest.param("variable ls", ["variable", "ls"], id="words"),
+        pytest.param("prefect variable ls", ["variable", "ls"], id="prefect-itself-is-left-out"),
+        pytest.param(
+            "deployment run 'a/b' -p 'reason=of the till'",
+            ["deployment", "run", "a/b", "-p", "reason=of the till"],
+            id="blanks-in-quotes",
+        ),
+        pytest.param("""-p 'regions=["EUROPE"]'""", ["-p", 'regions=["EUROPE"]'], id="quotes-in-quotes"),
+        pytest.param("""-p "regions=[\\"EUROPE\\"]" """, ["-p", 'regions=["EUROPE"]'], id="escaped-quotes"),
+        pytest.param("-p 'reason=$HOME `date`'", ["-p", "reason=$HOME `date`"], id="nothing-is-expanded"),
+        pytest.param("", [], id="nothing"),
     ],
 )
 def test_a_line_becomes_the_words_that_a_shell_would_make_of_it(line: str, words: list[str]) -> None:
     assert split_line(line) == words
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["version"], ["config", "view"], ["deployment", "run", "--help"]])
-def test_some_commands_need_no_server(words: list[str]) -> None:
-    assert not needs_server(words)
+@pytest.mark.parametrize("line", ["", "--help", "version", "config view", "deployment run --help"])
+def test_some_commands_need_no_server(line: str) -> None:
+    assert not needs_server(line.split())
 
 
-@pytest.mark.parametrize("words", [["deployment", "run", "a/b"], ["flow-run", "ls"]])
-def test_the_others_do(words: list[str]) -> None:
-    assert needs_server(words)
+@pytest.mark.parametrize("line", ["deployment run a/b", "flow-run ls"])
+def test_the_others_do(line: str) -> None:
+    assert needs_server(line.split())
 
 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        (NOWHERE, f"no Prefect server answers at PREFECT_API_URL={NOWHERE}: start it, or correct the address\n"),
-        ("", "PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first\n"),
+        pytest.param(
+            NOWHERE,
+            f"no Prefect server answers at PREFECT_API_URL={NOWHERE}: start it, or correct the address\n",
+            id="no-server-there",
+        ),
+        pytest.param(
+            "",
+            "PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first\n",
+            id="no-address",
+        ),
     ],
 )
 def test_without_a_server_one_line_says_so(

@@ -126,7 +126,9 @@ def test_a_statement_of_a_file_is_taken(name: str, other: str) -> None:
         parse(statement)
 
 
-@pytest.mark.parametrize("where", [where for where, text in IN_PYTHON.items() if text is not None])
+@pytest.mark.parametrize(
+    "where", [where for where, text in IN_PYTHON.items() if text is not None], ids=lambda where: where.partition(":")[0]
+)
 def test_a_statement_that_is_written_in_python_is_taken(where: str) -> None:
     text = IN_PYTHON[where]
     assert text is not None
@@ -136,10 +138,10 @@ def test_a_statement_that_is_written_in_python_is_taken(where: str) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        tallies_query,
-        rows_query,
-        lambda manifest: shown_query(manifest.attempt, manifest.extra_columns),
-        lambda _: leftovers_query(),
+        pytest.param(tallies_query, id="tallies-of-the-law"),
+        pytest.param(rows_query, id="rows-of-the-law"),
+        pytest.param(lambda manifest: shown_query(manifest.attempt, manifest.extra_columns), id="second-look"),
+        pytest.param(lambda _: leftovers_query(), id="leftovers"),
     ],
 )
 def test_questions_that_are_asked_together_are_taken(query: Callable[[Manifest], str]) -> None:

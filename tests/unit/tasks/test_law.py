@@ -4,7 +4,8 @@ tests/integration/publish/test_law.py tests the statements themselves, and the b
 """
 
 import json
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.unit.sales import SNAPSHOT
 
 ATTEMPT = Attempt(42, "flow-run", "20240115", ("EUROPE",))
 MANIFEST = Manifest(ATTEMPT, {"EUROPE": SNAPSHOT}, ())
-Answers = dict[str, list[tuple[Any, ...]]]
+SOURCE = Tally(14)
 
 BEFORE = Standing(
     100,
@@ -33,36 +34,81 @@ BEFORE = Standing(
     of_keys={("EUROPE", "updated"): Tally(2)},
     fingerprints={("EUROPE", "EUR"): 2},
 )
-SOURCE = Tally(14)
 
-HOLDS: Answers = {
-    "publish/count_rows": [(103, 5, 0, 3, 13, 7)],
+Answer = tuple[Any, ...]
+"""A row that a statement returns."""
+
+
+class TableRows(NamedTuple):
+    """The row of publish/count_rows. Its defaults are those of a law that holds."""
+
+    fact: int = 103
+    of_run: int = 5
+    misnamed: int = 0
+    inserted: int = 3
+    rejections: int = 13
+    closings: int = 7
+
+
+class LedgerEntry(NamedTuple):
+    """A row of ledger/published_entries. Its defaults are those of a law that holds."""
+
+    region: str = "EUROPE"
+    extracted: int = 14
+    rejected: int = 3
+    duplicates: int = 1
+    inserted: int = 3
+    updated: int = 2
+    unchanged: int = 4
+    superseded: int = 1
+    money: str = json.dumps(SOURCE.to_json())
+
+
+def tally(kind: str, rows: int, currency: str = "EUR", region: str = "EUROPE") -> Answer:
+    """A row of a statement that counts rows and money: those of a fate, or of the rules that they broke."""
+    return (region, kind, currency, rows)
+
+
+def count(kind: str, rows: int, region: str = "EUROPE") -> Answer:
+    """A row of a statement that counts rows alone."""
+    return (region, kind, rows)
+
+
+HOLDS: Mapping[str, Sequence[Answer]] = {
+    "publish/count_rows": [TableRows()],
     "publish/count_staged": [
-        ("EUROPE", fate, "EUR", rows)
-        for fate, rows in (("inserted", 3), ("updated", 2), ("unchanged", 4), ("superseded", 1), ("cross_region", 1))
+        tally("inserted", 3),
+        tally("updated", 2),
+        tally("unchanged", 4),
+        tally("superseded", 1),
+        tally("cross_region", 1),
     ],
-    "publish/count_fact": [("EUROPE", fate, "EUR", rows) for fate, rows in (("inserted", 3), ("updated", 2))]
-    + [("EUROPE", "unchanged", "EUR", 4)],
-    "publish/count_undo": [("EUROPE", "updated", "EUR", 2)],
+    "publish/count_fact": [tally("inserted", 3), tally("updated", 2), tally("unchanged", 4)],
+    "publish/count_undo": [tally("updated", 2)],
     "publish/count_rejected": [
-        ("EUROPE", "quantity_not_positive missing_total_amount", "EUR", 1),
-        ("EUROPE", "quantity_not_positive", "USD", 1),
-        ("EUROPE", "cross_region_sale_id", "EUR", 1),
+        tally("quantity_not_positive missing_total_amount", 1),
+        tally("quantity_not_positive", 1, "USD"),
+        tally("cross_region_sale_id", 1),
     ],
-    "publish/count_versions": [("EUROPE", "superseded", 1), ("EUROPE", "cross_region", 1), ("EUROPE", "updated", 2)],
+    "publish/count_versions": [count("superseded", 1), count("cross_region", 1), count("updated", 2)],
     "publish/count_lost_rejected": [],
-    "publish/count_repeated_keys": [("", "repeated", 0), ("", "uncopied", 0)],
+    "publish/count_repeated_keys": [count("repeated", 0, region=""), count("uncopied", 0, region="")],
     "publish/count_closings": [],
-    "ledger/published_entries": [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(SOURCE.to_json()))],
+    "ledger/published_entries": [LedgerEntry()],
 }
 """The results of the statements when the law holds."""
+
+
+def without(statement: str, kind: str) -> list[Answer]:
+    """The statement's results when the law holds, but for the rows of one kind."""
+    return [row for row in HOLDS[statement] if row[1] != kind]
 
 
 class AnsweringSession:
     """Returns rows for each statement, named by the files that are joined in it; tallies begin with their side and end
     with their number of rows as a fingerprint."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Mapping[str, Sequence[Answer]]) -> None:
         self.answers = answers
 
     def query(self, name: str, values: object = ()) -> list[tuple[Any, ...]]:
@@ -86,9 +132,9 @@ def outcome() -> Transformed:
     return Transformed(**(vars(made) | counts))
 
 
-def ask(answers: Answers) -> None:
-    """Checks law and ledger over HOLDS with these answers in its place."""
-    session = cast(Session, AnsweringSession(HOLDS | answers))
+def ask(answers: Mapping[str, Sequence[Answer]]) -> None:
+    """Checks law and ledger over HOLDS, with these answers in place of its own."""
+    session = cast(Session, AnsweringSession({**HOLDS, **answers}))
     read = extracted("EUROPE", 14)
     extracts = [type(read)(**(vars(read) | {"source": SOURCE}))]
     found = ask_tables(session, MANIFEST, ["EUROPE"])
@@ -101,78 +147,152 @@ def test_a_law_that_holds_raises_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "message"),
+    ("statement", "answer", "message"),
     [
-        ("publish/count_rows", [(102, 5, 0, 3, 13, 7)], "SALES_FACT: rows 103 against 102"),
-        ("publish/count_rows", [(103, 6, 0, 3, 13, 7)], "SALES_FACT of the run: rows 5 against 6"),
-        (
+        pytest.param(
+            "publish/count_rows", [TableRows(fact=102)], "SALES_FACT: rows 103 against 102", id="a-sale-is-gone"
+        ),
+        pytest.param(
             "publish/count_rows",
-            [(103, 5, 5, 3, 13, 7)],
+            [TableRows(of_run=6)],
+            "SALES_FACT of the run: rows 5 against 6",
+            id="a-sale-names-the-run-that-did-not-write-it",
+        ),
+        pytest.param(
+            "publish/count_rows",
+            [TableRows(misnamed=5)],
             "SALES_FACT of the run under another batch or publish: rows 0 against 5",
+            id="sales-name-another-batch",
         ),
-        ("publish/count_rows", [(103, 5, 0, 3, 12, 7)], "SALES_REJECTIONS: rows 13 against 12"),
-        (
+        pytest.param(
             "publish/count_rows",
-            [(103, 5, 0, 2, 13, 7)],
+            [TableRows(rejections=12)],
+            "SALES_REJECTIONS: rows 13 against 12",
+            id="a-rejected-row-is-gone",
+        ),
+        pytest.param(
+            "publish/count_rows",
+            [TableRows(inserted=2)],
             "SALES_FACT first inserted by the run: rows 3 against 2",
+            id="a-new-sale-names-another-first-run",
         ),
-        ("publish/count_rows", [(103, 5, 0, 3, 13, 6)], "SALES_REJECTION_CLOSINGS of other runs: rows 7 against 6"),
-        (
+        pytest.param(
+            "publish/count_rows",
+            [TableRows(closings=6)],
+            "SALES_REJECTION_CLOSINGS of other runs: rows 7 against 6",
+            id="a-closing-of-another-run-is-gone",
+        ),
+        pytest.param(
             "publish/count_closings",
-            [("EUROPE", "unfounded", 1)],
+            [count("unfounded", 1)],
             "rejected rows closed without a cause: rows 0 against 1",
+            id="a-rejected-row-is-closed-without-a-cause",
         ),
-        ("publish/count_closings", [("EUROPE", "overlooked", 2)], "rejected rows left open: rows 0 against 2"),
-        ("publish/count_fact", HOLDS["publish/count_fact"][1:], "EUROPE inserted: rows 3 against 0"),
-        ("publish/count_undo", [], "EUROPE undo of updated: rows 2 against 0"),
-        (
+        pytest.param(
+            "publish/count_closings",
+            [count("overlooked", 2)],
+            "rejected rows left open: rows 0 against 2",
+            id="rejected-rows-are-left-open",
+        ),
+        pytest.param(
+            "publish/count_fact",
+            without("publish/count_fact", "inserted"),
+            "EUROPE inserted: rows 3 against 0",
+            id="new-sales-are-not-in-the-table",
+        ),
+        pytest.param(
+            "publish/count_undo", [], "EUROPE undo of updated: rows 2 against 0", id="replaced-versions-are-not-kept"
+        ),
+        pytest.param(
             "publish/count_undo",
-            [*HOLDS["publish/count_undo"], ("US_EAST", "updated", "USD", 1)],
+            [*HOLDS["publish/count_undo"], tally("updated", 1, "USD", region="US_EAST")],
             "SALES_FACT_UNDO: rows 2 against 3",
+            id="a-version-of-a-region-outside-the-batch-is-kept",
         ),
-        ("publish/count_versions", HOLDS["publish/count_versions"][1:], "EUROPE superseded: rows 1 against 0"),
-        ("publish/count_versions", HOLDS["publish/count_versions"][:2], "EUROPE updated: rows 2 against 0"),
-        (
+        pytest.param(
             "publish/count_versions",
-            [*HOLDS["publish/count_versions"], ("EUROPE", "renamed", 2)],
+            without("publish/count_versions", "superseded"),
+            "EUROPE superseded: rows 1 against 0",
+            id="no-newer-version-of-a-superseded-row",
+        ),
+        pytest.param(
+            "publish/count_versions",
+            without("publish/count_versions", "updated"),
+            "EUROPE updated: rows 2 against 0",
+            id="no-older-version-of-the-updated-rows",
+        ),
+        pytest.param(
+            "publish/count_versions",
+            [*HOLDS["publish/count_versions"], count("renamed", 2)],
             "EUROPE new under another form of their key: rows 0 against 2",
+            id="sales-would-stand-twice-with-and-without-a-prefix",
         ),
-        (
+        pytest.param(
             "publish/count_versions",
-            [*HOLDS["publish/count_versions"], ("EUROPE", "first_run", 2)],
+            [*HOLDS["publish/count_versions"], count("first_run", 2)],
             "EUROPE inserted by another run than before: rows 0 against 2",
+            id="updated-sales-name-another-first-run-than-before",
         ),
-        ("publish/count_rejected", HOLDS["publish/count_rejected"][1:], "EUROPE rejected: rows 3 against 2"),
-        (
+        pytest.param(
             "publish/count_rejected",
-            [("EUROPE", "quantity_not_positive", "EUR", 2), ("EUROPE", "cross_region_sale_id", "EUR", 1)],
+            without("publish/count_rejected", "quantity_not_positive missing_total_amount"),
+            "EUROPE rejected: rows 3 against 2",
+            id="a-rejected-row-is-not-in-its-table",
+        ),
+        pytest.param(
+            "publish/count_rejected",
+            [tally("quantity_not_positive", 2), tally("cross_region_sale_id", 1)],
             "EUROPE rejected for missing_total_amount: rows 1 against 0",
+            id="a-rejected-row-has-lost-one-of-its-rules",
         ),
-        ("publish/count_lost_rejected", [("EUROPE", "lost", 1)], "EUROPE rejected with other cells: rows 0 against 1"),
-        ("publish/count_repeated_keys", [("", "repeated", 2)], "sale_ids that stand twice: rows 0 against 2"),
-        ("publish/count_repeated_keys", [("", "uncopied", 1)], "sales that the fates did not know: rows 0 against 1"),
-        ("ledger/published_entries", [], "the ledger: rows 1 against 0"),
-        ("ledger/published_entries", HOLDS["ledger/published_entries"] * 2, "the ledger: rows 1 against 2"),
-        (
+        pytest.param(
+            "publish/count_lost_rejected",
+            [count("lost", 1)],
+            "EUROPE rejected with other cells: rows 0 against 1",
+            id="a-rejected-row-has-other-cells-than-the-staged-one",
+        ),
+        pytest.param(
+            "publish/count_repeated_keys",
+            [count("repeated", 2, region="")],
+            "sale_ids that stand twice: rows 0 against 2",
+            id="sales-stand-twice",
+        ),
+        pytest.param(
+            "publish/count_repeated_keys",
+            [count("uncopied", 1, region="")],
+            "sales that the fates did not know: rows 0 against 1",
+            id="a-sale-is-neither-old-nor-new",
+        ),
+        pytest.param("ledger/published_entries", [], "the ledger: rows 1 against 0", id="the-ledger-lacks-the-region"),
+        pytest.param(
             "ledger/published_entries",
-            [("US_EAST", *HOLDS["ledger/published_entries"][0][1:])],
+            [LedgerEntry(), LedgerEntry()],
+            "the ledger: rows 1 against 2",
+            id="the-ledger-has-the-region-twice",
+        ),
+        pytest.param(
+            "ledger/published_entries",
+            [LedgerEntry("US_EAST")],
             "regions in the ledger: rows 1 against 0",
+            id="the-ledger-names-another-region",
         ),
-        (
+        pytest.param(
             "ledger/published_entries",
-            [("EUROPE", 14, 3, 1, 2, 3, 4, 1, json.dumps(SOURCE.to_json()))],
+            [LedgerEntry(inserted=2, updated=3)],
             "EUROPE inserted in the ledger: rows 3 against 2",
+            id="the-ledger-has-other-fates",
         ),
-        (
+        pytest.param(
             "ledger/published_entries",
-            [("EUROPE", 14, 3, 1, 3, 2, 4, 1, json.dumps(Tally(13).to_json()))],
+            [LedgerEntry(money=json.dumps(Tally(13).to_json()))],
             "EUROPE money in the ledger: rows 14 against 13",
+            id="the-ledger-has-other-money",
         ),
     ],
 )
-def test_a_side_that_differs_is_named_with_both_figures(name: str, answer: Any, message: str) -> None:
+def test_a_side_that_differs_is_named_with_both_figures(statement: str, answer: Sequence[Answer], message: str) -> None:
     with pytest.raises(PublishRefusedError, match=f"^the law does not hold for {message}$"):
-        ask({name: answer})
+        ask({statement: answer})
 
 
 def test_a_row_counts_for_each_rule_that_it_broke() -> None:

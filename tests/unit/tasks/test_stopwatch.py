@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tasks import stopwatch as module
-from tasks.stopwatch import waiting
+from tasks.stopwatch import logged_if_slow
 
 
 class Listener:
@@ -35,7 +35,7 @@ def test_a_long_wait_is_logged_with_its_limit_at_growing_intervals(monkeypatch: 
             return super().wait(0.001)
 
     monkeypatch.setattr(module, "threading", SimpleNamespace(Event=Clock, Thread=threading.Thread))
-    with waiting(listener.say, "extract region=EUROPE", "the rows of EUROPE", 1800):
+    with logged_if_slow(listener.say, "extract region=EUROPE", "the rows of EUROPE", 1800):
         listener.wait_for(8)
     assert listener.lines[0] == (
         "step=extract region=EUROPE still waiting for the rows of EUROPE after 10 s (limit 1,800 s)"
@@ -45,7 +45,7 @@ def test_a_long_wait_is_logged_with_its_limit_at_growing_intervals(monkeypatch: 
 
 def test_a_short_wait_is_not_logged() -> None:
     listener = Listener()
-    with waiting(listener.say, "stage", "S3", 20):
+    with logged_if_slow(listener.say, "stage", "S3", 20):
         pass
     assert listener.lines == []
 
@@ -53,15 +53,18 @@ def test_a_short_wait_is_not_logged() -> None:
 def test_a_wait_within_another_is_logged_by_the_outer_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOG_FIRST_S", 0.001)
     listener = Listener()
-    with waiting(listener.say, "lock", "the publish lock"), waiting(listener.say, "warehouse", "an answer"):
+    with (
+        logged_if_slow(listener.say, "lock", "the publish lock"),
+        logged_if_slow(listener.say, "warehouse", "an answer"),
+    ):
         listener.wait_for(3)
     assert all(line.startswith("step=lock still waiting for the publish lock after ") for line in listener.lines)
 
 
 def test_what_the_body_raises_ends_the_wait() -> None:
     listener = Listener()
-    with pytest.raises(ValueError, match="refused"), waiting(listener.say, "stage", "S3"):
+    with pytest.raises(ValueError, match="refused"), logged_if_slow(listener.say, "stage", "S3"):
         raise ValueError("refused")
-    with waiting(listener.say, "stage", "S3"):
+    with logged_if_slow(listener.say, "stage", "S3"):
         assert module._IS_WAITING.get()
     assert not module._IS_WAITING.get()

@@ -127,19 +127,42 @@ def test_a_day_without_sales_is_closed_for_its_region_alone_and_a_limit_is_put_b
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        ("record count 0 is below threshold 100", ("min_record_count", "0")),
-        ("batch: rejected 12 of 119 rows (10.08 %) is above threshold 5.0 %", ("max_rejected_percentage", "11")),
-        ("EUROPE: NULL share of customer_id is 7.20 % (9 of 125 rows), threshold 5.0 %", ("max_null_percentage", "8")),
-        ("record count 12 is below threshold 100; rejected 1 of 9 rows (11.11 %)", ("min_record_count", "12")),
-        ("rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %", None),
-        (
+        pytest.param(
+            "record count 0 is below threshold 100", ("min_record_count", "0"), id="a-count-becomes-the-limit"
+        ),
+        pytest.param(
+            "batch: rejected 12 of 119 rows (10.08 %) is above threshold 5.0 %",
+            ("max_rejected_percentage", "11"),
+            id="a-share-is-rounded-up",
+        ),
+        pytest.param(
+            "EUROPE: NULL share of customer_id is 7.20 % (9 of 125 rows), threshold 5.0 %",
+            ("max_null_percentage", "8"),
+            id="a-share-of-nulls",
+        ),
+        pytest.param(
+            "record count 12 is below threshold 100; rejected 1 of 9 rows (11.11 %)",
+            ("min_record_count", "12"),
+            id="the-count-comes-before-a-share",
+        ),
+        pytest.param("rejected 1 of 1 rows (100.00 %) is above threshold 5.0 %", None, id="100-percent-is-no-limit"),
+        pytest.param(
             "a: NULL share of x is 7.20 % (9 of 125 rows); b: NULL share of y is 22.00 % (x",
             ("max_null_percentage", "23"),
+            id="the-largest-of-two-shares",
         ),
-        (ERRORS["Bad variable"], ("sla_minutes", "120")),
-        ("variable closed_days is '{'; `python -m blocks.variables closed_days '{}'` sets the default", None),
-        ("`python -m blocks.variables s3_staging_bucket retail-sales-staging` sets the default", None),
-        ("connection refused", None),
+        pytest.param(ERRORS["Bad variable"], ("sla_minutes", "120"), id="a-bad-variable-gets-its-default"),
+        pytest.param(
+            "variable closed_days is '{'; `python -m blocks.variables closed_days '{}'` sets the default",
+            None,
+            id="a-bad-variable-whose-default-is-no-number",
+        ),
+        pytest.param(
+            "`python -m blocks.variables s3_staging_bucket retail-sales-staging` sets the default",
+            None,
+            id="a-bad-variable-whose-default-is-a-word",
+        ),
+        pytest.param("connection refused", None, id="no-limit"),
     ],
 )
 def test_the_limit_that_an_error_is_about(error: str, expected: tuple[str, str] | None) -> None:

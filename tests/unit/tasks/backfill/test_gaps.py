@@ -1,6 +1,7 @@
 """Which dates and regions a backfill loads, by the ledger, and in which order."""
 
 from datetime import date
+from typing import NamedTuple
 
 import pytest
 
@@ -28,31 +29,41 @@ def plan(
     return plan_backfill(DateRange(DAY, last), known, regions, ALL, mode, order)
 
 
+class Known(NamedTuple):
+    """The ledger's latest status of a date, the status in production, and whether a live run is loading it."""
+
+    status: str
+    in_production: str | None = None
+    under_way: bool = False
+
+
 @pytest.mark.parametrize(
-    ("status", "in_production", "under_way", "taken_by"),
+    ("known", "taken_by"),
     [
-        pytest.param(None, None, False, {"missing", "all"}, id="never-run"),
-        pytest.param("PUBLISHED", "PUBLISHED", False, {"all"}, id="published"),
-        pytest.param("EMPTY", "EMPTY", False, {"all"}, id="empty"),
-        pytest.param("ROLLED_BACK", "ROLLED_BACK", False, {"all"}, id="rolled-back"),
-        pytest.param("MISSING", "ROLLED_BACK", False, {"missing", "failed", "all"}, id="missing-once-named-again"),
-        pytest.param("FAILED", "ROLLED_BACK", False, {"missing", "failed", "all"}, id="failed-once-named-again"),
-        pytest.param("OVERTAKEN", "PUBLISHED", False, {"all"}, id="overtaken"),
-        pytest.param("MISSING", None, False, {"missing", "failed", "all"}, id="missing"),
-        pytest.param("FAILED", None, False, {"missing", "failed", "all"}, id="failed"),
-        pytest.param("STARTED", None, False, {"missing", "failed", "all"}, id="died"),
-        pytest.param("FAILED", "PUBLISHED", False, {"all"}, id="failed-over-published"),
-        pytest.param("MISSING", "PUBLISHED", False, {"all"}, id="missing-over-published"),
-        pytest.param("STARTED", None, True, set(), id="under-way"),
-        pytest.param("STARTED", "PUBLISHED", True, set(), id="under-way-again"),
+        pytest.param(None, {"missing", "all"}, id="never-run"),
+        pytest.param(Known("PUBLISHED", in_production="PUBLISHED"), {"all"}, id="published"),
+        pytest.param(Known("EMPTY", in_production="EMPTY"), {"all"}, id="empty"),
+        pytest.param(Known("ROLLED_BACK", in_production="ROLLED_BACK"), {"all"}, id="rolled-back"),
+        pytest.param(
+            Known("MISSING", in_production="ROLLED_BACK"), {"missing", "failed", "all"}, id="missing-once-named-again"
+        ),
+        pytest.param(
+            Known("FAILED", in_production="ROLLED_BACK"), {"missing", "failed", "all"}, id="failed-once-named-again"
+        ),
+        pytest.param(Known("OVERTAKEN", in_production="PUBLISHED"), {"all"}, id="overtaken"),
+        pytest.param(Known("MISSING"), {"missing", "failed", "all"}, id="missing"),
+        pytest.param(Known("FAILED"), {"missing", "failed", "all"}, id="failed"),
+        pytest.param(Known("STARTED"), {"missing", "failed", "all"}, id="died"),
+        pytest.param(Known("FAILED", in_production="PUBLISHED"), {"all"}, id="failed-over-published"),
+        pytest.param(Known("MISSING", in_production="PUBLISHED"), {"all"}, id="missing-over-published"),
+        pytest.param(Known("STARTED", under_way=True), set(), id="under-way"),
+        pytest.param(Known("STARTED", in_production="PUBLISHED", under_way=True), set(), id="under-way-again"),
     ],
 )
-def test_a_gap_is_what_is_not_in_production_and_not_under_way(
-    status: str | None, in_production: str | None, under_way: bool, taken_by: set[str]
-) -> None:
-    known = [] if status is None else [state(region, status, in_production, under_way) for region in ALL]
+def test_a_gap_is_what_is_not_in_production_and_not_under_way(known: Known | None, taken_by: set[str]) -> None:
+    states = [] if known is None else [state(region, *known) for region in ALL]
     modes: tuple[Mode, ...] = ("missing", "failed", "all")
-    assert {mode for mode in modes if plan(*known, mode=mode).gaps} == taken_by
+    assert {mode for mode in modes if plan(*states, mode=mode).gaps} == taken_by
 
 
 def test_only_the_lacking_region_of_a_date_is_taken() -> None:

@@ -7,23 +7,36 @@ import pytest
 from tasks.watch.late_and_dead import Lease
 from tasks.watch.one_pass import describe_dates, describe_runs, describe_unsent
 
-DAYS = [date(2024, 1, 14), date(2024, 1, 15)]
+FIRST, SECOND = date(2024, 1, 14), date(2024, 1, 15)
 
 
 @pytest.mark.parametrize(
     ("dates", "absent", "expected", "words"),
     [
-        ([], [], [], "no date is due"),
-        (DAYS[1:], [], [], "dates due, 2024-01-15: in production"),
-        (DAYS, [], [], "dates due, 2024-01-14 to 2024-01-15: in production"),
-        (DAYS, DAYS[:1], DAYS[:1], "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-14"),
-        (DAYS[:1], DAYS[:1], [], "dates due, 2024-01-14: from before the first deployment: 2024-01-14"),
-        (
-            DAYS,
-            DAYS,
-            DAYS[1:],
+        pytest.param([], [], [], "no date is due", id="none-is-due"),
+        pytest.param([SECOND], [], [], "dates due, 2024-01-15: in production", id="the-only-one-is-there"),
+        pytest.param([FIRST, SECOND], [], [], "dates due, 2024-01-14 to 2024-01-15: in production", id="all-are-there"),
+        pytest.param(
+            [FIRST, SECOND],
+            [FIRST],
+            [FIRST],
+            "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-14",
+            id="one-of-two-is-absent",
+        ),
+        pytest.param(
+            [FIRST],
+            [FIRST],
+            [],
+            "dates due, 2024-01-14: from before the first deployment: 2024-01-14",
+            id="the-absent-one-is-not-expected",
+        ),
+        pytest.param(
+            [FIRST, SECOND],
+            [FIRST, SECOND],
+            [SECOND],
             "dates due, 2024-01-14 to 2024-01-15: not in production: 2024-01-15; from before the first deployment: "
             "2024-01-14",
+            id="only-one-of-two-absent-ones-is-expected",
         ),
     ],
 )
