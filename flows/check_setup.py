@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
+from blocks.waits import waiting
 from flows.support.command_line import to_stderr
 from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError
@@ -25,7 +26,6 @@ from tasks.setup_checks.run_history import history_checks
 from tasks.setup_checks.sources import source_checks
 from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
-from tasks.stopwatch import waiting
 
 
 class SetupNotReadyError(NeedsPersonError):

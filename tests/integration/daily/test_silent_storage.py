@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from blocks import names, storage
+from blocks import waits as waiting
 from blocks.register import storage_blocks
-from tasks import stopwatch as waiting
 from tasks.stage import stage
 from tests.integration.conftest import World
 from tests.integration.proxy import Proxy, proxy_to

@@ -6,10 +6,10 @@ import pytest
 from psycopg2 import OperationalError
 from sqlalchemy import Engine
 
+from blocks import waits as waiting
 from blocks.databases import engine_of
 from blocks.register import database_block
 from expectations.regions import REGIONS
-from tasks import stopwatch as waiting
 from tasks.errors import TransientError, may_pass
 from tasks.source import waits as source_waits
 from tasks.source.snapshot import Limits, open_snapshot

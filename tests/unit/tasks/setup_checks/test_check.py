@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from blocks import waits as waiting
 from expectations.tables import CLEAN_COLUMNS
-from tasks import stopwatch as waiting
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
 from tasks.setup_checks.sources import describe_overlap
 from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account
