@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--here", action="store_true", help="in this process, through no worker")
     parser.add_argument("--wait", type=float, default=START_S_MAX, metavar="SECONDS", help="for a worker to start it")
     given = parser.parse_args(arguments)
-    (server,) = run_checks([check for check in all_checks() if check.name == SERVER])
+    (server,) = run_checks([check for check in all_checks() if check.name == SERVER], to_stderr)
     if not server.ok:
         print(server)
         return 1
