@@ -37,8 +37,8 @@ def log_waits() -> None:
         with _logged(request):
             return send(client, request, *args, **kwargs)
 
-    PrefectHttpxAsyncClient.send = send_async_logged  # type: ignore[method-assign]
-    PrefectHttpxSyncClient.send = send_logged  # type: ignore[method-assign]
+    PrefectHttpxAsyncClient.send = send_async_logged
+    PrefectHttpxSyncClient.send = send_logged
 
 
 def _logged(request: httpx.Request) -> AbstractContextManager[None]:

@@ -161,7 +161,7 @@ sys.argv[1:] = {PROGRAMS[module]!r}
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
     environment = {"PATH": os.environ["PATH"], "PREFECT_API_URL": silent, "WATCHDOG_DIR": str(tmp_path)}
-    ended = run_python("-c", program, environment=environment | SOON | SETTINGS)
+    ended = run_python("-c", program, environment={**environment, **SOON, **SETTINGS})
     assert ended.returncode == 1, ended.stderr
     first = next((line for line in ended.stderr.splitlines() if " still waiting for " in line), ended.stderr)
     assert "step=check-setup still waiting for prefect server after" in first or "step=prefect-server host=" in first
