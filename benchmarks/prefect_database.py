@@ -165,8 +165,8 @@ async def _read_template(run_id: str) -> Template:
 # A simulated year
 
 
-async def simulate(template: Template, days: int, every: timedelta, with_retention: bool) -> None:
-    """Fills the database of Prefect's settings day by day, and prints its size after each month."""
+async def simulate(template: Template, days: int, every: timedelta, with_retention: bool, shown: int) -> None:
+    """Fills the database of Prefect's settings day by day, and prints its size each time that `shown` days are over."""
     db = provide_database_interface()
     await db.create_db()
     async with get_client() as client, db.session_context() as session:
@@ -181,7 +181,7 @@ async def simulate(template: Template, days: int, every: timedelta, with_retenti
                 now = BEGIN + timedelta(days=day)
                 await remove_runs(client, RETENTION_DAYS, now, dry_run=False)
                 await clean(db, now, dry_run=False, say=lambda _: None)
-            if day % DAYS_SHOWN == 0 or day == days:
+            if day % shown == 0 or day == days:
                 await _show(db, day)
 
 
@@ -217,10 +217,11 @@ async def _show(db: PrefectDBInterface, day: int) -> None:
 
 
 def main() -> int:
-    """Prints a row for each month."""
+    """Prints a row for each month, or as often as `--show` says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prefect_database", description=__doc__)
     parser.add_argument("--days", type=int, default=DAYS)
     parser.add_argument("--every", type=int, default=EVERY_MINUTES, help="minutes between passes")
+    parser.add_argument("--show", type=int, default=DAYS_SHOWN, help="days between two rows that are printed")
     parser.add_argument("--without-retention", action="store_true", help="keep all rows, for comparison")
     parser.add_argument("--url", help="an empty PostgreSQL database, as postgresql+asyncpg://...; else SQLite")
     asked = parser.parse_args()
@@ -235,7 +236,7 @@ def main() -> int:
         print("one pass: " + ", ".join(f"{len(rows)} {table}" for table, rows in template.rows.items()), flush=True)
         with _database(asked.url or f"sqlite+aiosqlite:///{target}"):
             every = timedelta(minutes=asked.every)
-            asyncio.run(simulate(template, asked.days, every, not asked.without_retention))
+            asyncio.run(simulate(template, asked.days, every, not asked.without_retention, asked.show))
     return 0
 
 

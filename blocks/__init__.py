@@ -1,4 +1,4 @@
-"""Prefect blocks and variables: their fields, and how they are registered and read.
+"""Prefect blocks and variables: their fields, and how they are registered and read; the log lines of long waits.
 
 Variables of the shell never override them: `shell.py` removes those before a driver reads them.
 """

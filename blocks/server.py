@@ -7,6 +7,10 @@ from contextlib import contextmanager
 import httpx
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL
 
+from blocks.server_waits import log_waits
+
+log_waits()
+
 CANNOT_BEGIN = "Failed to reach API"
 
 

@@ -13,10 +13,13 @@ from prefect.states import Completed, Failed, State
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
+from blocks.server_waits import log_waits
 from tasks.alerts.book import Stage
 from tasks.alerts.request import DRILL_FLOW, DRILL_PARAMETER
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError
+
+log_waits()
 
 DEPLOYMENT = names.deployment(DRILL_FLOW)
 POLL_S = 2

@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
+from blocks.waits import logged_if_slow
 from flows.support.command_line import to_stderr
 from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError
@@ -25,7 +26,6 @@ from tasks.setup_checks.run_history import history_checks
 from tasks.setup_checks.sources import source_checks
 from tasks.setup_checks.through_worker import ARTIFACT_KEY, NOT_READY, START_S_MAX, check_through_worker
 from tasks.setup_checks.warehouse import warehouse_checks
-from tasks.stopwatch import logged_if_slow
 
 
 class SetupNotReadyError(NeedsPersonError):
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--here", action="store_true", help="in this process, through no worker")
     parser.add_argument("--wait", type=float, default=START_S_MAX, metavar="SECONDS", help="for a worker to start it")
     given = parser.parse_args(arguments)
-    (server,) = run_checks([check for check in all_checks() if check.name == SERVER])
+    (server,) = run_checks([check for check in all_checks() if check.name == SERVER], to_stderr)
     if not server.ok:
         print(server)
         return 1

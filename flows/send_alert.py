@@ -14,6 +14,7 @@ from pydantic import BeforeValidator
 
 from blocks import names
 from blocks.variables import read_variable
+from blocks.waits import logged_if_slow
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.parameters import BusinessDate
 from flows.support.run_names import alert_name, naming
@@ -29,7 +30,6 @@ from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
 from tasks.pages.paths import place_of, run_page
-from tasks.stopwatch import logged_if_slow
 from tasks.warehouse.session import task_session
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]

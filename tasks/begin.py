@@ -12,12 +12,12 @@ from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from blocks.shell import describe_ignored
+from blocks.waits import logged_if_slow
 from tasks.batch import Attempt, Batch, NamedKeys
 from tasks.errors import SalesEtlError
 from tasks.ready import require_ready
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, load_bucket
-from tasks.stopwatch import logged_if_slow
 from tasks.warehouse.ledger import start_attempt
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render, union_all

@@ -11,12 +11,13 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from blocks import names, storage
 from blocks.once import load_once
+from blocks.waits import logged_if_slow
 from tasks.batch import Batch, NamedKeys
 from tasks.errors import NeedsPersonError, TransientError, may_pass
 from tasks.lines import quoting
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
-from tasks.stopwatch import Say, logged_if_slow, say_nothing
+from tasks.stopwatch import Say, say_nothing
 
 
 def find_missing_blocks(batch: Batch | NamedKeys) -> list[str]:

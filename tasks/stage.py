@@ -18,6 +18,7 @@ from blocks import names, storage
 from blocks.once import load_once
 from blocks.shell import ignore_beside
 from blocks.storage import limited
+from blocks.waits import logged_if_slow
 from expectations.columns import CONTRACT_VERSION
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
@@ -27,7 +28,7 @@ from tasks.extract import Extracted
 from tasks.files.arrow import in_tables, read_batches
 from tasks.files.room import full_disk_named
 from tasks.retries import RETRIES
-from tasks.stopwatch import Stopwatch, logged_if_slow
+from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 from tasks.transform import Transformed
 

@@ -8,11 +8,11 @@ from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from blocks.project import reports_directory
+from blocks.waits import logged_if_slow
 from tasks.pages.paths import FOLDER, RUNS
 from tasks.retention.staged import Removal, remove_files
 from tasks.retries import RETRIES
 from tasks.stage import load_bucket
-from tasks.stopwatch import logged_if_slow
 
 
 def old_objects(bucket: S3Bucket, before: datetime) -> Iterator[tuple[str, int]]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
+from blocks.waits import logged_if_slow
 from tasks.errors import NeedsPersonError
 from tasks.files.scratch import leftovers, remove, scratch_root
 from tasks.retries import RETRIES
 from tasks.stage import MANIFEST_NAME, load_bucket
-from tasks.stopwatch import logged_if_slow
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from blocks.waits import logged_if_slow
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.lines import public_line, quoting
-from tasks.stopwatch import Say, logged_if_slow, say_nothing
+from tasks.stopwatch import Say, say_nothing
 
 TIME_LIMIT_S = 45
 CLOCK_DIFFERENCE_MAX = timedelta(seconds=60)

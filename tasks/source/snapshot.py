@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from blocks.databases import CONNECT_S_MAX
 from blocks.variables import Settings
+from blocks.waits import logged_if_slow
 from expectations.regions import Region
 from tasks.errors import RegionUnfitError, TransientError, may_pass
 from tasks.source.sqlstates import meaning_of
@@ -31,7 +32,7 @@ from tasks.source.table import (
     sql_name_of,
 )
 from tasks.source.waits import waiting_cursor
-from tasks.stopwatch import Say, logged_if_slow, say_nothing
+from tasks.stopwatch import Say, say_nothing
 
 SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",

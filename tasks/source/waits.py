@@ -15,8 +15,9 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import cursor
 
+from blocks.waits import logged_if_slow
 from tasks.errors import TransientError
-from tasks.stopwatch import Say, logged_if_slow, say_nothing
+from tasks.stopwatch import Say, say_nothing
 
 GRACE_S = 60
 """How long an answer may be overdue, so that PostgreSQL's own limit and message come first."""

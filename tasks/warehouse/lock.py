@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
+from blocks.waits import logged_if_slow
 from expectations.tables import TABLES_VERSION
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
-from tasks.stopwatch import Say, Stopwatch, logged_if_slow
+from tasks.stopwatch import Say, Stopwatch
 from tasks.warehouse.session import LOCK_TIMEOUT_S, Session
 from tasks.warehouse.statements import render
 

@@ -15,9 +15,10 @@ from snowflake.connector.util_text import split_statements
 from blocks import names
 from blocks.once import load_once
 from blocks.snowflake import SnowflakeHostConnector, UnusableKeyError
+from blocks.waits import logged_if_slow
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError, may_pass
 from tasks.lines import quoting
-from tasks.stopwatch import Say, logged_if_slow, say_nothing
+from tasks.stopwatch import Say, say_nothing
 
 LOGIN_TIMEOUT_S = 30
 STATEMENT_TIMEOUT_S = 3600

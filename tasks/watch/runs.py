@@ -19,11 +19,14 @@ from prefect.utilities.asyncutils import sync_compatible
 
 from blocks import names
 from blocks.names import POOL
+from blocks.server_waits import log_waits
 from tasks.alerts.request import DAILY_FLOW
 from tasks.alerts.run_now import read_active_loads
 from tasks.prefect_server.kin import find_root, read_children
 from tasks.watch.late_and_dead import Family, WatchedRun
 from tasks.watch.processes import Process, find_process
+
+log_waits()
 
 DAILY = names.deployment(DAILY_FLOW)
 ANSWER_S_MAX = 10

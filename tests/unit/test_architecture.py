@@ -117,6 +117,27 @@ def imported_with(path: str) -> set[str]:
     return found
 
 
+def is_program(path: Path) -> bool:
+    """Whether it is started by itself: as a program, or as a flow by a worker."""
+    return path.parent.name == "flows" or '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+
+
+PROGRAMS = [
+    str(path.relative_to(PROJECT))
+    for folder in MAY_IMPORT
+    for path in sorted((PROJECT / folder).rglob("*.py"))
+    if path.name != "__init__.py" and is_program(path)
+]
+
+
+SERVER_WAITS, CALL_NO_SERVER = "blocks/server_waits.py", {"clean_prefect_database", "health"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_that_calls_the_prefect_server_logs_long_waits_for_it(program: str) -> None:
+    assert (SERVER_WAITS in imported_with(program)) is (Path(program).stem not in CALL_NO_SERVER)
+
+
 def test_what_is_expected_of_the_data_knows_no_prefect_and_no_database() -> None:
     outside = {*PREFECT, "sqlalchemy", "psycopg2", "snowflake", "boto3", "botocore"}
     assert [str(i) for i in PRODUCT["expectations"] if i.package in outside] == []

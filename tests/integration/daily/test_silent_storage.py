@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from blocks import names, storage
+from blocks import names, storage, waits
 from blocks.register import storage_blocks
-from tasks import stopwatch
 from tasks.stage import stage
 from tests.integration.conftest import World
 from tests.integration.proxy import Proxy, proxy_to
@@ -37,7 +36,7 @@ def bucket_behind(world: World, proxy: Proxy) -> Iterator[None]:
 @pytest.fixture
 def proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     monkeypatch.setattr(storage, "ANSWER_S_MAX", 1)
-    monkeypatch.setattr(stopwatch, "LOG_FIRST_S", 0.3)
+    monkeypatch.setattr(waits, "LOG_FIRST_S", 0.3)
     monkeypatch.setattr(stage, "retry_delay_seconds", 1)
     port = urlsplit(world.environment["S3_ENDPOINT_URL"]).port
     assert port is not None

@@ -6,10 +6,10 @@ import pytest
 from psycopg2 import OperationalError
 from sqlalchemy import Engine
 
+from blocks import waits
 from blocks.databases import engine_of
 from blocks.register import database_block
 from expectations.regions import REGIONS
-from tasks import stopwatch
 from tasks.errors import TransientError, may_pass
 from tasks.source import waits as source_waits
 from tasks.source.snapshot import Limits, open_snapshot
@@ -22,7 +22,7 @@ IMPATIENT = Limits(statement_s=10)
 @pytest.fixture
 def proxy(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     monkeypatch.setattr(source_waits, "GRACE_S", -7)
-    monkeypatch.setattr(stopwatch, "LOG_FIRST_S", 0.3)
+    monkeypatch.setattr(waits, "LOG_FIRST_S", 0.3)
     with proxy_to(cluster.port) as proxy:
         yield proxy
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from blocks import waits
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
-from tasks import stopwatch
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
 from tasks.setup_checks.sources import describe_overlap
 from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account, describe_regions
@@ -36,7 +36,7 @@ def test_a_check_that_does_not_answer_is_not_waited_for() -> None:
 
 
 def test_a_check_that_takes_long_is_logged_by_its_name_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopwatch, "LOG_FIRST_S", 0.001)
+    monkeypatch.setattr(waits, "LOG_FIRST_S", 0.001)
     lines, logged = list[str](), threading.Event()
 
     def say(line: str) -> None:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks import stopwatch as module
-from tasks.stopwatch import logged_if_slow
+from blocks import waits as module
+from blocks.waits import logged_if_slow
 
 
 class Listener:
