@@ -1,4 +1,4 @@
-"""Pages of the Prefect dashboard: artifacts, and the ledger as a grid.
+"""Pages for people: HTML files of a run and of all dates, artifacts of the Prefect dashboard, the ledger as a grid.
 
-`tasks/report.py` writes a run's own report, `tasks/alerts/` the mails.
+`flows/support/pages.py` writes the HTML pages at a run's end; `tasks/alerts/` writes the mails.
 """
