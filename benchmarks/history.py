@@ -26,9 +26,12 @@ from blocks.register import storage_blocks, warehouse_blocks
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
+from flows.support.pages import read_history
 from tasks.alerts.published import read_unpublished
 from tasks.batch import Batch, DateRange
 from tasks.extract import Extracted, read_region
+from tasks.pages.figures import read_weekday_sales
+from tasks.pages.history_page import render_history_page
 from tasks.publish import Staged, publish_manifest
 from tasks.reconcile.compare import compare_region
 from tasks.reconcile.days import days_of_regions
@@ -50,10 +53,11 @@ COPIES_AT_ONCE = 50
 OLD_SHARE, OLD_OF_ANY_DATE = 0.03, 0.1
 CLOSED = 1_000_000
 """Rejected rows that are no longer open."""
+SLA_MINUTES = 120
 OF_HISTORY = -1
 """A run number that is not in the ledger."""
 KEY = b"a key of benchmarks, long enough for all"
-STEPS = ("publish and verify", "key join", "reconcile", "watchdog", "rollback")
+STEPS = ("publish and verify", "key join", "reconcile", "watchdog", "weekdays of a page", "history page", "rollback")
 OLD_TOO = "with old corrections"
 """A publish and verify over corrections of sales of any date."""
 _COLUMNS = [column.stored_name.upper() for column in CLEAN_COLUMNS]
@@ -150,6 +154,8 @@ class History:
             "key join": timed(lambda: self.join_keys(staged.attempt.run_number)),
             "reconcile": timed(self.reconcile),
             "watchdog": timed(self.watch),
+            "weekdays of a page": timed(self.read_weekdays),
+            "history page": timed(self.make_history_page),
             "rollback": timed(self.roll_back),
         }
 
@@ -189,6 +195,16 @@ class History:
         with self.session() as session:
             read_leases(session)
             read_unpublished(session, [DAY - timedelta(days=back) for back in range(7)])
+
+    def read_weekdays(self) -> None:
+        """Reads the figures of a run page's charts."""
+        with self.session() as session:
+            read_weekday_sales(session, DAY)
+
+    def make_history_page(self) -> None:
+        """Reads and renders the history of a year, with sales of its last 118 days."""
+        with self.session() as session:
+            render_history_page(read_history(session, SLA_MINUTES, ()))
 
     def roll_back(self) -> None:
         with self.session() as session:
