@@ -49,8 +49,8 @@ class BrokenRule:
 class Transformed:
     """One region's outcome: two Arrow IPC files, and tallies that add up to what was extracted.
 
-    `broken` has the rules that were broken; a row with several reasons counts once for each. `sold_on` counts the clean
-    rows by the day of their `sale_date` (UTC).
+    `broken` has the rules that were broken; a row with several reasons counts once for each. `broken_keys` counts the
+    different business keys of each rule, `sold_on` the clean rows by the day of their `sale_date` (UTC).
     """
 
     region: str
@@ -61,6 +61,7 @@ class Transformed:
     duplicates: Tally
     broken: tuple[BrokenRule, ...]
     seconds: float
+    broken_keys: Mapping[str, int] = field(default_factory=dict)
     sold_on: Mapping[date, int] = field(default_factory=dict)
 
 
@@ -130,6 +131,17 @@ def count_broken(broken: pd.DataFrame, keys: pa.Array) -> list[BrokenRule]:
             examples = keys.filter(pa.array(is_broken.to_numpy())).slice(0, EXAMPLE_KEYS_MAX).to_pylist()
             counted.append(BrokenRule(str(rule), rows, tuple("(none)" if key is None else key for key in examples)))
     return counted
+
+
+def count_keys(rejected: pa.Table, broken: Iterable[BrokenRule]) -> dict[str, int]:
+    """Counts the different keys of each broken rule in rejected rows (columns `sale_key` and `rules`)."""
+    rules = pc.binary_join_element_wise("", rejected["rules"], "", RULE_SEPARATOR)
+    return {
+        one.rule: pc.count_distinct(
+            rejected["sale_key"].filter(pc.match_substring(rules, f"{RULE_SEPARATOR}{one.rule}{RULE_SEPARATOR}"))
+        ).as_py()
+        for one in broken
+    }
 
 
 def add_up_broken(counted: Iterable[BrokenRule]) -> tuple[BrokenRule, ...]:
@@ -270,8 +282,16 @@ def transform_region(extracted: Extracted, directory: Path) -> Transformed:
         duplicates=rows.duplicates,
         broken=rows.broken,
         seconds=watch.seconds(),
+        broken_keys=count_keys(read_rejected_keys(rejected_path), rows.broken),
         sold_on=rows.sold_on,
     )
+
+
+def read_rejected_keys(path: Path) -> pa.Table:
+    """The keys and rules of the rejected rows in a file."""
+    names = ["sale_key", "rules"]
+    schema = pa.schema([REJECTED_SCHEMA.field(name) for name in names])
+    return pa.Table.from_batches((batch.select(names) for batch in read_batches(path)), schema)
 
 
 @task(name="transform")

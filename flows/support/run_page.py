@@ -8,6 +8,7 @@ from typing import Any
 from prefect.states import State
 
 from expectations.regions import REGIONS
+from expectations.rules import CROSS_REGION_RULE
 from flows.support.states import OVERTAKEN, PARTIALLY_LOADED, QUALITY_FAILED
 from tasks.lines import public_line
 from tasks.pages.run_page import DaySales, Outcome, RunPage, RunTables, RunTimes, Step, Tone, with_total
@@ -106,7 +107,7 @@ def to_tables(found: Findings) -> RunTables:
     return RunTables(
         conservation=with_total(reconciliation_table(summary), "region"),
         money=money_table(summary),
-        rejected=rejected_by_rule(summary),
+        rejected=rejected_by_rule(summary, found.transformed),
         failed_checks=[{"check": message} for message in summary.checks_failed],
         closest_checks=closest_checks(found.verdict),
         schema_changes=[
@@ -121,13 +122,24 @@ def to_tables(found: Findings) -> RunTables:
     )
 
 
-def rejected_by_rule(summary: RunReport) -> list[dict[str, Any]]:
-    """A row per broken rule, a column per region."""
+def rejected_by_rule(summary: RunReport, transformed: Sequence[Transformed]) -> list[dict[str, Any]]:
+    """A row per broken rule with its rows per region, and the number of their different keys."""
     rules = dict.fromkeys(rule for region in summary.regions for rule in region.rejected_by_rule)
     return [
-        {"rule": rule, **{region.region: region.rejected_by_rule.get(rule, 0) for region in summary.regions}}
+        {
+            "rule": rule,
+            **{region.region: region.rejected_by_rule.get(rule, 0) for region in summary.regions},
+            "different keys": _keys_of(rule, summary, transformed),
+        }
         for rule in rules
     ]
+
+
+def _keys_of(rule: str, summary: RunReport, transformed: Sequence[Transformed]) -> int:
+    if rule == CROSS_REGION_RULE:
+        # Publish finds it, among clean rows, of which there is one per key.
+        return sum(region.rejected_by_rule.get(rule, 0) for region in summary.regions)
+    return sum(of_region.broken_keys.get(rule, 0) for of_region in transformed)
 
 
 def closest_checks(verdict: Verdict | None) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Transform: nothing disappears, the newest valid version stays, and rejected rows keep the source's own text."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
@@ -289,6 +289,29 @@ def test_a_broken_rule_names_its_first_ten_keys() -> None:
     assert by_rule["quantity_not_positive"] == BrokenRule("quantity_not_positive", 12, tuple(map(str, range(1, 11))))
     assert by_rule["missing_sale_id"] == BrokenRule("missing_sale_id", 1, ("(none)",))
     assert set(by_rule) == {"missing_sale_id", "quantity_not_positive", "total_amount_outside_price_range"}
+
+
+def test_keys_are_counted_once_for_each_rule_they_broke(tmp_path: Path) -> None:
+    rows = [
+        sale(sale_id="1", quantity=0),
+        sale(sale_id="1", quantity=-1),
+        sale(sale_id="2", quantity=0),
+        sale(sale_id=None),
+    ]
+    transformed = transform_region(extract_of(extracted_table(*rows), tmp_path), tmp_path)
+    assert {rule.rule: rule.rows for rule in transformed.broken}["quantity_not_positive"] == 3
+    assert transformed.broken_keys["quantity_not_positive"] == 2
+    assert transformed.broken_keys["missing_sale_id"] == 0
+
+
+def test_clean_rows_are_counted_by_the_day_of_their_sale_in_utc(tmp_path: Path) -> None:
+    midnight = datetime(2024, 1, 15, tzinfo=UTC)
+    moments = [midnight, midnight - timedelta(microseconds=1), midnight + timedelta(hours=23, minutes=59), midnight]
+    rows = [sale(sale_id=str(n), sale_date=moment) for n, moment in enumerate(moments)]
+    transformed = transform_region(
+        extract_of(extracted_table(*rows, sale(sale_id="9", quantity=0)), tmp_path), tmp_path
+    )
+    assert transformed.sold_on == {date(2024, 1, 15): 3, date(2024, 1, 14): 1}
 
 
 def test_a_blank_key_is_shown_as_no_key() -> None:
