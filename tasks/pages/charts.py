@@ -16,6 +16,7 @@ from pygal.config import Config
 
 WIDTH, HEIGHT = 300, 150
 """Of a chart, in units of its own; the page scales it to the room that it has."""
+DOT = 1.2
 LABELS_MAX = 6
 """Labels of an axis of dates."""
 FIRST_DATE = date(1970, 1, 1)
@@ -55,7 +56,9 @@ def trend(points: Sequence[Point], about: str, limit: Number | None = None) -> M
     upper = [(_x(point.day), float(point.high or 0)) for point in band]
     lower = [(_x(point.day), float(point.low or 0)) for point in reversed(band)]
     chart.add("band", [*upper, *lower, *upper[:1]], fill=True)
-    chart.add("value", [(_x(point.day), None if point.value is None else float(point.value)) for point in points])
+    values = [(_x(point.day), None if point.value is None else float(point.value)) for point in points]
+    # Dots, because a line needs two neighbours.
+    chart.add("value", values, show_dots=True, dots_size=DOT)
     if limit is not None and points:
         chart.add("limit", [(_x(points[0].day), float(limit)), (_x(points[-1].day), float(limit))])
     return _svg(chart, about)

@@ -80,7 +80,7 @@ def test_charts_are_drawn_and_have_a_text_in_their_place(
             box = one.bounding_box()
             assert box is not None
             assert min(box["width"], box["height"]) > 80
-            marks = one.locator(".bar rect, .series path")
+            marks = one.locator(".bar rect, .color-1 path, .dot")
             assert marks.count() > 0
         first = found.page.locator("svg .color-1 .bar rect, svg .color-1 path").first
         colour = first.evaluate("mark => getComputedStyle(mark).fill + getComputedStyle(mark).stroke")
