@@ -21,7 +21,7 @@ LABELS_MAX = 6
 """Labels of an axis of dates."""
 FIRST_DATE = date(1970, 1, 1)
 
-UNUSED_TAGS, UNUSED_LAYER = ("defs", "desc", "title"), "overlay"
+UNUSED_TAGS, UNUSED_LAYERS = ("defs", "desc", "title"), ("text-overlay", "tooltip-overlay")
 """Parts of pygal's SVG that its script would use."""
 
 Number = int | float | Decimal
@@ -103,7 +103,7 @@ def _config(labels: int, **options: Any) -> Config:
         range=None,
         include_x_axis=True,
         allow_interruptions=True,
-        formatter=short,
+        formatter=lambda *_: "",  # of values, which are not printed
         value_formatter=short,
         y_label_rotation=0,
         **options,
@@ -115,9 +115,13 @@ def _svg(chart: Any, about: str) -> Markup:
     root = chart.render_tree()
     for parent in list(root.iter()):
         for child in list(parent):
-            if not isinstance(child.tag, str) or child.tag in UNUSED_TAGS or UNUSED_LAYER in child.get("class", ""):
+            if not isinstance(child.tag, str) or child.tag in UNUSED_TAGS or _is_unused(child.get("class", "")):
                 parent.remove(child)
     root.attrib.pop("id", None)
     root.set("role", "img")
     root.set("aria-label", about)
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 (ElementTree has escaped its texts)
+
+
+def _is_unused(classes: str) -> bool:
+    return any(layer in classes.split() for layer in UNUSED_LAYERS)
