@@ -7,6 +7,7 @@ of the page (tests/integration/warehouse/test_analysts_page.py).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -27,6 +28,8 @@ COMPLETE = ("published", "empty")
 """The words of a day whose figures are whole."""
 PUBLISHED_WITHIN_HOURS = -(-next(int(d.default) for d in DEFINITIONS if d.name == "sla_minutes") // 60)
 PUBLISHED_BY = SCHEDULED_AT.replace(hour=SCHEDULED_AT.hour + PUBLISHED_WITHIN_HOURS)
+FRESH_HOURS = 24 + PUBLISHED_BY.hour
+"""From the end of a day until the next one is due to be published."""
 SUMMED = (Role.MONEY, Role.DERIVED)
 """The roles of the columns that hold amounts, as far as these are money."""
 
@@ -164,7 +167,7 @@ def analysts_page() -> str:
                 "long as the undo log is kept (`undo_retention_days`).\n",
                 "## dbt and semantic views\n",
                 "- [`docs/analysts/sources.yml`](analysts/sources.yml) declares both views as a dbt source (dbt 1.10 or later), with columns",
-                f"  and freshness: the newest complete day of the region that lags most must not be older than {24 + PUBLISHED_WITHIN_HOURS} hours.",
+                f"  and freshness: of no region may the newest complete UTC day have ended more than {FRESH_HOURS} hours ago.",
                 "- [`docs/analysts/semantic_view.sql`](analysts/semantic_view.sql) creates the semantic view `ANALYTICS.SALES_SEMANTICS` in",
                 "  Snowflake, by a role with the right CREATE SEMANTIC VIEW on the schema. Its amounts are NULL where currencies would be",
                 "  added up: query them by the dimension `CURRENCY`, or for one currency.",
@@ -197,22 +200,11 @@ def _utc_days(region: Region) -> str:
 
 def sources_file() -> str:
     """docs/analysts/sources.yml: the views as a source of dbt, with freshness."""
-    hours = 24 + PUBLISHED_WITHIN_HOURS
-    freshness = {
-        "warn_after": {"count": hours, "period": "hour"},
-        "error_after": {"count": hours + 24, "period": "hour"},
-    }
-    # The region that lags most decides, which no column of a row says.
-    lagging = (
-        "select min(as_of_region) from (select region, max(as_of) as as_of_region from ANALYTICS.DATA_STATUS "
-        "where is_complete group by region) as regions"
-    )
-    loaded_at = {SALES.name: {"loaded_at_query": lagging}, DATA_STATUS.name: {"loaded_at_field": "AS_OF"}}
     tables = [
         {
             "name": view.name,
             "description": f"{view.description}.",
-            "config": loaded_at[view.name],
+            "config": _freshness() if view is SALES else {"freshness": None},
             "columns": [
                 {"name": column.name, "data_type": column.snowflake_type, "description": column.description}
                 for column in view.columns
@@ -224,11 +216,26 @@ def sources_file() -> str:
         "name": "retail_sales",
         "description": "Published sales of all regions, and how complete they are. Amounts are added per CURRENCY only.",
         "schema": "ANALYTICS",
-        "config": {"freshness": freshness},
         "tables": tables,
     }
     text = yaml.safe_dump({"version": 2, "sources": [source]}, sort_keys=False, allow_unicode=True, width=116)
     return f"# {GENERATED}; contract version {CONTRACT_VERSION}. For dbt 1.10 or later: copy it into models/.\n{text}"
+
+
+def _freshness() -> dict[str, Any]:
+    """The end of the newest complete day, of the region that lags most: no column of a sale says that. A warning when the
+    next day is late, an error a day later."""
+    limits = {"warn_after": FRESH_HOURS, "error_after": FRESH_HOURS + 24}
+    # Regions that are no longer configured have no row of yesterday.
+    complete_until = (
+        "select min(complete_until) from (select region, dateadd('day', 1, max(case when is_complete then utc_date else "
+        "'1970-01-01'::date end))::timestamp_ntz as complete_until from ANALYTICS.DATA_STATUS group by region having "
+        "max(utc_date) >= dateadd('day', -1, sysdate()::date)) as regions"
+    )
+    return {
+        "freshness": {name: {"count": hours, "period": "hour"} for name, hours in limits.items()},
+        "loaded_at_query": complete_until,
+    }
 
 
 def semantic_view() -> str:

@@ -8,8 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
-from docs.analysts_pages import semantic_view
+from docs.analysts_pages import semantic_view, sources_file
 from expectations.analysts import DATA_STATUS, SALES, VIEWS
 from expectations.regions import REGIONS
 from flows.reconcile import reconcile
@@ -339,7 +340,25 @@ def test_a_view_or_table_of_another_tool_is_not_replaced(world: World, statement
     assert [row[0] for row in world.sql("DESCRIBE TABLE ANALYTICS.SALES")] == [c.name for c in SALES.columns]
 
 
-# The semantic view
+# dbt and the semantic view
+
+
+@pytest.mark.account
+def test_dbt_measures_freshness_by_the_newest_complete_day_of_the_region_that_lags_most(world: World) -> None:
+    (source,) = yaml.safe_load(sources_file())["sources"]
+    query = source["tables"][0]["config"]["loaded_at_query"]
+    shown = status_rows(world)
+    ends = dict.fromkeys(REGIONS, datetime(1970, 1, 2))
+    for (day, region), row in shown.items():
+        if row["IS_COMPLETE"] and region in REGIONS:
+            ends[region] = max(ends[region], datetime.combine(day, time()) + timedelta(days=1))
+    assert world.sql(query) == [(min(ends.values()),)]
+    ahead = utc_today() - timedelta(days=1)
+    enter(world, ahead, "PUBLISHED", regions=tuple(REGIONS))
+    assert world.sql(query) == [(datetime.combine(utc_today(), time()),)]
+    enter(world, ahead, "ROLLED_BACK")
+    assert world.sql(query) == [(ends["EUROPE"],)]
+    world.forget(ahead)
 
 
 @pytest.mark.account
