@@ -26,7 +26,7 @@ $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMEN
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register page mails deploy worker shell prefect runs ledger check rejected watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency bench-prefect lint format docs screenshots requirements
+.PHONY: help install run up down clean status register page mails deploy worker shell prefect runs ledger check rejected data-docs watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency bench-prefect lint format docs screenshots requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ rejected: install ## list the rejected rows that are open, by rule, region and a
 watchdog: install ## report late days and dead runs by mail; needs no Prefect server
 	@$(WITH_SERVER); [ ! -f "$$STACK_ENV" ] || export WATCHDOG_DIR="$${WATCHDOG_DIR:-$$STACK_DIR/watchdog}"; \
 		$(BIN)/python -m flows.watchdog
+
+data-docs: install ## write reports/data-docs: what the quality gate expects, as pages that open offline
+	@$(BIN)/python -m tasks.pages.data_docs
 
 ##@ Develop
 install: $(INSTALLED) ## create the virtual environment with all packages

@@ -114,10 +114,10 @@ def path_of_suite(name: str) -> Path:
 # What the pages show
 
 
-class ExpectStated(gx_expectation.BatchExpectation):  # type: ignore[name-defined, misc]
+class ExpectStated(gx_expectation.BatchExpectation):
     """Stands for a check of the gate that is not an expectation of Great Expectations; its description is shown."""
 
-    def _validate(self, *_: object, **__: object) -> None:
+    def _validate(self, *_: Any, **__: Any) -> dict[Any, Any]:
         raise NotImplementedError("the quality gate judges it")
 
 
@@ -125,7 +125,7 @@ STATED = "expect_stated"
 """The name under which Great Expectations knows ExpectStated."""
 
 
-class Index(gx_renderer.SiteIndexPageRenderer):  # type: ignore[name-defined, misc]
+class Index(gx_renderer.SiteIndexPageRenderer):
     """The list of results and suites: whole, because it is short, and with times in UTC."""
 
     @classmethod
@@ -142,7 +142,8 @@ class Index(gx_renderer.SiteIndexPageRenderer):  # type: ignore[name-defined, mi
 
 
 def _plain(table: Any) -> Any:
-    table.table_options |= {"filterControl": "false", "pagination": "false", "showSearchClearButton": "false"}
+    for option in ("filterControl", "pagination", "showSearchClearButton"):
+        table.table_options.pop(option, None)
     return table
 
 
@@ -205,12 +206,13 @@ def results_of(judged: Judged) -> Iterator[Any]:
 
 def _result(check: Check) -> Any:
     """A check's counts; its message where it did not count."""
-    expectation, observed = _stated(check.name.replace("_", " ")), {"observed_value": check.message}
+    expectation = _stated(check.name.replace("_", " "))
+    observed: dict[str, Any] = {"observed_value": check.message}
     if check.kwargs and check.rows:
         expectation = _expectation(check.name, check.kwargs, check.description)
-        counts = {"element_count": check.rows, "unexpected_count": check.bad}
-        share = {"unexpected_percent": 100 * check.bad / check.rows}
-        observed = {**counts, **share} if "column" in check.kwargs else {"observed_value": check.rows}
+        share = 100 * check.bad / check.rows
+        counts = {"element_count": check.rows, "unexpected_count": check.bad, "unexpected_percent": share}
+        observed = counts if "column" in check.kwargs else {"observed_value": check.rows}
     return gx_result.ExpectationValidationResult(
         success=check.passed, expectation_config=expectation, result=observed, exception_info=NO_EXCEPTION
     )
