@@ -130,7 +130,7 @@ PROGRAMS = [
 ]
 
 
-SERVER_WAITS, CALL_NO_SERVER = "blocks/server_waits.py", {"clean_prefect_database", "health"}
+SERVER_WAITS, CALL_NO_SERVER = "blocks/server_waits.py", {"clean_prefect_database", "data_docs", "health"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
