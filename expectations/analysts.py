@@ -84,7 +84,12 @@ DATA_STATUS = View(
     key=(UTC_DATE, "REGION"),
     own=(UTC_DATE, "REGION", "IS_COMPLETE"),
     columns=(
-        ViewColumn(UTC_DATE, "DATE", "UTC day, from the first one in the ledger to yesterday.", role=Role.TIME),
+        ViewColumn(
+            UTC_DATE,
+            "DATE",
+            "UTC day: from the first one in the ledger to yesterday, or the last one loaded.",
+            role=Role.TIME,
+        ),
         ViewColumn("REGION", "VARCHAR", "Code of the region.", role=Role.REGION),
         ViewColumn("IS_COMPLETE", "BOOLEAN", "All that the source held of the day is published, or the day is closed."),
         ViewColumn(

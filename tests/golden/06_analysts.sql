@@ -51,7 +51,7 @@ WHERE NOT IS_DELETED;
 -- of the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is
 -- not expected on others.
 CREATE OR REPLACE VIEW ANALYTICS.DATA_STATUS (
-    UTC_DATE COMMENT 'UTC day, from the first one in the ledger to yesterday.',
+    UTC_DATE COMMENT 'UTC day: from the first one in the ledger to yesterday, or the last one loaded.',
     REGION COMMENT 'Code of the region.',
     IS_COMPLETE COMMENT 'All that the source held of the day is published, or the day is closed.',
     STATE COMMENT 'What the ledger says of the day: published, empty, rolled back, running, missing, left out, died, failed, not over.',
