@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -117,8 +118,11 @@ def backfill(
 
 def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
     """Seconds that so many daily runs usually take; None for one, and where no run has completed."""
-    usual_s = usual_seconds(daily_sales.name) if dates > 1 else None
-    return None if usual_s is None else usual_s * dates / max_active
+    if dates > 1:
+        with suppress(Exception):  # an estimate fails no backfill
+            usual_s = usual_seconds(daily_sales.name)
+            return usual_s and usual_s * dates / max_active
+    return None
 
 
 def load_dates(

@@ -98,7 +98,9 @@ class Bars:
             self._works += (work,)
             if len(self._works) == 1:
                 self._ended = threading.Event()
-                threading.Thread(target=self._draw, args=(self._ended,), name="bars", daemon=True).start()
+                thread = threading.Thread(target=self._draw, args=(self._ended,), name="bars", daemon=True)
+                with suppress(RuntimeError):  # the system has no more threads
+                    thread.start()
 
     def end(self, work: HasPace) -> None:
         """Removes the bar, and the whole display with the last one."""

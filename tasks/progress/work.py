@@ -34,17 +34,20 @@ class Work:
 
     def reached(self, done: int) -> None:
         """So many units are done in all."""
-        self._count(done - self._done)
+        with self._lock:
+            self._done = done
+        self._has_counted()
 
     def add(self, *, failed: bool = False) -> None:
         """One more unit is done."""
-        self._count(1, int(failed))
+        with self._lock:
+            self._done += 1
+            self._failed += failed
+        self._has_counted()
 
-    def _count(self, done: int, failed: int = 0) -> None:
+    def _has_counted(self) -> None:
         now = time.monotonic()
         with self._lock:
-            self._done += done
-            self._failed += failed
             self._last_s = now - self._begun
             if not self._logs or now - self._last_line < LOG_EVERY_S:
                 return
