@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,6 +24,7 @@ from prefect.variables import Variable
 
 from blocks import waits
 from blocks.variables import read_variables
+from expectations.regions import REGIONS
 from tests.integration.processes import run_python
 from tests.integration.proxy import proxy_to
 
@@ -31,8 +33,7 @@ FIRST_S = 0.2
 SOON = {"PREFECT_API_REQUEST_TIMEOUT": "2", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 """Limits of Prefect's client that let a test end."""
 SETTINGS: Mapping[str, str] = {
-    **{f"PG_{region}_URL": "postgresql://u:p@127.0.0.1:9/d" for region in ("US_EAST", "US_WEST")},
-    **{f"PG_{region}_URL": "postgresql://u:p@127.0.0.1:9/d" for region in ("EUROPE", "ASIA_PACIFIC")},
+    **{f"PG_{region}_URL": f"postgresql://u:p@127.0.0.1:{NOWHERE}/d" for region in REGIONS},
     "S3_STAGING_BUCKET": "bucket",
     "PII_TOKEN_KEY": "k" * 32,
     "SMTP_HOST": "127.0.0.1",
@@ -151,7 +152,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_that_waits_for_the_server_says_so(silent: str, module: str, tmp_path: object) -> None:
+def test_a_program_that_waits_for_the_server_says_so(silent: str, module: str, tmp_path: Path) -> None:
     program = f"""
 import runpy, sys
 from blocks import waits
