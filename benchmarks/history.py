@@ -26,7 +26,7 @@ from blocks.register import storage_blocks, warehouse_blocks
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
-from flows.support.pages import read_history
+from flows.support.history import read_history
 from tasks.alerts.published import read_unpublished
 from tasks.batch import Batch, DateRange
 from tasks.extract import Extracted, read_region

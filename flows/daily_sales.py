@@ -10,10 +10,10 @@ from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
-from flows.support.pages import with_page
+from flows.support.pages import WITH_PAGE, with_page
 from flows.support.parameters import BusinessDate, RegionCodes, choose_batch
 from flows.support.refusals import refused_dates
-from flows.support.run_hooks import WITH_PAGE, name_of_run
+from flows.support.run_hooks import name_of_run
 from flows.support.states import final_state
 from tasks.anomalies import announce_anomalies
 from tasks.batch import YESTERDAY

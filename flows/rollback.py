@@ -70,7 +70,7 @@ def show_tables(rolled_back: Rollback, dry_run: bool) -> None:
         what = f"What {'a rollback would change' if dry_run else 'the rollback has changed'}"
         batches = ", ".join(changes.batches)
         write_table(to_totals(changes), key=TOTALS_KEY, description=f"{what}: {batches}")
-        sample = f"Up to {SAMPLE_ROWS_MAX} of the sales that the rollback changes, now and as before the batch: {batches}"
+        sample = f"Up to {SAMPLE_ROWS_MAX} of the sales that the rollback changes, now and before the batch: {batches}"
         write_table(to_sales(changes), key=SALES_KEY, description=sample)
 
 

@@ -1,5 +1,10 @@
-"""What happens around a daily run: its name, and the ledger's entry when it fails."""
+"""What happens around a run: its name, the ledger's entry when it fails, and the history of all dates at its end."""
 
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from logging import Logger, LoggerAdapter
 from typing import Any
 
 from prefect import Flow
@@ -9,15 +14,20 @@ from prefect.runtime import flow_run as current
 from prefect.states import State
 
 from blocks import names
+from blocks.project import reports_directory
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_settings
-from flows.support.pages import refresh_history, write_run_page
 from flows.support.refusals import REFUSED
 from tasks.batch import date_asked
 from tasks.errors import one_line
 from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, EndedBySignal
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.session import open_session
+
+PAGE_S_MAX = 30
+"""The most seconds for a page; then the process goes on without it."""
+
+Log = Logger | LoggerAdapter
 
 
 def name_of_run() -> str:
@@ -55,13 +65,36 @@ def how_it_ended(state: State) -> str:
     return words.strip() if by_signal else f"{state.name}: {state.message}"
 
 
+def refresh_history(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> None:
+    """Writes the history anew, unless the run is part of another one, which does so at its own end."""
+    directory = reports_directory()
+    if directory and state.name != REFUSED and flow_run.parent_task_run_id is None:
+        # Charts and templates are for the end of a run, which begins sooner without them.
+        from flows.support import history
+
+        logger = flow_run_logger(flow_run, flow)
+        bounded("history", partial(history.write_history, directory, logger), logger)
+
+
+def bounded(step: str, write: Callable[[], None], logger: Log) -> None:
+    """Writes a page in a thread, for at most PAGE_S_MAX. A page never fails a run: a failure is logged."""
+
+    def run() -> None:
+        try:
+            write()
+        except Exception as error:  # noqa: BLE001 (a page is not worth a run)
+            logger.warning("step=%s no page was written: %s", step, one_line(error))
+
+    # The settings of Prefect are in the context.
+    thread = threading.Thread(target=copy_context().run, args=(run,), name=step, daemon=True)
+    thread.start()
+    thread.join(PAGE_S_MAX)
+    if thread.is_alive():
+        logger.warning("step=%s no page was written within %d s", step, PAGE_S_MAX)
+
+
 ENDED_WELL, ENDED_BADLY = "on_completion", ("on_failure", "on_crashed", "on_cancellation")
 IN_HISTORY: dict[str, Any] = {end: [refresh_history] for end in (ENDED_WELL, *ENDED_BADLY)}
 """The hooks of flows that change what the history shows."""
 IN_LEDGER: dict[str, Any] = IN_HISTORY | {end: [record_failed_run, refresh_history] for end in ENDED_BADLY}
 """The hooks of flows whose failures the ledger records."""
-WITH_PAGE: dict[str, Any] = {
-    ENDED_WELL: [write_run_page, refresh_history],
-    **{end: [record_failed_run, write_run_page, refresh_history] for end in ENDED_BADLY},
-}
-"""The hooks of daily-sales: a failure is recorded first, and the history links the page."""

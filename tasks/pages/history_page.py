@@ -76,6 +76,7 @@ class History:
     title: str
     built_at: datetime
     notes: Sequence[str] = ()
+    data_docs: str = ""
     name_cause: Callable[[str], str] = str
 
 

@@ -2,6 +2,7 @@
 
 index.html                     the history
 runs/<date>/<flow run>.html    one run
+data-docs/index.html           what the quality gate expects, and how it judged the newest batch
 """
 
 from datetime import date
@@ -10,6 +11,8 @@ FOLDER = "reports"
 """The folder of the pages in the staging bucket; on a worker's disk, `blocks/project.py` has the directory."""
 HISTORY = "index.html"
 RUNS = "runs"
+DATA_DOCS = "data-docs"
+DATA_DOCS_INDEX = f"{DATA_DOCS}/index.html"
 
 
 def run_page(day: date, flow_run_id: str) -> str:

@@ -1,5 +1,6 @@
 """Writes pages: to this worker's disk and to the staging bucket."""
 
+import mimetypes
 import os
 import tempfile
 from collections.abc import Iterator
@@ -49,6 +50,22 @@ def publish_page(path: str, html: str, directory: Path, bucket: S3Bucket) -> Ite
         yield f"object=s3://{bucket.bucket_name}/{FOLDER}/{path}"
     except Exception as error:  # noqa: BLE001 (a page is not worth a run)
         yield f"not written to s3://{bucket.bucket_name}/{FOLDER}/{path}: {one_line(error)}"
+
+
+def replace_folder(directory: Path, folder: str, bucket: S3Bucket) -> int:
+    """Makes a folder of the pages in the bucket equal to the directory; returns the number of its files."""
+    client, prefix = bucket.credentials.get_s3_client(), f"{FOLDER}/{folder}/"
+    files = {
+        f"{prefix}{file.relative_to(directory).as_posix()}": file for file in directory.rglob("*") if file.is_file()
+    }
+    for key, file in files.items():
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        client.put_object(Bucket=bucket.bucket_name, Key=key, Body=file.read_bytes(), ContentType=kind)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket_name, Prefix=prefix)
+    for key in [found["Key"] for page in pages for found in page.get("Contents", ())]:
+        if key not in files:
+            client.delete_object(Bucket=bucket.bucket_name, Key=key)
+    return len(files)
 
 
 def pages_on_disk(directory: Path) -> frozenset[str]:

@@ -15,9 +15,9 @@ from prefect.states import State
 from flows.backfill import backfill
 from flows.clean_staging import clean_staging
 from flows.rollback import rollback
-from flows.support import pages
+from flows.support import history, pages, run_hooks
 from local.generator import Dirt
-from tasks.pages.paths import FOLDER, HISTORY, RUNS, run_page
+from tasks.pages.paths import DATA_DOCS, DATA_DOCS_INDEX, FOLDER, HISTORY, RUNS, run_page
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
 from tests.integration.daily.test_regions_left_out import europe_reached_by, port_of
@@ -85,9 +85,9 @@ def test_a_published_day_has_a_page_with_its_figures(world: World, day: date, re
 def test_the_history_leads_to_each_page(world: World, day: date, reports: Path) -> None:
     world.fill(day)
     world.run(day)
-    history = history_of(world, reports)
-    assert (reports / link_of(history, day, "EUROPE")).is_file()
-    assert f"{day} EUROPE: published, 50 rows, 0 rejected" in history
+    text = history_of(world, reports)
+    assert (reports / link_of(text, day, "EUROPE")).is_file()
+    assert f"{day} EUROPE: published, 50 rows, 0 rejected" in text
 
 
 def test_late_arrivals_are_on_the_page_by_age(world: World, day: date, reports: Path) -> None:
@@ -130,6 +130,22 @@ def test_a_partly_published_day_says_what_is_missing(world: World, day: date, re
     assert f"{day} EUROPE: left out" in history_of(world, reports)
 
 
+def test_the_gates_results_are_beside_the_page(world: World, day: date, reports: Path) -> None:
+    world.fill(day, regions=("EUROPE",))
+    old = f"{FOLDER}/{DATA_DOCS}/validations/of-an-earlier-batch.html"
+    client_of(world).put_object(Bucket=world.environment["S3_STAGING_BUCKET"], Key=old, Body=b"x")
+    run = world.run(day, ["EUROPE"])
+    assert run.report is not None
+    index = (reports / DATA_DOCS_INDEX).read_text("utf-8")
+    assert f"{day} run {run.report.run_number}" in index
+    listed = client_of(world).list_objects_v2(
+        Bucket=world.environment["S3_STAGING_BUCKET"], Prefix=f"{FOLDER}/{DATA_DOCS}/"
+    )
+    files = [file for file in (reports / DATA_DOCS).rglob("*") if file.is_file()]
+    assert {found["Key"] for found in listed["Contents"]} == {f"{FOLDER}/{file.relative_to(reports)}" for file in files}
+    assert f'href="{DATA_DOCS_INDEX}"' in history_of(world, reports)
+
+
 def test_a_refused_date_has_none(world: World, reports: Path) -> None:
     assert world.run("2999-01-01").state.name == "Refused"
     assert not reports.exists()
@@ -141,20 +157,20 @@ def test_a_backfill_writes_each_page_and_the_history_once(
     days, histories = [day + timedelta(days=n) for n in range(3)], list[Path]()
     for one in days:
         world.fill(one, rows=60, regions=("EUROPE",))
-    original = pages.write_history
+    original = history.write_history
 
     def counted(directory: Path, logger: Any) -> None:
         histories.append(directory)
         original(directory, logger)
 
-    monkeypatch.setattr(pages, "write_history", counted)
+    monkeypatch.setattr(history, "write_history", counted)
     state = backfill(str(days[0]), str(days[-1]), regions=["EUROPE"], return_state=True)
     assert state.is_completed(), state.message
     assert histories == [reports]
-    history = history_of(world, reports)
+    text = history_of(world, reports)
     for one in days:
         page_of(world, reports, one)
-        assert (reports / link_of(history, one, "EUROPE")).is_file()
+        assert (reports / link_of(text, one, "EUROPE")).is_file()
 
 
 def test_a_rollback_is_in_the_history(world: World, day: date, reports: Path) -> None:
@@ -202,20 +218,21 @@ def test_a_bucket_that_takes_no_page_changes_nothing(
     world: World, day: date, reports: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.fill(day, regions=("EUROPE",))
-    monkeypatch.setattr(pages, "load_bucket", lambda _name: load_bucket("no-such-bucket"))
+    for module in (pages, history):
+        monkeypatch.setattr(module, "load_bucket", lambda _name: load_bucket("no-such-bucket"))
     assert_published(world.run(day, ["EUROPE"]))
     assert list((reports / RUNS / str(day)).glob("*.html"))
     assert [line for line in lines if line.startswith("step=page not written to s3://no-such-bucket/")]
-    history = (reports / HISTORY).read_text("utf-8")
-    assert (reports / link_of(history, day, "EUROPE")).is_file()
-    assert "The pages in the bucket could not be listed: " in history
+    text = (reports / HISTORY).read_text("utf-8")
+    assert (reports / link_of(text, day, "EUROPE")).is_file()
+    assert "The pages in the bucket could not be listed: " in text
 
 
 def test_a_page_that_takes_too_long_is_given_up(
     world: World, day: date, reports: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.fill(day, regions=("EUROPE",))
-    monkeypatch.setattr(pages, "PAGE_S_MAX", 0)
+    monkeypatch.setattr(run_hooks, "PAGE_S_MAX", 0)
     assert_published(world.run(day, ["EUROPE"]))
     assert "step=page no page was written within 0 s" in lines
     assert "step=history no page was written within 0 s" in lines
