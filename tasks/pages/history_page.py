@@ -13,7 +13,7 @@ from markupsafe import Markup
 from tasks.batch import DateRange
 from tasks.lines import counted, public_line
 from tasks.pages.charts import Point, trend
-from tasks.pages.ledger_grid import MISSING, cell
+from tasks.pages.ledger_grid import cell
 from tasks.pages.paths import run_page
 from tasks.pages.run_page import DaySales, Tone
 from tasks.pages.templating import Rows, duration, fill_template, percent
@@ -27,6 +27,8 @@ CAUSE_LENGTH_MAX = 120
 LATE = "published late"
 GOOD_SORTS = ("published", "published-late", "empty")
 """Cells of regions that are in production and whole."""
+GAP_SORTS = ("missing", "failed", "died", "left-out", "not-over")
+"""Cells that a backfill would load."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def newest_date(grid: Mapping[date, Mapping[str, GridCell]]) -> Newest:
     day = max(grid)
     cells = grid[day]
     bad = {region: one.word for region, one in cells.items() if one.sort not in GOOD_SORTS}
-    gaps = [old for old, of_day in grid.items() if any(one.word == MISSING for one in of_day.values())]
+    gaps = [old for old, of_day in grid.items() if any(one.sort in GAP_SORTS for one in of_day.values())]
     lacking = f"1 date of {len(grid)} lacks" if len(gaps) == 1 else f"{len(gaps):,} dates of {len(grid)} lack"
     rest = f"{lacking} a region." if gaps else "No date lacks a region."
     if not bad:

@@ -52,3 +52,11 @@ def test_every_file_that_the_readme_links_to_exists() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
     assert links
     assert [link for link in links if not (CHECKOUT / link).exists()] == []
+
+
+def test_its_pictures_are_there_have_a_text_and_load_quickly() -> None:
+    pictures = re.findall(r'(?:src|srcset)="(docs/pictures/[\w-]+\.png)"', README)
+    assert len(pictures) == 2
+    assert re.search(r'<img alt="[^"]{20,}"', README)
+    for picture in sorted((CHECKOUT / "docs/pictures").iterdir()):
+        assert picture.stat().st_size < 300_000, picture.name

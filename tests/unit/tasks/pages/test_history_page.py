@@ -188,6 +188,12 @@ def test_the_legend_counts_the_kinds_of_cells() -> None:
     ("states", "tone", "headline", "meaning"),
     [
         ([shown()], Tone.GOOD, "2024-01-15: all regions are in production", "1 date of 2 lacks a region."),
+        (
+            [shown(), shown(DAY - timedelta(days=1), status=Status.FAILED)],
+            Tone.GOOD,
+            "2024-01-15: all regions are in production",
+            "1 date of 2 lacks a region.",
+        ),
         ([shown(DAY - timedelta(days=1))], Tone.BAD, "2024-01-15: EUROPE missing", "1 date of 2 lacks a region."),
         (
             [shown(), shown(DAY - timedelta(days=1))],
@@ -196,7 +202,7 @@ def test_the_legend_counts_the_kinds_of_cells() -> None:
             "No date lacks a region.",
         ),
     ],
-    ids=["good", "missing", "whole"],
+    ids=["good", "failed-before", "missing", "whole"],
 )
 def test_the_newest_date_comes_first(states: list[LedgerState], tone: Tone, headline: str, meaning: str) -> None:
     found = newest_date(to_cells(history(states, first=DAY - timedelta(days=1))))
