@@ -170,3 +170,38 @@ def test_a_lasting_anomaly_is_mailed_anew_when_no_run_saw_it_for_days(sender: Se
     assert seen.at >= now
     book.rewrite(seen, Stage.SENT, now - LASTING_GAP_MAX - timedelta(hours=1))
     assert sender.send(LACKING).startswith("mailed: ")
+
+
+def page_of(run: RunFacts, day: date) -> str:
+    return f"https://reports.example.com/runs/{day}/{run.id}.html"
+
+
+@pytest.mark.parametrize("kind", ["failed", "quality-failed", "partially-loaded"])
+def test_the_mail_of_a_daily_run_that_has_ended_names_its_page(
+    sender: Sender, server: MailServer, kind: AlertKind
+) -> None:
+    sender = replace(sender, read_run=knowing_run(run_of()), page_of=page_of)
+    sender.send(AlertRequest(kind, RUN_ID))
+    assert f"Page         https://reports.example.com/runs/2024-01-15/{RUN_ID}.html\n" in server.mails[0].body
+
+
+@pytest.mark.parametrize(
+    ("run", "kind"),
+    [
+        pytest.param(run_of(), "lease-expired", id="a-run-that-died"),
+        pytest.param(run_of("backfill"), "failed", id="another-flow"),
+    ],
+)
+def test_a_run_that_may_have_no_page_has_none_in_its_mail(
+    sender: Sender, server: MailServer, run: RunFacts, kind: AlertKind
+) -> None:
+    replace(sender, read_run=knowing_run(run), page_of=page_of).send(AlertRequest(kind, RUN_ID))
+    assert "reports.example.com" not in server.mails[0].body
+
+
+def test_a_mail_goes_out_when_nobody_knows_where_the_page_is(sender: Sender, server: MailServer) -> None:
+    def unknown(_run: RunFacts, _day: date) -> NoReturn:
+        raise OSError("no Prefect server")
+
+    replace(sender, read_run=knowing_run(run_of()), page_of=unknown).send(AlertRequest("failed", RUN_ID))
+    assert len(server.mails) == 1
