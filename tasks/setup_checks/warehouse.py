@@ -52,6 +52,14 @@ VIEWS_OF_SOME = {
     "SALES_ROLLED_BACK": ("SALES_HELD_BACK", ("REGION", "BATCH_ID", "SALE_ID")),
 }
 """Views, each with some columns of a table."""
+RESTS_ON = {
+    "SALES": ("table SALES_FACT",),
+    "DATA_STATUS": (
+        *("table SALES_FACT", "table SALES_FACT_UNDO", "table ETL_BATCHES", "view ETL_LEASES"),
+        *("view ETL_BATCHES_LATEST", "view ETL_BATCHES_IN_PRODUCTION", "view ETL_BATCHES_WHOLE_IN_PRODUCTION"),
+    ),
+}
+"""The checks of what the views for analysts read."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "SALES_FACT": ("INSERT", "UPDATE", "DELETE"),
@@ -74,7 +82,7 @@ def warehouse_checks() -> list[Check]:
     tables = declared_tables(render("setup/02_tables") + render("setup/03_leases"))
     of_some = {view: {name: tables[table][name] for name in names} for view, (table, names) in VIEWS_OF_SOME.items()}
     of_analysts = {view.name: {column.name: column.snowflake_type for column in view.columns} for view in FOR_ANALYSTS}
-    described = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some | of_analysts
+    described = tables | {view: tables[table] for view, table in VIEWS.items()} | of_some
     after = (CONNECTION,)
     return [
         Check(CONNECTION, _connect, MEND_CONNECTION, needs=WAREHOUSE_VARIABLES, time_limit_s=120),
@@ -85,6 +93,10 @@ def warehouse_checks() -> list[Check]:
                 f"{'table' if name in tables else 'view'} {name}", partial(_look_at_table, name, columns), needs=after
             )
             for name, columns in described.items()
+        ),
+        *(
+            Check(f"view {name}", partial(_look_at_table, name, columns), needs=RESTS_ON[name])
+            for name, columns in of_analysts.items()
         ),
         Check("version of the tables", _look_at_version, SETUP, needs=("table ETL_LOCK",)),
         *(

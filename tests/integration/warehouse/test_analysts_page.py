@@ -2,7 +2,8 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,6 +25,8 @@ from tests.integration.publish.harness import load
 WEEK_BEFORE, FIRST, LAST = date(2017, 12, 16), date(2017, 12, 21), date(2017, 12, 23)
 LOADED = (WEEK_BEFORE, FIRST, date(2017, 12, 22), LAST)
 CLOSED = date(2017, 12, 25)
+PERIOD = [WEEK_BEFORE + timedelta(days=number) for number in range(10)]
+"""The days that the queries ask for."""
 ZONES = {code: ZoneInfo(region.time_zone) for code, region in REGIONS.items()}
 
 Sale = dict[str, Any]
@@ -38,17 +41,61 @@ def rows_of_the_year(code: str) -> pa.Table:
     return pa.Table.from_pandas(frame[frame["sale_date"].dt.date.isin(LOADED)], preserve_index=False)
 
 
+@contextmanager
+def real_days(world: World) -> Iterator[dict[str, pa.Table]]:
+    """The loaded days at the sources, as the year has them, and nothing of the period in the warehouse. Both are then
+    what they were, as other tests use the year."""
+    tables = {code: rows_of_the_year(code) for code in REGIONS}
+    held = "FROM sales_transactions WHERE (sale_date AT TIME ZONE 'UTC')::date = ANY(%s)"
+    had = False
+    for code in REGIONS:
+        with world.source(code) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT EXISTS (SELECT {held})", (list(LOADED),))
+            had = had or cursor.fetchone()[0]
+        connection.close()
+
+    def reset(is_filled: bool) -> None:
+        world.forget(*PERIOD, yesterday())
+        for code, table in tables.items():
+            world.change(code, f"DELETE {held}", (list(LOADED),))
+            if is_filled:
+                generator.load(world.environment[f"PG_{code}_OWNER_URL"], [table])
+
+    world.tidy()
+    reset(is_filled=True)
+    try:
+        yield tables
+    finally:
+        world.tidy()
+        reset(is_filled=had)
+
+
 @pytest.fixture(scope="module")
-def read(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Sale]:
+def read(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Sale]]:
     """The rows of the source, of which one was corrected a week later; loaded are four days and a closed one."""
     scratch = tmp_path_factory.mktemp("analysts")
     rows: list[Sale] = []
-    for code in REGIONS:
-        table = rows_of_the_year(code)
-        generator.load(world.environment[f"PG_{code}_OWNER_URL"], [table])
-        rows += [row | {"region": code, "batch": f"{row['sale_date']:%Y%m%d}"} for row in table.to_pylist()]
-    for day in LOADED[:-1]:
-        load(world, day, scratch, *REGIONS)
+    with real_days(world) as tables:
+        for code, table in tables.items():
+            rows += [row | {"region": code, "batch": f"{row['sale_date']:%Y%m%d}"} for row in table.to_pylist()]
+        for day in LOADED[:-1]:
+            load(world, day, scratch, *REGIONS)
+        correct(world, rows)
+        load(world, LAST, scratch, *REGIONS)
+        with world.session() as session:
+            attempt = start_attempt(session, Batch(CLOSED, tuple(REGIONS)), str(uuid.uuid4()), lease_minutes=15)
+            record(session, attempt, [Entry(code, Status.EMPTY, counts={"EXTRACTED": 0}) for code in REGIONS])
+        world.fill(yesterday(), rows=30, regions=("US_EAST", "US_WEST", "EUROPE"))
+        load(world, yesterday(), scratch, "US_EAST", "US_WEST", "EUROPE")
+        yield rows
+
+
+def yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def correct(world: World, rows: list[Sale]) -> None:
+    """Corrects a sale of the week before, on the last day, at the source and in `rows`."""
     corrected = next(row for row in rows if is_good(row) and row["region"] == "EUROPE" and row["batch"] == "20171216")
     corrected |= {"total_amount": corrected["total_amount"] + Decimal("0.01"), "batch": f"{LAST:%Y%m%d}"}
     world.change(
@@ -56,14 +103,6 @@ def read(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Sale]:
         "UPDATE sales_transactions SET total_amount = total_amount + 0.01, updated_at = %s WHERE sale_id = %s",
         (datetime(LAST.year, LAST.month, LAST.day, 9, tzinfo=UTC), corrected["sale_id"]),
     )
-    load(world, LAST, scratch, *REGIONS)
-    with world.session() as session:
-        attempt = start_attempt(session, Batch(CLOSED, tuple(REGIONS)), str(uuid.uuid4()), lease_minutes=15)
-        record(session, attempt, [Entry(code, Status.EMPTY, counts={"EXTRACTED": 0}) for code in REGIONS])
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    world.fill(yesterday, rows=30, regions=("US_EAST", "US_WEST", "EUROPE"))
-    load(world, yesterday, scratch, "US_EAST", "US_WEST", "EUROPE")
-    return rows
 
 
 def is_good(row: Sale) -> bool:
@@ -104,7 +143,7 @@ def test_the_page_has_the_queries_in_their_order() -> None:
 def test_yesterday_is_complete_where_it_was_loaded(world: World) -> None:
     found = {row[0]: row[1:] for row in asked(world, "Is yesterday complete")}
     assert list(found) == sorted(REGIONS)
-    assert found.pop("ASIA_PACIFIC") == (False, "missing", None, None, None)
+    assert found.pop("ASIA_PACIFIC")[:4] == (False, "missing", None, None)
     for is_complete, state, rerun, as_of, changed_at in found.values():
         assert (is_complete, state, rerun) == (True, "published", None)
         assert datetime.now(UTC) > changed_at > as_of > datetime.now(UTC) - timedelta(hours=1)
@@ -168,11 +207,8 @@ def test_a_correction_is_listed_with_the_batch_that_brought_it(world: World, sal
 @pytest.mark.usefixtures("read")
 def test_days_that_have_changed_since_are_listed(world: World) -> None:
     found = [(day, region) for day, region, _ in asked(world, "Which days have changed since")]
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    assert found == [
-        *((day, code) for day in LOADED for code in sorted(REGIONS)),
-        *((yesterday, code) for code in ("EUROPE", "US_EAST", "US_WEST")),
-    ]
+    # Other tests load other days.
+    assert [row for row in found if row[0] in LOADED] == [(day, code) for day in LOADED for code in sorted(REGIONS)]
 
 
 @pytest.mark.account

@@ -204,7 +204,11 @@ def test_nothing_else_is_bad_and_what_rests_on_it_is_not_tried(unreachable: Ende
         for what, needed in rests_on.items()
     ]
     without_table = [f"--  source {region} dates: not tried, see source {region} table" for region in BAD_TABLES]
-    assert not_tried == without_connection + without_table
+    without_view = [
+        "--  view DATA_STATUS: not tried, see view ETL_BATCHES_LATEST",
+        "--  regions of the views for analysts: not tried, see view DATA_STATUS",
+    ]
+    assert not_tried == without_connection + without_table + without_view
 
 
 def test_the_program_fails_without_traceback_or_secret(unreachable: Ended) -> None:
