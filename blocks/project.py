@@ -16,10 +16,11 @@ def reports_directory() -> Path | None:
     """The directory of the pages on this machine: RETAIL_SALES_REPORTS, or `reports` in the checkout; of another
     environment than production `reports-staging` beside it. None where RETAIL_SALES_REPORTS is off: no page is written.
     """
-    if (named := os.environ.get(REPORTS_OF_SHELL)) == NO_PAGES:
+    named = os.environ.get(REPORTS_OF_SHELL, "").strip()
+    if named.lower() == NO_PAGES:
         return None
     directory = Path(named or HOME / "reports").absolute()
-    return directory.with_name(names.of(directory.name))
+    return directory.parent / names.of(directory.name or "reports")
 
 
 def version() -> str:

@@ -241,6 +241,7 @@ class Settings:
     lease_minutes: int
     replica_wait_minutes: int
     source_timeout_minutes: int
+    sla_minutes: int = 120
     report_base_url: str = ""
     first_date: date | None = None
 

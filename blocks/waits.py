@@ -6,7 +6,7 @@ each.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 LOG_FIRST_S = 10.0
@@ -41,10 +41,12 @@ def logged_if_slow(
             say(f"step={step} still waiting for {still} after {waited_s:,.0f} s{limit}")
             next_s = min(waited_s, LOG_EVERY_S_MAX)
 
-    threading.Thread(target=log_repeatedly, name="logged-if-slow", daemon=True).start()
+    with suppress(RuntimeError):  # no more threads: the work goes on without lines
+        threading.Thread(target=log_repeatedly, name="logged-if-slow", daemon=True).start()
     before = _IS_WAITING.set(True)
     try:
         yield
     finally:
-        _IS_WAITING.reset(before)
         done.set()
+        with suppress(ValueError):  # a generator that is closed in another context
+            _IS_WAITING.reset(before)

@@ -110,7 +110,8 @@ ORDER BY UTC_DATE, ETL_BATCH_ID, REGION, CURRENCY""",
 FROM ANALYTICS.DATA_STATUS
 WHERE LAST_CHANGED_AT > '2017-12-24 09:00:00+00:00'::TIMESTAMP_TZ
 ORDER BY UTC_DATE, REGION""",
-        "Late sales, corrections, heals, replays, deletions and rollbacks count; a run that found all rows unchanged does not.",
+        "Late sales, corrections, heals, replays, deletions and rollbacks count; a run that found all rows unchanged does not. "
+        "Take an hour off the time of your report: a batch that was being published then carries a time before it.",
     ),
     Example(
         "Of which days was more than half a percent rejected?",
@@ -163,14 +164,16 @@ def analysts_page() -> str:
                 *(line for example in EXAMPLES for line in (f"### {example.question}\n", *_shown(example))),
                 *_columns(SALES),
                 *_columns(DATA_STATUS),
-                "`LAST_CHANGED_AT` is read from the sales and from the undo log: a rollback that left no sale of the day is known for as",
-                "long as the undo log is kept (`undo_retention_days`).\n",
+                "`LAST_CHANGED_AT` is read from the sales and from the undo log: a change that left no sale of the day is known for as",
+                "long as the undo log is kept (`undo_retention_days`). Sales of an adopted table before the ledger's first date have no",
+                "row here.\n",
                 "## dbt and semantic views\n",
                 "- [`docs/analysts/sources.yml`](analysts/sources.yml) declares both views as a dbt source (dbt 1.10 or later), with columns",
                 f"  and freshness: of no region may the newest complete UTC day have ended more than {FRESH_HOURS} hours ago.",
                 "- [`docs/analysts/semantic_view.sql`](analysts/semantic_view.sql) creates the semantic view `ANALYTICS.SALES_SEMANTICS` in",
                 "  Snowflake, by a role with the right CREATE SEMANTIC VIEW on the schema. Its amounts are NULL where currencies would be",
-                "  added up: query them by the dimension `CURRENCY`, or for one currency.",
+                "  added up: query them by the dimension `CURRENCY`, or for one currency. Analysts need",
+                "  `GRANT SELECT ON SEMANTIC VIEW ANALYTICS.SALES_SEMANTICS TO ROLE SALES_ANALYST`.",
             ]
         )
         + "\n"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
+from math import ceil
 from typing import Any
 
 from prefect import Task, flow, get_run_logger
@@ -121,7 +122,7 @@ def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
     if dates > 1:
         with suppress(Exception):  # an estimate fails no backfill
             usual_s = usual_seconds(daily_sales.name)
-            return usual_s and usual_s * dates / max_active
+            return usual_s and usual_s * ceil(dates / max_active)
     return None
 
 
@@ -139,7 +140,7 @@ def load_dates(
     waiting = None
     say = get_run_logger().info
     with (
-        progressing(say, "backfill", "dates", len(gaps), usual_s) as work,
+        progressing(say, "backfill", "dates", len(gaps), usual_s, alike=max_active == 1) as work,
         InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor,
     ):
         for gap in gaps:

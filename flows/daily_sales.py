@@ -10,7 +10,7 @@ from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
-from flows.support.pages import WITH_PAGE, with_page
+from flows.support.pages import WITH_PAGE, kept_for_page
 from flows.support.parameters import BusinessDate, RegionCodes, choose_batch
 from flows.support.refusals import refused_dates
 from flows.support.run_hooks import name_of_run
@@ -52,7 +52,7 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
 
         with scratch_directory() as scratch, lease_kept(attempt, watch_warehouse, lease_minutes):
             extracted = extract_regions(batch, settings, scratch)
-            found = with_page(Findings(batch, attempt, plan(batch, extracted, settings)), settings)
+            found = kept_for_page(Findings(batch, attempt, plan(batch, extracted, settings)), settings)
             if too_few := check_regions(found.plan, settings):
                 found.verdict = Verdict((too_few,), 0.0)
                 return final_state(report(found))

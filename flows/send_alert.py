@@ -13,6 +13,7 @@ from prefect_email import EmailServerCredentials
 from pydantic import BeforeValidator
 
 from blocks import names
+from blocks.project import reports_directory
 from blocks.variables import read_variable
 from blocks.waits import logged_if_slow
 from flows.support.lost_engine import ended_with_its_engine
@@ -29,7 +30,7 @@ from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
-from tasks.pages.paths import place_of, run_page
+from tasks.pages.paths import path_of_run, place_of
 from tasks.warehouse.session import task_session
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]
@@ -90,9 +91,11 @@ def new_sender() -> Sender:
 
 
 def place_of_page(run: RunFacts, day: date) -> str:
-    """Where the page of a daily run is."""
+    """Where the page of a daily run is; empty where pages are off."""
+    if reports_directory() is None:
+        return ""
     bucket_name, base_url = read_variable("s3_staging_bucket"), read_variable("report_base_url")
-    return place_of(run_page(day, run.id), bucket_name, base_url)
+    return place_of(path_of_run(day, run.id), bucket_name, base_url)
 
 
 def deliver(mail: Mail) -> None:

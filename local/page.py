@@ -26,10 +26,10 @@ def main() -> int:
     return 0
 
 
-def newest_page() -> Path | None:
-    """The page that was written last; None without one."""
+def newest_page(flow_run_id: str = "*") -> Path | None:
+    """The page that was written last, or that of a flow run; None without one."""
     directory = reports_directory()
-    pages = (directory / RUNS).glob("*/*.html") if directory else ()
+    pages = (directory / RUNS).glob(f"*/{flow_run_id}.html") if directory else ()
     return max(pages, key=lambda page: page.stat().st_mtime_ns, default=None)
 
 

@@ -121,8 +121,8 @@ def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:
 def places(outcome: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
     """Where to find each result of the run."""
     ui = environment["PREFECT_UI_URL"].rstrip("/")
-    page = newest_page()
     run = outcome.get("flow_run_id")
+    page = newest_page(run) if run else None
     return {
         **({"page": f"{page}  (make page opens it)"} if page else {}),
         "fact table": 'make sql Q="select * from sales_fact limit 10"',

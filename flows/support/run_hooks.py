@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
 from logging import Logger, LoggerAdapter
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import Flow
 from prefect.client.schemas import FlowRun
@@ -24,8 +25,9 @@ from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, EndedBySignal
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.session import open_session
 
-PAGE_S_MAX = 30
-"""The most seconds for a page; then the process goes on without it."""
+PAGE_S_MAX, ENDING_S_MAX = 15, 5
+"""The most seconds for a page, and for that of a run which was told to end; then the process goes on without it."""
+Result = TypeVar("Result")
 
 Log = Logger | LoggerAdapter
 
@@ -69,32 +71,46 @@ def refresh_history(flow: "Flow[Any, Any]", flow_run: FlowRun, state: State) -> 
     """Writes the history anew, unless the run is part of another one, which does so at its own end."""
     directory = reports_directory()
     if directory and state.name != REFUSED and flow_run.parent_task_run_id is None:
-        # Charts and templates are for the end of a run, which begins sooner without them.
+        # Rollbacks and heals start without charts and templates.
         from flows.support import history
 
         logger = flow_run_logger(flow_run, flow)
-        bounded("history", partial(history.write_history, directory, logger), logger)
+        bounded("history", partial(history.write_history, directory, logger), seconds_for_pages(state), logger)
 
 
-def bounded(step: str, write: Callable[[], None], logger: Log) -> None:
-    """Writes a page in a thread, for at most PAGE_S_MAX. A page never fails a run: a failure is logged."""
+def seconds_for_pages(state: State) -> float:
+    """The seconds that a page may take: a process that was told to end is killed after 30."""
+    return ENDING_S_MAX if state.is_crashed() or state.is_cancelling() or state.is_cancelled() else PAGE_S_MAX
+
+
+def bounded(step: str, write: Callable[[], None], seconds: float, logger: Log) -> None:
+    """Writes pages in a thread, for at most so many seconds. They never fail a run: a failure is logged."""
+    try:
+        within(seconds, write)
+    except TimeoutError:
+        logger.warning("step=%s not written within %g s, given up", step, seconds)
+    except Exception as error:  # noqa: BLE001 (a page is not worth a run)
+        logger.warning("step=%s not written: %s", step, one_line(error))
+
+
+def within(seconds: float, work: Callable[[], Result]) -> Result:
+    """Returns the result of the work, which runs in a thread. Raises what it raises, or TimeoutError after so many
+    seconds; the thread is then left to its own limits."""
+    done: Future[Result] = Future()
 
     def run() -> None:
         try:
-            write()
-        except Exception as error:  # noqa: BLE001 (a page is not worth a run)
-            logger.warning("step=%s no page was written: %s", step, one_line(error))
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 (raised by whoever waits)
+            done.set_exception(error)
 
     # The settings of Prefect are in the context.
-    thread = threading.Thread(target=copy_context().run, args=(run,), name=step, daemon=True)
-    thread.start()
-    thread.join(PAGE_S_MAX)
-    if thread.is_alive():
-        logger.warning("step=%s no page was written within %d s", step, PAGE_S_MAX)
+    threading.Thread(target=copy_context().run, args=(run,), name="page", daemon=True).start()
+    return done.result(seconds)
 
 
-ENDED_WELL, ENDED_BADLY = "on_completion", ("on_failure", "on_crashed", "on_cancellation")
-IN_HISTORY: dict[str, Any] = {end: [refresh_history] for end in (ENDED_WELL, *ENDED_BADLY)}
+ENDED_WELL, ENDED_BADLY = ("on_completion",), ("on_failure", "on_crashed", "on_cancellation")
+IN_HISTORY: dict[str, Any] = {end: [refresh_history] for end in (*ENDED_WELL, *ENDED_BADLY)}
 """The hooks of flows that change what the history shows."""
 IN_LEDGER: dict[str, Any] = IN_HISTORY | {end: [record_failed_run, refresh_history] for end in ENDED_BADLY}
 """The hooks of flows whose failures the ledger records."""

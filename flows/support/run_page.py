@@ -9,14 +9,13 @@ from prefect.states import State
 
 from expectations.regions import REGIONS
 from expectations.rules import CROSS_REGION_RULE
-from flows.support.states import OVERTAKEN, PARTIALLY_LOADED, QUALITY_FAILED
-from tasks.lines import public_line
-from tasks.pages.run_page import DaySales, Outcome, RunPage, RunTables, RunTimes, Step, Tone, with_total
+from flows.support.states import QUALITY_FAILED
+from flows.support.verdict import to_outcome
+from tasks.pages.run_page import DaySales, RunPage, RunTables, RunTimes, Step, with_total
 from tasks.quality import QualityCheck, Verdict
 from tasks.report import Findings, RunReport, money_table, reconciliation_table, summarize
 from tasks.transform import Transformed
 
-MESSAGE_LENGTH_MAX = 2000
 CLOSEST_CHECKS_MAX = 10
 AGES = (("the day itself", 0, 0), ("1 day", 1, 1), ("2 to 7 days", 2, 7), ("8 to 30 days", 8, 30))
 """Ages of late arrivals in days between the day of the sale and the batch's, with their first and last."""
@@ -50,45 +49,14 @@ def build_run_page(
         outcome=to_outcome(end.state, found),
         facts=facts | (_facts(found) if found else {}),
         times=end.times,
-        tables=to_tables(found) if found else RunTables(),
+        was_read=found is not None,
+        was_checked=bool(found and found.verdict),
+        tables=to_tables(found, is_settled(end.state, found)) if found else RunTables(),
         anomalies=[f"{anomaly.region}: {anomaly.message}" for anomaly in found.anomalies] if found else (),
-        sales=sorted(sales, key=lambda of_day: ([*REGIONS].index(of_day.region), of_day.currency)) if found else (),
+        sales=sorted(sales, key=lambda of_day: (place_of_region(of_day.region), of_day.currency)),
         steps=steps,
         notes=notes,
         history=history,
-    )
-
-
-def to_outcome(state: State, found: Findings | None) -> Outcome:
-    """Returns the verdict on a run: what its end means for the figures of its date."""
-    tone, headline, meaning = _verdict(state, found)
-    return Outcome(tone, headline, meaning, public_line(state.message or "", MESSAGE_LENGTH_MAX))
-
-
-def _verdict(state: State, found: Findings | None) -> tuple[Tone, str, str]:
-    if state.name == QUALITY_FAILED:
-        return Tone.BAD, "Refused", "The data broke a quality limit. Nothing was loaded; what was in production stays."
-    if state.name == OVERTAKEN:
-        return Tone.WARN, "Overtaken", "A newer run has published or rolled back this date. This run changed nothing."
-    if state.is_completed() and found:
-        names = [of_region.region for of_region in found.publication.regions] if found.publication else []
-        if state.name == PARTIALLY_LOADED:
-            missing = ", ".join(entry.region for entry in found.plan.missing)
-            return Tone.WARN, "Partly published", f"In production: {', '.join(names)}. Missing: {missing}."
-        if not names:
-            return Tone.GOOD, "Closed day", "The regions had no sales, as the variable closed_days says."
-        what = "All regions are" if len(names) == len(REGIONS) else f"{', '.join(names)} {'is' if names[1:] else 'are'}"
-        return (
-            Tone.GOOD,
-            "Published",
-            f"{what} in production. Rows and exact money were counted in the source, in each step and, by other "
-            "queries, in the fact table: they agree.",
-        )
-    return (
-        Tone.BAD,
-        "Failed" if not state.is_cancelled() else "Cancelled",
-        "The run ended before its batch was verified. What the ledger lists as published is in production, and "
-        "nothing else.",
     )
 
 
@@ -101,11 +69,25 @@ def _facts(found: Findings) -> dict[str, str]:
     }
 
 
-def to_tables(found: Findings) -> RunTables:
+def place_of_region(code: str) -> tuple[int, str]:
+    """Sorts regions in their own order; one that is no longer configured comes last."""
+    codes = list(REGIONS)
+    return (codes.index(code) if code in codes else len(codes), code)
+
+
+def is_settled(state: State, found: Findings | None) -> bool:
+    """Whether the findings say what became of the batch. Only the ledger knows it when the run failed around COMMIT."""
+    return state.is_completed() or state.name == QUALITY_FAILED or bool(found and found.verification)
+
+
+def to_tables(found: Findings, is_settled: bool) -> RunTables:
     """Returns the findings as rows of tables."""
     summary = summarize(found)
+    conservation = reconciliation_table(summary)
+    if not is_settled:
+        conservation = [row | {"status": "see the ledger"} for row in conservation]
     return RunTables(
-        conservation=with_total(reconciliation_table(summary), "region"),
+        conservation=with_total(conservation, "region"),
         money=money_table(summary),
         rejected=rejected_by_rule(summary, found.transformed),
         failed_checks=[{"check": message} for message in summary.checks_failed],

@@ -9,12 +9,12 @@ AS
 SELECT
     ${clean_columns},
     ${sale_date_local},
-    CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE,
+    SALE_DATE::DATE,
     ETL_BATCH_ID,
     ETL_INSERTED_AT,
     ETL_UPDATED_AT
 FROM ANALYTICS.SALES_FACT
-WHERE NOT IS_DELETED;
+WHERE NOT COALESCE(IS_DELETED, FALSE);
 
 -- The state of a date and region by sql/ledger/states.sql, the rule by which backfill finds gaps; the words are those
 -- of the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is
@@ -98,7 +98,7 @@ CHANGES AS (
     SELECT MOVED.UTC_DATE, MOVED.REGION, MAX(COALESCE(ENTRY.PUBLISHED_AT, MOVED.CHANGED_AT)) AS LAST_CHANGED_AT
     FROM (
         SELECT
-            CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE AS UTC_DATE,
+            SALE_DATE::DATE AS UTC_DATE,
             REGION,
             MAX(ETL_PUBLISH_NUMBER) AS PUBLISH_NUMBER,
             MAX(ETL_UPDATED_AT) AS CHANGED_AT
@@ -106,7 +106,7 @@ CHANGES AS (
         GROUP BY 1, 2
         UNION ALL
         SELECT
-            CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE,
+            SALE_DATE::DATE,
             REGION,
             MAX(UNDO_PUBLISH_NUMBER),
             MAX(UNDO_RECORDED_AT)

@@ -8,6 +8,7 @@ to be rendered, and replaces every link to another host by one to a vendored fil
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,14 +80,16 @@ def build_data_docs(directory: Path, judged: Judged | None = None) -> None:
 
     Raises OSError when it cannot be written, ValueError when a page would load a file from another host.
     """
-    new = directory.with_name(f"{directory.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    above = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    new = above / directory.name
     shutil.copytree(VENDORED, new / STATIC, ignore=shutil.ignore_patterns("README.md"))
     for page in render_pages(judged):
         (new / page.path).parent.mkdir(exist_ok=True)
         (new / page.path).write_text(page.html, encoding="utf-8")
     shutil.rmtree(directory, ignore_errors=True)
     new.rename(directory)
+    above.rmdir()
 
 
 def render_pages(judged: Judged | None = None) -> Iterator[Page]:

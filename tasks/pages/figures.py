@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from tasks.batch import Batch, DateRange, parse_business_date
-from tasks.pages.history_page import RunEnd
+from tasks.pages.history_page import EndedRun
 from tasks.pages.run_page import DaySales, weekdays_before
 from tasks.tally import currency_name
 from tasks.warehouse.lock import version_checked_on_error
@@ -40,11 +40,11 @@ def read_ledger_range(session: Session) -> DateRange | None:
     return DateRange(parse_business_date(first), parse_business_date(last)) if first else None
 
 
-def read_run_ends(session: Session, days: DateRange) -> list[RunEnd]:
+def read_run_ends(session: Session, days: DateRange) -> list[EndedRun]:
     """Returns how each run over these dates has ended, by region, the oldest runs first."""
     ids = [Batch(day, ()).batch_id for day in (days.first, days.last)]
     return [
-        RunEnd(
+        EndedRun(
             parse_business_date(batch_id),
             region,
             int(run_number),

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from tasks.batch import DateRange
 from tasks.lines import counted, public_line
 from tasks.pages.charts import Point, trend
-from tasks.pages.ledger_grid import cell
-from tasks.pages.paths import run_page
+from tasks.pages.ledger_grid import LEGEND, cell
+from tasks.pages.paths import path_of_run
 from tasks.pages.run_page import DaySales, Tone
 from tasks.pages.templating import Rows, duration, fill_template, percent
 from tasks.warehouse.states import LedgerState, Status
@@ -25,14 +25,15 @@ WEEKDAYS_JUDGED_BY = 4
 """Same weekdays before a day by whose median its band is drawn."""
 CAUSE_LENGTH_MAX = 120
 LATE = "published late"
-GOOD_SORTS = ("published", "published-late", "empty")
+GOOD_KINDS = ("published", "published-late", "empty")
 """Cells of regions that are in production and whole."""
-GAP_SORTS = ("missing", "failed", "died", "left-out", "not-over")
+MEANINGS = LEGEND | {LATE: "in production, but after its time"}
+GAP_KINDS = ("missing", "failed", "died", "left-out", "not-over")
 """Cells that a backfill would load."""
 
 
 @dataclass(frozen=True)
-class RunEnd:
+class EndedRun:
     """How a run at a date and region has ended, by the ledger. Times are aware UTC; the newest have the highest
     `run_number`."""
 
@@ -60,16 +61,24 @@ class Due:
         start = datetime.combine(day + timedelta(days=1), self.starts, tzinfo=UTC)
         return start + timedelta(minutes=self.sla_minutes)
 
+    def last_date(self, now: datetime) -> date:
+        """The newest date whose time is over at `now` (aware)."""
+        day = now.astimezone(UTC).date()
+        while self.deadline(day) > now:
+            day -= timedelta(days=1)
+        return day
+
 
 @dataclass(frozen=True)
 class History:
     """What the page is made of. `whole` is the range of the ledger, `pages` are the paths of the runs' pages that
-    exist, and `usual` the least and the most share of the median that counts as usual."""
+    exist, `usual` the least and the most share of the median that counts as usual, and `first_date` the first date that
+    the warehouse has to hold, None for any."""
 
     whole: DateRange | None
     regions: tuple[str, ...]
     states: Sequence[LedgerState]
-    ends: Sequence[RunEnd]
+    ends: Sequence[EndedRun]
     sales: Sequence[DaySales]
     open_rejected: Rows
     pages: Collection[str]
@@ -77,6 +86,7 @@ class History:
     usual: tuple[float, float]
     title: str
     built_at: datetime
+    first_date: date | None = None
     notes: Sequence[str] = ()
     data_docs: str = ""
     name_cause: Callable[[str], str] = str
@@ -91,7 +101,7 @@ class GridCell:
     page: str
 
     @property
-    def sort(self) -> str:
+    def kind(self) -> str:
         """The word's class in the stylesheet: without marks and blanks."""
         return self.word.rstrip(" >!").replace(" ", "-")
 
@@ -103,6 +113,16 @@ class Month:
     name: str
     days: tuple[int, ...]
     rows: tuple[tuple[str, tuple[GridCell | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class WordUsed:
+    """A word of the grid's legend: its class in the stylesheet, what it means, and how many cells have it."""
+
+    kind: str
+    word: str
+    meaning: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -124,9 +144,12 @@ class Newest:
     meaning: str
 
 
-def shown_dates(whole: DateRange | None) -> DateRange | None:
-    """The newest DATES_SHOWN dates of the ledger."""
-    return whole and DateRange(max(whole.first, whole.last - timedelta(days=DATES_SHOWN - 1)), whole.last)
+def shown_dates(whole: DateRange | None, last_due: date) -> DateRange | None:
+    """The newest DATES_SHOWN dates of the ledger, and those that were due since then, unless these are as many."""
+    if whole is None:
+        return None
+    last = max(whole.last, last_due) if last_due - whole.last < timedelta(days=DATES_SHOWN) else whole.last
+    return DateRange(max(whole.first, last - timedelta(days=DATES_SHOWN - 1)), last)
 
 
 def trend_dates(whole: DateRange) -> DateRange:
@@ -140,7 +163,7 @@ def render_history_page(history: History) -> str:
     return fill_template(
         "history.html.jinja",
         history=history,
-        newest=newest_date(grid),
+        newest=newest_date(grid, history),
         months=to_months(grid, history.regions),
         words=words_used(grid),
         trends=trend_charts(history),
@@ -152,11 +175,11 @@ def render_history_page(history: History) -> str:
 
 def to_cells(history: History) -> dict[date, dict[str, GridCell]]:
     """The cells of each date of the grid, oldest first."""
-    shown = shown_dates(history.whole)
+    shown = shown_dates(history.whole, history.due.last_date(history.built_at))
     if shown is None:
         return {}
     states = {(state.date, state.region): state for state in history.states}
-    ends: dict[tuple[date, str], list[RunEnd]] = {}
+    ends: dict[tuple[date, str], list[EndedRun]] = {}
     for end in history.ends:
         ends.setdefault((end.date, end.region), []).append(end)
     began = min((end.began_at for end in history.ends if end.began_at), default=None)
@@ -173,7 +196,7 @@ def _cell(
     day: date,
     region: str,
     state: LedgerState | None,
-    ends: Sequence[RunEnd],
+    ends: Sequence[EndedRun],
     history: History,
     began: datetime | None,
 ) -> GridCell:
@@ -189,11 +212,13 @@ def _cell(
         about.append(f"{counted(newest.extracted or 0, 'row')}, {newest.rejected or 0:,} rejected")
     if ends and ends[-1].cause:
         about.append(_name_cause(ends[-1], history))
-    path = run_page(day, ends[-1].flow_run_id) if ends else ""
-    return GridCell(word, ": ".join([about[0], ", ".join(about[1:])]), path if path in history.pages else "")
+    # A rollback, the newest end of a date, has no page.
+    paths = [path_of_run(day, end.flow_run_id) for end in reversed(ends)]
+    page = next((path for path in paths if path in history.pages), "")
+    return GridCell(word, ": ".join([about[0], ", ".join(about[1:])]), page)
 
 
-def _name_cause(end: RunEnd, history: History) -> str:
+def _name_cause(end: EndedRun, history: History) -> str:
     """The kind of failure; of other ends, such as a rollback, the reason that was given."""
     cause = end.cause or ""
     return history.name_cause(cause) if end.status is Status.FAILED else public_line(cause, CAUSE_LENGTH_MAX)
@@ -214,22 +239,26 @@ def _days_of(year: int, month: int) -> int:
     return (date(year + month // 12, month % 12 + 1, 1) - date(year, month, 1)).days
 
 
-def words_used(grid: Mapping[date, Mapping[str, GridCell]]) -> list[tuple[str, str, int]]:
-    """Each kind of cell in the grid: its class, its words and how many there are, the most frequent first."""
-    counts = Counter(one.sort for cells in grid.values() for one in cells.values())
-    return [(sort, sort.replace("-", " "), count) for sort, count in counts.most_common()]
+def words_used(grid: Mapping[date, Mapping[str, GridCell]]) -> list[WordUsed]:
+    """Each kind of cell in the grid, the most frequent first."""
+    counts = Counter(one.kind for cells in grid.values() for one in cells.values())
+    words = [(kind, kind.replace("-", " "), count) for kind, count in counts.most_common()]
+    return [WordUsed(kind, word, MEANINGS.get(word, ""), count) for kind, word, count in words]
 
 
-def newest_date(grid: Mapping[date, Mapping[str, GridCell]]) -> Newest:
-    """Whether the newest date can be used, and how many of the dates shown are missing."""
+def newest_date(grid: Mapping[date, Mapping[str, GridCell]], history: History) -> Newest:
+    """Whether the newest date can be used, and how many of the dates shown are gaps."""
     if not grid:
         return Newest(Tone.WARN, "Nothing is loaded yet", "The ledger knows no date.")
     day = max(grid)
     cells = grid[day]
-    bad = {region: one.word for region, one in cells.items() if one.sort not in GOOD_SORTS}
-    gaps = [old for old, of_day in grid.items() if any(one.sort in GAP_SORTS for one in of_day.values())]
-    lacking = f"1 date of {len(grid)} lacks" if len(gaps) == 1 else f"{len(gaps):,} dates of {len(grid)} lack"
+    bad = {region: one.word for region, one in cells.items() if one.kind not in GOOD_KINDS}
+    wanted = [old for old in grid if history.first_date is None or old >= history.first_date]
+    gaps = [old for old in wanted if any(one.kind in GAP_KINDS for one in grid[old].values())]
+    lacking = f"1 date of {len(wanted)} lacks" if len(gaps) == 1 else f"{len(gaps):,} dates of {len(wanted)} lack"
     rest = f"{lacking} a region." if gaps else "No date lacks a region."
+    if not bad and (last_due := history.due.last_date(history.built_at)) > day:
+        return Newest(Tone.WARN, f"{day}: all regions are in production", f"Nothing newer, up to {last_due}. {rest}")
     if not bad:
         return Newest(Tone.GOOD, f"{day}: all regions are in production", rest)
     what = ", ".join(f"{region} {word}" for region, word in bad.items())
@@ -241,7 +270,8 @@ def trend_charts(history: History) -> list[TrendChart]:
     if history.whole is None:
         return []
     days, charts = _last_days(history.whole), list[TrendChart]()
-    ordered = sorted(history.sales, key=lambda one: (history.regions.index(one.region), one.currency))
+    places = {region: place for place, region in enumerate(history.regions)}
+    ordered = sorted(history.sales, key=lambda one: (places.get(one.region, len(places)), one.region, one.currency))
     for (region, currency), group in groupby(ordered, key=attrgetter("region", "currency")):
         found = {one.day: one for one in group}
         about = f"{region} from {days[0]} to {days[-1]}"
@@ -292,27 +322,29 @@ class DurationChart:
 
 def duration_chart(history: History) -> DurationChart | None:
     """None when nothing was published in the last TREND_DAYS."""
-    seconds: dict[date, float] = {}
+    days, seconds = _last_days(history.whole) if history.whole else [], dict[date, float]()
     for end in history.ends:
-        if end.status is Status.PUBLISHED and end.began_at:
+        if end.status is Status.PUBLISHED and end.began_at and end.date in days:
             seconds[end.date] = (end.ended_at - end.began_at).total_seconds()
-    if history.whole is None or not seconds:
+    if not seconds:
         return None
-    points = [Point(day, seconds.get(day)) for day in _last_days(history.whole)]
+    points = [Point(day, seconds.get(day)) for day in days]
     longest, allowed = max(seconds.values()), history.due.sla_minutes * 60
     words = (
         f"The longest took {duration(timedelta(seconds=longest))}, {percent(longest / allowed)} of the "
-        f"{history.due.sla_minutes} minutes allowed."
+        f"{history.due.sla_minutes} minutes allowed from when a run is due."
     )
     near = allowed if longest > allowed / 4 else None
     return DurationChart(trend(points, _described("Seconds from a run's start to its COMMIT", points), near), words)
 
 
 def success_rate(history: History) -> str:
-    """How many of the runs have published, in words; empty without runs."""
+    """How many of the runs that loaded dates have succeeded, in words; empty without runs. Rollbacks and runs that
+    were overtaken do not count."""
     by_run: dict[int, set[Status]] = {}
     for end in history.ends:
-        by_run.setdefault(end.run_number, set()).add(end.status)
+        if end.status not in (Status.ROLLED_BACK, Status.OVERTAKEN):
+            by_run.setdefault(end.run_number, set()).add(end.status)
     if not by_run:
         return ""
     good = sum(Status.FAILED not in statuses for statuses in by_run.values())
@@ -322,12 +354,12 @@ def success_rate(history: History) -> str:
 def failures_by_cause(history: History) -> Rows:
     """Runs that failed by cause, the most frequent first, with the newest date of each."""
     failed = {end.run_number: end for end in history.ends if end.status is Status.FAILED}
-    causes: dict[str, list[RunEnd]] = {}
+    causes: dict[str, list[EndedRun]] = {}
     for end in failed.values():
         causes.setdefault(history.name_cause(end.cause or ""), []).append(end)
     ordered = sorted(causes.items(), key=lambda item: (-len(item[1]), item[0]))
     return [{"cause": cause, "runs": len(ends), "last of date": max(_dates(ends))} for cause, ends in ordered]
 
 
-def _dates(ends: Iterable[RunEnd]) -> list[date]:
+def _dates(ends: Iterable[EndedRun]) -> list[date]:
     return [end.date for end in ends]

@@ -15,7 +15,7 @@ DATA_DOCS = "data-docs"
 DATA_DOCS_INDEX = f"{DATA_DOCS}/index.html"
 
 
-def run_page(day: date, flow_run_id: str) -> str:
+def path_of_run(day: date, flow_run_id: str) -> str:
     """The path of a run's page below FOLDER. It is known before the page is there."""
     return f"{RUNS}/{day}/{flow_run_id}.html"
 

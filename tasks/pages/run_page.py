@@ -66,7 +66,8 @@ class RunTimes:
 
     @property
     def took(self) -> timedelta:
-        return self.ended_at - self.began_at
+        """The time from when the run was due, which is what is limited."""
+        return self.ended_at - min(self.due_at, self.began_at)
 
     @property
     def share_of_sla(self) -> float:
@@ -89,13 +90,16 @@ class RunTables:
 
 @dataclass(frozen=True)
 class RunPage:
-    """Everything that the page says. `notes` are things to know about the page itself, such as figures that could not
+    """Everything that the page says. `was_read`: the regions were read, `was_checked`: the quality gate was reached.
+    `notes` are things to know about the page itself, such as figures that could not
     be read; `sales` are those of the date and of the same weekdays before it."""
 
     date: date
     outcome: Outcome
     facts: Mapping[str, str]
     times: RunTimes
+    was_read: bool = False
+    was_checked: bool = False
     tables: RunTables = field(default_factory=RunTables)
     anomalies: Sequence[str] = ()
     sales: Sequence[DaySales] = ()

@@ -3,7 +3,7 @@
 import mimetypes
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prefect_aws import S3Bucket
@@ -39,17 +39,19 @@ def write_object(path: str, html: str, bucket: S3Bucket) -> None:
     )
 
 
-def publish_page(path: str, html: str, directory: Path, bucket: S3Bucket) -> Iterator[str]:
-    """Writes the page to the disk and to the bucket. Yields where it was written, or why it was not."""
+def publish_page(path: str, html: str, directory: Path, load: Callable[[], S3Bucket]) -> Iterator[str]:
+    """Writes the page to the disk, then to the bucket that `load` returns, as it is iterated. Yields where it was
+    written, or why it was not."""
     try:
         yield f"file={write_file(path, html, directory)}"
     except OSError as error:
         yield f"not written to this machine's disk: {one_line(error)}"
     try:
+        bucket = load()
         write_object(path, html, bucket)
         yield f"object=s3://{bucket.bucket_name}/{FOLDER}/{path}"
     except Exception as error:  # noqa: BLE001 (a page is not worth a run)
-        yield f"not written to s3://{bucket.bucket_name}/{FOLDER}/{path}: {one_line(error)}"
+        yield f"not written to the bucket, {FOLDER}/{path}: {one_line(error)}"
 
 
 def replace_folder(directory: Path, folder: str, bucket: S3Bucket) -> int:

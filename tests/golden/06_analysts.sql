@@ -40,12 +40,12 @@ SELECT
         WHEN 'EUROPE' THEN CONVERT_TIMEZONE('Europe/Berlin', SALE_DATE)::TIMESTAMP_NTZ(6)
         WHEN 'ASIA_PACIFIC' THEN CONVERT_TIMEZONE('Asia/Singapore', SALE_DATE)::TIMESTAMP_NTZ(6)
     END,
-    CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE,
+    SALE_DATE::DATE,
     ETL_BATCH_ID,
     ETL_INSERTED_AT,
     ETL_UPDATED_AT
 FROM ANALYTICS.SALES_FACT
-WHERE NOT IS_DELETED;
+WHERE NOT COALESCE(IS_DELETED, FALSE);
 
 -- The state of a date and region by sql/ledger/states.sql, the rule by which backfill finds gaps; the words are those
 -- of the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is
@@ -155,7 +155,7 @@ CHANGES AS (
     SELECT MOVED.UTC_DATE, MOVED.REGION, MAX(COALESCE(ENTRY.PUBLISHED_AT, MOVED.CHANGED_AT)) AS LAST_CHANGED_AT
     FROM (
         SELECT
-            CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE AS UTC_DATE,
+            SALE_DATE::DATE AS UTC_DATE,
             REGION,
             MAX(ETL_PUBLISH_NUMBER) AS PUBLISH_NUMBER,
             MAX(ETL_UPDATED_AT) AS CHANGED_AT
@@ -163,7 +163,7 @@ CHANGES AS (
         GROUP BY 1, 2
         UNION ALL
         SELECT
-            CONVERT_TIMEZONE('UTC', SALE_DATE)::DATE,
+            SALE_DATE::DATE,
             REGION,
             MAX(UNDO_PUBLISH_NUMBER),
             MAX(UNDO_RECORDED_AT)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from blocks.project import REPORTS_OF_SHELL
-from tasks.pages.paths import run_page
+from tasks.pages.paths import path_of_run
 from tests.integration.conftest import World
 from tests.integration.pages.browser import chromium
 
@@ -41,7 +41,7 @@ def test_a_flow_run_shows_its_artifacts_and_the_report_links_its_page(
         for name in ARTIFACTS:
             expect(page.get_by_text(name, exact=True).first).to_be_visible()
         page.get_by_text("daily-sales-report", exact=True).first.click()
-        place = f"{BASE}/{run_page(DAY, run.report.flow_run_id)}"
+        place = f"{BASE}/{path_of_run(DAY, run.report.flow_run_id)}"
         expect(page.locator(f'a[href="{place}"]').first).to_be_visible()
     # Prefect's own requests to others are not ours to forbid: the test's output lists them.
     print("hosts that the dashboard asks besides its server:", sorted(foreign) or "none")

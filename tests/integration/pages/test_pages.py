@@ -17,7 +17,7 @@ from flows.clean_staging import clean_staging
 from flows.rollback import rollback
 from flows.support import history, pages, run_hooks
 from local.generator import Dirt
-from tasks.pages.paths import DATA_DOCS, DATA_DOCS_INDEX, FOLDER, HISTORY, RUNS, run_page
+from tasks.pages.paths import DATA_DOCS, DATA_DOCS_INDEX, FOLDER, HISTORY, RUNS, path_of_run
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
 from tests.integration.daily.test_regions_left_out import europe_reached_by, port_of
@@ -69,7 +69,7 @@ def test_a_published_day_has_a_page_with_its_figures(world: World, day: date, re
         assert " ".join(map(str, (region.region, region.status, *fates, region.duplicates, region.rejected))) in words
     assert (
         run.report.page
-        == f"s3://{world.environment['S3_STAGING_BUCKET']}/{FOLDER}/{run_page(day, run.report.flow_run_id)}"
+        == f"s3://{world.environment['S3_STAGING_BUCKET']}/{FOLDER}/{path_of_run(day, run.report.flow_run_id)}"
     )
     sales = world.sql(
         "SELECT CURRENCY, COUNT(*), SUM(TOTAL_AMOUNT) FROM SALES_FACT WHERE REGION = 'EUROPE' "
@@ -210,7 +210,7 @@ def test_a_disk_that_takes_no_page_changes_nothing(world: World, day: date, repo
     run = world.run(day, ["EUROPE"])
     assert_published(run)
     assert run.report is not None
-    assert "Published" in words_of(in_bucket(world, run_page(day, run.report.flow_run_id)))
+    assert "Published" in words_of(in_bucket(world, path_of_run(day, run.report.flow_run_id)))
     assert [line for line in lines if line.startswith("step=page not written to this machine's disk: ")]
 
 
@@ -222,7 +222,7 @@ def test_a_bucket_that_takes_no_page_changes_nothing(
         monkeypatch.setattr(module, "load_bucket", lambda _name: load_bucket("no-such-bucket"))
     assert_published(world.run(day, ["EUROPE"]))
     assert list((reports / RUNS / str(day)).glob("*.html"))
-    assert [line for line in lines if line.startswith("step=page not written to s3://no-such-bucket/")]
+    assert [line for line in lines if line.startswith("step=page not written to the bucket, reports/runs/")]
     text = (reports / HISTORY).read_text("utf-8")
     assert (reports / link_of(text, day, "EUROPE")).is_file()
     assert "The pages in the bucket could not be listed: " in text
@@ -234,8 +234,8 @@ def test_a_page_that_takes_too_long_is_given_up(
     world.fill(day, regions=("EUROPE",))
     monkeypatch.setattr(run_hooks, "PAGE_S_MAX", 0)
     assert_published(world.run(day, ["EUROPE"]))
-    assert "step=page no page was written within 0 s" in lines
-    assert "step=history no page was written within 0 s" in lines
+    assert "step=page not written within 0 s, given up" in lines
+    assert "step=history not written within 0 s, given up" in lines
 
 
 def test_without_the_warehouse_the_page_has_no_charts_and_says_so(
@@ -244,7 +244,7 @@ def test_without_the_warehouse_the_page_has_no_charts_and_says_so(
     world.fill(day, regions=("EUROPE",))
     monkeypatch.setattr("tasks.pages.figures.render", lambda *_names, **_values: "SELECT * FROM NO_SUCH_TABLE")
     assert_published(world.run(day, ["EUROPE"]))
-    assert "The page has no charts, because the warehouse did not answer" in page_of(world, reports, day)
+    assert "The page has no charts, because the warehouse could not be read" in page_of(world, reports, day)
 
 
 def test_where_pages_are_off_there_is_none(world: World, day: date, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_where_pages_are_off_there_is_none(world: World, day: date, tmp_path: Pa
     assert run.report is not None
     assert run.report.page == ""
     found = client_of(world).list_objects_v2(
-        Bucket=world.environment["S3_STAGING_BUCKET"], Prefix=f"{FOLDER}/{run_page(day, run.report.flow_run_id)}"
+        Bucket=world.environment["S3_STAGING_BUCKET"], Prefix=f"{FOLDER}/{path_of_run(day, run.report.flow_run_id)}"
     )
     assert found["KeyCount"] == 0
 
@@ -267,17 +267,17 @@ def test_artifacts_link_the_page_where_people_can_open_it(
     with world.variable("report_base_url", "https://reports.example.com/sales"):
         run = world.run(day, ["EUROPE"])
     assert run.report is not None
-    place = f"https://reports.example.com/sales/{run_page(day, run.report.flow_run_id)}"
+    place = f"https://reports.example.com/sales/{path_of_run(day, run.report.flow_run_id)}"
     assert run.report.page == place
     assert f"Page with charts: [{place}]({place})" in written[0].markdown
-    assert (reports / run_page(day, run.report.flow_run_id)).is_file()
+    assert (reports / path_of_run(day, run.report.flow_run_id)).is_file()
 
 
 def test_old_pages_are_removed_and_the_history_stays(world: World, day: date, reports: Path) -> None:
     world.fill(day, regions=("EUROPE",))
     run = world.run(day, ["EUROPE"])
     assert run.report is not None
-    path = run_page(day, run.report.flow_run_id)
+    path = path_of_run(day, run.report.flow_run_id)
 
     def clean(days: str, dry_run: bool = False) -> State:
         with world.variable("report_retention_days", days):

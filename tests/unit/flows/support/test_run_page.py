@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from prefect.client.schemas import StateType
 from prefect.states import Cancelled, Crashed, Failed, State
 
-from flows.support.run_page import RunEnd, build_run_page, late_arrivals, to_outcome
+from flows.support.run_page import RunEnd, build_run_page, late_arrivals
 from flows.support.states import final_state
+from flows.support.verdict import to_outcome
 from tasks.anomalies import Anomaly
 from tasks.pages.run_page import DaySales, RunTimes, Step, Tone, render_run_page, timeline, weekdays_before
 from tasks.report import Findings, summarize
@@ -73,12 +75,43 @@ def test_the_verdict_is_the_end_of_the_run(ended: Callable[[], Findings], tone: 
     ],
     ids=lambda state: state.name,
 )
-@pytest.mark.parametrize("found", [None, made.completed()], ids=["before-extract", "after-publish"])
+@pytest.mark.parametrize(
+    "found", [None, replace(made.completed(), verification=None)], ids=["before-extract", "around-commit"]
+)
 def test_a_run_that_failed_promises_nothing(state: State, found: Findings | None) -> None:
     outcome = to_outcome(state, found)
     assert outcome.tone is Tone.BAD
     assert "is in production, and nothing else" in outcome.meaning
-    assert "no disk" in page_of(found, state)
+    html = page_of(found, state)
+    assert "no disk" in html
+    assert "PUBLISHED" not in html
+    assert ("see the ledger" in html) is (found is not None)
+
+
+def test_a_run_that_failed_after_the_second_look_says_that_its_batch_is_there() -> None:
+    outcome = to_outcome(Failed(message="the Prefect server is gone"), made.completed())
+    assert (outcome.tone, outcome.headline) == (Tone.WARN, "Published, then failed")
+    assert outcome.meaning.startswith("In production: US_EAST, EUROPE. Rows and exact money")
+
+
+def test_a_cancelled_run_is_called_so() -> None:
+    """The hook sees it while it is being cancelled."""
+    assert to_outcome(State(type=StateType.CANCELLING), None).headline == "Cancelled"
+
+
+def test_a_drivers_words_stay_out() -> None:
+    message = "COPY into SALES_FACT failed. The driver says: String 'Max Mustermann' is too long"
+    assert to_outcome(Failed(message=message), None).message == "COPY into SALES_FACT failed"
+
+
+def test_a_day_that_was_read_before_it_was_over_is_no_plain_success() -> None:
+    found = made.completed()
+    first, *others = found.plan.present
+    first = replace(first, snapshot_at=found.batch.window.end - timedelta(hours=1))
+    early = replace(found, plan=replace(found.plan, present=(first, *others)))
+    outcome = to_outcome(final_state(summarize(early)), early)
+    assert (outcome.tone, outcome.headline) == (Tone.WARN, "Published, not over")
+    assert outcome.meaning.endswith("Read before all of the day was there, and still a gap: US_EAST.")
 
 
 def test_a_partly_published_batch_names_what_is_there_and_what_is_missing() -> None:
@@ -189,13 +222,27 @@ def test_steps_are_on_one_scale() -> None:
 
 def test_the_share_of_the_time_allowed() -> None:
     assert TIMES.share_of_sla == 36 / 7200
-    assert "36.0 s of the 120 minutes that the run may take: 0.5 %" in page_of(made.completed())
+    assert "36.0 s from when it was due to its end, of 120 minutes: 0.5 %" in page_of(made.completed())
+
+
+def test_the_wait_of_a_run_that_began_late_counts() -> None:
+    late = replace(TIMES, due_at=BEGAN - timedelta(minutes=60))
+    assert "1 h 00 min from when it was due to its end" in page_of(made.completed(), times=late)
 
 
 def test_a_page_without_findings_says_so() -> None:
     html = page_of(None, Failed(message="x"))
     assert "the run ended before its rows were checked" in html
     assert "The quality gate was not reached." in html
+    assert "the run ended before the regions were read" in html
+    assert "No late arrivals" not in html
+    assert "No row was rejected" not in html
+
+
+def test_a_region_that_is_no_longer_configured_has_its_chart() -> None:
+    sales = [DaySales("ATLANTIS", made.DAY, "EUR", 7, Decimal(1)), DaySales("EUROPE", made.DAY, "EUR", 7, Decimal(1))]
+    end = RunEnd(made.DAY, "x", "y", "z", final_state(summarize(made.completed())), TIMES)
+    assert [one.region for one in build_run_page(end, made.completed(), sales, (), "").sales] == ["EUROPE", "ATLANTIS"]
 
 
 def test_the_stylesheet_has_both_schemes_and_print() -> None:

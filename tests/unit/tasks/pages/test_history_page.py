@@ -12,9 +12,9 @@ from tasks.batch import DateRange
 from tasks.pages.history_page import (
     DATES_SHOWN,
     Due,
+    EndedRun,
     GridCell,
     History,
-    RunEnd,
     duration_chart,
     failures_by_cause,
     newest_date,
@@ -26,7 +26,7 @@ from tasks.pages.history_page import (
     trend_charts,
     words_used,
 )
-from tasks.pages.paths import run_page
+from tasks.pages.paths import path_of_run
 from tasks.pages.run_page import DaySales, Tone
 from tasks.warehouse.states import LedgerState, Status
 
@@ -45,8 +45,8 @@ def ended(
     seconds: float = 30,
     rows: int | None = 100,
     cause: str | None = None,
-) -> RunEnd:
-    return RunEnd(day, region, number, f"run-{number}", status, at - timedelta(seconds=seconds), at, rows, 3, cause)
+) -> EndedRun:
+    return EndedRun(day, region, number, f"run-{number}", status, at - timedelta(seconds=seconds), at, rows, 3, cause)
 
 
 def shown(
@@ -57,7 +57,7 @@ def shown(
 
 
 def history(
-    states: Sequence[LedgerState] = (), ends: Sequence[RunEnd] = (), first: date = DAY, last: date = DAY
+    states: Sequence[LedgerState] = (), ends: Sequence[EndedRun] = (), first: date = DAY, last: date = DAY
 ) -> History:
     first_run = ended(number=1, day=date(2023, 12, 31), at=FIRST_RUN)
     return History(
@@ -122,14 +122,14 @@ def cell_of(found: History, day: date = DAY) -> GridCell:
     ],
 )
 def test_a_cell_says_what_became_of_the_date(
-    state: LedgerState | None, end: RunEnd | None, sort: str, about: str
+    state: LedgerState | None, end: EndedRun | None, sort: str, about: str
 ) -> None:
     found = cell_of(history([state] if state else [], [end] if end else []))
-    assert (found.sort, found.about) == (sort, about)
+    assert (found.kind, found.about) == (sort, about)
 
 
 def test_a_failure_is_named_by_its_kind_and_a_rollback_by_its_reason() -> None:
-    def about(state: LedgerState, end: RunEnd) -> str:
+    def about(state: LedgerState, end: EndedRun) -> str:
         return cell_of(replace(history([state], [end]), name_cause=lambda _cause: "Disk full")).about
 
     assert about(shown(status=Status.FAILED), ended(Status.FAILED, cause="x")) == "2024-01-15 EUROPE: failed, Disk full"
@@ -142,33 +142,33 @@ def test_a_failure_is_named_by_its_kind_and_a_rollback_by_its_reason() -> None:
 def test_a_newer_failure_over_a_published_date_is_named() -> None:
     state = LedgerState(DAY, "EUROPE", Status.FAILED, Status.PUBLISHED, False)
     found = cell_of(history([state], [ended(number=7), ended(Status.FAILED, number=8, cause="no disk")]))
-    assert found.sort == "published"
+    assert found.kind == "published"
     assert found.about == "2024-01-15 EUROPE: published, the newest run failed, 100 rows, 3 rejected, no disk"
 
 
 def test_a_date_that_was_corrected_later_is_not_late() -> None:
     """Its first publish was in time."""
     again = ended(number=8, at=DEADLINE + timedelta(days=9))
-    assert cell_of(history([shown()], [ended(number=7), again])).sort == "published"
+    assert cell_of(history([shown()], [ended(number=7), again])).kind == "published"
 
 
 def test_dates_that_were_due_before_the_first_run_are_not_late() -> None:
     old = date(2023, 6, 1)
     found = history([shown(old)], [ended(day=old, at=DEADLINE)], first=old, last=old)
-    assert cell_of(found, old).sort == "published"
+    assert cell_of(found, old).kind == "published"
 
 
 def test_a_cell_leads_to_the_page_of_its_newest_run_where_there_is_one() -> None:
     found = history([shown()], [ended(number=7), ended(number=8)])
     assert cell_of(found).page == ""
-    page = run_page(DAY, "run-8")
-    assert cell_of(replace(found, pages={page, run_page(DAY, "run-7")})).page == page
+    page = path_of_run(DAY, "run-8")
+    assert cell_of(replace(found, pages={page, path_of_run(DAY, "run-7")})).page == page
     assert f'href="{page}"' in render_history_page(replace(found, pages={page}))
 
 
 def test_the_grid_has_a_year_and_every_day_of_it() -> None:
     whole = DateRange(date(2020, 2, 1), date(2024, 3, 1))
-    found = shown_dates(whole)
+    found = shown_dates(whole, whole.last)
     assert found == DateRange(date(2023, 3, 3), date(2024, 3, 1))
     grid = to_cells(history(first=whole.first, last=whole.last))
     assert len(grid) == DATES_SHOWN
@@ -181,7 +181,10 @@ def test_the_grid_has_a_year_and_every_day_of_it() -> None:
 def test_the_legend_counts_the_kinds_of_cells() -> None:
     states = [shown(DAY - timedelta(days=n)) for n in (0, 2)]
     grid = to_cells(history(states, first=DAY - timedelta(days=3)))
-    assert words_used(grid) == [("missing", "missing", 2), ("published", "published", 2)]
+    assert [(used.kind, used.count, used.meaning) for used in words_used(grid)] == [
+        ("missing", 2, "the ledger knows nothing of it"),
+        ("published", 2, ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -205,8 +208,61 @@ def test_the_legend_counts_the_kinds_of_cells() -> None:
     ids=["good", "failed-before", "missing", "whole"],
 )
 def test_the_newest_date_comes_first(states: list[LedgerState], tone: Tone, headline: str, meaning: str) -> None:
-    found = newest_date(to_cells(history(states, first=DAY - timedelta(days=1))))
+    of_two_days = history(states, first=DAY - timedelta(days=1))
+    found = newest_date(to_cells(of_two_days), of_two_days)
     assert (found.tone, found.headline, found.meaning) == (tone, headline, meaning)
+
+
+def test_dates_that_were_due_since_are_on_the_grid_and_lack_their_regions() -> None:
+    later = replace(history([shown()], [ended()]), built_at=DEADLINE + timedelta(days=2))
+    grid = to_cells(later)
+    assert list(grid) == [DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)]
+    found = newest_date(grid, later)
+    assert (found.tone, found.headline) == (Tone.BAD, "2024-01-17: EUROPE missing")
+    assert found.meaning == "2 dates of 3 lack a region."
+
+
+def test_a_ledger_that_ended_long_ago_is_shown_and_is_not_called_good() -> None:
+    later = replace(history([shown()], [ended()]), built_at=DEADLINE + timedelta(days=9 * 365))
+    grid = to_cells(later)
+    assert list(grid) == [DAY]
+    found = newest_date(grid, later)
+    assert (found.tone, found.headline) == (Tone.WARN, "2024-01-15: all regions are in production")
+    assert found.meaning.startswith("Nothing newer, up to 2033-01-")
+
+
+def test_a_date_is_due_when_its_time_is_over() -> None:
+    assert DUE.last_date(DEADLINE) == DAY
+    assert DUE.last_date(DEADLINE - timedelta(seconds=1)) == DAY - timedelta(days=1)
+
+
+def test_dates_before_the_first_one_that_the_warehouse_has_to_hold_are_no_gaps() -> None:
+    found = replace(history([shown()], [ended()], first=DAY - timedelta(days=9)), first_date=DAY)
+    assert newest_date(to_cells(found), found).meaning == "No date lacks a region."
+
+
+def test_the_cell_of_a_date_that_was_rolled_back_leads_to_the_run_that_had_loaded_it() -> None:
+    ends = [ended(number=7), ended(Status.ROLLED_BACK, number=8, cause="wrong prices")]
+    found = replace(history([shown(status=Status.ROLLED_BACK)], ends), pages={path_of_run(DAY, "run-7")})
+    assert cell_of(found).page == path_of_run(DAY, "run-7")
+
+
+def test_a_region_that_is_no_longer_configured_has_its_charts() -> None:
+    sales = [DaySales("ATLANTIS", DAY, "EUR", 1, Decimal(1)), DaySales("EUROPE", DAY, "EUR", 1, Decimal(1))]
+    assert [chart.region for chart in trend_charts(replace(history(), sales=sales))] == ["EUROPE", "ATLANTIS"]
+
+
+def test_the_longest_run_is_one_of_those_on_the_chart() -> None:
+    old = DAY - timedelta(days=200)
+    ends = [ended(day=old, number=2, seconds=7000), ended(seconds=36)]
+    found = duration_chart(history([shown()], ends, first=old))
+    assert found is not None
+    assert found.words.startswith("The longest took 36.0 s")
+
+
+def test_rollbacks_and_overtaken_runs_do_not_count_as_successes() -> None:
+    ends = [ended(Status.ROLLED_BACK, number=8), ended(Status.OVERTAKEN, number=9), ended(Status.FAILED, number=10)]
+    assert success_rate(history(ends=ends)) == "1 of 2 runs succeeded: 50 %."
 
 
 def test_an_empty_ledger_has_a_page() -> None:
@@ -228,7 +284,7 @@ def test_trends_are_by_region_and_currency_with_a_band_of_four_weekdays() -> Non
 def test_durations_are_compared_with_the_time_allowed() -> None:
     found = duration_chart(history([shown()], [ended(seconds=36)]))
     assert found is not None
-    assert found.words == "The longest took 36.0 s, 0.5 % of the 120 minutes allowed."
+    assert found.words == "The longest took 36.0 s, 0.5 % of the 120 minutes allowed from when a run is due."
     assert duration_chart(replace(history(), ends=())) is None
 
 
@@ -273,7 +329,7 @@ def test_a_year_of_four_regions_stays_below_a_megabyte() -> None:
             for region in regions
         ],
         sales=[DaySales(region, day, "EUR", 7000, Decimal("123456.78")) for day in days[:118] for region in regions],
-        pages={run_page(day, ids[day]) for day in days},
+        pages={path_of_run(day, ids[day]) for day in days},
     )
     html = render_history_page(found)
     assert len(re.findall(r'<a class="day', html)) == 4 * DATES_SHOWN
