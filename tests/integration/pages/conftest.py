@@ -1,17 +1,47 @@
 """A reports directory of its own for a test, in which pages are written."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from blocks.project import REPORTS_OF_SHELL
+from flows.support import history
+from tasks.batch import DateRange
 from tests.integration.conftest import World
+
+DAYS_AROUND = 60
+
+
+@contextmanager
+def pages_written_to(directory: Path, day: date) -> Iterator[None]:
+    """Turns pages on. The history ends soon after the day: other tests leave dates of other centuries in the ledger."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(REPORTS_OF_SHELL, str(directory))
+        around = DateRange(day - timedelta(days=DAYS_AROUND), day + timedelta(days=DAYS_AROUND))
+        patch.setattr(history, "read_ledger_range", lambda _session: around)
+        yield
 
 
 @pytest.fixture
-def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World) -> Path:
+def reports(tmp_path: Path, world: World, day: date) -> Iterator[Path]:
     """An empty directory for pages, on this machine."""
     assert world.environment[REPORTS_OF_SHELL] == "off"
     directory = tmp_path / "reports"
-    monkeypatch.setenv(REPORTS_OF_SHELL, str(directory))
-    return directory
+    with pages_written_to(directory, day):
+        yield directory
+
+
+@pytest.fixture
+def far_date(world: World) -> Iterator[date]:
+    """A date of another century, in the ledger."""
+    far = date(2098, 1, 1)
+    world.sql(
+        "INSERT INTO ETL_BATCHES (BATCH_ID, REGION, RUN_NUMBER, FLOW_RUN_ID, STATUS, RECORDED_AT, CONTRACT_VERSION) "
+        "SELECT ?, 'EUROPE', 1, 'of a page', 'FAILED', CURRENT_TIMESTAMP(), '1'",
+        (f"{far:%Y%m%d}",),
+    )
+    yield far
+    world.forget(far)

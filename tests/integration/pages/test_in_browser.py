@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from blocks.project import REPORTS_OF_SHELL
 from local.generator import Dirt
 from tasks.pages.paths import HISTORY, RUNS
 from tests.integration.conftest import World
 from tests.integration.pages.browser import DESK, PHONE, Scheme, chromium, opened
+from tests.integration.pages.conftest import pages_written_to
 
 pytestmark = pytest.mark.more
 
@@ -32,8 +32,7 @@ def browser() -> Iterator[Browser]:
 def reports(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Pages of five Mondays, and of a batch that was refused."""
     directory = tmp_path_factory.mktemp("pages") / "reports"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(REPORTS_OF_SHELL, str(directory))
+    with pages_written_to(directory, PUBLISHED):
         for number, day in enumerate(DAYS):
             world.fill(day, rows=200 + 10 * number, dirt=Dirt(bad_amounts=0.02, duplicates=0.02, late=0.05))
             assert world.run(day).state.is_completed()

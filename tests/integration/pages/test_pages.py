@@ -17,6 +17,7 @@ from flows.clean_staging import clean_staging
 from flows.rollback import rollback
 from flows.support import history, pages, run_hooks
 from local.generator import Dirt
+from tasks.pages.figures import read_ledger_range
 from tasks.pages.paths import DATA_DOCS, DATA_DOCS_INDEX, FOLDER, HISTORY, RUNS, path_of_run
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
@@ -88,6 +89,17 @@ def test_the_history_leads_to_each_page(world: World, day: date, reports: Path) 
     text = history_of(world, reports)
     assert (reports / link_of(text, day, "EUROPE")).is_file()
     assert f"{day} EUROPE: published, 50 rows, 0 rejected" in text
+
+
+def test_the_history_ends_with_the_ledger(
+    world: World, day: date, reports: Path, far_date: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "read_ledger_range", read_ledger_range)
+    world.fill(day)
+    world.run(day)
+    text = history_of(world, reports)
+    assert f"{far_date} EUROPE: failed" in text
+    assert f"{day} EUROPE" not in text
 
 
 def test_late_arrivals_are_on_the_page_by_age(world: World, day: date, reports: Path) -> None:
