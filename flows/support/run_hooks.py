@@ -101,7 +101,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     def run() -> None:
         try:
             done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (raised by whoever waits)
+        except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
             done.set_exception(error)
 
     # The settings of Prefect are in the context.
