@@ -64,4 +64,4 @@ def test_a_run_is_that_of_its_blocks_and_names_what_it_has_ignored(world: World,
 def test_a_command_reaches_what_runs_here(world: World, command: tuple[str, ...], says: str) -> None:
     done = run_module(world, *command)
     assert (done.returncode, says in done.stdout) == (0, True), done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, "a mail may quote one"
