@@ -57,7 +57,16 @@ SLA_MINUTES = 120
 OF_HISTORY = -1
 """A run number that is not in the ledger."""
 KEY = b"a key of benchmarks, long enough for all"
-STEPS = ("publish and verify", "key join", "reconcile", "watchdog", "weekdays of a page", "history page", "rollback")
+STEPS = (
+    "publish and verify",
+    "key join",
+    "reconcile",
+    "watchdog",
+    "weekdays of a page",
+    "history page",
+    "status of a day",
+    "rollback",
+)
 OLD_TOO = "with old corrections"
 """A publish and verify over corrections of sales of any date."""
 _COLUMNS = [column.stored_name.upper() for column in CLEAN_COLUMNS]
@@ -156,6 +165,7 @@ class History:
             "watchdog": timed(self.watch),
             "weekdays of a page": timed(self.read_weekdays),
             "history page": timed(self.make_history_page),
+            "status of a day": timed(self.read_status),
             "rollback": timed(self.roll_back),
         }
 
@@ -205,6 +215,14 @@ class History:
         """Reads and renders the history of a year, with sales of its last 118 days."""
         with self.session() as session:
             render_history_page(read_history(session, SLA_MINUTES, ()))
+
+    def read_status(self) -> None:
+        """Asks, as an analyst does, whether the day is complete."""
+        with self.session() as session:
+            session.query(
+                "SELECT REGION, IS_COMPLETE, STATE, LAST_CHANGED_AT FROM ANALYTICS.DATA_STATUS "
+                f"WHERE UTC_DATE = '{DAY - timedelta(days=1)}'"
+            )
 
     def roll_back(self) -> None:
         with self.session() as session:
