@@ -47,7 +47,7 @@ _KEPT: dict[str, tuple[Findings, Settings]] = {}
 """The findings of the runs of this process whose pages are not written yet, by flow run."""
 KEPT_MAX = 16
 """More than one process runs side by side. A run that ends without its hooks leaves its findings here."""
-READ_S_MAX = 4
+READ_S_MAX = 8
 """The most seconds for what a page reads from the Prefect server, and from the warehouse; it goes out without."""
 NOTE_LENGTH_MAX = 300
 

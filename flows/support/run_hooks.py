@@ -25,7 +25,7 @@ from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, EndedBySignal
 from tasks.warehouse.ledger import record_failure
 from tasks.warehouse.session import open_session
 
-PAGE_S_MAX, ENDING_S_MAX = 15, 5
+PAGE_S_MAX, ENDING_S_MAX = 20, 5
 """The most seconds for a page, and for that of a run which was told to end; then the process goes on without it."""
 Result = TypeVar("Result")
 
