@@ -258,7 +258,9 @@ def newest_date(grid: Mapping[date, Mapping[str, GridCell]], history: History) -
     lacking = f"1 date of {len(wanted)} lacks" if len(gaps) == 1 else f"{len(gaps):,} dates of {len(wanted)} lack"
     rest = f"{lacking} a region." if gaps else "No date lacks a region."
     if not bad and (last_due := history.due.last_date(history.built_at)) > day:
-        return Newest(Tone.WARN, f"{day}: all regions are in production", f"Nothing newer, up to {last_due}. {rest}")
+        return Newest(
+            Tone.WARN, f"{day}: all regions are in production", f"Nothing newer is loaded; {last_due} was due. {rest}"
+        )
     if not bad:
         return Newest(Tone.GOOD, f"{day}: all regions are in production", rest)
     what = ", ".join(f"{region} {word}" for region, word in bad.items())

@@ -228,7 +228,7 @@ def test_a_ledger_that_ended_long_ago_is_shown_and_is_not_called_good() -> None:
     assert list(grid) == [DAY]
     found = newest_date(grid, later)
     assert (found.tone, found.headline) == (Tone.WARN, "2024-01-15: all regions are in production")
-    assert found.meaning.startswith("Nothing newer, up to 2033-01-")
+    assert found.meaning.startswith("Nothing newer is loaded; 2033-01-")
 
 
 def test_a_date_is_due_when_its_time_is_over() -> None:
