@@ -14,6 +14,7 @@ from blocks import names
 from blocks.project import reports_directory
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import Settings, read_settings
+from flows.support.page_contents import RunEnd, build_run_page
 from flows.support.refusals import REFUSED
 from flows.support.run_hooks import (
     ENDED_BADLY,
@@ -26,7 +27,6 @@ from flows.support.run_hooks import (
     seconds_for_pages,
     within,
 )
-from flows.support.run_page import RunEnd, build_run_page
 from flows.support.verdict import without_driver
 from tasks.batch import date_asked
 from tasks.errors import one_line

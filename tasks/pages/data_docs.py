@@ -121,7 +121,7 @@ class ExpectStated(gx_expectation.BatchExpectation):
     """Stands for a check of the gate that is not an expectation of Great Expectations; its description is shown."""
 
     def _validate(self, *_: Any, **__: Any) -> dict[Any, Any]:
-        raise NotImplementedError("the quality gate judges it")
+        raise NotImplementedError("the quality gate has judged it: Great Expectations only renders the result")
 
 
 STATED = "expect_stated"

@@ -25,6 +25,7 @@ from prefect.variables import Variable
 from blocks import waits
 from blocks.variables import read_variables
 from expectations.regions import REGIONS
+from tests.integration.log_lines import Lines
 from tests.integration.processes import run_python
 from tests.integration.proxy import proxy_to
 
@@ -48,17 +49,6 @@ SETTINGS: Mapping[str, str] = {
     "SNOWFLAKE_PROTOCOL": "http",
 }
 """What registration reads; nothing listens there."""
-
-
-class Lines(logging.Handler):
-    """Keeps what Prefect's loggers log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
 
 
 @pytest.fixture

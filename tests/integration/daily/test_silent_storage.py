@@ -12,6 +12,7 @@ from blocks import names, storage, waits
 from blocks.register import storage_blocks
 from tasks.stage import stage
 from tests.integration.conftest import World
+from tests.integration.log_lines import Lines
 from tests.integration.proxy import Proxy, proxy_to
 
 TRIES = 4
@@ -44,30 +45,23 @@ def proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         yield proxy
 
 
-class Lines(logging.Handler):
+class Waits(Lines):
     """Keeps the log lines of task runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
 
     def of_waits(self, step: str) -> list[str]:
         return [line for line in self.lines if line.startswith(f"step={step}") and " still waiting for " in line]
 
 
 @pytest.fixture
-def logged() -> Iterator[Lines]:
-    lines, logger = Lines(), logging.getLogger("prefect.task_runs")
+def logged() -> Iterator[Waits]:
+    lines, logger = Waits(), logging.getLogger("prefect.task_runs")
     logger.addHandler(lines)
     yield lines
     logger.removeHandler(lines)
 
 
 def test_a_silent_bucket_stops_the_run_before_anything_is_read(
-    world: World, day: date, proxy: Proxy, logged: Lines
+    world: World, day: date, proxy: Proxy, logged: Waits
 ) -> None:
     proxy.stall()
     run = world.run(day, ["EUROPE"])
@@ -82,7 +76,7 @@ def test_a_silent_bucket_stops_the_run_before_anything_is_read(
 
 
 def test_a_bucket_that_falls_silent_while_rows_are_staged_is_given_up_and_nothing_is_published(
-    world: World, day: date, proxy: Proxy, logged: Lines, monkeypatch: pytest.MonkeyPatch
+    world: World, day: date, proxy: Proxy, logged: Waits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.fill(day, rows=120, regions=("EUROPE",))
     staged = stage.fn

@@ -22,6 +22,7 @@ from tasks.pages.paths import DATA_DOCS, DATA_DOCS_INDEX, FOLDER, HISTORY, RUNS,
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
 from tests.integration.daily.test_regions_left_out import europe_reached_by, port_of
+from tests.integration.log_lines import Lines
 from tests.integration.pages.browser import words_of
 
 
@@ -191,17 +192,6 @@ def test_a_rollback_is_in_the_history(world: World, day: date, reports: Path) ->
     state = rollback(str(day), "wrong prices", return_state=True)
     assert state.is_completed(), state.message
     assert f"{day} EUROPE: rolled back, wrong prices" in history_of(world, reports)
-
-
-class Lines(logging.Handler):
-    """Keeps the log lines of flow runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A run's end and findings as its page."""
+"""What the page of a daily run says: its end and its findings, as rows of tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

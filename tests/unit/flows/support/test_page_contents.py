@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.schemas import StateType
 from prefect.states import Cancelled, Crashed, Failed, State
 
-from flows.support.run_page import RunEnd, build_run_page, late_arrivals
+from flows.support.page_contents import RunEnd, build_run_page, late_arrivals
 from flows.support.states import final_state
 from flows.support.verdict import to_outcome
 from tasks.anomalies import Anomaly
@@ -26,11 +27,13 @@ TIMES = RunTimes(BEGAN, BEGAN, BEGAN + timedelta(seconds=36), 120)
 ODD = '<script>alert("x")</script>'
 
 
-def page_of(found: Findings | None, state: State | None = None, **parts: object) -> str:
-    state = state or final_state(summarize(found))  # type: ignore[arg-type]
+def page_of(found: Findings | None, state: State | None = None, **parts: Any) -> str:
+    if state is None:
+        assert found is not None
+        state = final_state(summarize(found))
     end = RunEnd(made.DAY, "flow-run", "daily-sales-2024-01-15", "http://127.0.0.1:4200/flow-runs/x", state, TIMES)
     page = build_run_page(end, found, (), (), "../../index.html")
-    return render_run_page(replace(page, **parts))  # type: ignore[arg-type]
+    return render_run_page(replace(page, **parts))
 
 
 class Outline(HTMLParser):
@@ -38,7 +41,7 @@ class Outline(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.tags, self.addresses, self.open = list[str](), list[str](), list[str]()
+        self.tags, self.addresses = list[str](), list[str]()
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
