@@ -26,7 +26,7 @@ $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMEN
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down clean status register page mails deploy worker shell prefect runs ledger check rejected data-docs watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency bench-prefect lint format docs screenshots requirements
+.PHONY: help install run up down clean status register page mails deploy worker shell prefect runs ledger check rejected data-docs watchdog sql test test-unit test-more test-snowflake bench bench-guard bench-history bench-latency bench-prefect bench-year lint format docs screenshots requirements
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench-history: install ## time a day of 4 x 50,000 rows over 0, 10 and 40 millio
 
 bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefect server far away and nearby
 	@$(BIN)/python -m benchmarks.latency
+
+bench-year: install ## backfill the real year, compare it with a plain model: takes half an hour: make bench-year [ACTIVE=2]
+	@$(BIN)/python -m benchmarks.year --max-active "$${ACTIVE:-2}"
 
 bench-prefect: install ## fill a Prefect database with a year of watchdog passes, with retention: make bench-prefect [EVERY=240]
 	@$(BIN)/python -m benchmarks.prefect_database --every "$${EVERY:-5}"

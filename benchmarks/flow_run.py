@@ -67,6 +67,26 @@ def _read(api: str, started_at: datetime, peak_mb: float) -> FlowRun:
     )
 
 
+def runs_of_flow(api: str, flow: str) -> list[tuple[float, Mapping[str, float]]]:
+    """Seconds of each completed run of a flow, oldest first, and the wall seconds of its steps."""
+    found: list[dict[str, Any]] = []
+    while page := _query(
+        api, "flow_runs", {**_completed(flow), "sort": "EXPECTED_START_TIME_ASC", "offset": len(found)}
+    ):
+        found += page
+    return [
+        (
+            _seconds(run["start_time"], run["end_time"]),
+            _steps(_query(api, "task_runs", {"flow_runs": {"id": {"any_": [run["id"]]}}})),
+        )
+        for run in found
+    ]
+
+
+def _completed(flow: str) -> dict[str, Any]:
+    return {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+
+
 def _steps(tasks: list[dict[str, Any]]) -> dict[str, float]:
     """Wall seconds of each step, in the order in which they began."""
     spans: dict[str, tuple[str, str]] = {}

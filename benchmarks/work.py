@@ -50,21 +50,33 @@ class Work:
 @contextmanager
 def prepared(rows: int, for_peers: bool) -> Iterator[Work]:
     """A fresh stack with `rows` dirty rows a region on DAY, and a table for peers; stopped and removed afterwards."""
-    os.environ.update(RETAIL_SALES_LOCAL_DIR=str(STATE_DIR), RETAIL_SALES_SAMPLE_DATA="none")
+    with fresh_stack(sample_data="none") as stack_environment:
+        environment = {**stack_environment, "PREFECT_LOGGING_LEVEL": "WARNING"}
+        with ThreadPoolExecutor(len(REGION_CODES)) as pool:
+            urls = {code: environment[f"PG_{code}_OWNER_URL"] for code in REGION_CODES}
+            list(pool.map(lambda code: _fill(urls[code], code, rows, for_peers), REGION_CODES))
+        register(environment)
+        yield Work(environment, rows)
+
+
+@contextmanager
+def fresh_stack(sample_data: str) -> Iterator[dict[str, str]]:
+    """The environment of a new stack, which is stopped and removed afterwards. `sample_data`: `none`, or `year`."""
+    os.environ.update(RETAIL_SALES_LOCAL_DIR=str(STATE_DIR), RETAIL_SALES_SAMPLE_DATA=sample_data)
     os.environ.pop("PREFECT_API_URL", None)
     stack.clean()
     stack.up()
     try:
-        environment = {**os.environ, **read_stack_env(), "PREFECT_LOGGING_LEVEL": "WARNING"}
-        with ThreadPoolExecutor(len(REGION_CODES)) as pool:
-            urls = {code: environment[f"PG_{code}_OWNER_URL"] for code in REGION_CODES}
-            list(pool.map(lambda code: _fill(urls[code], code, rows, for_peers), REGION_CODES))
-        for module in ("local.register", "flows.setup_warehouse"):
-            subprocess.run([sys.executable, "-m", module], env=environment, check=True, stdout=subprocess.DEVNULL)
-        yield Work(environment, rows)
+        yield {**os.environ, **read_stack_env()}
     finally:
         stack.clean()
         shutil.rmtree(STATE_DIR, ignore_errors=True)
+
+
+def register(environment: Mapping[str, str]) -> None:
+    """Registers blocks and variables, and creates the warehouse's tables."""
+    for module in ("local.register", "flows.setup_warehouse"):
+        subprocess.run([sys.executable, "-m", module], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def _fill(url: str, code: str, rows: int, for_peers: bool) -> None:

@@ -88,6 +88,9 @@ WAREHOUSE_CREDENTIALS = of("sales-warehouse")
 WAREHOUSE_ADMIN = of("sales-warehouse-admin")
 STAGING_BUCKET = of("sales-staging")
 STAGING_CREDENTIALS = of("sales-staging")
+LIMITED = (*map(database, REGIONS), WAREHOUSE)
+"""Tags of the tasks that read a source or load the warehouse: the names of their blocks. A concurrency limit of Prefect
+on one of them limits how many of these tasks run at once."""
 TOKEN_KEY = of("sales-token-key")
 ALERT_MAIL = of("sales-alerts")
 NOTIFICATION = of("retail-sales-alerts")

@@ -1,9 +1,10 @@
-"""Logs each long wait for the Prefect server, of this project's calls and of those of Prefect's engine alike.
+"""Logs long waits for the Prefect server and for its concurrency limits, of this project and of Prefect's engine.
 
 Prefect has no setting or hook for this, and its engine makes clients of its own. Each call, with its tries and the
 pauses between them, goes through `send` of one of Prefect's two clients, which `log_waits` wraps in this process.
 """
 
+from collections import Counter
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from functools import cache, wraps
@@ -17,6 +18,9 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from blocks.waits import logged_if_slow
 
+_TRIES = Counter[str]()
+"""How often each task has asked for a slot in vain."""
+
 
 @cache
 def log_waits() -> None:
@@ -28,14 +32,18 @@ def log_waits() -> None:
         client: PrefectHttpxAsyncClient, request: httpx.Request, *args: Any, **kwargs: Any
     ) -> httpx.Response:
         with _logged(request):
-            return await send_async(client, request, *args, **kwargs)
+            response = await send_async(client, request, *args, **kwargs)
+        _log_missing_slot(request, response)
+        return response
 
     @wraps(send)
     def send_logged(
         client: PrefectHttpxSyncClient, request: httpx.Request, *args: Any, **kwargs: Any
     ) -> httpx.Response:
         with _logged(request):
-            return send(client, request, *args, **kwargs)
+            response = send(client, request, *args, **kwargs)
+        _log_missing_slot(request, response)
+        return response
 
     PrefectHttpxAsyncClient.send = send_async_logged
     PrefectHttpxSyncClient.send = send_logged
@@ -51,6 +59,18 @@ def _logged(request: httpx.Request) -> AbstractContextManager[None]:
         f"prefect-server host={request.url.netloc.decode()}",
         f"{request.method} {request.url.path} ({limit})",
     )
+
+
+def _log_missing_slot(request: httpx.Request, response: httpx.Response) -> None:
+    """Logs that a task waits for a slot of a concurrency limit: at its first try, its second, its fourth ..."""
+    if not request.url.path.endswith("/set_state") or b'"WAIT"' not in response.content:
+        return
+    details = response.json()["details"]
+    if "oncurrency limit" not in (details.get("reason") or ""):
+        return
+    _TRIES[request.url.path] += 1
+    if _TRIES[request.url.path].bit_count() == 1:
+        _warn(f"step=prefect-server {details['reason']}: the task asks again in {details['delay_seconds']} s")
 
 
 def _warn(line: str) -> None:

@@ -95,7 +95,7 @@ def backfill(
     logger.info("step=plan days=%s mode=%s dates=%d under_way=%d", days, mode, len(plan.gaps), len(plan.under_way))
     if dry_run:
         show_table([], plan)
-        return planned_state(plan, mode)
+        return planned_state(plan, mode, usual_backfill_seconds(len(plan.gaps), max_active))
 
     if len(plan.gaps) > max_dates:
         show_table([], plan)
@@ -139,8 +139,9 @@ def load_dates(
     begun: list[Future[DateOutcome]] = []
     waiting = None
     say = get_run_logger().info
+    steady_from = 1 if max_active == 1 else 2 * max_active  # the first dates end together
     with (
-        progressing(say, "backfill", "dates", len(gaps), usual_s, alike=max_active == 1) as work,
+        progressing(say, "backfill", "dates", len(gaps), usual_s, steady_from) as work,
         InTurn() if max_active == 1 else LeftAtOnce(max_active, "backfill") as executor,
     ):
         for gap in gaps:
@@ -212,6 +213,7 @@ if __name__ == "__main__":
     parser.add_argument("start_date", nargs="?")
     parser.add_argument("end_date", nargs="?")
     parser.add_argument("regions", nargs="*", help="region codes; none: all")
-    parser.add_argument("--max-dates", type=int, default=31)
+    parser.add_argument("--max-active", type=int, default=1, help="dates that are loaded side by side, 1 to 8")
+    parser.add_argument("--max-dates", type=int, default=31, help="refuse to load more dates than this")
     given = vars(parser.parse_args())
     sys.exit(run(backfill, **{**given, "regions": given["regions"] or None}))

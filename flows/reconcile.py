@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from prefect import flow, unmapped
+from prefect import flow
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
+from blocks import names
 from blocks.variables import read_settings, read_variable
 from expectations.regions import REGIONS
 from flows.support.command_line import run
@@ -71,10 +72,11 @@ def reconcile(
     with ended_with_its_engine(), signals_in_order():
         known = read_ledger(None, days.last, settings.snowflake_watch_warehouse)
         wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
-        futures = compare.map(wanted, unmapped(limits_of(settings)), unmapped(warehouse))
-        outcomes = {
-            of.region: future.result(raise_on_failure=False) for of, future in zip(wanted, futures, strict=True)
+        futures = {
+            of.region: compare.with_options(tags=[names.database(of.region)]).submit(of, limits_of(settings), warehouse)
+            for of in wanted
         }
+        outcomes = {region: future.result(raise_on_failure=False) for region, future in futures.items()}
         compared, unread = sort_outcomes(outcomes)
         show_tables(found := Reconciled(days, compared, unread))
         if dry_run:

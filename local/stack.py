@@ -154,6 +154,8 @@ def _prefect_environment(plan: Plan) -> dict[str, str]:
         # Only runs that pause, and notifications of the kind that automations replaced, need these loops.
         "PREFECT_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED": "false",
         "PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED": "false",
+        # A task that waits for a slot of a concurrency limit asks again after two seconds, not thirty.
+        "PREFECT_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
         # It would write each event to the log too, which nothing reads.
         "PREFECT_API_SERVICES_EVENT_LOGGER_ENABLED": "false",
     }
@@ -364,7 +366,7 @@ def _start(parts: list[Part], plan: Plan, say: Say, missing: list[Part]) -> None
     are_filled = all(postgres.is_filled(code) for code in REGION_CODES)
     usual_s = known.get(str(len(parts))) if are_filled else None
     with (
-        progressing(say, "start", "parts", len(parts), usual_s, alike=False) as work,
+        progressing(say, "start", "parts", len(parts), usual_s, steady_from=None) as work,
         ThreadPoolExecutor(len(parts)) as pool,
     ):
         # Every part is tried: the next `up` has only the failed ones to start.

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from prefect import get_run_logger, task, unmapped
+from prefect import get_run_logger, task
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
@@ -338,7 +338,11 @@ def extract_regions(
     batch: Batch | NamedKeys, settings: Settings, directory: Path
 ) -> dict[str, Extracted | BaseException]:
     """Runs `extract` for all regions of the batch side by side; a region that failed has its error as outcome."""
-    extra_columns, limits = unmapped(settings.extra_columns), unmapped(limits_of(settings))
-    futures = extract.map(list(batch.regions), batch.wanted, directory, extra_columns, limits)
-    outcomes = (future.result(raise_on_failure=False) for future in futures)
-    return dict(zip(batch.regions, outcomes, strict=True))
+    extra_columns, limits = settings.extra_columns, limits_of(settings)
+    futures = {
+        region: extract.with_options(tags=[names.database(region)]).submit(
+            region, wanted, directory, extra_columns, limits
+        )
+        for region, wanted in zip(batch.regions, batch.wanted, strict=True)
+    }
+    return {region: future.result(raise_on_failure=False) for region, future in futures.items()}

@@ -7,6 +7,7 @@ from functools import partial
 
 from prefect import get_run_logger, task
 
+from blocks import names
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt, StagingTables
 from tasks.errors import (
@@ -333,7 +334,7 @@ def _overtaken_entries(overtaken: Iterable[str]) -> list[Entry]:
     return [Entry(region, Status.OVERTAKEN, cause=cause) for region in overtaken]
 
 
-@task(name="publish")
+@task(name="publish", tags=[names.WAREHOUSE])
 def publish(
     manifest: Manifest,
     extracts: list[Extracted],

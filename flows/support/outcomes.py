@@ -76,12 +76,13 @@ def _row(gap: Gap, state: str, message: str) -> dict[str, Any]:
     return {"date": str(gap.date), "regions": regions_of(gap), "state": state, "message": message, "seconds": 0.0}
 
 
-def planned_state(plan: BackfillPlan, mode: str) -> State:
-    """The state of a dry run."""
+def planned_state(plan: BackfillPlan, mode: str, usual_s: float | None) -> State:
+    """The state of a dry run; `usual_s`: the seconds that all of it usually takes, None if unknown."""
     if not plan.gaps:
         return Completed(message=_nothing(plan, mode) + _left_alone(plan))
     dates = _named([f"{gap.date} ({regions_of(gap)})" for gap in plan.gaps], separator=", ")
-    return Completed(message=f"dry run: would load {_count(len(plan.gaps))}: {dates}{_left_alone(plan)}")
+    taking = f"; takes {_duration(usual_s)} or so" if usual_s else ""
+    return Completed(message=f"dry run: would load {_count(len(plan.gaps))}: {dates}{_left_alone(plan)}{taking}")
 
 
 def refused_state(plan: BackfillPlan, max_dates: int, seconds_per_date: float | None) -> State:

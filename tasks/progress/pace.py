@@ -8,8 +8,8 @@ from datetime import timedelta
 class Pace:
     """`done` of `total` units after `seconds`, of which `failed` went wrong; the last was done after `last_s` seconds.
 
-    `usual_s` are the seconds that all of it usually takes. The estimate uses them until the first unit is done, and to
-    the end when the units are not `alike`: take different times, or are done side by side.
+    `usual_s` are the seconds that all of it usually takes. The estimate uses them until `steady_from` units are done,
+    whose pace tells the rest; to the end when it is None, as units take different times.
     """
 
     unit: str
@@ -19,12 +19,12 @@ class Pace:
     last_s: float = 0.0
     failed: int = 0
     usual_s: float | None = None
-    alike: bool = True
+    steady_from: int | None = 1
 
     @property
     def seconds_left(self) -> float | None:
         """An estimate; None while nothing is known."""
-        if self.done and self.alike:
+        if self.steady_from is not None and self.done >= self.steady_from:
             return max(self.last_s / self.done * self.total - self.seconds, 0.0)
         return None if self.usual_s is None else max(self.usual_s - self.seconds, 0.0)
 

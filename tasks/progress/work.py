@@ -17,11 +17,11 @@ class Work:
     """Counts the units that are done; any thread may count."""
 
     def __init__(
-        self, say: Say, step: str, unit: str, total: int, usual_s: float | None, alike: bool, logs: bool
+        self, say: Say, step: str, unit: str, total: int, usual_s: float | None, steady_from: int | None, logs: bool
     ) -> None:
         self.step = step
         self._say, self._unit, self._total, self._logs = say, unit, total, logs
-        self._usual_s, self._alike = usual_s, alike
+        self._usual_s, self._steady_from = usual_s, steady_from
         self._begun = self._last_line = time.monotonic()
         self._done, self._failed, self._last_s = 0, 0, 0.0
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Work:
         """How far it is now."""
         seconds = time.monotonic() - self._begun
         counts = (self._unit, self._done, self._total, seconds, self._last_s, self._failed)
-        return Pace(*counts, self._usual_s, self._alike)
+        return Pace(*counts, self._usual_s, self._steady_from)
 
     def reached(self, done: int) -> None:
         """So many units are done in all."""
@@ -61,15 +61,15 @@ class Work:
 
 @contextmanager
 def progressing(
-    say: Say, step: str, unit: str, total: int, usual_s: float | None = None, alike: bool = True
+    say: Say, step: str, unit: str, total: int, usual_s: float | None = None, steady_from: int | None = 1
 ) -> Iterator[Work]:
-    """The body does `total` units of work and counts them. `usual_s` and `alike` are those of `Pace`.
+    """The body does `total` units of work and counts them. `usual_s` and `steady_from` are those of `Pace`.
 
     On a terminal, `step` has a bar until the body ends; elsewhere its lines go to `say`, at most one in LOG_EVERY_S.
     Work that usually takes longer begins with a line; the line of the end is the step's own.
     """
     has_bar = BARS.can_be_seen()
-    work = Work(say, step, unit, total, usual_s, alike, logs=not has_bar)
+    work = Work(say, step, unit, total, usual_s, steady_from, logs=not has_bar)
     if not has_bar:
         if usual_s and usual_s > LOG_EVERY_S:
             work.log()

@@ -13,6 +13,7 @@ from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError, one_line
 from tasks.warehouse.session import Session
 from tasks.watch.cancelled import explain_cancelled
+from tasks.watch.concurrency_slots import free_slots
 from tasks.watch.first_day import only_expected
 from tasks.watch.late_and_dead import (
     Death,
@@ -62,8 +63,8 @@ class PassActions:
 
 
 def watch(session: Session, settings: WatchSettings, actions: PassActions) -> Report:
-    """Ends dead runs with an alert for each, takes pending second looks, explains cancelled runs, then alerts about
-    late dates."""
+    """Ends dead runs with an alert for each, takes pending second looks, explains cancelled runs, frees slots of ended
+    runs, then alerts about late dates."""
     report, leases = Report(), read_leases(session)
     expired = [flow_run_id for flow_run_id, lease in leases.items() if lease.is_expired]
     families = read_families(expired) if actions.asks_prefect else []
@@ -78,6 +79,7 @@ def watch(session: Session, settings: WatchSettings, actions: PassActions) -> Re
             report.carry_out(what, partial(_look, session, pending, look, actions))
     if actions.asks_prefect:
         report.carry_out("cancelled runs", partial(explain_cancelled, session))
+        report.carry_out("concurrency limits", free_slots)
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     dates = due_dates(now, settings)
     absent = unpublished = read_unpublished(session, dates)

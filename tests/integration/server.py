@@ -1,7 +1,7 @@
 """The stack's Prefect server, asked by its REST API."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,16 @@ def events_enabled() -> Iterator[None]:
     """Events and automations for what runs in this process; a third of the server's work is events."""
     with temporary_settings(updates={PREFECT_EXPERIMENTAL_EVENTS: True, PREFECT_EXPERIMENTAL_WARN: False}):
         yield
+
+
+@contextmanager
+def concurrency_limit(api: httpx.Client, tag: str, limit: int) -> Iterator[Callable[[], list[str]]]:
+    """A limit on the tasks with a tag, removed at the end; called, it returns the task runs that hold its slots."""
+    api.post("/concurrency_limits/", json={"tag": tag, "concurrency_limit": limit}).raise_for_status()
+    try:
+        yield lambda: list(api.get(f"/concurrency_limits/tag/{tag}").raise_for_status().json()["active_slots"])
+    finally:
+        api.delete(f"/concurrency_limits/tag/{tag}")
 
 
 class PatientClient(httpx.Client):

@@ -4,12 +4,14 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from prefect.client.schemas import StateType
 from prefect.states import AwaitingRetry, Cancelled
 
+from blocks import names
 from expectations.regions import REGIONS
 from flows.backfill import backfill
 from tasks.alerts.published import read_unpublished
@@ -27,6 +29,7 @@ from tests.integration.backfill.harness import (
 )
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python
+from tests.integration.server import PatientClient, concurrency_limit
 
 OTHERS = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
 
@@ -62,6 +65,36 @@ def test_after_an_outage_of_five_days_one_call_without_dates_loads_all_five(worl
 
         again = backfill(return_state=True)
     assert again.message == f"nothing to load in mode missing from {days[0]} to {days[-1]}"
+
+
+def test_dates_side_by_side_keep_within_a_limit_on_the_warehouse(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    days = days_from(date(2013, 6, 1), 3)
+    world.forget(*days)
+    for day in days:
+        world.fill(day, rows=30)
+    started = datetime.now(UTC)
+    with (
+        PatientClient(base_url=world.environment["PREFECT_API_URL"]) as api,
+        concurrency_limit(api, names.WAREHOUSE, 1) as holders,
+    ):
+        state = backfill(str(days[0]), str(days[-1]), max_active=3, return_state=True)
+        assert holders() == []
+        tasks = api.post("/task_runs/filter", json={"task_runs": {"name": {"like_": "publish"}}}).json()
+    assert (state.name, state.message) == ("Completed", "3 dates loaded")
+    publishes = sorted(
+        (task["start_time"], task["end_time"]) for task in tasks if is_since(task["start_time"], started)
+    )
+    assert len(publishes) == 3
+    assert all(end <= start for (_, end), (start, _) in pairwise(publishes)), "no two publishes at once"
+    assert (
+        f"Concurrency limit for the {names.WAREHOUSE} tag has been reached: the task asks again in 2 s" in caplog.text
+    )
+
+
+def is_since(moment: str, started: datetime) -> bool:
+    return datetime.fromisoformat(moment) >= started
 
 
 def test_a_slip_in_a_date_does_not_load_for_days(world: World) -> None:

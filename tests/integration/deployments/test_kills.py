@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from blocks import names
 from deployments.worker import checkout_variables
 from flows.watchdog import main as watch_outside
 from local import stack
 from local.environment import CHECKOUT, state_dir
+from tasks.watch.concurrency_slots import free_slots
 from tasks.watch.processes import Process, find_process
 from tests.integration.conftest import World, stop, wait_for
 from tests.integration.deployments.conftest import Operator
+from tests.integration.server import concurrency_limit
 
 DAILY, WATCHDOG = "daily-sales/production", "watchdog/production"
 
@@ -124,6 +127,48 @@ def test_a_killed_flow_is_crashed_by_its_worker_and_told(world: World, operator:
         wait_for(lambda: told(filled, ": failed") == 1, "the mail about the crash")
         assert_next_load_completes(operator, filled)
     assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
+
+
+def test_a_killed_flow_holds_no_slot_of_a_concurrency_limit_for_ever(
+    world: World, operator: Operator, filled: date
+) -> None:
+    with concurrency_limit(operator.api, names.database("EUROPE"), 1) as holders, worker_process(operator):
+        with held_in_extract(world, operator, filled) as flow_run_id:
+            wait_for(holders, "the slot of the task that reads EUROPE")
+            kill_flow(operator, flow_run_id)
+            assert operator.finished(flow_run_id)["state_name"] == "Crashed"
+        waiting = operator.start(DAILY, "-p", f"date={filled}")
+        wait_for(lambda: task_states(operator, waiting) == {"Completed", "Pending"}, "the next run's wait for EUROPE")
+        assert len(holders()) == 1, "the dead task still holds the slot"
+
+        watched = operator.finished(operator.start(WATCHDOG))
+        assert f"concurrency limits: 1 of {names.database('EUROPE')} freed" in watched["state"]["message"]
+        assert operator.finished(waiting)["state_name"] == "Completed"
+        assert holders() == []
+    assert set(world.ledger(f"{filled:%Y%m%d}").values()) == {"PUBLISHED"}
+
+
+def test_a_slot_of_a_deleted_run_is_freed_and_one_of_a_run_that_goes_on_is_not(
+    world: World, operator: Operator, filled: date
+) -> None:
+    with concurrency_limit(operator.api, names.database("EUROPE"), 2) as holders, worker_process(operator):
+        with held_in_extract(world, operator, filled) as deleted:
+            wait_for(holders, "the slot of the task that reads EUROPE")
+            kill_flow(operator, deleted)
+            operator.finished(deleted)
+        (dead,) = holders()
+        operator.api.delete(f"/flow_runs/{deleted}").raise_for_status()
+        with held_in_extract(world, operator, filled) as goes_on:
+            wait_for(lambda: len(holders()) == 2, "the slot of the next run's task")
+            assert free_slots() == f"1 of {names.database('EUROPE')} freed"
+            assert len(holders()) == 1
+            assert dead not in holders()
+        assert operator.finished(goes_on)["state_name"] == "Completed"
+
+
+def task_states(operator: Operator, flow_run_id: str) -> set[str]:
+    """The states of a run's tasks."""
+    return {task["state_name"] for task in operator.filter("task_runs", flow_runs={"id": {"any_": [flow_run_id]}})}
 
 
 def test_a_flow_killed_with_its_worker_is_found_by_the_watchdog_when_its_lease_is_over(

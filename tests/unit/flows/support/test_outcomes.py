@@ -88,10 +88,13 @@ def test_the_message_is_bounded_and_the_table_is_not() -> None:
 
 
 def test_a_dry_run_lists_dates_and_regions() -> None:
-    dry = planned_state(planned(gap(0), gap(1, "EUROPE")), "missing")
+    dry = planned_state(planned(gap(0), gap(1, "EUROPE")), "missing", 3900.0)
     assert dry.is_completed()
-    assert dry.message == "dry run: would load 2 dates: 2024-01-10 (all), 2024-01-11 (EUROPE)"
-    assert planned_state(planned(), "failed").message == "nothing to load in mode failed from 2024-01-10 to 2024-01-14"
+    assert dry.message == "dry run: would load 2 dates: 2024-01-10 (all), 2024-01-11 (EUROPE); takes 1 h 5 min or so"
+    assert (
+        planned_state(planned(), "failed", None).message
+        == "nothing to load in mode failed from 2024-01-10 to 2024-01-14"
+    )
 
 
 def test_a_run_that_makes_room_says_for_which_and_who_goes_on() -> None:

@@ -17,8 +17,10 @@ from tasks.progress.pace import Pace
         pytest.param(Pace("dates", 0, 10, 5.0, usual_s=60.0), 55.0, id="as-usual"),
         pytest.param(Pace("dates", 0, 10, 70.0, usual_s=60.0), 0.0, id="longer-than-usual"),
         pytest.param(Pace("dates", 5, 10, 10.0, 10.0, usual_s=60.0), 10.0, id="faster-than-usual"),
-        pytest.param(Pace("parts", 5, 8, 10.0, 9.0, usual_s=12.0, alike=False), 2.0, id="units-that-differ"),
-        pytest.param(Pace("parts", 5, 8, 10.0, 9.0, alike=False), None, id="units-that-differ-for-the-first-time"),
+        pytest.param(Pace("parts", 5, 8, 10.0, 9.0, usual_s=12.0, steady_from=None), 2.0, id="units-that-differ"),
+        pytest.param(Pace("parts", 5, 8, 10.0, 9.0, steady_from=None), None, id="units-that-differ-for-the-first-time"),
+        pytest.param(Pace("dates", 3, 9, 10.0, 9.0, usual_s=30.0, steady_from=4), 20.0, id="side-by-side-at-first"),
+        pytest.param(Pace("dates", 4, 8, 10.0, 10.0, usual_s=30.0, steady_from=4), 10.0, id="side-by-side-later"),
     ],
 )
 def test_the_rest_is_estimated_by_what_is_known(pace: Pace, left: float | None) -> None:
