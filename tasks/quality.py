@@ -11,7 +11,7 @@ import pandas as pd
 from prefect import get_run_logger, task
 
 from expectations import suites
-from expectations.gx import gx
+from expectations.gx import configurations_kept, gx
 from expectations.thresholds import Thresholds
 from tasks.extract import Extracted
 from tasks.files.arrow import in_tables, read_batches, to_frame
@@ -99,7 +99,8 @@ def _results(suite: gx.ExpectationSuite, context: Any, frame: pd.DataFrame) -> d
     """Great Expectations' result of each expectation by `_id`."""
     batch = _batch_definition(context).get_batch(batch_parameters={"dataframe": frame})
     # Counts without examples: results must not hold raw values, which may be personal data.
-    outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
+    with configurations_kept():
+        outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
     return {_id(result.expectation_config): result for result in outcome.results}
 
 
