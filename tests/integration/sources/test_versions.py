@@ -49,8 +49,8 @@ def test_a_region_is_read_by_its_window_and_by_keys(sales: Cluster, tmp_path: Pa
     columns = ", ".join(f"ADD {name} {kind} DEFAULT {value}" for name, (kind, value) in EXTRA_COLUMNS.items())
     sales.execute(f"ALTER TABLE sales_transactions {columns}")
     extra = dict.fromkeys(EXTRA_COLUMNS, "plain")
-    by_window = read_table(read(sales.url(), tmp_path, extra).path)
-    by_keys = read_table(read(sales.url(), tmp_path, extra, Keys(("1", "2", "3"))).path)
+    by_window = read_table(*read(sales.url(), tmp_path, extra).paths)
+    by_keys = read_table(*read(sales.url(), tmp_path, extra, Keys(("1", "2", "3"))).paths)
     assert by_window == by_keys
     assert by_window.num_rows == 3
 
