@@ -84,14 +84,15 @@ def open_slices(
         say(f"{snapshot.step} is read by one connection: {snapshot.table.name} is {snapshot.table.kind}")
         yield {WHOLE: snapshot.cursor}
     else:
-        with _open_readers(snapshot, exported, readers_wanted, say) as readers:
+        with open_readers(snapshot, exported, readers_wanted, say) as readers:
             slices = _split(snapshot, wanted, rows, len(readers))
             yield dict(zip(slices, readers, strict=False))
 
 
 @contextmanager
-def _open_readers(snapshot: Snapshot, exported: str, wanted: int, say: Say) -> Iterator[list[Any]]:
-    """Cursors that show the same snapshot; fewer than wanted when no more can be had."""
+def open_readers(snapshot: Snapshot, exported: str, wanted: int, say: Say) -> Iterator[list[Any]]:
+    """Cursors that show the same snapshot, its own first; fewer than wanted when no more can be had, which is logged by
+    `say`."""
     readers = [snapshot.cursor]
     with ExitStack() as stack:
         for number in range(2, wanted + 1):
