@@ -19,7 +19,7 @@ CONNECT_ARGS: dict[str, Any] = {
 (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS)."""
 
 
-def engine_of(connector: SqlAlchemyConnector) -> Engine:
-    """An engine with one connection and time limits; limits in the block take precedence."""
+def engine_of(connector: SqlAlchemyConnector, connections: int = 1) -> Engine:
+    """An engine with so many connections and time limits; limits in the block take precedence."""
     limited = connector.copy(update={"connect_args": {**CONNECT_ARGS, **(connector.connect_args or {})}})
-    return limited.get_engine(pool_size=1, max_overflow=0, pool_pre_ping=True)
+    return limited.get_engine(pool_size=connections, max_overflow=0, pool_pre_ping=True)

@@ -22,6 +22,8 @@ from blocks.server import NoPrefectServerError, speaking_to_prefect
 from expectations.regions import REGIONS
 from expectations.thresholds import Thresholds
 
+EXTRACT_SLICES_MAX = 8
+"""More readers of one region would wait for one interpreter."""
 BEFORE = "before: "
 """The prefix of a variable's tag that holds the value to be put back."""
 
@@ -36,12 +38,14 @@ class VariableDefinition:
     parse: Callable[[str], Any]
 
 
-def _whole_number(at_least: int, note: str) -> Callable[[str], int]:
+def _whole_number(at_least: int, note: str, at_most: int | None = None) -> Callable[[str], int]:
     """Reads a whole number. ASCII digits alone: `int` would take 1_000 and the digits of every script."""
+    expected = f"{at_least} or more" if at_most is None else f"{at_least} to {at_most}"
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal()) or int(text) < at_least:
-            raise ValueError(f"a whole number, {at_least} or more{note}")
+        is_number = text.isascii() and text.isdecimal()
+        if not is_number or int(text) < at_least or (at_most is not None and int(text) > at_most):
+            raise ValueError(f"a whole number, {expected}{note}")
         return int(text)
 
     return parse
@@ -52,6 +56,7 @@ _region_count = _whole_number(1, ": a region without rows is missing, or closed 
 _days_back = _whole_number(1, ", like 7")
 _days_kept = _whole_number(1, ", like 30")
 _minutes = _whole_number(1, ", like 120")
+_slices = _whole_number(1, ": connections of one region's reading", EXTRACT_SLICES_MAX)
 _lease = _whole_number(6, ": a lease is renewed every 5 minutes")
 
 
@@ -194,6 +199,7 @@ DEFINITIONS = (
     VariableDefinition(
         "source_timeout_minutes", "30", "Minutes after which a statement in a source is cancelled.", _minutes
     ),
+    VariableDefinition("extract_slices", "1", "Connections that read a large region side by side, 1 to 8.", _slices),
     VariableDefinition(
         "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count
     ),
@@ -241,6 +247,7 @@ class Settings:
     lease_minutes: int
     replica_wait_minutes: int
     source_timeout_minutes: int
+    extract_slices: int = 1
     sla_minutes: int = 120
     report_base_url: str = ""
     first_date: date | None = None

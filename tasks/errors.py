@@ -86,6 +86,9 @@ NEEDS_PERSON_POSTGRES_TEXTS = (
 )
 """A refused login has no SQLSTATE in psycopg2, only the server's text."""
 
+LOST_IN_COPY = "error with status PGRES_COPY_OUT"
+"""What psycopg2 says when the server ends a connection within a COPY, in the least specific of its errors."""
+
 TRANSIENT_SNOWFLAKE_CODES = frozenset({604, 615, 625, 630, 251011, 251012, 390111, 390112, 390114})
 """Statement cancelled; transaction aborted; statement aborted (lock wait, conflict) or timed out; connection timed out;
 session ended."""
@@ -114,6 +117,8 @@ def _postgres_may_pass(error: psycopg2.Error) -> bool:
     if error.pgcode:
         return error.pgcode.startswith(TRANSIENT_POSTGRES_STATES)
     refused = any(text in str(error) for text in NEEDS_PERSON_POSTGRES_TEXTS)
+    if type(error) is psycopg2.DatabaseError:
+        return LOST_IN_COPY in str(error)
     return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) and not refused
 
 

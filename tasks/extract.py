@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tasks.progress.work import progressing
 from tasks.retries import RETRIES
 from tasks.rollback.held_back import held_back
 from tasks.source.bad_cells import NONE_BAD, BadCells, Finder, may_be_of_a_cell, table_without, undone_on_error
+from tasks.source.slices import Slice, export_snapshot, open_slices, side_by_side
 from tasks.source.snapshot import DEFAULT_LIMITS, Limits, limits_of, open_snapshot
 from tasks.source.statements import (
     NewColumn,
@@ -42,7 +44,7 @@ from tasks.source.statements import (
 from tasks.source.table import SourceTable
 from tasks.source.tokens import tokenizer
 from tasks.stopwatch import Say, Stopwatch
-from tasks.tally import Tally, tallies_of_rows, tally_of_table
+from tasks.tally import Tally, add_up, tallies_of_rows, tally_of_table
 
 CSV_BLOCK_BYTES = 8 * 2**20
 """Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""
@@ -52,7 +54,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was read from one region: an Arrow IPC file and its figures.
+    """What was read from one region: Arrow IPC files, in the order of their rows, and their figures.
 
     `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the moment up
     to which the database shows all commits, by its clock (aware, UTC); `behind` says why that is not the whole window.
@@ -62,7 +64,7 @@ class Extracted:
     """
 
     region: str
-    path: Path
+    paths: tuple[Path, ...]
     snapshot_at: datetime
     source: Tally
     read: Tally
@@ -90,53 +92,58 @@ def read_region(
     extra_columns: Mapping[str, str],
     say: Say,
     limits: Limits = DEFAULT_LIMITS,
+    slices_max: int = 1,
 ) -> Extracted:
     """Reads the wanted rows of `region` into `directory`; personal data become tokens before a byte is written.
 
-    `extra_columns` maps names of columns beyond the contract to `plain` or `personal`.
+    `extra_columns` maps names of columns beyond the contract to `plain` or `personal`. Many rows are read by
+    `slices_max` connections of `engine` side by side.
     Raises RegionUnfitError when table, columns or a cell of a view do not fit, or rows are hidden, ScratchFullError
     when there is no room for them, NeedsPersonError when fewer or other rows arrived than the database counted,
     TransientError when the table was rewritten meanwhile.
     """
     watch = Stopwatch()
-    path = directory / f"{region}.extracted.arrow"
     needed = wanted.end if isinstance(wanted, Window) else None
     with open_snapshot(engine, REGIONS[region], limits, needed, say) as snapshot:
         cursor, table = snapshot.cursor, snapshot.table
         new = check_declared(table.declared, table.name)
         extra = {column.name: extra_columns[column.name] for column in new if column.name in extra_columns}
+        exported = export_snapshot(cursor) if slices_max > 1 else None
 
-        def read_without(bad: BadCells) -> tuple[frozenset[str], Tally, Tally]:
+        def read_without(bad: BadCells) -> tuple[frozenset[str], Tally, dict[Path, Tally]]:
+            slices_of_rows = 1 if bad.recorded else slices_max
             held, asked = _without_held_back(cursor, table, REGIONS[region], wanted, bad)
             source = _count(cursor, table, asked, bad)
             reading = (table.sql, asked, table.declared, extra, bad.conditions, bad.row_id)
             needed_bytes = bytes_needed(source.rows, _width(cursor, width_statement(*reading)) if source.rows else 0)
             with (
                 room_reserved(directory, region, source.rows, needed_bytes),
-                full_disk_named(f"region {region}", path),
+                open_slices(snapshot, exported, asked, source.rows, slices_of_rows, say) as slices,
                 progressing(say, f"extract region={region}", "rows", source.rows) as work,
             ):
-                read = copy_rows(cursor, copy_statement(*reading), path, token_key, extra, work.reached, bad)
+                statement = partial(copy_statement, *reading)
+                read = copy_slices(slices, statement, directory, region, token_key, extra, work.add, bad)
             return held, source, read
 
         try:
             with undone_on_error(cursor):
-                held, source, read = read_without(NONE_BAD)
+                held, source, files = read_without(NONE_BAD)
         except (psycopg2.Error, RegionUnfitError) as error:
-            if isinstance(error, psycopg2.Error) and not may_be_of_a_cell(error):
+            if not _may_be_of_a_cell(error):
                 raise
             bad = Finder(cursor, table, wanted, extra, token_key, CSV_BLOCK_BYTES).find()
             if not bad.recorded:
                 raise
             say(f"step=extract region={region} cells that cannot be read: {bad.count}; their rows are rejected")
-            held, source, read = read_without(bad)
+            held, source, files = read_without(bad)
+    read = add_up(files.values())
     if differences := source.differences(read):
         raise NeedsPersonError(
             f"the rows read are not those that the database counted ({'; '.join(differences)}): run the date again"
         )
     return Extracted(
         region=region,
-        path=path,
+        paths=tuple(files),
         snapshot_at=snapshot.at,
         source=source,
         read=read,
@@ -148,6 +155,11 @@ def read_region(
         rolled_back=wanted.rolled_back if isinstance(wanted, Keys) else RolledBack(),
         held_back=held,
     )
+
+
+def _may_be_of_a_cell(error: BaseException) -> bool:
+    """Whether the rows could be read without a cell that caused the error."""
+    return isinstance(error, RegionUnfitError) or (isinstance(error, psycopg2.Error) and may_be_of_a_cell(error))
 
 
 def _without_held_back(
@@ -178,14 +190,15 @@ def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:
 
 
 class RowBlocks:
-    """The file that COPY writes to: passes rows on in blocks of whole rows, of at most CSV_BLOCK_BYTES.
+    """The file that COPY writes to: passes rows on in blocks of whole rows. A block has at most CSV_BLOCK_BYTES, which
+    so many `readers` share, or one larger row.
 
     PostgreSQL sends every row as one message (https://www.postgresql.org/docs/current/protocol-message-formats.html,
     CopyData), and psycopg2 writes every message with one call.
     """
 
-    def __init__(self, take: Callable[[bytearray], None]) -> None:
-        self._take = take
+    def __init__(self, take: Callable[[bytearray], None], readers: int = 1) -> None:
+        self._take, self._block_bytes = take, CSV_BLOCK_BYTES // readers
         self._held = bytearray()
         self._is_too_large = False
 
@@ -194,7 +207,7 @@ class RowBlocks:
             # COPY has to run to its end: until then the connection accepts no other command.
             self._is_too_large = True
             return
-        if len(self._held) + len(row) > CSV_BLOCK_BYTES:
+        if len(self._held) + len(row) > self._block_bytes:
             self.flush()
         self._held += row
 
@@ -213,6 +226,32 @@ class RowBlocks:
             self._take(held)
 
 
+def copy_slices(
+    slices: Mapping[Slice, Any],
+    statement: Callable[..., str],
+    directory: Path,
+    region: str,
+    token_key: bytes,
+    extra_columns: Mapping[str, str],
+    progress: Callable[[int], None],
+    bad: BadCells,
+) -> dict[Path, Tally]:
+    """Copies the slices, which are read side by side by the cursors given, each to a file; returns the files in order,
+    and what was counted. `statement` makes the COPY of a slice."""
+    numbers = range(1, len(slices) + 1)
+    paths = [directory / f"{region}.extracted{'' if number == 1 else f'-{number}'}.arrow" for number in numbers]
+    for left in directory.glob(f"{region}.extracted-*.arrow"):
+        left.unlink()  # by a try with more slices
+
+    def copy(number: int, part: Slice, cursor: Any) -> Tally:
+        of_slice = statement(of_slice=part.condition)
+        return copy_rows(cursor, of_slice, paths[number], token_key, extra_columns, progress, bad, len(slices))
+
+    with full_disk_named(f"region {region}", *paths):
+        read = side_by_side(copy, slices, _may_be_of_a_cell)
+    return dict(zip(paths, read, strict=True))
+
+
 def copy_rows(
     cursor: Any,
     statement: str,
@@ -221,10 +260,13 @@ def copy_rows(
     extra_columns: Mapping[str, str],
     progress: Callable[[int], None],
     bad: BadCells = NONE_BAD,
+    readers: int = 1,
 ) -> Tally:
-    """Runs the COPY and writes its rows to an Arrow IPC file with EXTRACTED_SCHEMA; counts them.
+    """Runs the COPY and writes its rows to an Arrow IPC file with EXTRACTED_SCHEMA; counts them. `progress` takes the
+    rows of each block.
 
-    Holds one block of rows. Personal data become tokens before a byte is written. Raises RegionUnfitError.
+    Holds one block of rows, its share when there are several `readers` of the region. Personal data become tokens
+    before a byte is written. Raises RegionUnfitError.
     """
     tokenize, read, types = tokenizer(token_key), Tally(), csv_columns(extra_columns)
     with open_writer(path, EXTRACTED_SCHEMA) as writer:
@@ -234,9 +276,9 @@ def copy_rows(
             batch = without_personal_data(parse_csv(block, types), extra_columns, tokenize, bad)
             writer.write_batch(batch)
             read += tally_of_table(batch)
-            progress(read.rows)
+            progress(batch.num_rows)
 
-        blocks = RowBlocks(take)
+        blocks = RowBlocks(take, readers)
         cursor.copy_expert(statement, blocks)
         blocks.end()
     return read
@@ -314,14 +356,17 @@ def extract(
     directory: Path,
     extra_columns: Mapping[str, str],
     limits: Limits,
+    slices_max: int = 1,
 ) -> Extracted:
     """Reads one region's rows through the region's SqlAlchemyConnector block."""
     logger = get_run_logger()
     connector = load_once(SqlAlchemyConnector, names.database(region))
     token_key = load_once(Secret, names.TOKEN_KEY).get().encode()
-    engine = engine_of(connector)
+    engine = engine_of(connector, slices_max)
     try:
-        extracted = read_region(engine, region, wanted, directory, token_key, extra_columns, logger.info, limits)
+        extracted = read_region(
+            engine, region, wanted, directory, token_key, extra_columns, logger.info, limits, slices_max
+        )
     finally:
         engine.dispose()
     for column in extracted.new_columns:
@@ -339,9 +384,10 @@ def extract_regions(
 ) -> dict[str, Extracted | BaseException]:
     """Runs `extract` for all regions of the batch side by side; a region that failed has its error as outcome."""
     extra_columns, limits = settings.extra_columns, limits_of(settings)
+    slices_max = settings.extract_slices if isinstance(batch, Batch) else 1
     futures = {
         region: extract.with_options(tags=[names.database(region)]).submit(
-            region, wanted, directory, extra_columns, limits
+            region, wanted, directory, extra_columns, limits, slices_max
         )
         for region, wanted in zip(batch.regions, batch.wanted, strict=True)
     }

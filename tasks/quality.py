@@ -208,7 +208,7 @@ def judge(
     checks: list[QualityCheck] = []
     for extract in extracts:
         suite = suites.input_suite(extract.read.rows, thresholds)
-        checks += run_suite(suite, map(suites.input_frame, _frames(extract.path)), extract.region, context)
+        checks += run_suite(suite, map(suites.input_frame, _frames(*extract.paths)), extract.region, context)
     checks += null_shares_of_batch(checks, thresholds)
     checks += _clean_rows(extracts, regions, context)
     if with_floor:
@@ -241,8 +241,8 @@ def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], c
     return checks
 
 
-def _frames(path: Path) -> Iterator[pd.DataFrame]:
-    return map(to_frame, in_tables(read_batches(path), FRAME_BYTES))
+def _frames(*paths: Path) -> Iterator[pd.DataFrame]:
+    return map(to_frame, in_tables(read_batches(*paths), FRAME_BYTES))
 
 
 def _key_frames(path: Path) -> Iterator[pd.DataFrame]:

@@ -270,7 +270,7 @@ def transform_region(extracted: Extracted, directory: Path) -> Transformed:
         open_writer(clean_path, CLEAN_SCHEMA) as clean,
         open_writer(rejected_path, REJECTED_SCHEMA) as rejected,
     ):
-        rows = separate(partial(read_batches, extracted.path), origin, clean.write_table, rejected.write_table)
+        rows = separate(partial(read_batches, *extracted.paths), origin, clean.write_table, rejected.write_table)
     if differences := extracted.read.differences(rows.clean + rows.rejected + rows.duplicates):
         raise NeedsPersonError(f"{region}: extracted rows are not clean + rejected + duplicates: {differences}")
     return Transformed(

@@ -13,13 +13,14 @@ if "jemalloc" in pa.supported_memory_backends():
     pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The batches of an Arrow IPC file, one at a time, as they were written."""
-    # Not memory-mapped: pages of a mapped file count as this process's memory.
-    with pa.OSFile(str(path)) as source:
-        reader = pa.ipc.open_file(source)
-        for number in range(reader.num_record_batches):
-            yield reader.get_batch(number)
+def read_batches(*paths: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of Arrow IPC files, one file after the other, one batch at a time, as they were written."""
+    for path in paths:
+        # Not memory-mapped: pages of a mapped file count as this process's memory.
+        with pa.OSFile(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
     # Gives freed memory back to the system: the next step allocates by other means.
     pa.default_memory_pool().release_unused()
 

@@ -38,10 +38,10 @@ class Work:
             self._done = done
         self._has_counted()
 
-    def add(self, *, failed: bool = False) -> None:
-        """One more unit is done."""
+    def add(self, units: int = 1, *, failed: bool = False) -> None:
+        """So many more units are done."""
         with self._lock:
-            self._done += 1
+            self._done += units
             self._failed += failed
         self._has_counted()
 

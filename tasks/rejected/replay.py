@@ -63,7 +63,7 @@ def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
 
 def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
     """The keys that were not found at the source, without those that stay out, which were not looked for."""
-    found = {key for batch in read_batches(extracted.path) for key in batch["sale_id"].to_pylist()}
+    found = {key for batch in read_batches(*extracted.paths) for key in batch["sale_id"].to_pylist()}
     found |= extracted.held_back
     return tuple(key for key in asked.sale_ids if key not in found)
 

@@ -1,4 +1,4 @@
-"""Checks of the regional databases: connection, table, standby, clock, extra columns, and keys shared by regions."""
+"""Checks of the regional databases: connections, table, standby, clock, extra columns, and keys shared by regions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from expectations.regions import REGIONS, Region
 from tasks.errors import SalesEtlError
 from tasks.reconcile.compare import read_outside_windows
 from tasks.setup_checks.check import Check, SetupFaultError, compare_clocks
+from tasks.source.slices import export_snapshot, open_readers
 from tasks.source.snapshot import Limits, Snapshot, connected, open_snapshot, read_position, reading
 from tasks.source.standby import Position, why_behind
 from tasks.source.statements import HAS_KEY, check_declared, lacking_columns, quote_postgres, without_digits
@@ -41,6 +42,13 @@ def source_checks() -> list[Check]:
         *each,
         Check(
             "extra columns", _look_at_extra_columns, "look at the columns by hand", needs=("variable extra_columns",)
+        ),
+        Check(
+            "connections of sources",
+            _open_readers,
+            "allow the users of the sources' blocks, and the poolers before them, as many connections as the variable "
+            "extract_slices says, or set it to 1",
+            needs=("variable extract_slices",),
         ),
         Check("sale ids across regions", _compare_keys, "compare sale_id between the databases by hand"),
     ]
@@ -68,7 +76,7 @@ def _checks_of(region: Region) -> Iterator[Check]:
 
 
 @contextmanager
-def _engine(region: Region) -> Iterator[Engine]:
+def _engine(region: Region, connections: int = 1) -> Iterator[Engine]:
     try:
         connector = SqlAlchemyConnector.load(names.database(region.code))
     except ValueError as error:
@@ -76,7 +84,7 @@ def _engine(region: Region) -> Iterator[Engine]:
             f"block sqlalchemy-connector/{names.database(region.code)} is missing or unreadable: "
             f"set PG_{region.code}_URL and run `python -m blocks.register`"
         ) from error
-    engine = engine_of(connector)
+    engine = engine_of(connector, connections)
     try:
         yield engine
     finally:
@@ -189,6 +197,36 @@ def describe_extra_columns(names: Iterable[str], lacking: Mapping[str, Sequence[
     if lacks:
         return f"{lacks}; mend the source if it should have the column; what is stored stays"
     return f"{', '.join(without) or 'none'} in {', '.join(lacking) or 'no region'}"
+
+
+# Connections
+
+
+def _open_readers() -> str:
+    """Opens as many connections to each region as read it side by side."""
+    wanted, found, logged = read_variable("extract_slices"), dict[str, int](), list[str]()
+    for region in REGIONS.values():
+        with (
+            _unless_unreachable(),
+            _engine(region, wanted) as engine,
+            open_snapshot(engine, region, LIMITS) as snapshot,
+            open_readers(snapshot, export_snapshot(snapshot.cursor), wanted, logged.append) as readers,
+        ):
+            found[region.code] = len(readers) if snapshot.table.has_ctid else 1
+    return describe_connections(wanted, found, logged)
+
+
+def describe_connections(wanted: int, found: Mapping[str, int], logged: Sequence[str]) -> str:
+    """Returns how many connections read each region. Raises SetupFaultError with what was `logged` where fewer were had
+    than `wanted`."""
+    if logged:
+        raise SetupFaultError(
+            f"{'; '.join(line.removeprefix('step=source ') for line in logged)}: allow the block's user, and a pooler "
+            "before the database, more connections, or lower the variable extract_slices"
+        )
+    alone = [code for code, readers in found.items() if readers < wanted]
+    one = f"; 1 for {', '.join(alone)}, a view" if alone else ""
+    return f"{wanted} for each region{one}"
 
 
 # Keys

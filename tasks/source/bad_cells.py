@@ -15,7 +15,7 @@ from expectations.columns import SOURCE_COLUMNS
 from expectations.tables import EXTRA_ATTRIBUTES
 from tasks.batch import Keys, Window
 from tasks.source.statements import is_wanted, quote_postgres
-from tasks.source.table import VIEW, SourceTable
+from tasks.source.table import SourceTable
 from tasks.source.tokens import token_of, token_of_bytes
 
 CELL_CLASSES = ("20", "21", "22", "23", "2F", "38", "39", "P0")
@@ -259,7 +259,7 @@ def _with_length(token: str, length: int) -> str:
 
 
 def _row_id(table: SourceTable) -> str:
-    if table.relations[0].kind != VIEW:
+    if table.has_ctid:
         return 'md5(tableoid::text || ctid::text) COLLATE "C"'
     cells = " || '|' || ".join(f"coalesce({name}::text, '')" for name in ("sale_id", "sale_date", "updated_at"))
     return f'md5({cells}) COLLATE "C"'

@@ -4,10 +4,11 @@ LOCK TABLE comes first because a snapshot older than the lock misses the rows th
 (https://www.postgresql.org/docs/current/mvcc-caveats.html). SET, SHOW and LOCK take no snapshot.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -31,7 +32,7 @@ from tasks.source.table import (
     refuse_rewritten,
     sql_name_of,
 )
-from tasks.source.waits import waiting_cursor
+from tasks.source.waits import limited_wait, waiting_cursor
 from tasks.stopwatch import Say, say_nothing
 
 SETTINGS: Mapping[str, str] = {
@@ -54,6 +55,8 @@ the role, the database and a pooler. `row_security = off` makes PostgreSQL refus
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000, "ms": 1}
 
+JOIN_S_MAX = 10
+"""Seconds for a further connection to join a snapshot."""
 
 SOURCE = "source"
 
@@ -97,13 +100,16 @@ class Snapshot:
     """One snapshot of a source.
 
     `at` is the moment (aware, UTC) up to which it shows all commits: that of the snapshot on a primary, that of the
-    last replay on a standby. `behind` says why a standby lacks some of what is needed.
+    last replay on a standby. `behind` says why a standby lacks some of what is needed. `step` begins its log lines.
+    `join` opens a cursor of one more connection that shows it, given the text by which it was exported and a number.
     """
 
     cursor: Any
     at: datetime
     table: SourceTable
     behind: str | None
+    step: str
+    join: Callable[[str, int], AbstractContextManager[Any]]
 
 
 @contextmanager
@@ -189,12 +195,32 @@ def open_snapshot(
             at = _first_select(cursor, shown)
             table = describe(cursor, region)
             try:
-                yield Snapshot(cursor, shown.until or at, table, shown.behind)
+                join = partial(_join, engine, region, shown, limits, say)
+                yield Snapshot(cursor, shown.until or at, table, shown.behind, f"step={step}", join)
                 refuse_rewritten(cursor, table)
             except psycopg2.errors.InsufficientPrivilege:
                 if hidden := hidden_by_row_security(table):
                     raise hidden from None
                 raise
+
+
+@contextmanager
+def _join(
+    engine: Engine, region: Region, shown: Shown, limits: Limits, say: Say, exported: str, number: int
+) -> Iterator[Any]:
+    """A cursor of one more connection that shows an exported snapshot of the server.
+
+    Does not wait long: a pooler may have no connection left, and a change of the table that waits for the lock of the
+    first connection keeps others from theirs.
+    """
+    step = f"{SOURCE} region={region.code} slice={number}"
+    with connected(engine, say, step) as driver, ExitStack() as stack:
+        with limited_wait(driver, say, step, "SET TRANSACTION SNAPSHOT", JOIN_S_MAX):
+            cursor = stack.enter_context(reading(driver, limits, say=say, step=step))
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", (exported,))
+            _lock(cursor, region, "NOWAIT")
+            _first_select(cursor, shown)
+        yield cursor
 
 
 @contextmanager
@@ -221,16 +247,18 @@ def read_position(driver: Any, limits: Limits) -> Position:
         return Position(*cursor.fetchone())
 
 
-def _lock(cursor: Any, region: Region) -> None:
+def _lock(cursor: Any, region: Region, how: str = "") -> None:
     """Locks the table where possible: rights on single columns do not suffice, and materialized views take no lock."""
     cursor.execute("SAVEPOINT before_lock")
     try:
-        cursor.execute(f"LOCK TABLE {sql_name_of(region)} IN ACCESS SHARE MODE")
+        cursor.execute(f"LOCK TABLE {sql_name_of(region)} IN ACCESS SHARE MODE {how}")
     except (psycopg2.errors.InsufficientPrivilege, psycopg2.errors.WrongObjectType):
         # `refuse_rewritten` detects what the lock would have prevented.
         cursor.execute("ROLLBACK TO SAVEPOINT before_lock")
     except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
         raise missing(name_of(region)) from None
+    # No snapshot can be exported within a savepoint.
+    cursor.execute("RELEASE SAVEPOINT before_lock")
 
 
 def _first_select(cursor: Any, shown: Shown) -> datetime:

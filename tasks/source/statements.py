@@ -220,11 +220,23 @@ def copy_statement(
     extra_columns: Iterable[str],
     bad: Mapping[str, str] = NO_CELLS,
     row_id: str = "NULL",
+    of_slice: str = "",
 ) -> str:
-    """COPY of the wanted rows of a table (its quoted name) as CSV; NULL is written as nothing, an empty string as
-    `""`."""
-    query = f"SELECT\n  {select_list(declared, extra_columns, bad, row_id)}\nFROM {table}\nWHERE {is_wanted(wanted)}"
+    """COPY of the wanted rows of a table (its quoted name), or of those that fulfil the condition `of_slice`, as CSV;
+    NULL is written as nothing, an empty string as `""`."""
+    where = f"({is_wanted(wanted)})\n  AND {of_slice}" if of_slice else is_wanted(wanted)
+    query = f"SELECT\n  {select_list(declared, extra_columns, bad, row_id)}\nFROM {table}\nWHERE {where}"
     return f"COPY (\n{query}\n) TO STDOUT (FORMAT csv)"
+
+
+def bounds_statement(table: str, wanted: Window | Keys, slices: int, share: float) -> str:
+    """Lists the places (`ctid`, as text) at which a random share of the wanted rows of a table (its quoted name) splits
+    into so many slices."""
+    shares = ", ".join(f"{number}.0 / {slices}" for number in range(1, slices))
+    return (
+        f"SELECT unnest(percentile_disc(ARRAY[{shares}]) WITHIN GROUP (ORDER BY ctid))::text\n"
+        f"FROM {table}\nWHERE ({is_wanted(wanted)}) AND random() < {share:.9f}"
+    )
 
 
 def width_statement(

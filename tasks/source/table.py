@@ -99,6 +99,11 @@ class SourceTable:
     relations: tuple[Relation, ...]
 
     @property
+    def has_ctid(self) -> bool:
+        """Whether each of its rows has a `ctid`, its place in the table."""
+        return self.relations[0].kind != VIEW
+
+    @property
     def kind(self) -> str:
         """Its kind in words."""
         return self.relations[0].in_words

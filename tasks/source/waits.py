@@ -6,6 +6,7 @@ as long as the connection is open.
 """
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,16 +24,23 @@ GRACE_S = 60
 """How long an answer may be overdue, so that PostgreSQL's own limit and message come first."""
 
 
+def shut_down(connection: Any) -> None:
+    """Ends what a thread waits for on a connection, with an error there, whatever the database does."""
+    with suppress(OSError, psycopg2.Error), socket.socket(fileno=dup(connection.fileno())) as ours:
+        # Closing it then resets it: a database that is sending would notice a mere end only minutes later.
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        ours.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
 def limited_wait(connection: Any, say: Say, step: str, word: str, limit_s: float) -> Iterator[None]:
     """Limits and logs the body's wait for the answer to a statement that begins with `word`. GRACE_S after `limit_s` it
     shuts the connection down and raises TransientError."""
-    file_number, is_shut = connection.fileno(), threading.Event()
+    is_shut = threading.Event()
 
     def shut() -> None:
         is_shut.set()
-        with suppress(OSError), socket.socket(fileno=dup(file_number)) as ours:
-            ours.shutdown(socket.SHUT_RDWR)
+        shut_down(connection)
 
     timer = threading.Timer(limit_s + GRACE_S, shut)
     timer.daemon = True

@@ -39,7 +39,7 @@ def euros(rows: int, total: str = "0.00") -> Tally:
 
 def extracted(region: str, rows: int) -> Extracted:
     tally = euros(rows, "2200.00")
-    return Extracted(region, Path("x.arrow"), SNAPSHOT, tally, tally, (NewColumn("tier", "text"),), 0.8)
+    return Extracted(region, (Path("x.arrow"),), SNAPSHOT, tally, tally, (NewColumn("tier", "text"),), 0.8)
 
 
 def transformed(region: str, clean: int, rejected: int = 0, duplicates: int = 0) -> Transformed:

@@ -81,10 +81,13 @@ def extracted_frame(*rows: Row) -> pd.DataFrame:
     return to_frame(extracted_table(*rows))
 
 
-def read_table(path: Path) -> pa.Table:
-    """The rows of an Arrow IPC file."""
-    with pa.OSFile(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
+def read_table(*paths: Path) -> pa.Table:
+    """The rows of Arrow IPC files, one file after the other."""
+    tables = []
+    for path in paths:
+        with pa.OSFile(str(path)) as source:
+            tables.append(pa.ipc.open_file(source).read_all())
+    return pa.concat_tables(tables)
 
 
 @dataclass(frozen=True)
@@ -110,4 +113,4 @@ def extract_of(table: pa.Table, directory: Path, region: str = "EUROPE") -> Extr
     with open_writer(path, table.schema) as writer:
         writer.write_table(table)
     tally = tally_of_table(table)
-    return Extracted(region, path, SNAPSHOT, source=tally, read=tally, new_columns=(), seconds=0.1)
+    return Extracted(region, (path,), SNAPSHOT, source=tally, read=tally, new_columns=(), seconds=0.1)

@@ -5,13 +5,17 @@ import datetime as dt
 import io
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
 from expectations.regions import REGIONS
 from local.generator import Dirt
+from tasks import extract
+from tasks.source import slices
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World, good_sale
 
@@ -49,6 +53,30 @@ def test_every_row_of_a_dirty_day_has_the_fate_that_the_generator_expects(world:
         assert found.rejected_by_rule["unreadable_updated_at"] == wanted["infinite"]
     counted = world.sql("SELECT REGION, COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? GROUP BY 1", (f"{day:%Y%m%d}",))
     assert dict(counted) == {region: expected[region]["published"] for region in REGIONS}
+
+
+def test_a_dirty_day_that_is_read_in_slices_has_the_same_fates(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(day, rows=2000, dirt=ALL_DIRT)
+    whole, readers = world.run(day), list[int]()
+
+    def counted(read: Any, of_slices: Any, spares_first: Any) -> Any:
+        readers.append(len(of_slices))
+        return slices.side_by_side(read, of_slices, spares_first)
+
+    monkeypatch.setattr(slices, "SLICE_ROWS_MIN", 500)
+    monkeypatch.setattr(extract, "side_by_side", counted)
+    with world.variable("extract_slices", "3"):
+        sliced = world.run(day)
+    assert readers == [3] * len(REGIONS)
+    assert sliced.state.name == "Completed", sliced.state.message
+    for region in REGIONS:
+        before, after = whole.region(region), sliced.region(region)
+        assert (after.unchanged, after.inserted + after.updated) == (before.inserted, 0)
+        assert (after.extracted, after.duplicates) == (before.extracted, before.duplicates)
+        assert (after.rejected, after.rejected_by_rule) == (before.rejected, before.rejected_by_rule)
+        assert after.example_keys == before.example_keys
 
 
 STRANGE_TEXTS = ("", "NULL", "NA", "nan", 'a "quoted", one\nwith\\everything', "naïve – 日本語 😀", "  blanks  ")

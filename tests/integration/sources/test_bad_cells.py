@@ -49,7 +49,7 @@ class Read:
 def read_day(cluster: Cluster, directory: Path, **extra_columns: str) -> Read:
     extracted = read(cluster.url(), directory, extra_columns)
     origin = Origin(REGIONS["EUROPE"], extracted.snapshot_at)
-    table = read_table(extracted.path)
+    table = read_table(*extracted.paths)
     assert extracted.source == extracted.read
     return Read(transformed(table, origin), table.num_rows)
 
@@ -207,7 +207,7 @@ def test_several_bad_cells_are_all_found(cluster: Cluster, tmp_path: Path) -> No
 def test_recorded_texts_are_json_in_one_line(cluster: Cluster, tmp_path: Path) -> None:
     put(cluster, "product_category", f"'\"sale_id\"' || chr(10) || repeat('x', {LARGE})")
     extracted = read(cluster.url(), tmp_path)
-    (recorded,) = [text for text in read_table(extracted.path)["unreadable"].to_pylist() if text]
+    (recorded,) = [text for text in read_table(*extracted.paths)["unreadable"].to_pylist() if text]
     assert list(json.loads(recorded)) == ["product_category"]
     (row,) = read_day(cluster, tmp_path).rejected
     assert row["rules"] == "unreadable_product_category"

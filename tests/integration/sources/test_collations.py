@@ -34,4 +34,4 @@ def test_currencies_that_differ_in_case_alone_stay_two(sales: Cluster, tmp_path:
 
 def test_a_key_names_one_sale_alone(sales: Cluster, tmp_path: Path) -> None:
     extracted = read(sales.url(), tmp_path, wanted=Keys(("a",)))
-    assert read_table(extracted.path)["sale_id"].to_pylist() == ["a"]
+    assert read_table(*extracted.paths)["sale_id"].to_pylist() == ["a"]

@@ -70,11 +70,11 @@ def _quoted(value: str) -> str:
 def test_a_region_is_read_the_same_with(sales: Cluster, tmp_path: Path, name: str) -> None:
     extra = dict.fromkeys(EXTRA_COLUMNS, "plain")
     by_window = read_rows(sales.url(), tmp_path, extra)
-    by_keys = read_table(read(sales.url(), tmp_path, extra, Keys(KEYS)).path)
+    by_keys = read_table(*read(sales.url(), tmp_path, extra, Keys(KEYS)).paths)
     assert (by_window.num_rows, by_keys.num_rows) == (len(KEYS) + 1, len(KEYS))
     sales.execute(f"ALTER ROLE {READER} SET {name} = {_quoted(SETTINGS[name])}")
     assert read_rows(sales.url(), tmp_path, extra) == by_window
-    assert read_table(read(sales.url(), tmp_path, extra, Keys(KEYS)).path) == by_keys
+    assert read_table(*read(sales.url(), tmp_path, extra, Keys(KEYS)).paths) == by_keys
 
 
 def test_a_short_statement_timeout_of_the_role_gives_way(sales: Cluster, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Table:
 
     def transformed(self, directory: Path) -> Outcome:
         extracted = self.read(directory)
-        return transformed(read_table(extracted.path), Origin(REGIONS["EUROPE"], extracted.snapshot_at))
+        return transformed(read_table(*extracted.paths), Origin(REGIONS["EUROPE"], extracted.snapshot_at))
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class Source:
             extracted = read_region(engine, CODE, wanted, directory, KEY, {}, lambda line: None)
         finally:
             engine.dispose()
-        return sorted(read_table(extracted.path)["sale_id"].to_pylist())
+        return sorted(read_table(*extracted.paths)["sale_id"].to_pylist())
 
     def compare(self) -> RegionCompared:
         engine = source_engine(self.world, CODE)

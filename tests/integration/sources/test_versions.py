@@ -14,6 +14,7 @@ from tasks.errors import RegionUnfitError
 from tasks.reconcile.compare import read_outside_windows
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
+from tasks.source import slices
 from tasks.source import standby as standby_module
 from tasks.source.snapshot import Limits, open_snapshot
 from tests.integration.conftest import good_sale
@@ -49,10 +50,17 @@ def test_a_region_is_read_by_its_window_and_by_keys(sales: Cluster, tmp_path: Pa
     columns = ", ".join(f"ADD {name} {kind} DEFAULT {value}" for name, (kind, value) in EXTRA_COLUMNS.items())
     sales.execute(f"ALTER TABLE sales_transactions {columns}")
     extra = dict.fromkeys(EXTRA_COLUMNS, "plain")
-    by_window = read_table(read(sales.url(), tmp_path, extra).path)
-    by_keys = read_table(read(sales.url(), tmp_path, extra, Keys(("1", "2", "3"))).path)
+    by_window = read_table(*read(sales.url(), tmp_path, extra).paths)
+    by_keys = read_table(*read(sales.url(), tmp_path, extra, Keys(("1", "2", "3"))).paths)
     assert by_window == by_keys
     assert by_window.num_rows == 3
+
+
+def test_a_region_is_read_in_slices(sales: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_ROWS_MIN", 1)
+    extracted = read(sales.url(), tmp_path, slices_max=3)
+    assert read_table(*extracted.paths)["sale_id"].to_pylist() == ["1", "2", "3"]
+    assert len(extracted.paths) == 3
 
 
 def test_what_row_security_hides_is_not_left_out(sales: Cluster, tmp_path: Path) -> None:

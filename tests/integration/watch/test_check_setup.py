@@ -20,8 +20,9 @@ from blocks.register import database_block
 from deployments.apply import apply
 from expectations.regions import REGIONS
 from flows.check_setup import ARTIFACT_KEY, SetupNotReadyError, check_setup
-from tasks.setup_checks.check import Finding, Outcome, run_checks
+from tasks.setup_checks.check import Finding, Outcome, SetupFaultError, run_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
+from tasks.setup_checks.sources import source_checks
 from tasks.warehouse.statements import SQL_DIRECTORY
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python
@@ -299,6 +300,30 @@ async def read_artifact_rows() -> str:
 def test_the_findings_are_in_an_artifact(lacking: State) -> None:
     rows = read_artifact_rows()
     assert all(finding.name in rows for finding in findings_of(lacking))
+
+
+def look_at_connections() -> str:
+    (check,) = [check for check in source_checks() if check.name == "connections of sources"]
+    return check.look()
+
+
+def test_regions_that_several_connections_read_are_tried_with_as_many(deployed: World) -> None:
+    assert look_at_connections() == "1 for each region"
+    database = make_url(deployed.environment["PG_EUROPE_URL"]).database
+    with deployed.variable("extract_slices", "3"):
+        assert look_at_connections() == "3 for each region"
+        with changed(
+            _owner(deployed, "EUROPE"),
+            f"ALTER DATABASE {database} CONNECTION LIMIT 2",
+            f"ALTER DATABASE {database} CONNECTION LIMIT -1",
+        ):
+            assert why_few().startswith("region=EUROPE is read by 2 of 3 connections: ")
+
+
+def why_few() -> str:
+    with pytest.raises(SetupFaultError) as caught:
+        look_at_connections()
+    return str(caught.value)
 
 
 def test_a_missing_server_address_is_reported() -> None:

@@ -39,6 +39,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "reconcile_days": 7,
         "replica_wait_minutes": 15,
         "source_timeout_minutes": 30,
+        "extract_slices": 1,
         "staging_retention_days": 14,
         "undo_retention_days": 35,
         "prefect_retention_days": 30,
@@ -78,6 +79,7 @@ def test_every_variable_is_described_in_a_sentence() -> None:
         ),
         pytest.param("first_date", "2017-01-01", date(2017, 1, 1), id="first-date"),
         pytest.param("lease_minutes", "6", 6, id="a-lease-longer-than-its-renewal"),
+        pytest.param("extract_slices", "8", 8, id="most-slices"),
         pytest.param("sla_minutes", "1", 1, id="shortest-sla"),
         pytest.param("regions_required", '["EUROPE"]', ("EUROPE",), id="required-region"),
         pytest.param(
@@ -92,6 +94,7 @@ def test_good_values(name: str, text: str, value: Any) -> None:
 COUNT = "a whole number, 0 or more, like 100"
 LEASE = "a whole number, 6 or more: a lease is renewed every 5 minutes"
 SLA = "a whole number, 1 or more, like 120"
+SLICES = "a whole number, 1 to 8: "
 PERCENTAGE = "a percentage from 0 to 100, like 5.0"
 DAYS = 'like {"EUROPE": ["2017-12-25"]}'
 REGIONS_LIST = 'like ["EUROPE"]'
@@ -116,6 +119,8 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("lease_minutes", "0", LEASE, id="no-lease"),
         pytest.param("lease_minutes", "5", LEASE, id="a-lease-that-lapses-before-its-renewal"),
         pytest.param("lease_minutes", "fifteen", LEASE, id="lease-as-word"),
+        pytest.param("extract_slices", "0", SLICES, id="no-slice"),
+        pytest.param("extract_slices", "9", SLICES, id="more-slices-than-there-may-be"),
         pytest.param("sla_minutes", "0", SLA, id="no-sla"),
         pytest.param("sla_minutes", "२", SLA, id="devanagari-digit"),
         pytest.param("max_null_percentage", "five", PERCENTAGE, id="percentage-as-word"),

@@ -86,6 +86,9 @@ MAY_PASS = [
     pytest.param(login("FATAL:  sorry, too many clients already"), id="postgres-login-too-many-clients"),
     pytest.param(psycopg2.OperationalError("server closed the connection unexpectedly"), id="postgres-closed"),
     pytest.param(psycopg2.InterfaceError("connection already closed"), id="postgres-interface"),
+    pytest.param(
+        psycopg2.DatabaseError("error with status PGRES_COPY_OUT and no message from the libpq"), id="lost-in-copy"
+    ),
     pytest.param(snowflake(snowflake_errors.OperationalError, 250001), id="snowflake-unreachable"),
     pytest.param(snowflake(snowflake_errors.InterfaceError), id="snowflake-interface"),
     pytest.param(snowflake(snowflake_errors.ServiceUnavailableError), id="snowflake-503"),

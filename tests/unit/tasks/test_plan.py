@@ -42,7 +42,7 @@ def closed(*regions: str) -> Settings:
 
 
 def answer(region: str, rows: int) -> Extracted:
-    return Extracted(region, Path("x.arrow"), SNAPSHOT, Tally(rows), Tally(rows), (), 0.1)
+    return Extracted(region, (Path("x.arrow"),), SNAPSHOT, Tally(rows), Tally(rows), (), 0.1)
 
 
 def planned(settings: Settings = OPEN, **outcomes: int | BaseException) -> Plan:

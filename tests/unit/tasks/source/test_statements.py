@@ -10,6 +10,7 @@ from tasks.errors import RegionUnfitError
 from tasks.source.statements import (
     FITTING_TYPES,
     NewColumn,
+    bounds_statement,
     check_declared,
     copy_statement,
     in_window,
@@ -120,6 +121,21 @@ def test_identifiers_are_quoted(name: str, quoted: str) -> None:
 
 def test_the_copy_of_a_day_is_shown() -> None:
     assert_golden("copy_source.sql", copy_statement('"sales"."order"', WINDOW, DECLARED, ["loyalty tier", 'a"b']))
+
+
+def test_the_copy_of_a_slice_is_that_of_the_day_with_one_more_condition() -> None:
+    day, of_slice = (
+        copy_statement('"sales"."order"', WINDOW, DECLARED, [], of_slice=part) for part in ("", "ctid < x")
+    )
+    before, window, after = day.partition(in_window(WINDOW))
+    assert of_slice == f"{before}({window})\n  AND ctid < x{after}"
+
+
+def test_bounds_of_slices_are_drawn_from_the_rows_of_the_window() -> None:
+    assert bounds_statement('"sales"."order"', WINDOW, 4, 0.01) == (
+        "SELECT unnest(percentile_disc(ARRAY[1.0 / 4, 2.0 / 4, 3.0 / 4]) WITHIN GROUP (ORDER BY ctid))::text\n"
+        f'FROM "sales"."order"\nWHERE ({in_window(WINDOW)}) AND random() < 0.010000000'
+    )
 
 
 def test_the_databases_own_count_is_shown() -> None:
