@@ -1,15 +1,17 @@
-"""The row rules: what makes a single row unfit for the fact table. Pure functions over a pandas frame.
+"""The row rules: what makes a single row unfit for the fact table, as expressions that every engine computes. Pure.
 
 A rule judges a row by itself, without other rows; a missing cell breaks no value rule (it has `missing_*`).
+Expressions of Narwhals give the same booleans on a pandas frame and on the frame of an engine. They divide
+nothing and have no decimal of more than 37 digits, 6 of them decimals, because engines differ there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import narwhals as nw
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from expectations.columns import BLANKS, DIGITS, SOURCE_COLUMNS, Column
 from expectations.regions import Region, code_of_spelling
@@ -21,17 +23,25 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 CROSS_REGION_RULE = "cross_region_sale_id"
 """Broken when another region owns the key; found in SQL after the lock, as only the fact table knows the owner."""
 
-_PRODUCT = pd.ArrowDtype(pa.decimal128(37, 6))
+UNREADABLE = "unreadable"
+"""Column of the rows as read: a JSON text of the cells that their type cannot hold, NULL for a good row."""
+
+_PRODUCT = nw.Decimal(37, 6)
 """Holds quantity x unit_price, and twice as much, to the last digit."""
 
-_QUANTITY = pd.ArrowDtype(pa.decimal128(*DIGITS["integer"]))
-_ANY_INT64 = pd.ArrowDtype(pa.decimal128(19, 0))
+_QUANTITY = nw.Decimal(*DIGITS["integer"])
+_ANY_INT64 = nw.Decimal(19, 0)
 """The type that Arrow casts an int64 to. It has too many digits for a product, so a cast to _QUANTITY follows."""
+
+_CURRENCY_CODE = r"\A[A-Z]{3}\z"
+
+Spellings = Mapping[str, str | None]
+"""The region code of each spelling, None for an unknown one."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a frame was read: its region and the time of the snapshot (aware, UTC)."""
+    """Where rows were read: their region and the time of the snapshot (aware, UTC)."""
 
     region: Region
     snapshot_at: datetime
@@ -39,85 +49,79 @@ class Origin:
 
 @dataclass(frozen=True)
 class Rule:
-    """A named condition. `broken` returns one bool per row of the frame, never NULL."""
+    """A named condition. `broken` is an expression over rows as read; NULL means not broken.
+
+    Rules on regions need the spellings of the rows: only Python folds the case of every script alike.
+    """
 
     id: str
     description: str
-    broken: Callable[[pd.DataFrame, Origin], pd.Series]
+    broken: Callable[[Origin, Spellings], nw.Expr]
 
 
-def gross_by_price(frame: pd.DataFrame) -> pd.Series:
-    """quantity x unit_price, exact: decimal128(37, 6)."""
-    return (frame["quantity"].astype(_ANY_INT64).astype(_QUANTITY) * frame["unit_price"]).astype(_PRODUCT)
+def gross_by_price() -> nw.Expr:
+    """quantity x unit_price, exact: decimal(37, 6)."""
+    return (nw.col("quantity").cast(_ANY_INT64).cast(_QUANTITY) * nw.col("unit_price")).cast(_PRODUCT)
 
 
-def _true(condition: pd.Series) -> pd.Series:
-    return condition.fillna(False).astype(bool)
+def _not_positive(column: str) -> Callable[[Origin, Spellings], nw.Expr]:
+    return lambda origin, spellings: nw.col(column) <= 0
 
 
-def _not_positive(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
-    return lambda frame, origin: _true(frame[column] <= 0)
+def _negative(column: str) -> Callable[[Origin, Spellings], nw.Expr]:
+    return lambda origin, spellings: nw.col(column) < 0
 
 
-def _negative(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
-    return lambda frame, origin: _true(frame[column] < 0)
+def _in_future(column: str) -> Callable[[Origin, Spellings], nw.Expr]:
+    return lambda origin, spellings: nw.col(column) > origin.snapshot_at + CLOCK_TOLERANCE
 
 
-def _in_future(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
-    return lambda frame, origin: _true(frame[column] > pd.Timestamp(origin.snapshot_at + CLOCK_TOLERANCE))
+def _outside_price_range(origin: Origin, spellings: Spellings) -> nw.Expr:
+    gross, total = gross_by_price(), nw.col("total_amount").cast(_PRODUCT)
+    return (total + total < gross) | (total > gross + gross)
 
 
-def _outside_price_range(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    gross, total = gross_by_price(frame), frame["total_amount"].astype(_PRODUCT)
-    return _true((total + total < gross) | (total > gross + gross))
+def _above_total(column: str) -> Callable[[Origin, Spellings], nw.Expr]:
+    return lambda origin, spellings: nw.col(column) > nw.col("total_amount")
 
 
-def _above_total(column: str) -> Callable[[pd.DataFrame, Origin], pd.Series]:
-    return lambda frame, origin: _true(frame[column] > frame["total_amount"])
+def blank(column: str) -> nw.Expr:
+    """Whether a text is empty or only BLANKS; NULL for NULL."""
+    return nw.col(column).str.strip_chars(BLANKS) == ""
 
 
-def as_one_array(column: pd.Series) -> pa.Array:
-    """The column as one Arrow array, its chunks combined."""
-    cells = pa.array(column)
-    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+def absent(column: Column) -> nw.Expr:
+    """Whether the cell is NULL, or blank where that counts as NULL; never NULL itself."""
+    is_null = nw.col(column.stored_name).is_null()
+    return is_null | blank(column.stored_name) if column.blank_is_missing else is_null
 
 
-def blank(texts: pa.Array) -> pa.Array:
-    """One bool per text: whether it is empty or only BLANKS; NULL for NULL."""
-    return pc.equal(pc.ascii_trim(texts, BLANKS), "")
+def missing(column: Column) -> nw.Expr:
+    """Whether the cell is absent at its source. A cell that its type cannot hold is there. Needs `readable_named`."""
+    return absent(column) & ~is_unreadable(column.stored_name)
 
 
-def present(frame: pd.DataFrame, column: Column) -> pd.Series:
-    """One bool per row: whether the cell is not missing. A cell that its type cannot hold is present."""
-    cells = frame[column.stored_name]
-    if column.blank_is_missing:
-        filled = pc.fill_null(pc.invert(blank(as_one_array(cells))), False)
-        filled_cells = pd.Series(filled.to_numpy(zero_copy_only=False), index=frame.index)
-        return filled_cells | is_unreadable(frame, column.stored_name)
-    return cells.notna() | is_unreadable(frame, column.stored_name)
+def _currency_malformed(origin: Origin, spellings: Spellings) -> nw.Expr:
+    return ~nw.col("currency").str.contains(_CURRENCY_CODE) & ~blank("currency")
 
 
-def _currency_malformed(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    codes = as_one_array(frame["currency"]).dictionary_encode()
-    malformed = pc.and_(
-        pc.invert(pc.match_substring_regex(codes.dictionary, r"\A[A-Z]{3}\z")), pc.invert(blank(codes.dictionary))
-    )
-    return _true(pd.Series(pd.arrays.ArrowExtensionArray(malformed.take(codes.indices)), index=frame.index))
+def codes_of(spellings: Iterable[str]) -> Spellings:
+    """The spellings that rows have, with their codes."""
+    return {spelling: code_of_spelling(spelling) for spelling in spellings}
 
 
-def region_codes(frame: pd.DataFrame) -> pd.Series:
-    """The region code of each row's spelling, NULL where the spelling is NULL or unknown."""
-    spellings = as_one_array(frame["region"]).dictionary_encode()
-    codes = pa.array(map(code_of_spelling, spellings.dictionary.to_pylist()), pa.string())
-    return pd.Series(pd.arrays.ArrowExtensionArray(codes.take(spellings.indices)), index=frame.index)
+def _region_is_one_of(spellings: Sequence[str]) -> nw.Expr:
+    # Arrow refuses a list without a type.
+    return nw.col("region").is_in(spellings) if spellings else nw.lit(False)
 
 
-def _region_unknown(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    return _true(frame["region"].notna() & region_codes(frame).isna())
+def _region_unknown(origin: Origin, spellings: Spellings) -> nw.Expr:
+    known = [spelling for spelling, code in spellings.items() if code]
+    return ~_region_is_one_of(known) & ~nw.col("region").is_null()
 
 
-def _region_of_another_database(frame: pd.DataFrame, origin: Origin) -> pd.Series:
-    return _true(region_codes(frame) != origin.region.code)
+def _region_of_another_database(origin: Origin, spellings: Spellings) -> nw.Expr:
+    return _region_is_one_of([s for s, code in spellings.items() if code not in (None, origin.region.code)])
 
 
 VALUE_RULES = (
@@ -146,14 +150,17 @@ def unreadable_rule_id(column: str) -> str:
     return f"unreadable_{column}"
 
 
-def is_unreadable(frame: pd.DataFrame, column: str) -> pd.Series:
-    """One bool per row: whether the cell could not be read or held; it is NULL in the frame but not at the source.
+def is_unreadable(column: str) -> nw.Expr:
+    """Whether the cell could not be read or held; it is NULL in the rows but not at the source.
 
-    `column` is a stored name. Clean rows have neither such cells nor the column `unreadable`.
+    `column` is a stored name. Needs `readable_named`.
     """
-    if "unreadable" not in frame or not frame["unreadable"].notna().any():
-        return pd.Series(False, index=frame.index)
-    return _true(frame["unreadable"].str.contains(f'"{column}"', regex=False))
+    return nw.col(UNREADABLE).str.contains(f'"{column}"', literal=True)
+
+
+def readable_named() -> nw.Expr:
+    """The column `unreadable` without NULLs: one test of a text then serves all rows."""
+    return nw.col(UNREADABLE).fill_null("")
 
 
 _CANNOT_BE = {
@@ -166,7 +173,7 @@ def _unreadable(column: Column) -> Rule:
     return Rule(
         unreadable_rule_id(column.name),
         f"{column.name} cannot be {_CANNOT_BE['text' if column.kind == 'text' else 'number']}",
-        lambda frame, origin: is_unreadable(frame, column.stored_name),
+        lambda origin, spellings: is_unreadable(column.stored_name),
     )
 
 
@@ -174,7 +181,7 @@ def _missing(column: Column) -> Rule:
     return Rule(
         f"missing_{column.name}",
         f"{column.name} is NULL{', empty or only white space' if column.blank_is_missing else ''}",
-        lambda frame, origin: ~present(frame, column),
+        lambda origin, spellings: missing(column),
     )
 
 
@@ -185,10 +192,18 @@ RULES = (*MISSING_RULES, *UNREADABLE_RULES, *VALUE_RULES)
 """All row rules in the order in which a rejected row lists them."""
 
 
-def broken_rules(frame: pd.DataFrame, origin: Origin) -> pd.DataFrame:
-    """Returns the rules that each row breaks: one bool column per rule id, with the index of `frame`.
+def rule_columns(origin: Origin, spellings: Spellings) -> dict[str, nw.Expr]:
+    """An expression by rule id, in the order of RULES, over rows as read with `readable_named`."""
+    return {rule.id: rule.broken(origin, spellings) for rule in RULES}
 
-    `frame` has the contract's stored columns (Arrow dtypes) and `unreadable`, a JSON text of the cells that
-    their type cannot hold, NULL for a good row.
+
+def broken_rules(rows: pa.RecordBatch | pa.Table | pd.DataFrame, origin: Origin) -> pd.DataFrame:
+    """Returns the rules that each row breaks: one bool column per rule id, with the index of `rows` if it has one.
+
+    `rows` have the contract's stored columns (Arrow types) and `unreadable`.
     """
-    return pd.DataFrame({rule.id: rule.broken(frame, origin).to_numpy() for rule in RULES}, index=frame.index)
+    frame = nw.from_native(pa.table(rows) if isinstance(rows, pa.RecordBatch) else rows, eager_only=True)
+    spellings = codes_of(frame["region"].drop_nulls().unique().to_list())
+    found = frame.with_columns(readable_named()).select(**rule_columns(origin, spellings))
+    cells = {rule: found[rule].fill_null(False).to_numpy().astype(bool) for rule in found.columns}
+    return pd.DataFrame(cells, rows.index if isinstance(rows, pd.DataFrame) else None)

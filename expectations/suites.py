@@ -11,13 +11,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from expectations.columns import SOURCE_COLUMNS, Column, Role
+from expectations.columns import SOURCE_COLUMNS, Role
 from expectations.gx import gx, gxe
-from expectations.rules import CLOCK_TOLERANCE, as_one_array, present
+from expectations.rules import CLOCK_TOLERANCE, absent, missing, readable_named
 from expectations.tables import CLEAN_COLUMNS
 from expectations.thresholds import Thresholds
 
@@ -118,11 +119,14 @@ def input_frame(frame: pd.DataFrame) -> pd.DataFrame:
     An unreadable cell is not missing. Presence is all that `input_suite` checks, and Great Expectations hashes every
     value of its frames, which takes minutes for decimals.
     """
-    return pd.DataFrame({column.stored_name: _presence(frame, column) for column in SOURCE_COLUMNS}, copy=False)
+    rows = nw.from_native(frame).with_columns(readable_named())
+    return pd.DataFrame(_presence(rows, {c.stored_name: missing(c) for c in SOURCE_COLUMNS}), copy=False)
 
 
-def _presence(frame: pd.DataFrame, column: Column) -> np.ndarray:
-    return np.where(present(frame, column), np.float32(1), np.float32(np.nan))
+def _presence(rows: nw.DataFrame[Any], lacking: Mapping[str, nw.Expr]) -> dict[str, np.ndarray]:
+    """By column, 1.0 for a cell, NaN where its expression says that it lacks."""
+    found = rows.select(**lacking).to_native()
+    return {name: np.where(cells.to_numpy(bool), np.float32(np.nan), np.float32(1)) for name, cells in found.items()}
 
 
 def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +136,8 @@ def output_frame(frame: pd.DataFrame) -> pd.DataFrame:
     Texts become 1.0 or NaN, which Great Expectations judges vectorized; Arrow columns take it value by value.
     """
     columns: dict[str, Any] = {name: _as_numpy(frame[name]) for name in frame.columns}
-    columns |= {c.stored_name: _presence(frame, c) for c in SOURCE_COLUMNS if c.blank_is_missing}
+    blanks = {c.stored_name: absent(c) for c in SOURCE_COLUMNS if c.blank_is_missing}
+    columns |= _presence(nw.from_native(frame), blanks)
     columns["region"] = pd.Categorical(frame["region"])
     columns["_currency_is_code"] = frame["currency"].str.fullmatch("[A-Z]{3}").to_numpy(np.float32, na_value=np.nan)
     columns |= {name: np.ma.filled(cells.astype(np.float64), np.nan) for name, cells in _residuals(frame).items()}
@@ -156,9 +161,15 @@ def _residuals(frame: pd.DataFrame) -> dict[str, np.ma.MaskedArray]:
     }
 
 
+def _as_one_array(column: pd.Series) -> pa.Array:
+    """The column as one Arrow array, its chunks combined."""
+    cells = pa.array(column)
+    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+
+
 def _unscaled(amounts: pd.Series) -> np.ma.MaskedArray:
     """Decimals of at most 18 digits as int64: cents, or millionths for a price. NULL is masked."""
-    cells = as_one_array(amounts)
+    cells = _as_one_array(amounts)
     words = np.frombuffer(cells.buffers()[1], np.int64, 2 * len(cells), 16 * cells.offset)
     return np.ma.MaskedArray(words[::2], cells.is_null().to_numpy(zero_copy_only=False))
 

@@ -1,6 +1,5 @@
 """Transform: one region's rows become clean rows, rejected rows with every reason, and counted duplicates."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,15 +10,17 @@ from functools import partial
 from itertools import compress
 from pathlib import Path
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from prefect import get_run_logger, task
 
-from expectations.regions import REGIONS, Region
-from expectations.rules import RULES, Origin, blank, broken_rules
-from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS, SOURCE_REGION
+from expectations.derived import VERSION_ORDER, business_key, clean_columns, source_key
+from expectations.regions import REGIONS
+from expectations.rules import RULES, Origin, broken_rules
+from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA, REJECTED_SOURCE_COLUMNS
 from tasks.errors import NeedsPersonError
 from tasks.extract import EXTRACTED_SCHEMA, Extracted
 from tasks.files.arrow import open_writer, read_batches, to_frame
@@ -85,9 +86,8 @@ class Separated:
 def separate(read: ReadBatches, origin: Origin, write_clean: WriteRows, write_rejected: WriteRows) -> Separated:
     """Writes the clean (CLEAN_SCHEMA) and the rejected rows (REJECTED_SCHEMA) of what `read` yields (EXTRACTED_SCHEMA).
 
-    Rules come before dedupe. Of several valid versions of a key the newest is kept: by `updated_at`, then by a hash
-    of the row. Raises NeedsPersonError when another one was. Holds a batch, some bytes per row, and the rows of
-    repeated keys.
+    Rules come before dedupe. Of several valid versions of a key the newest is kept (VERSION_ORDER); raises
+    NeedsPersonError when another one was. Holds a batch, some bytes per row, and the rows of repeated keys.
     """
     is_valid, rejected, broken = reject(read(), origin, write_rejected)
     is_older = older_rows(read, is_valid, origin.region.code)
@@ -113,17 +113,17 @@ def reject(
     """Writes the rows that break a rule; returns one bool per row (it is valid), their tally, and the broken rules."""
     valid, tally, counted = [np.zeros(0, dtype=bool)], Tally(), []
     for batch in batches:
-        broken = broken_rules(to_frame(batch), origin)
+        broken = broken_rules(batch, origin)
         is_rejected = broken.any(axis=1).to_numpy()
         rejected = batch.filter(pa.array(is_rejected))
         write_rejected(rejected_rows(rejected, broken[is_rejected], origin))
         tally += tally_of_table(rejected)
-        counted += count_broken(broken[is_rejected], without_blanks(rejected["sale_id"]))
+        counted += count_broken(broken[is_rejected], cells_of(rejected, source_key()))
         valid.append(~is_rejected)
     return np.concatenate(valid), tally, add_up_broken(counted)
 
 
-def count_broken(broken: pd.DataFrame, keys: pa.Array) -> list[BrokenRule]:
+def count_broken(broken: pd.DataFrame, keys: pa.ChunkedArray) -> list[BrokenRule]:
     """The broken rules with counts and example keys; `broken` has a bool column per rule, `keys` the same rows."""
     counted = []
     for rule, is_broken in broken.items():
@@ -170,14 +170,14 @@ def older_rows(read: ReadBatches, is_valid: np.ndarray, region: str) -> np.ndarr
 
 
 def older_versions(frame: pd.DataFrame) -> np.ndarray:
-    """Returns one bool per row: a newer valid version of the same `sale_id` is in the frame."""
+    """Returns one bool per row: a newer valid version of the same `sale_id` is in the frame (VERSION_ORDER)."""
     versions = frame[frame["sale_id"].duplicated(keep=False)]
-    if versions.empty:
-        return np.zeros(len(frame), dtype=bool)
-    ordered = versions[VERSION_COLUMNS].assign(row_hash="")
-    tied = versions[versions.duplicated(VERSION_COLUMNS, keep=False)].drop(columns="unreadable")
-    ordered.loc[tied.index, "row_hash"] = [row_hash(row) for row in tied.itertuples(index=False, name=None)]
-    ordered = ordered.sort_values([*VERSION_COLUMNS, "row_hash"], kind="stable")
+    ordered = versions[VERSION_COLUMNS].assign(place=0)
+    # Only equal times need the other columns, and few versions have them.
+    tied = versions[versions.duplicated(VERSION_COLUMNS, keep=False)]
+    in_order = tied.sort_values([*VERSION_ORDER], na_position="first").index
+    ordered.loc[in_order, "place"] = range(len(in_order))
+    ordered = ordered.sort_values([*VERSION_COLUMNS, "place"])
     older = ordered.index[ordered["sale_id"].duplicated(keep="last")]
     return frame.index.isin(older)
 
@@ -197,25 +197,10 @@ def require_newest(valid: pa.Table, kept: pa.Table, region: str) -> None:
         )
 
 
-def row_hash(cells: tuple[object, ...]) -> str:
-    """SHA-256 of a row's content, so that versions with the same `updated_at` always have the same order."""
-    return hashlib.sha256(repr([None if pd.isna(cell) else str(cell) for cell in cells]).encode()).hexdigest()
-
-
 def clean_rows(batch: pa.RecordBatch, origin: Origin) -> pa.Table:
     """The rows in CLEAN_SCHEMA: region code, key prefix if the region has one, derived columns."""
-    code = origin.region.code
-    frame = to_frame(batch)
-    frame[SOURCE_REGION] = frame["region"]
-    frame["region"] = pd.Series(code, index=frame.index, dtype=pd.ArrowDtype(pa.string()))
-    frame["sale_id"] = pd.arrays.ArrowExtensionArray(business_keys(batch["sale_id"], origin.region))
-    frame["net_amount"] = frame["total_amount"] - frame["discount_amount"]
-    frame["gross_profit"] = frame["net_amount"] - frame["tax_amount"]
-    frame["sale_year"] = frame["sale_date"].dt.year
-    frame["sale_month"] = frame["sale_date"].dt.month
-    frame["sale_day"] = frame["sale_date"].dt.day
-    columns = [pa.array(frame[field.name]).cast(field.type) for field in CLEAN_SCHEMA]
-    return pa.table(columns, schema=CLEAN_SCHEMA)
+    rows = nw.from_native(pa.table(batch)).with_columns(**clean_columns(origin.region)).to_native()
+    return rows.select(CLEAN_SCHEMA.names).cast(CLEAN_SCHEMA)
 
 
 def rejected_rows(batch: pa.RecordBatch, broken: pd.DataFrame, origin: Origin) -> pa.Table:
@@ -228,7 +213,7 @@ def rejected_rows(batch: pa.RecordBatch, broken: pd.DataFrame, origin: Origin) -
     rules = [RULE_SEPARATOR.join(compress(names, row)) for row in broken.to_numpy()]
     columns = {
         "region_code": [origin.region.code] * len(rules),
-        "sale_key": business_keys(batch["sale_id"], origin.region),
+        "sale_key": cells_of(batch, business_key(origin.region)),
         "rules": rules,
         "version_at": batch["updated_at"],
         **texts,
@@ -236,15 +221,9 @@ def rejected_rows(batch: pa.RecordBatch, broken: pd.DataFrame, origin: Origin) -
     return pa.table(columns, schema=REJECTED_SCHEMA)
 
 
-def without_blanks(sale_ids: pa.Array) -> pa.Array:
-    """The sale ids, with NULL for blank ones: such a row has no key."""
-    return pc.if_else(blank(sale_ids), None, sale_ids)
-
-
-def business_keys(sale_ids: pa.Array, region: Region) -> pa.Array:
-    """The keys of the fact table, with the region's prefix if it has one; NULL for a row without a key."""
-    keys = without_blanks(sale_ids)
-    return pc.binary_join_element_wise(f"{region.code}:", keys, "") if region.prefix_keys else keys
+def cells_of(batch: pa.RecordBatch, expression: nw.Expr) -> pa.ChunkedArray:
+    """The expression's value for each row."""
+    return nw.from_native(pa.table(batch)).select(cell=expression).to_native()["cell"]
 
 
 def cells_as_text(column: pa.Array) -> list[str | None]:
