@@ -1,4 +1,4 @@
-"""A region's rows on an engine: which broke a rule, which are older versions, and what stays. Knows no Prefect."""
+"""A region's rows on an engine: which broke a rule, which are older versions, and what stays."""
 
 import narwhals as nw
 from pyspark.sql import DataFrame, Window

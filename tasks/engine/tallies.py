@@ -1,7 +1,5 @@
 """Counting an engine's rows: exact totals by currency, as `tasks/tally.py` counts tables. Knows no Prefect."""
 
-from collections.abc import Sequence
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that PySpark's own documentation uses)
 
@@ -19,8 +17,7 @@ def tallies_by(rows: DataFrame, *keys: str) -> dict[tuple[str, ...], Tally]:
         how(numbers[c.name]).alias(f"{c.name}_{how.__name__}") for c in TALLIED_COLUMNS for how in (F.sum, F.count)
     ]
     counted = rows.groupBy(*keys, "currency").agg(F.count(F.lit(1)).alias("rows_counted"), *cells)
-    found: Sequence[Sequence[object]] = [list(row) for row in counted.collect()]
-    return tallies_of_rows(found, len(keys))
+    return tallies_of_rows(map(tuple, counted.collect()), len(keys))
 
 
 def _as_number(column: columns.Column) -> Column:
