@@ -24,8 +24,10 @@ def staged(run: Run, kind: str, region: str) -> pa.Table:
     keys = [o["Key"] for o in client.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", [])]
     bodies = [client.get_object(Bucket=name, Key=key)["Body"].read() for key in keys if key.endswith(".parquet")]
     tables = [pq.read_table(pa.BufferReader(body)) for body in bodies]
-    assert all(table.schema.equals(SCHEMAS[kind]) for table in tables), [table.schema for table in tables]
-    return pa.concat_tables(tables).sort_by([(column, "ascending") for column in SCHEMAS[kind].names]).combine_chunks()
+    schema = SCHEMAS[kind]
+    assert [table.schema.types for table in tables] == [schema.types] * len(tables)
+    rows = pa.concat_tables([table.cast(schema) for table in tables])
+    return rows.sort_by([(column, "ascending") for column in schema.names]).combine_chunks()
 
 
 def figures(run: Run) -> list[dict[str, Any]]:
