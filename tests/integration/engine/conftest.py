@@ -1,5 +1,6 @@
 """A Sail server for tests of rows, without a stack."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,5 +15,8 @@ NO_BUCKET = S3Bucket(bucket_name="none", credentials=AwsCredentials())
 
 @pytest.fixture(scope="package")
 def sail() -> Iterator[SparkSession]:
-    with engine_address("", NO_BUCKET) as address, engine_session(address) as spark:
+    with (
+        engine_address(os.environ.get("TEST_SPARK_REMOTE", ""), NO_BUCKET) as address,
+        engine_session(address) as spark,
+    ):
         yield spark
