@@ -99,6 +99,12 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _spark_remote(text: str) -> str:
+    if text and not re.fullmatch(r"sc://[^\s/:]+(:[0-9]+)?(/;\S*)?", text):
+        raise ValueError("an address of Spark Connect, like sc://spark.example.com:15002, or nothing")
+    return text
+
+
 def _json_of(kind: type, text: str, example: str) -> Any:
     try:
         value = json.loads(text)
@@ -225,6 +231,12 @@ DEFINITIONS = (
     VariableDefinition(
         "report_base_url", "", "Address under which people open reports/ of the bucket; empty: none.", _url
     ),
+    VariableDefinition(
+        "spark_remote",
+        "",
+        "Spark Connect address of the engine spark; empty: a Sail server that the run starts.",
+        _spark_remote,
+    ),
     VariableDefinition("report_retention_days", "400", "Days that clean-staging keeps the pages of runs.", _days_kept),
 )
 
@@ -250,6 +262,7 @@ class Settings:
     extract_slices: int = 1
     sla_minutes: int = 120
     report_base_url: str = ""
+    spark_remote: str = ""
     first_date: date | None = None
 
 

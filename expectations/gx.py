@@ -1,6 +1,7 @@
 """Great Expectations as this project imports it: silent, and without what the suites do not use."""
 
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,22 @@ def _load_when_used(name: str) -> None:
     if parent:
         setattr(importlib.import_module(parent), child, module)
 
+
+def _as_a_program() -> None:
+    """Great Expectations imports pyspark where it is installed. Its client takes a program without a file (`python -c`,
+    a worker of tests) for its own doctests, and ends the process when it finds no Spark."""
+    main = sys.modules["__main__"]
+    if not hasattr(main, "__file__") and importlib.util.find_spec("pyspark"):
+        main.__file__ = __file__
+        try:
+            importlib.import_module("pyspark.sql.connect")
+        except ImportError:
+            pass
+        finally:
+            del main.__file__
+
+
+_as_a_program()
 
 # Needed for checks and plots that this project does not use: two fifths of the import.
 for _name in ("scipy.stats", "altair"):

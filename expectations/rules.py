@@ -26,14 +26,14 @@ CROSS_REGION_RULE = "cross_region_sale_id"
 UNREADABLE = "unreadable"
 """Column of the rows as read: a JSON text of the cells that their type cannot hold, NULL for a good row."""
 
-_PRODUCT = nw.Decimal(37, 6)
+PRODUCT = nw.Decimal(37, 6)
 """Holds quantity x unit_price, and twice as much, to the last digit."""
 
 _QUANTITY = nw.Decimal(*DIGITS["integer"])
 _ANY_INT64 = nw.Decimal(19, 0)
 """The type that Arrow casts an int64 to. It has too many digits for a product, so a cast to _QUANTITY follows."""
 
-_CURRENCY_CODE = r"\A[A-Z]{3}\z"
+CURRENCY_CODE = r"\A[A-Z]{3}\z"
 
 Spellings = Mapping[str, str | None]
 """The region code of each spelling, None for an unknown one."""
@@ -61,7 +61,7 @@ class Rule:
 
 def gross_by_price() -> nw.Expr:
     """quantity x unit_price, exact: decimal(37, 6)."""
-    return (nw.col("quantity").cast(_ANY_INT64).cast(_QUANTITY) * nw.col("unit_price")).cast(_PRODUCT)
+    return (nw.col("quantity").cast(_ANY_INT64).cast(_QUANTITY) * nw.col("unit_price")).cast(PRODUCT)
 
 
 def _not_positive(column: str) -> Callable[[Origin, Spellings], nw.Expr]:
@@ -77,7 +77,7 @@ def _in_future(column: str) -> Callable[[Origin, Spellings], nw.Expr]:
 
 
 def _outside_price_range(origin: Origin, spellings: Spellings) -> nw.Expr:
-    gross, total = gross_by_price(), nw.col("total_amount").cast(_PRODUCT)
+    gross, total = gross_by_price(), nw.col("total_amount").cast(PRODUCT)
     return (total + total < gross) | (total > gross + gross)
 
 
@@ -102,7 +102,7 @@ def missing(column: Column) -> nw.Expr:
 
 
 def _currency_malformed(origin: Origin, spellings: Spellings) -> nw.Expr:
-    return ~nw.col("currency").str.contains(_CURRENCY_CODE) & ~blank("currency")
+    return ~nw.col("currency").str.contains(CURRENCY_CODE) & ~blank("currency")
 
 
 def codes_of(spellings: Iterable[str]) -> Spellings:

@@ -9,9 +9,10 @@ from prefect.states import State
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
 from flows.support.command_line import run
+from flows.support.engines import steps_on
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.pages import WITH_PAGE, kept_for_page
-from flows.support.parameters import BusinessDate, RegionCodes, choose_batch
+from flows.support.parameters import BusinessDate, Engine, RegionCodes, choose_batch
 from flows.support.refusals import refused_dates
 from flows.support.run_hooks import name_of_run
 from flows.support.states import final_state
@@ -23,21 +24,21 @@ from tasks.files.scratch import scratch_directory
 from tasks.plan import check_regions, needs_floor, plan
 from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.publish import publish
-from tasks.quality import Verdict, check_quality
+from tasks.quality import Verdict
 from tasks.report import Findings, report
-from tasks.stage import stage
-from tasks.transform import transform
+from tasks.stage import FileKind
 from tasks.verify import verify_in_any_case
 from tasks.warehouse.lease import lease_kept
 
 
 @flow(name="daily-sales", flow_run_name=name_of_run, **WITH_PAGE)
-def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> State:
+def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, engine: Engine = "pandas") -> State:
     """Loads one business date into `ANALYTICS.SALES_FACT`.
 
     Args:
         date: Business date (UTC day), as 2024-01-15 or 20240115. yesterday: the day before the scheduled start.
         regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        engine: What transforms and judges the rows: pandas in the worker, or spark, at the variable `spark_remote`.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Overtaken (a newer run published the batch),
     QualityFailed (the gate refused the batch, nothing was loaded), Refused (the date is in the future) or Failed.
@@ -50,7 +51,11 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
     with ended_with_its_engine(), signals_in_order():
         attempt = begin(batch, str(flow_run.id), watch_warehouse, bucket, lease_minutes)
 
-        with scratch_directory() as scratch, lease_kept(attempt, watch_warehouse, lease_minutes):
+        with (
+            scratch_directory() as scratch,
+            lease_kept(attempt, watch_warehouse, lease_minutes),
+            steps_on(engine, attempt, settings, scratch) as on_engine,
+        ):
             extracted = extract_regions(batch, settings, scratch)
             found = kept_for_page(Findings(batch, attempt, plan(batch, extracted, settings)), settings)
             if too_few := check_regions(found.plan, settings):
@@ -58,12 +63,12 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None) -> 
                 return final_state(report(found))
 
             present, left_out = list(found.plan.present), list(found.plan.left_out)
-            found.transformed = transform(present, scratch)
+            found.transformed = on_engine.transform(present)
             with_floor = needs_floor(batch, tuple(REGIONS), settings)
-            found.verdict = check_quality(present, found.transformed, settings.thresholds, with_floor)
+            found.verdict = on_engine.check_quality(present, found.transformed, settings.thresholds, with_floor)
 
-            kinds = ("clean", "rejected") if found.verdict.passed else ("rejected",)
-            found.manifest = stage(attempt, present, found.transformed, kinds, scratch, bucket)
+            kinds: tuple[FileKind, ...] = ("clean", "rejected") if found.verdict.passed else ("rejected",)
+            found.manifest = on_engine.stage(present, found.transformed, kinds)
             if not found.verdict.passed:
                 return final_state(report(found))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from prefect import get_run_logger, task
@@ -75,16 +75,14 @@ class Verdict:
         return "; ".join(check.message for check in self.failed) or f"{len(self.checks)} checks passed"
 
 
-def run_suite(
-    suite: gx.ExpectationSuite, frames: Iterable[pd.DataFrame], scope: str, context: Any
-) -> list[QualityCheck]:
+def run_suite(suite: gx.ExpectationSuite, frames: Iterable[Any], scope: str, context: Any) -> list[QualityCheck]:
     """One QualityCheck per expectation: its counts are summed over the frames and judged once.
 
     A suite without expectations, no rows at all, a check that raised and one without a result count as failed.
     """
     if not suite.expectations:
         return [QualityCheck(suite.name, scope, "suite", "", False, f"suite {suite.name} has no expectations")]
-    results = list(map(partial(_results, suite, context), filter(len, frames)))  # no name keeps a frame alive
+    results = list(map(partial(_results, suite, context), filter(_has_rows, frames)))  # no name keeps a frame alive
     if not results:
         return [QualityCheck(suite.name, scope, "frame", "", False, f"{scope}: no rows for suite {suite.name}")]
     configs = [expectation.configuration for expectation in suite.expectations]
@@ -95,21 +93,29 @@ def run_suite(
     ]
 
 
-def _results(suite: gx.ExpectationSuite, context: Any, frame: pd.DataFrame) -> dict[tuple[str, str], Any]:
+def _has_rows(frame: Any) -> bool:
+    """Whether a frame has rows. An engine's frame has: no rows would be no file, and so no frame."""
+    return len(frame) > 0 if isinstance(frame, pd.DataFrame) else True
+
+
+def _results(suite: gx.ExpectationSuite, context: Any, frame: Any) -> dict[tuple[str, str], Any]:
     """Great Expectations' result of each expectation by `_id`."""
-    batch = _batch_definition(context).get_batch(batch_parameters={"dataframe": frame})
+    source = "memory" if isinstance(frame, pd.DataFrame) else "engine"
+    batch = _batch_definition(context, source).get_batch(batch_parameters={"dataframe": frame})
     # Counts without examples: results must not hold raw values, which may be personal data.
     with configurations_kept():
         outcome = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
     return {_id(result.expectation_config): result for result in outcome.results}
 
 
-def _batch_definition(context: Any) -> Any:
-    """The context's one batch definition: making another for each frame takes longer than some suites."""
-    if "memory" not in context.data_sources.all():
-        source = context.data_sources.add_pandas("memory")
+def _batch_definition(context: Any, name: str) -> Any:
+    """The context's one batch definition of a source: making another for each frame takes longer than some suites."""
+    if name not in context.data_sources.all():
+        sources = context.data_sources
+        # Kept frames would take the engine's memory, and not every engine keeps them.
+        source = sources.add_pandas(name) if name == "memory" else sources.add_spark(name, persist=False)
         source.add_dataframe_asset("rows").add_batch_definition_whole_dataframe("whole")
-    return context.data_sources.get("memory").get_asset("rows").get_batch_definition("whole")
+    return context.data_sources.get(name).get_asset("rows").get_batch_definition("whole")
 
 
 def _id(config: Any) -> tuple[str, str]:
@@ -193,24 +199,54 @@ def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresh
     return QualityCheck("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
 
 
+class Frames(Protocol):
+    """The frames of a batch that the suites judge; together those of a region have all its rows."""
+
+    def as_read(self, extracted: Extracted) -> Iterable[Any]:
+        """For `input_suite`."""
+
+    def clean(self, region: Transformed) -> Iterable[Any]:
+        """For `output_suite`."""
+
+    def keys(self, region: Transformed) -> Iterable[Any]:
+        """For `keys_suite`; equal keys share a frame."""
+
+
+class LocalFrames:
+    """Frames of pandas, from the files on the scratch disk."""
+
+    def as_read(self, extracted: Extracted) -> Iterator[pd.DataFrame]:
+        return map(suites.input_frame, _frames(*extracted.paths))
+
+    def clean(self, region: Transformed) -> Iterator[pd.DataFrame]:
+        return map(suites.output_frame, _frames(region.clean_file))
+
+    def keys(self, region: Transformed) -> Iterator[pd.DataFrame]:
+        return _key_frames(region.clean_file)
+
+
 def judge(
-    extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
+    extracts: Sequence[Extracted],
+    regions: Sequence[Transformed],
+    thresholds: Thresholds,
+    with_floor: bool,
+    frames: Frames | None = None,
 ) -> Verdict:
     """Runs both suites for each region, and judges the batch by their counts.
 
-    `with_floor`: the batch needs `min_record_count` rows.
+    `with_floor`: the batch needs `min_record_count` rows. `frames` are those of an engine; else the files are read.
 
     Without any region, all of them are closed or missing, which the plan has judged already.
     """
     if not extracts:
         return Verdict((QualityCheck("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
-    watch, context = Stopwatch(), _context()
+    watch, context, frames = Stopwatch(), _context(), frames or LocalFrames()
     checks: list[QualityCheck] = []
     for extract in extracts:
         suite = suites.input_suite(extract.read.rows, thresholds)
-        checks += run_suite(suite, map(suites.input_frame, _frames(*extract.paths)), extract.region, context)
+        checks += run_suite(suite, frames.as_read(extract), extract.region, context)
     checks += null_shares_of_batch(checks, thresholds)
-    checks += _clean_rows(extracts, regions, context)
+    checks += _clean_rows(extracts, regions, context, frames)
     if with_floor:
         checks += _floor(sum(region.clean.rows for region in regions), thresholds, context)
     read = {e.region: e.read.rows for e in extracts}
@@ -223,7 +259,7 @@ def judge_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) ->
     """Judges only the clean rows, without floor and percentages; regions without any are skipped."""
     watch = Stopwatch()
     with_rows = [region for region in regions if region.clean.rows]
-    return Verdict(tuple(_clean_rows(extracts, with_rows, _context())), watch.seconds())
+    return Verdict(tuple(_clean_rows(extracts, with_rows, _context(), LocalFrames())), watch.seconds())
 
 
 def _context() -> Any:
@@ -232,12 +268,14 @@ def _context() -> Any:
     return context
 
 
-def _clean_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any) -> list[QualityCheck]:
+def _clean_rows(
+    extracts: Sequence[Extracted], regions: Sequence[Transformed], context: Any, frames: Frames
+) -> list[QualityCheck]:
     snapshots, checks = {e.region: e.snapshot_at for e in extracts}, []
     for region in regions:
         suite = suites.output_suite(region.region, snapshots[region.region])
-        checks += run_suite(suite, map(suites.output_frame, _frames(region.clean_path)), region.region, context)
-        checks += run_suite(suites.keys_suite(), _key_frames(region.clean_path), region.region, context)
+        checks += run_suite(suite, frames.clean(region), region.region, context)
+        checks += run_suite(suites.keys_suite(), frames.keys(region), region.region, context)
     return checks
 
 
@@ -271,16 +309,17 @@ def check_quality(
     extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
 ) -> Verdict:
     """Judges the batch; a verdict that fails is returned, not raised."""
-    return _logged(judge(extracts, regions, thresholds, with_floor))
+    return logged(judge(extracts, regions, thresholds, with_floor))
 
 
 @task(name="quality-gate")
 def check_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
     """Judges the clean rows of a batch of named keys."""
-    return _logged(judge_rows(extracts, regions))
+    return logged(judge_rows(extracts, regions))
 
 
-def _logged(verdict: Verdict) -> Verdict:
+def logged(verdict: Verdict) -> Verdict:
+    """Logs a verdict and returns it."""
     logger = get_run_logger()
     for check in verdict.failed:
         logger.error("step=quality-gate %s", check.message)

@@ -24,7 +24,7 @@ from expectations.regions import REGIONS
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
 from tasks.batch import Attempt
 from tasks.errors import NeedsPersonError
-from tasks.extract import Extracted
+from tasks.extract import EXTRACTED_SCHEMA, Extracted
 from tasks.files.arrow import in_tables, read_batches
 from tasks.files.room import full_disk_named
 from tasks.retries import RETRIES
@@ -41,17 +41,23 @@ ROW_GROUP_BYTES = 16 * 2**20
 
 MANIFEST_NAME = "manifest.json"
 
-FileKind = Literal["clean", "rejected"]
+FileKind = Literal["clean", "rejected", "extracted"]
 
 CLEAN: FileKind = "clean"
 """Also the folder of the clean rows."""
 
-SCHEMAS: dict[FileKind, pa.Schema] = {"clean": CLEAN_SCHEMA, "rejected": REJECTED_SCHEMA}
+SCHEMAS: dict[FileKind, pa.Schema] = {
+    "clean": CLEAN_SCHEMA,
+    "rejected": REJECTED_SCHEMA,
+    "extracted": EXTRACTED_SCHEMA,
+}
+"""Extracted rows are staged for an engine only; COPY never reads them."""
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One Parquet file on S3. `name` is relative to the attempt's prefix; `tally` is None for rejected rows (text)."""
+    """One Parquet file on S3. `name` is relative to the attempt's prefix; `tally` is None for rejected rows (text).
+    `sha256` is that of a file that this program wrote, `etag` S3's of one that an engine wrote; the other is empty."""
 
     name: str
     kind: FileKind
@@ -60,9 +66,12 @@ class StagedFile:
     bytes: int
     sha256: str
     tally: Tally | None
+    etag: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "tally": self.tally.to_json() if self.tally else None}
+        digest = "etag" if self.etag else "sha256"
+        fields = {name: cell for name, cell in vars(self).items() if name not in {"etag", "sha256"} - {digest}}
+        return {**fields, "tally": self.tally.to_json() if self.tally else None}
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def stage_files(
     transformed: Transformed, kinds: Iterable[FileKind], prefix: str, scratch: Path, bucket: S3Bucket
 ) -> list[StagedFile]:
     """Stages one region's rows of the given kinds below `prefix`."""
-    paths: dict[FileKind, Path] = {"clean": transformed.clean_path, "rejected": transformed.rejected_path}
+    paths: dict[FileKind, Path] = {"clean": transformed.clean_file, "rejected": transformed.rejected_file}
     return [
         file
         for kind in kinds
@@ -191,6 +200,13 @@ def read_extra_columns(attempt: Attempt, bucket: S3Bucket) -> dict[str, list[str
     return extra_columns
 
 
+def write_manifest(manifest: Manifest, bucket: S3Bucket) -> None:
+    """Writes the manifest to the attempt's path."""
+    key, body = f"{manifest.attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
+    with logged_if_slow(get_run_logger().info, "stage", f"s3://{bucket.bucket_name}/{key}", storage.ANSWER_S_MAX):
+        bucket.credentials.get_s3_client().put_object(Bucket=bucket.bucket_name, Key=key, Body=body)
+
+
 @task(name="stage", **RETRIES)
 def stage(
     attempt: Attempt,
@@ -222,9 +238,7 @@ def stage(
         seconds=seconds,
     )
     if CLEAN in kinds:
-        key, body = f"{attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
-        with logged_if_slow(logger.info, "stage", f"s3://{bucket_name}/{key}", storage.ANSWER_S_MAX):
-            bucket.credentials.get_s3_client().put_object(Bucket=bucket_name, Key=key, Body=body)
+        write_manifest(manifest, bucket)
     for region, taken in seconds.items():
         files = sum(file.region == region for file in staged)
         logger.info("step=stage region=%s files=%d seconds=%.1f", region, files, taken)

@@ -48,15 +48,16 @@ class BrokenRule:
 
 @dataclass(frozen=True)
 class Transformed:
-    """One region's outcome: two Arrow IPC files, and tallies that add up to what was extracted.
+    """One region's outcome: two Arrow IPC files, or files that an engine wrote to S3 (then the paths are None), and
+    tallies that add up to what was extracted.
 
     `broken` has the rules that were broken; a row with several reasons counts once for each. `broken_keys` counts the
     different business keys of each rule, `sold_on` the clean rows by the day of their `sale_date` (UTC).
     """
 
     region: str
-    clean_path: Path
-    rejected_path: Path
+    clean_path: Path | None
+    rejected_path: Path | None
     clean: Tally
     rejected: Tally
     duplicates: Tally
@@ -64,6 +65,20 @@ class Transformed:
     seconds: float
     broken_keys: Mapping[str, int] = field(default_factory=dict)
     sold_on: Mapping[date, int] = field(default_factory=dict)
+
+    @property
+    def clean_file(self) -> Path:
+        return _local(self.region, self.clean_path)
+
+    @property
+    def rejected_file(self) -> Path:
+        return _local(self.region, self.rejected_path)
+
+
+def _local(region: str, path: Path | None) -> Path:
+    if path is None:
+        raise ValueError(f"{region}: the rows are on S3, an engine wrote them")
+    return path
 
 
 ReadBatches = Callable[[], Iterable[pa.RecordBatch]]

@@ -134,6 +134,17 @@ RegionCodes = Annotated[
     ),
 ]
 
+ENGINES = ("pandas", "spark")
+
+
+def _engine(value: Any) -> str:
+    if value not in ENGINES:
+        raise ValueError(f"engine {value!r} is unknown: write {' or '.join(ENGINES)}")
+    return str(value)
+
+
+Engine = Annotated[str, BeforeValidator(_engine), WithJsonSchema({"type": "string", "enum": list(ENGINES)})]
+
 MaxActive = Annotated[
     int, BeforeValidator(_active), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": ACTIVE_MAX})
 ]

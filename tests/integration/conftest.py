@@ -121,10 +121,10 @@ class World:
             expected[region] = generated.expected
         return expected
 
-    def run(self, day: date | str | int, regions: list[str] | None = None) -> Run:
+    def run(self, day: date | str | int, regions: list[str] | None = None, engine: str = "pandas") -> Run:
         """Runs the daily flow."""
         value = day.isoformat() if isinstance(day, date) else day
-        state = daily_sales(date=value, regions=regions, return_state=True)
+        state = daily_sales(date=value, regions=regions, engine=engine, return_state=True)
         return Run(state, report_of(state))
 
     @contextmanager

@@ -47,6 +47,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "lease_minutes": 15,
         "sla_minutes": 120,
         "report_base_url": "",
+        "spark_remote": "",
         "report_retention_days": 400,
     }
 
@@ -78,6 +79,7 @@ def test_every_variable_is_described_in_a_sentence() -> None:
             id="closed-days",
         ),
         pytest.param("first_date", "2017-01-01", date(2017, 1, 1), id="first-date"),
+        pytest.param("spark_remote", "sc://spark:15002/;token=x", "sc://spark:15002/;token=x", id="engine-with-token"),
         pytest.param("lease_minutes", "6", 6, id="a-lease-longer-than-its-renewal"),
         pytest.param("extract_slices", "8", 8, id="most-slices"),
         pytest.param("sla_minutes", "1", 1, id="shortest-sla"),
@@ -93,6 +95,7 @@ def test_good_values(name: str, text: str, value: Any) -> None:
 
 COUNT = "a whole number, 0 or more, like 100"
 LEASE = "a whole number, 6 or more: a lease is renewed every 5 minutes"
+SPARK = "an address of Spark Connect, like sc://spark.example.com:15002, or nothing"
 SLA = "a whole number, 1 or more, like 120"
 SLICES = "a whole number, 1 to 8: "
 PERCENTAGE = "a percentage from 0 to 100, like 5.0"
@@ -106,6 +109,9 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
     [
         pytest.param("s3_staging_bucket", "", "a name, not blank", id="empty-name"),
         pytest.param("snowflake_warehouse", "  ", "a name, not blank", id="blank-name"),
+        pytest.param("spark_remote", "spark.example.com:15002", SPARK, id="engine-without-scheme"),
+        pytest.param("spark_remote", "http://spark.example.com", SPARK, id="engine-by-http"),
+        pytest.param("spark_remote", "sc://", SPARK, id="engine-without-host"),
         pytest.param("min_record_count", "", COUNT, id="empty-count"),
         pytest.param("min_record_count", "-1", COUNT, id="negative-count"),
         pytest.param("min_record_count", "1.0", COUNT, id="count-with-decimals"),

@@ -155,7 +155,7 @@ def test_a_region_is_judged_whole_however_many_frames_it_has(tmp_path: Path, mon
     assert (keys.passed, keys.rows) == (True, 20)
 
     twice = transform_region(extract, tmp_path)
-    with open_writer(twice.clean_path, CLEAN_SCHEMA) as writer:
+    with open_writer(twice.clean_file, CLEAN_SCHEMA) as writer:
         for keys_of_batch in (("1", "2", "3"), ("4",), ("5", "2")):
             writer.write_table(transformed(extracted_table(*(sale(sale_id=key) for key in keys_of_batch))).clean)
     assert failed_messages(judge([extract], [twice], Thresholds(), with_floor=False)) == [

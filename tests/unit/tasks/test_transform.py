@@ -322,7 +322,7 @@ def test_a_blank_key_is_shown_as_no_key() -> None:
 def test_a_region_is_written_to_two_files_that_tally(tmp_path: Path) -> None:
     extract = extract_of(extracted_table(sale(), sale(), sale(sale_id="2", quantity=0)), tmp_path)
     answered = transform_region(extract, tmp_path)
-    clean, rejected = read_table(answered.clean_path), read_table(answered.rejected_path)
+    clean, rejected = read_table(answered.clean_file), read_table(answered.rejected_file)
     assert (clean.schema, rejected.schema) == (CLEAN_SCHEMA, REJECTED_SCHEMA)
     assert (clean.num_rows, rejected.num_rows, answered.duplicates.rows) == (1, 1, 1)
     assert answered.clean == tally_of_table(clean)

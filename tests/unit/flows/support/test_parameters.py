@@ -92,10 +92,17 @@ def test_the_form_shows_yesterday_and_takes_dates(given: dict[str, Any], is_vali
 
 def test_the_form_of_the_dashboard_describes_each_parameter() -> None:
     properties = daily_sales.parameters.properties
-    assert list(properties) == ["date", "regions"]
+    assert list(properties) == ["date", "regions", "engine"]
     assert "2024-01-15 or 20240115" in properties["date"]["description"]
     assert "Region codes" in properties["regions"]["description"]
+    assert properties["engine"]["enum"] == ["pandas", "spark"]
     assert not daily_sales.parameters.required
+
+
+@pytest.mark.parametrize("engine", ["Spark", "duckdb", "", None, 1])
+def test_an_unknown_engine_is_refused(engine: Any) -> None:
+    with pytest.raises(ParameterTypeError, match=f"engine {engine!r} is unknown: write pandas or spark"):
+        daily_sales.validate_parameters({"engine": engine})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""An engine that is away, or dies while a run uses it: a clear state, nothing published, and the next run loads."""
+
+import os
+import signal
+from datetime import date
+from typing import Any
+
+import pytest
+
+from flows.support import engines
+from tasks.engine import files, server
+from tasks.errors import NeedsPersonError
+from tests.integration.conftest import World, free_port
+
+
+def published(world: World, day: date) -> list[Any]:
+    return world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
+
+
+def test_an_engine_that_is_not_there_fails_the_run_and_names_what_to_do(world: World, day: date) -> None:
+    world.fill(day, rows=150)
+    port = free_port()
+    with world.variable("spark_remote", f"sc://127.0.0.1:{port}"):
+        run = world.run(day, engine="spark")
+    assert run.state.name == "Failed"
+    assert f"no engine listens at 127.0.0.1:{port}" in str(run.state.message)
+    assert "correct the variable spark_remote, or run with engine pandas" in str(run.state.message)
+    assert published(world, day) == [(0,)]
+
+
+def test_an_engine_that_dies_while_it_writes_publishes_nothing_and_the_next_run_loads(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(day, rows=150)
+    started, popen, write = [], server.subprocess.Popen, files.write_rows
+
+    def remembered(*arguments: Any, **settings: Any) -> Any:
+        started.append(popen(*arguments, **settings))
+        return started[-1]
+
+    def dying(rows: Any, kind: str, *place: Any) -> None:
+        if kind == "rejected":
+            os.kill(started[0].pid, signal.SIGKILL)
+        write(rows, kind, *place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.subprocess, "Popen", remembered)
+        patch.setattr("tasks.engine.transform.write_rows", dying)
+        run = world.run(day, engine="spark")
+    assert run.state.name == "Failed"
+    assert "the engine at sc://127.0.0.1" in str(run.state.message)
+    assert published(world, day) == [(0,)]
+
+    again = world.run(day, engine="spark")
+    assert again.state.name == "Completed", again.state.message
+    assert published(world, day) == [(600,)]
+
+
+def test_without_its_packages_an_engine_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "PACKAGES", ("pyspark", "no_such_package"))
+    with (
+        pytest.raises(
+            NeedsPersonError, match=r"not installed \(no_such_package\): run `pip install -r requirements-spark"
+        ),
+        engines.engine_address("sc://127.0.0.1", None),  # type: ignore[arg-type]
+    ):
+        pass
