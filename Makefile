@@ -4,6 +4,7 @@ DATE ?= 2017-12-23
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SPARK_INSTALLED := $(VENV)/.installed-spark
 # The server that PREFECT_API_URL names, else the local stack's. The shell finds its file: make splits paths at blanks.
 WITH_SERVER = STACK_DIR="$${RETAIL_SALES_LOCAL_DIR:-.local}"; case "$$STACK_DIR" in /*) ;; *) STACK_DIR="$$PWD/$$STACK_DIR";; esac; \
 	STACK_ENV="$$STACK_DIR/stack.env"; \
@@ -13,12 +14,13 @@ export PYTHONUNBUFFERED = 1
 # Settings reach Python unchanged, through the environment: neither make nor the shell expands a $ or a quote in them.
 override DATE := $(value DATE)
 override REGIONS := $(value REGIONS)
+override ENGINE := $(value ENGINE)
 override Q := $(value Q)
 override AS_OF := $(value AS_OF)
 override FILE := $(value FILE)
 override FORMAT := $(value FORMAT)
 override ARGS := $(value ARGS)
-export DATE REGIONS Q AS_OF FILE FORMAT ROWS ARGS
+export DATE REGIONS ENGINE Q AS_OF FILE FORMAT ROWS ARGS
 # The environment of a command: production, unless ENVIRONMENT or the shell names another.
 $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMENT)))
 
@@ -32,8 +34,8 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
-run: install ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"]
-	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS"
+run: install $(if $(filter spark,$(ENGINE)),$(SPARK_INSTALLED)) ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"] [ENGINE=spark]
+	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS" $${ENGINE:+--engine "$$ENGINE"}
 
 sql: install ## query the warehouse: make sql Q="select ..." [FORMAT=csv|json], or its past: make sql AS_OF=20240115
 	@$(BIN)/python -m local.sql "$$Q" $${AS_OF:+"$$AS_OF"}
@@ -101,7 +103,7 @@ test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FI
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit
 
-test-more: install ## run the tests that take minutes each, or install packages of Debian or npm
+test-more: install $(SPARK_INSTALLED) ## run the tests that take minutes each, or install packages of Debian, npm or Spark
 	@$(PYTEST) -m more tests/integration
 
 test-snowflake: install ## run the tests for a real account, on the one that SNOWFLAKE_TEST_* names, else on the stand-in
@@ -156,4 +158,9 @@ $(INSTALLED): requirements-dev.txt
 		$(PYTHON) -m venv $(VENV); \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9; \
 		$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements-dev.txt
+	@touch $@
+
+$(SPARK_INSTALLED): requirements-spark.txt $(INSTALLED)
+	@echo "installing the packages of engine spark into $(VENV) ..."
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements-spark.txt
 	@touch $@

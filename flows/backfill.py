@@ -31,7 +31,7 @@ from flows.support.outcomes import (
     to_carry_over,
     yielded_state,
 )
-from flows.support.parameters import BusinessDate, MaxActive, MaxDates, RegionCodes, choose_range
+from flows.support.parameters import BusinessDate, Engine, MaxActive, MaxDates, RegionCodes, choose_range
 from flows.support.queue import find_waiting, queue_behind
 from flows.support.refusals import refused_range
 from flows.support.run_hooks import IN_HISTORY, name_of_waiting
@@ -58,6 +58,7 @@ def backfill(
     max_active: MaxActive = 1,
     max_dates: MaxDates = 31,
     order: Order = "oldest",
+    engine: Engine = "pandas",
     dry_run: bool = False,
     not_loaded_before: dict[str, str] | None = None,
 ) -> State:
@@ -73,6 +74,7 @@ def backfill(
         max_active: Dates that are loaded side by side, 1 to 8; they publish one after the other.
         max_dates: Refuse to load more dates than this, 1 to 10000: a slip in a date could block the queue for days.
         order: Which date comes first, the oldest or the newest.
+        engine: What transforms and judges the rows: pandas in the worker, or spark, at the variable `spark_remote`.
         dry_run: List what would be loaded, and change nothing.
         not_loaded_before: Leave it empty. A backfill that makes room for a daily run passes on here the dates that it
             could not load, and how they ended.
@@ -103,7 +105,8 @@ def backfill(
 
     before = carried_over(not_loaded_before)
     with signals_in_order():
-        loaded, waiting = load_dates(plan.gaps, max_active, usual_backfill_seconds(len(plan.gaps), max_active))
+        usual_s = usual_backfill_seconds(len(plan.gaps), max_active)
+        loaded, waiting = load_dates(plan.gaps, max_active, engine, usual_s)
     outcomes = [*before, *loaded]
     show_table(outcomes, plan)
     if waiting is None:
@@ -127,7 +130,7 @@ def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
 
 
 def load_dates(
-    gaps: Sequence[Gap], max_active: int, usual_s: float | None = None
+    gaps: Sequence[Gap], max_active: int, engine: str, usual_s: float | None = None
 ) -> tuple[list[DateOutcome], FlowRun | None]:
     """Loads the dates in their order, `max_active` side by side, until a daily run waits.
 
@@ -149,25 +152,25 @@ def load_dates(
                 running = wait(running, return_when=FIRST_COMPLETED).not_done
             if waiting := find_waiting(flow_run.id, daily_sales.name):
                 break
-            begun.append(executor.submit(copy_context().run, load_counted, gap, work))
+            begun.append(executor.submit(copy_context().run, load_counted, gap, engine, work))
             running.add(begun[-1])
     return [future.result() for future in begun], waiting
 
 
-def load_counted(gap: Gap, work: Work) -> DateOutcome:
+def load_counted(gap: Gap, engine: str, work: Work) -> DateOutcome:
     """Loads one date, and counts it as done."""
-    outcome = load_date(gap)
+    outcome = load_date(gap, engine)
     work.add(failed=not outcome.completed)
     return outcome
 
 
-def load_date(gap: Gap) -> DateOutcome:
+def load_date(gap: Gap, engine: str) -> DateOutcome:
     """Runs the daily flow for one date; a failed run is an outcome like any other.
 
     Raises StoppedError when it failed because the backfill was cancelled.
     """
     watch, regions = Stopwatch(), None if gap.whole else list(gap.regions)
-    state = daily_sales(date=gap.date.isoformat(), regions=regions, return_state=True)
+    state = daily_sales(date=gap.date.isoformat(), regions=regions, engine=engine, return_state=True)
     outcome, logger = outcome_of(gap, state, watch.seconds()), get_run_logger()
     logger.info(
         "step=backfill date=%s regions=%s state=%s seconds=%.1f", gap.date, outcome.regions, state.name, outcome.seconds
@@ -214,6 +217,7 @@ if __name__ == "__main__":
     parser.add_argument("end_date", nargs="?")
     parser.add_argument("regions", nargs="*", help="region codes; none: all")
     parser.add_argument("--max-active", type=int, default=1, help="dates that are loaded side by side, 1 to 8")
+    parser.add_argument("--engine", default="pandas", help="pandas or spark")
     parser.add_argument("--max-dates", type=int, default=31, help="refuse to load more dates than this")
     given = vars(parser.parse_args())
     sys.exit(run(backfill, **{**given, "regions": given["regions"] or None}))

@@ -1,5 +1,6 @@
 """The daily run: loads one day of sales of all regions into the fact table. Its steps read top to bottom."""
 
+import argparse
 import sys
 
 from prefect import flow
@@ -84,5 +85,9 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, eng
 
 
 if __name__ == "__main__":
-    date, regions = next(iter(sys.argv[1:]), None), sys.argv[2:] or None
-    sys.exit(run(daily_sales, date=date, regions=regions))
+    parser = argparse.ArgumentParser(prog="python -m flows.daily_sales", allow_abbrev=False)
+    parser.add_argument("date", nargs="?", help="business date; none: yesterday")
+    parser.add_argument("regions", nargs="*", help="region codes; none: all")
+    parser.add_argument("--engine", default="pandas", help="pandas or spark")
+    given = vars(parser.parse_args())
+    sys.exit(run(daily_sales, **{**given, "regions": given["regions"] or None}))
