@@ -394,6 +394,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scopes:
     return Scopes(config, log)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The engine's tests import its packages, which `make test-more` installs: who does not ask for them needs none."""
+    asked = config.option.markexpr == "more" or any("integration/engine" in word for word in config.args)
+    return True if collection_path.name == "engine" and not asked else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         file = item.nodeid.partition("::")[0].removeprefix("tests/integration/")

@@ -13,6 +13,8 @@ from tasks.stage import FileKind
 from tests.integration.conftest import World, free_port
 from tests.integration.engine.conftest import NO_BUCKET
 
+pytestmark = pytest.mark.more
+
 
 def published(world: World, day: date) -> list[Any]:
     return world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))
