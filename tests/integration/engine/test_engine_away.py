@@ -38,7 +38,7 @@ def test_an_engine_that_dies_while_it_writes_publishes_nothing_and_the_next_run_
         started.append(popen(*arguments, **settings))
         return started[-1]
 
-    def dying(rows: Any, kind: str, *place: Any) -> None:
+    def dying(rows: Any, kind: Any, *place: Any) -> None:
         if kind == "rejected":
             os.kill(started[0].pid, signal.SIGKILL)
         write(rows, kind, *place)
@@ -62,6 +62,6 @@ def test_without_its_packages_an_engine_is_refused_in_one_line(monkeypatch: pyte
         pytest.raises(
             NeedsPersonError, match=r"not installed \(no_such_package\): run `pip install -r requirements-spark"
         ),
-        engines.engine_address("sc://127.0.0.1", None),  # type: ignore[arg-type]
+        engines.engine_address("sc://127.0.0.1", None),
     ):
         pass
