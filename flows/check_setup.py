@@ -20,6 +20,7 @@ from tasks.pages.artifacts import data, write_artifacts
 from tasks.retention.periods import TAG
 from tasks.setup_checks.bucket import bucket_checks
 from tasks.setup_checks.check import TIME_LIMIT_S, Check, Finding, Outcome, run_checks
+from tasks.setup_checks.engine import engine_checks
 from tasks.setup_checks.mail_server import mail_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
 from tasks.setup_checks.run_history import history_checks
@@ -46,6 +47,7 @@ def all_checks() -> list[Check]:
         *history_checks(),
         *source_checks(),
         *bucket_checks(),
+        *engine_checks(),
         *warehouse_checks(),
         *mail_checks(),
     ]

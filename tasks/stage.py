@@ -41,7 +41,7 @@ ROW_GROUP_BYTES = 16 * 2**20
 
 MANIFEST_NAME = "manifest.json"
 
-FileKind = Literal["clean", "rejected", "extracted"]
+FileKind = Literal["clean", "rejected", "extracted", "judged"]
 
 CLEAN: FileKind = "clean"
 """Also the folder of the clean rows."""
@@ -51,7 +51,7 @@ SCHEMAS: dict[FileKind, pa.Schema] = {
     "rejected": REJECTED_SCHEMA,
     "extracted": EXTRACTED_SCHEMA,
 }
-"""Extracted rows are staged for an engine only; COPY never reads them."""
+"""Extracted and judged rows are staged for an engine only; COPY never reads them."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ RULES_BROKEN = "rules"
 """Column of the judged rows: the ids of the rules that the row broke, blank-separated; empty for a valid row."""
 
 AGE = "age"
-"""Column of the valid rows: 1 for the newest version of its key, 2 for the one before it, ..."""
+"""Column of the judged rows: 1 for the newest valid version of its key, 2 for the one before it, ..."""
 
 
 def spellings_of(rows: DataFrame, region: str) -> Spellings:
@@ -31,11 +31,14 @@ def spellings_of(rows: DataFrame, region: str) -> Spellings:
 
 
 def judged(rows: DataFrame, origin: Origin, spellings: Spellings) -> DataFrame:
-    """The rows as read (EXTRACTED_SCHEMA), with RULES_BROKEN."""
+    """The rows as read (EXTRACTED_SCHEMA), with RULES_BROKEN and AGE."""
     broken = rule_columns(origin, spellings)
     ids = [nw.when(broken[rule.id].fill_null(False)).then(nw.lit(rule.id)) for rule in RULES]
     listed = nw.concat_str(*ids, separator=RULE_SEPARATOR, ignore_nulls=True)
-    return nw.from_native(rows).with_columns(readable_named()).with_columns(listed.alias(RULES_BROKEN)).to_native()
+    with_rules = nw.from_native(rows).with_columns(readable_named()).with_columns(listed.alias(RULES_BROKEN))
+    newest_first = [F.col(name).desc_nulls_last() for name in VERSION_ORDER]
+    of_key = Window.partitionBy("sale_id", F.col(RULES_BROKEN) == "").orderBy(newest_first)
+    return with_rules.to_native().withColumn(AGE, F.row_number().over(of_key))
 
 
 def rejected(of: DataFrame, origin: Origin) -> DataFrame:
@@ -56,13 +59,16 @@ def _as_text(rows: DataFrame, name: str) -> F.Column:
 
 
 def valid(of: DataFrame) -> DataFrame:
-    """The valid rows of judged ones, with AGE."""
-    newest_first = [F.col(name).desc_nulls_last() for name in VERSION_ORDER]
-    age = F.row_number().over(Window.partitionBy("sale_id").orderBy(newest_first))
-    return of.filter(F.col(RULES_BROKEN) == "").withColumn(AGE, age)
+    """The valid rows of judged ones."""
+    return of.filter(F.col(RULES_BROKEN) == "")
 
 
 def clean(of: DataFrame, origin: Origin) -> DataFrame:
-    """The newest versions of valid rows, in CLEAN_SCHEMA."""
-    newest = nw.from_native(of.filter(F.col(AGE) == 1))
+    """The newest versions of the valid rows of judged ones, in CLEAN_SCHEMA."""
+    newest = nw.from_native(valid(of).filter(F.col(AGE) == 1))
     return newest.with_columns(**clean_columns(origin.region)).to_native().select(CLEAN_SCHEMA.names)
+
+
+def fate() -> F.Column:
+    """The fate of a judged row: rejected, clean or duplicate."""
+    return F.when(F.col(RULES_BROKEN) != "", "rejected").when(F.col(AGE) == 1, "clean").otherwise("duplicate")

@@ -17,15 +17,22 @@ from tasks.errors import NeedsPersonError, TransientError
 PACKAGES = ("pyspark", "grpc", "grpc_status", "google.rpc", "zstandard")
 """What pyspark-client imports; it does not name all of them as its dependencies."""
 
+SAIL = "pysail"
+
 START_S_MAX = 30
 """Seconds that a Sail server may take to listen."""
 CONNECT_S_MAX = 5
 STOP_S_MAX = 10
 
 
+def lacking_packages(*names: str) -> list[str]:
+    """Which of these packages, by default of all that a run with a server of its own needs, are not installed."""
+    return [name for name in names or (*PACKAGES, SAIL) if not _is_installed(name)]
+
+
 def require_packages(*names: str) -> None:
     """Raises NeedsPersonError when a package of requirements-spark.txt is not installed."""
-    if lacking := [name for name in names if not _is_installed(name)]:
+    if lacking := lacking_packages(*names):
         raise NeedsPersonError(
             f"engine spark needs packages that are not installed ({', '.join(lacking)}): "
             "run `pip install -r requirements-spark.txt`, or use engine pandas"
@@ -50,7 +57,7 @@ def engine_address(remote: str, bucket: S3Bucket) -> Iterator[str]:
         _require_listening(remote)
         yield remote
         return
-    require_packages("pysail")
+    require_packages(SAIL)
     port = _free_port()
     command = [sys.executable, "-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(  # noqa: S603 (no shell, no value of anybody's)

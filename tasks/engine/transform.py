@@ -37,11 +37,13 @@ def transform_region(spark: SparkSession, extracted: Extracted, place: Place, sc
     watch, region = Stopwatch(), extracted.region
     origin = Origin(REGIONS[region], extracted.snapshot_at)
     read = read_rows(spark, place, stage_extracted(extracted, place, scratch))
-    judged = fates.judged(read, origin, fates.spellings_of(read, region))
-    write_rows(fates.clean(fates.valid(judged), origin), "clean", region, place)
+    # Written, so that each of the jobs below has the same decisions, and none makes them again.
+    write_rows(fates.judged(read, origin, fates.spellings_of(read, region)), "judged", region, place)
+    judged = spark.read.parquet(place.url("judged", region))
+    write_rows(fates.clean(judged, origin), "clean", region, place)
     write_rows(fates.rejected(judged, origin), "rejected", region, place)
 
-    tallies = _tallies_by_fate(judged)
+    tallies = tallies_by(judged.withColumn(FATE, fates.fate()), FATE)
     clean, rejected, duplicates = (tallies.get((fate,), Tally()) for fate in ("clean", "rejected", "duplicate"))
     if differences := extracted.read.differences(clean + rejected + duplicates):
         raise NeedsPersonError(f"{region}: extracted rows are not clean + rejected + duplicates: {differences}")
@@ -65,13 +67,6 @@ def transform_region(spark: SparkSession, extracted: Extracted, place: Place, sc
 def _rows_of(spark: SparkSession, place: Place, files: Sequence[StagedFile]) -> DataFrame | None:
     """The rows of files, None without any: an engine reads no schema from nothing."""
     return read_rows(spark, place, list(files)) if files else None
-
-
-def _tallies_by_fate(judged: DataFrame) -> dict[tuple[str, ...], Tally]:
-    is_rejected = F.col(fates.RULES_BROKEN) != ""
-    older = fates.valid(judged).withColumn(FATE, F.when(F.col(fates.AGE) > 1, "duplicate").otherwise("clean"))
-    bad = judged.filter(is_rejected).withColumn(FATE, F.lit("rejected"))
-    return tallies_by(older.drop(fates.AGE).unionByName(bad), FATE)
 
 
 def _require_newest(valid: DataFrame, kept: DataFrame | None, files: Sequence[StagedFile], origin: Origin) -> None:

@@ -85,10 +85,10 @@ def test_the_engine_gives_what_pandas_gives(name: str, sail: SparkSession) -> No
     rows, judged = on_engine(sail, table, origin)
     broken = broken_rules(table, origin)
     ids = [" ".join(rule for rule in broken if broken.at[row, rule]) for row in range(len(broken))]
-    assert judged.select("rules").toArrow()["rules"].to_pylist() == ids
+    assert sorted(judged.select("rules").toArrow()["rules"].to_pylist()) == sorted(ids)
 
     of_pandas = transformed(table, origin)
-    clean = fates.clean(fates.valid(judged), origin).toArrow().cast(CLEAN_SCHEMA)
+    clean = fates.clean(judged, origin).toArrow().cast(CLEAN_SCHEMA)
     rejected = fates.rejected(judged, origin).toArrow().cast(REJECTED_SCHEMA)
     assert in_order(clean) == in_order(of_pandas.clean)
     assert in_order(rejected) == in_order(of_pandas.rejected)
