@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -50,6 +51,16 @@ CSV_BLOCK_BYTES = 8 * 2**20
 """Bytes of CSV that become one batch of rows, and the most that a row may have; bounds the memory of a region."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+Take = Callable[[bytearray], None]
+"""Works on a block of rows."""
+Where = Callable[[Take], Take]
+"""Chooses the thread in which blocks are worked on."""
+
+
+def at_once(take: Take) -> Take:
+    """Blocks are worked on in the thread of their reader."""
+    return take
 
 
 @dataclass(frozen=True)
@@ -190,15 +201,14 @@ def csv_columns(extra_columns: Mapping[str, str]) -> dict[str, pa.DataType]:
 
 
 class RowBlocks:
-    """The file that COPY writes to: passes rows on in blocks of whole rows. A block has at most CSV_BLOCK_BYTES, which
-    so many `readers` share, or one larger row.
+    """The file that COPY writes to: passes rows on in blocks of whole rows, of at most CSV_BLOCK_BYTES.
 
     PostgreSQL sends every row as one message (https://www.postgresql.org/docs/current/protocol-message-formats.html,
     CopyData), and psycopg2 writes every message with one call.
     """
 
-    def __init__(self, take: Callable[[bytearray], None], readers: int = 1) -> None:
-        self._take, self._block_bytes = take, CSV_BLOCK_BYTES // readers
+    def __init__(self, take: Take) -> None:
+        self._take = take
         self._held = bytearray()
         self._is_too_large = False
 
@@ -207,7 +217,7 @@ class RowBlocks:
             # COPY has to run to its end: until then the connection accepts no other command.
             self._is_too_large = True
             return
-        if len(self._held) + len(row) > self._block_bytes:
+        if len(self._held) + len(row) > CSV_BLOCK_BYTES:
             self.flush()
         self._held += row
 
@@ -245,11 +255,18 @@ def copy_slices(
 
     def copy(number: int, part: Slice, cursor: Any) -> Tally:
         of_slice = statement(of_slice=part.condition)
-        return copy_rows(cursor, of_slice, paths[number], token_key, extra_columns, progress, bad, len(slices))
+        return copy_rows(cursor, of_slice, paths[number], token_key, extra_columns, progress, bad, where)
 
-    with full_disk_named(f"region {region}", *paths):
+    with full_disk_named(f"region {region}", *paths), ThreadPoolExecutor(1, "blocks") as thread:
+        where = at_once if len(slices) == 1 else partial(_in, thread)
         read = side_by_side(copy, slices, _may_be_of_a_cell)
     return dict(zip(paths, read, strict=True))
+
+
+def _in(thread: ThreadPoolExecutor, take: Take) -> Take:
+    """Works on the blocks of several readers in one thread: a block takes several times the memory while it is worked
+    on, and Arrow keeps what each thread has freed."""
+    return lambda block: thread.submit(take, block).result()
 
 
 def copy_rows(
@@ -260,13 +277,13 @@ def copy_rows(
     extra_columns: Mapping[str, str],
     progress: Callable[[int], None],
     bad: BadCells = NONE_BAD,
-    readers: int = 1,
+    where: Where = at_once,
 ) -> Tally:
     """Runs the COPY and writes its rows to an Arrow IPC file with EXTRACTED_SCHEMA; counts them. `progress` takes the
     rows of each block.
 
-    Holds one block of rows, its share when there are several `readers` of the region. Personal data become tokens
-    before a byte is written. Raises RegionUnfitError.
+    Holds one block of rows, which is worked on by `where`. Personal data become tokens before a byte is written. Raises
+    RegionUnfitError.
     """
     tokenize, read, types = tokenizer(token_key), Tally(), csv_columns(extra_columns)
     with open_writer(path, EXTRACTED_SCHEMA) as writer:
@@ -278,7 +295,7 @@ def copy_rows(
             read += tally_of_table(batch)
             progress(batch.num_rows)
 
-        blocks = RowBlocks(take, readers)
+        blocks = RowBlocks(where(take))
         cursor.copy_expert(statement, blocks)
         blocks.end()
     return read
