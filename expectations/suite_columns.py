@@ -40,7 +40,5 @@ def output_columns() -> Mapping[str, nw.Expr]:
         "_date_residual": (sold.year() - nw.col("sale_year")).abs()
         + (sold.month() - nw.col("sale_month")).abs()
         + (sold.day() - nw.col("sale_day")).abs(),
-        "_currency_is_code": nw.when(nw.col("currency").str.contains(CURRENCY_CODE))
-        .then(nw.lit(1))
-        .otherwise(nw.lit(0)),
+        "_currency_is_code": nw.col("currency").str.contains(CURRENCY_CODE).cast(nw.Int32),
     }
