@@ -13,12 +13,13 @@ export PYTHONUNBUFFERED = 1
 # Settings reach Python unchanged, through the environment: neither make nor the shell expands a $ or a quote in them.
 override DATE := $(value DATE)
 override REGIONS := $(value REGIONS)
+override ENGINE := $(value ENGINE)
 override Q := $(value Q)
 override AS_OF := $(value AS_OF)
 override FILE := $(value FILE)
 override FORMAT := $(value FORMAT)
 override ARGS := $(value ARGS)
-export DATE REGIONS Q AS_OF FILE FORMAT ROWS ARGS
+export DATE REGIONS ENGINE Q AS_OF FILE FORMAT ROWS ARGS
 # The environment of a command: production, unless ENVIRONMENT or the shell names another.
 $(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMENT)))
 
@@ -32,8 +33,9 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
-run: install ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"]
-	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS"
+run: install ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"] [ENGINE=spark]
+	@if [ "$$ENGINE" = spark ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-spark.txt; fi
+	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS" $${ENGINE:+--engine "$$ENGINE"}
 
 sql: install ## query the warehouse: make sql Q="select ..." [FORMAT=csv|json], or its past: make sql AS_OF=20240115
 	@$(BIN)/python -m local.sql "$$Q" $${AS_OF:+"$$AS_OF"}

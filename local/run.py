@@ -33,13 +33,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.run", description="Runs one day on the local stack.")
     parser.add_argument("date", help="business date, as 2017-12-23 or 20171223")
     parser.add_argument("regions", nargs="*", help="region codes, like EUROPE; none: all")
+    parser.add_argument("--engine", choices=("pandas", "spark"), default="pandas", help="what transforms and judges")
     asked = parser.parse_args()
     try:
         refuse_future(parse_business_date(asked.date), datetime.now(UTC))
         regions = parse_regions(asked.regions)
         print_line("step 1 of 4: starting the local stack ...")
         stack.up()
-        return run(asked.date, regions)
+        return run(asked.date, regions, asked.engine)
     except (StackError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -53,7 +54,7 @@ def parse_regions(words: Sequence[str]) -> list[str] | None:
     return list(choose_regions(asked, tuple(REGIONS))) if asked else None
 
 
-def run(date: str, regions: list[str] | None = None) -> int:
+def run(date: str, regions: list[str] | None = None, engine: str = "pandas") -> int:
     """Runs the day on the running stack; returns 0 if it ended as Completed."""
     started = time.monotonic()
     environment = read_stack_env()
@@ -81,7 +82,7 @@ def run(date: str, regions: list[str] | None = None) -> int:
     ):
         setup_warehouse(only_if_needed=True)
         try:
-            state = daily_sales(date=date, regions=regions, return_state=True)
+            state = daily_sales(date=date, regions=regions, engine=engine, return_state=True)
         except EndedBySignal as ended:
             print(ended, file=sys.stderr)
             return 130

@@ -12,6 +12,8 @@ from tasks.engine import files, server
 from tasks.errors import NeedsPersonError
 from tests.integration.conftest import World, free_port
 
+pytestmark = pytest.mark.more
+
 
 def published(world: World, day: date) -> list[Any]:
     return world.sql("SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ?", (f"{day:%Y%m%d}",))

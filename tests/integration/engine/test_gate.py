@@ -28,6 +28,8 @@ from tests.unit.sales import (
     unreadable,
 )
 
+pytestmark = pytest.mark.more
+
 LATE = SNAPSHOT + timedelta(minutes=5, microseconds=1)
 WRONG: list[Row] = [
     *({column.stored_name: None} for column in CLEAN_COLUMNS),

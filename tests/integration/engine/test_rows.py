@@ -30,6 +30,8 @@ from tests.unit.sales import (
 from tests.unit.tasks.test_tied_versions import TEXTS
 from tests.unit.tasks.test_transform import REJECTED_CELLS
 
+pytestmark = pytest.mark.more
+
 PREFIXED = replace(ORIGIN, region=replace(ORIGIN.region, prefix_keys=True))
 YEARS = (1, 2, 99, 100, 999, 1000, 1582, 1583, 1600, 1699, 1899, 1900, 1969, 1970, 2023, 2024)
 

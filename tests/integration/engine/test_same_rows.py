@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
@@ -12,6 +13,8 @@ from local.generator import Dirt
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
 from tests.integration.daily.test_dirt import ALL_DIRT
+
+pytestmark = pytest.mark.more
 
 SCHEMAS = {"clean": CLEAN_SCHEMA, "rejected": REJECTED_SCHEMA}
 
