@@ -30,7 +30,7 @@ from tasks.lines import in_one_line
 from tasks.warehouse.past import publish_number, sales_as_of
 from tasks.warehouse.session import Session
 
-STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|rejected)/[^/]+\.parquet$")
+STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(?P<run>\d+)/(?P<sort>clean|rejected)/([^/]+/)?[^/]+\.parquet$")
 STAGED_TABLE = re.compile(r"\bstaged_(clean|rejected)\b", re.IGNORECASE)
 CONNECT_S_MAX = 10
 AS_OF_TABLE = re.compile(r"\bsales_as_of\b", re.IGNORECASE)
