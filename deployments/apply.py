@@ -30,10 +30,10 @@ from blocks.variables import BadVariableError, parse_variables, read_variables
 from deployments.applied import Applied, DeployError
 from deployments.automations import AlertLimits, apply_automations, planned_automations, read_ours
 from deployments.deployed import apply_deployments
-from deployments.image import built_image
+from deployments.image import built_image, named_image
 from deployments.notification import Choice, find_block, notification_choice, save_choice
 from deployments.planned import Deployment, planned_deployments
-from deployments.pool import apply_pool
+from deployments.pool import apply_pool, find_image_fault
 from flows.setup_warehouse import find_setup_fault, setup_warehouse
 from tasks.errors import TransientError, one_line
 from tasks.stopwatch import Say
@@ -59,6 +59,7 @@ def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
     if set_up:
         set_up_warehouse(say)
     limits = AlertLimits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
+    asyncio.run(_check_image(named_image(environment)))
     image = built_image(environment, say)
     asyncio.run(_apply_on_server(planned_deployments(version(), image), image, choice, limits, say))
     say(look_at_warehouse(say))
@@ -80,6 +81,12 @@ def look_at_warehouse(say: Say) -> str:
     except TransientError as error:
         return f"warehouse tables: not checked ({one_line(error)})"
     return f"warehouse tables: not ready: {fault}" if fault else "warehouse tables: ready"
+
+
+async def _check_image(image: str | None) -> None:
+    async with _client() as client:
+        if fault := await find_image_fault(client, image):
+            raise DeployError(fault)
 
 
 async def _apply_on_server(

@@ -15,10 +15,15 @@ STEP_S_MAX = 3600
 """How long one step may take: the first build downloads all packages."""
 
 
+def named_image(environment: Mapping[str, str]) -> str | None:
+    """Returns the name in RETAIL_SALES_IMAGE; None where it is not set."""
+    return environment.get(IMAGE_OF_SHELL, "").strip() or None
+
+
 def built_image(environment: Mapping[str, str], say: Say) -> str | None:
     """Builds and pushes the image that RETAIL_SALES_IMAGE names and returns its name, for a registry by its digest;
     None where it is not set. Raises DeployError when a step fails."""
-    named = environment.get(IMAGE_OF_SHELL, "").strip()
+    named = named_image(environment)
     if not named:
         return None
     say(f"image {named}: building and pushing this version")

@@ -3,7 +3,8 @@
     python -m deployments.pool_templates    # writes deployments/work_pools/<type>.json
 
 Each is the template that Prefect 2.20 has for this type of worker, with the few changes below. The deployment has to
-name the image (prefect-image.yaml): without it, a worker would start Prefect's own image, which has no flow of ours.
+name the image (prefect-image.yaml): without it, the server refuses runs that are started by hand, and scheduled ones
+would start from Prefect's own image, which has no flow of ours.
 """
 
 import json

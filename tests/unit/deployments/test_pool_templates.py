@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator, ValidationError
+from jsonschema import Draft7Validator
 from prefect.client.schemas.actions import DeploymentCreate
 from prefect.server.schemas.actions import WorkPoolCreate
+from prefect.utilities.schema_tools import ValidationError, validate
 from prefect.utilities.templating import apply_values
 from prefect.workers.base import BaseJobConfiguration
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
@@ -123,14 +124,16 @@ def test_its_variables_are_a_json_schema_whose_defaults_fit(pool_type: str) -> N
 
 
 @pytest.mark.parametrize("pool_type", CHANGES)
-def test_a_deployment_needs_an_image(pool_type: str) -> None:
+def test_a_run_needs_an_image(pool_type: str) -> None:
     def check(variables: dict[str, Any]) -> None:
-        deployment = DeploymentCreate(name="production", flow_id=uuid4(), job_variables=variables)
-        deployment.check_valid_configuration(read_template(pool_type))
+        schema = read_template(pool_type)["variables"]
+        validate(variables, schema, raise_on_error=True)
 
     with_image = job_variables(IMAGE_FILE)
     for variables in with_image:
         check(variables)
+        deployment = DeploymentCreate(name="production", flow_id=uuid4(), job_variables=variables)
+        deployment.check_valid_configuration(read_template(pool_type))
     assert {variables["image"] for variables in with_image} == {IMAGE}
     for variables in job_variables("prefect.yaml"):
         with pytest.raises(ValidationError, match="'image' is a required property"):
