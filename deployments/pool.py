@@ -7,7 +7,7 @@ from prefect.exceptions import ObjectNotFound
 
 from blocks.names import POOL, QUEUES, Queue
 from deployments.applied import Applied
-from deployments.pool_templates import CHANGES, Template
+from deployments.pool_templates import Template
 
 POOL_TYPE = "process"
 """The type of a pool that is created here; a pool of another type is kept."""
@@ -32,10 +32,11 @@ async def find_image_fault(client: PrefectClient, image: str | None) -> str | No
 
 def image_fault(pool_type: str, template: Template, image: str | None) -> str | None:
     """The same for a pool of this type with this base job template."""
-    schema = template.get("variables", {}).get("properties", {}).get("image", {})
+    variables = template.get("variables", {})
+    default = variables.get("properties", {}).get("image", {}).get("default")
     if image and pool_type == POOL_TYPE:
         return f"work pool {POOL} is of type {pool_type}, whose runs start from no image: unset RETAIL_SALES_IMAGE"
-    if not image and pool_type in CHANGES and not schema.get("default"):
+    if not image and not default and "image" in variables.get("required", []):
         return (
             f"work pool {POOL} is of type {pool_type}, and nothing names the image of its runs: "
             "set RETAIL_SALES_IMAGE, like registry.example.com/retail-sales"

@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.pool import image_fault
-from deployments.pool_templates import CHANGES, pool_template
+from deployments.pool_templates import CHANGES, pool_template, prefect_template
 
 IMAGE = "registry.example.com/retail-sales"
 
@@ -31,3 +31,8 @@ def test_a_process_pool_has_none() -> None:
 
 def test_pools_of_other_types_are_left_to_their_owners() -> None:
     assert [image_fault("cloud-run-v2", {}, image) for image in (None, IMAGE)] == [None, None]
+
+
+@pytest.mark.parametrize("pool_type", CHANGES)
+def test_so_are_pools_with_prefects_own_template(pool_type: str) -> None:
+    assert image_fault(pool_type, prefect_template(pool_type), None) is None
