@@ -1,5 +1,5 @@
 # The worker: starts the flow runs that a Prefect server hands out. Build it with the version to show in its deployments:
-#   docker build --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
+#   docker build --target worker --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
 # PYTHON_DIGEST, like @sha256:<64 digits>, pins the base image to one build of its version.
 ARG PYTHON_DIGEST=
 FROM python:3.11.17-slim-bookworm${PYTHON_DIGEST} AS worker
@@ -39,6 +39,12 @@ USER 1000
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "deployments.health"]
 ENTRYPOINT ["python", "-m", "deployments.worker", "--with-healthcheck"]
+
+# One flow run, for pools in which each run has a container: the pool gives the command, which an entry point would swallow.
+FROM worker AS run
+
+HEALTHCHECK NONE
+ENTRYPOINT []
 
 # The local stack for trials: four PostgreSQL, S3, a Snowflake stand-in, a mail sink. Never for production.
 FROM worker AS stack

@@ -2,7 +2,8 @@
 
 In this order, so that each thing finds what it refers to: blocks and variables, work pool and queues, deployments,
 automations. One line per thing: created, updated, unchanged or removed. The server is that of PREFECT_API_URL. The last
-line reports whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them first.
+line reports whether the loads find their tables in the warehouse; `--set-up-warehouse` creates them first. With
+RETAIL_SALES_IMAGE, the image of this version is built and pushed before, and runs start from it.
 """
 
 import argparse
@@ -29,9 +30,10 @@ from blocks.variables import BadVariableError, parse_variables, read_variables
 from deployments.applied import Applied, DeployError
 from deployments.automations import AlertLimits, apply_automations, planned_automations, read_ours
 from deployments.deployed import apply_deployments
+from deployments.image import built_image, named_image
 from deployments.notification import Choice, find_block, notification_choice, save_choice
 from deployments.planned import Deployment, planned_deployments
-from deployments.pool import apply_pool
+from deployments.pool import apply_pool, find_image_fault
 from flows.setup_warehouse import find_setup_fault, setup_warehouse
 from tasks.errors import TransientError, one_line
 from tasks.stopwatch import Say
@@ -57,7 +59,9 @@ def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
     if set_up:
         set_up_warehouse(say)
     limits = AlertLimits(sla=timedelta(minutes=parse_variables(read_variables())["sla_minutes"]))
-    asyncio.run(_apply_on_server(planned_deployments(version()), choice, limits, say))
+    asyncio.run(_check_image(named_image(environment)))
+    image = built_image(environment, say)
+    asyncio.run(_apply_on_server(planned_deployments(version(), image), image, choice, limits, say))
     say(look_at_warehouse(say))
 
 
@@ -79,10 +83,18 @@ def look_at_warehouse(say: Say) -> str:
     return f"warehouse tables: not ready: {fault}" if fault else "warehouse tables: ready"
 
 
-async def _apply_on_server(planned: dict[str, Deployment], choice: Choice, limits: AlertLimits, say: Say) -> None:
+async def _check_image(image: str | None) -> None:
+    async with _client() as client:
+        if fault := await find_image_fault(client, image):
+            raise DeployError(fault)
+
+
+async def _apply_on_server(
+    planned: dict[str, Deployment], image: str | None, choice: Choice, limits: AlertLimits, say: Say
+) -> None:
     async with _client() as client:
         _say_all(await apply_pool(client), say)
-        ids, applied = await apply_deployments(client, planned)
+        ids, applied = await apply_deployments(client, planned, image)
         _say_all(applied, say)
         block_id, reference = await find_block(client, choice, await read_ours(client))
         say(f"notification by {reference}" + ("" if block_id else f": {NO_NOTIFICATION}"))

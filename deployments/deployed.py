@@ -26,26 +26,30 @@ from blocks import names
 from blocks.project import HOME
 from deployments.applied import Applied, DeployError
 from deployments.automations import DAILY
-from deployments.planned import Deployment, project_file, stored_deployment
+from deployments.image import READY_OF_SHELL
+from deployments.image_file import IMAGE_FILE
+from deployments.planned import PROJECT_FILE, Deployment, project_file, stored_deployment
 
 DEPLOY_S_MAX = 300
 
 
 async def apply_deployments(
-    client: PrefectClient, planned: Mapping[str, Deployment]
+    client: PrefectClient, planned: Mapping[str, Deployment], image: str | None = None
 ) -> tuple[dict[str, UUID], list[Applied]]:
-    """Deploys when anything differs; returns the ids by `<flow>/<name>`, and the outcome of each."""
+    """Deploys when anything differs; returns the ids by `<flow>/<name>`, and the outcome of each. `image`: the one that
+    runs start from, in pools of containers."""
     before = {name: await _read(client, name) for name in planned}
     differing = {name for name, wanted in planned.items() if not _holds(before[name], wanted)}
     waiting = await _late_runs(client, before[DAILY])
     if differing:
-        _prefect_deploy()
+        _prefect_deploy(image)
     applied, ids = [], {}
     for name, wanted in planned.items():
         after = await _read(client, name)
         if after is None or not _holds(after, wanted):
             raise DeployError(
-                f"deployment {name} is not what prefect.yaml asks for: compare `prefect deployment inspect {name}`"
+                f"deployment {name} is not what {IMAGE_FILE if image else PROJECT_FILE} asks for: "
+                f"compare `prefect deployment inspect {name}`"
             )
         ids[name] = after.id
         stored = before[name]
@@ -68,17 +72,23 @@ def _holds(stored: DeploymentResponse | None, wanted: Deployment) -> bool:
     return stored is not None and stored_deployment(stored) == wanted
 
 
-def _prefect_deploy() -> None:
+def _prefect_deploy(image: str | None) -> None:
     server = {"PREFECT_API_URL": PREFECT_API_URL.value()}
     key = {"PREFECT_API_KEY": PREFECT_API_KEY.value()} if PREFECT_API_KEY.value() else {}
+    ready = {READY_OF_SHELL: image} if image else {}
     command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"]
     with NamedTemporaryFile("w", prefix="retail-sales-", suffix=".yaml") as file:
-        if names.ENVIRONMENT != names.PRODUCTION:
-            yaml.safe_dump(project_file(), file)
+        if image or names.ENVIRONMENT != names.PRODUCTION:
+            yaml.safe_dump(project_file(IMAGE_FILE if image else PROJECT_FILE), file)
             file.flush()
             command += ["--prefect-file", file.name]
         result = subprocess.run(
-            command, cwd=HOME, env=os.environ | server | key, capture_output=True, text=True, timeout=DEPLOY_S_MAX
+            command,
+            cwd=HOME,
+            env=os.environ | server | key | ready,
+            capture_output=True,
+            text=True,
+            timeout=DEPLOY_S_MAX,
         )
     if result.returncode:
         last = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()][-1:]

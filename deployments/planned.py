@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml, in the form that a Prefect server returns."""
+"""The deployments of prefect.yaml or prefect-image.yaml, in the form that a Prefect server returns."""
 
 from typing import Any
 
@@ -11,14 +11,18 @@ from prefect.utilities.templating import apply_values
 
 from blocks import names
 from blocks.project import HOME
+from deployments.image_file import IMAGE_FILE
+
+PROJECT_FILE = "prefect.yaml"
 
 Deployment = dict[str, Any]
 """The settings of a deployment as JSON, without ids, times of change and whether its schedule is paused."""
 
 
-def project_file() -> dict[str, Any]:
-    """Returns prefect.yaml with the names of this process's environment: deployments, pool, tags, variables of runs."""
-    content: dict[str, Any] = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))
+def project_file(name: str = PROJECT_FILE) -> dict[str, Any]:
+    """Returns prefect.yaml or prefect-image.yaml with the names of this process's environment: deployments, pool,
+    tags, variables of runs."""
+    content: dict[str, Any] = yaml.safe_load((HOME / name).read_text(encoding="utf-8"))
     return content | {"deployments": [_named(entry) for entry in content["deployments"]]}
 
 
@@ -33,9 +37,11 @@ def _named(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def planned_deployments(version: str) -> dict[str, Deployment]:
-    """Returns the deployments of prefect.yaml by `<flow>/<name>`. What only a worker knows stays a template."""
-    file = apply_values(project_file(), {"version": {"stdout": version}}, remove_notset=False)
+def planned_deployments(version: str, image: str | None = None) -> dict[str, Deployment]:
+    """Returns the deployments by `<flow>/<name>`: those of prefect.yaml or, with the name of an image that is built and
+    pushed, of prefect-image.yaml. What only a worker knows stays a template."""
+    outputs = {"version": {"stdout": version}, "image": {"stdout": image}}
+    file = apply_values(project_file(IMAGE_FILE if image else PROJECT_FILE), outputs, remove_notset=False)
     return dict(_planned(entry, file["pull"]) for entry in file["deployments"])
 
 

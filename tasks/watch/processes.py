@@ -19,8 +19,10 @@ class Process(StrEnum):
 def find_process(infrastructure_pid: str | None, flow_run_id: str) -> Process:
     """Looks up the process that a worker started for the run.
 
-    `infrastructure_pid` is the worker's `host:pid`; None for a run that no worker has started. A process that cannot be
-    inspected counts as the run's: a held slot is better than a living run taken for dead.
+    `infrastructure_pid` is the worker's `host:pid`; None for a run that no worker has started. Workers of container
+    pools write other texts (`http+docker://localhost:<id>`, `<cluster>::<task>`, `<cluster>:<namespace>:<job>`): such a
+    run is ELSEWHERE. A process that cannot be inspected counts as the run's: a held slot is better than a living run
+    taken for dead.
     """
     host, _, pid = (infrastructure_pid or "").rpartition(":")
     if not pid.isdecimal() or host != socket.gethostname():

@@ -130,7 +130,10 @@ PROGRAMS = [
 ]
 
 
-SERVER_WAITS, CALL_NO_SERVER = "blocks/server_waits.py", {"clean_prefect_database", "data_docs", "health"}
+SERVER_WAITS, CALL_NO_SERVER = (
+    "blocks/server_waits.py",
+    {"clean_prefect_database", "data_docs", "health", "image_file", "pool_templates"},
+)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -108,3 +108,32 @@ def test_a_late_date_is_not_mailed_again_for_fewer_regions() -> None:
 def test_a_process_on_another_machine_is_not_judged() -> None:
     assert find_process("some-other-host:1", "run") is Process.ELSEWHERE
     assert find_process(None, "run") is Process.ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    "infrastructure_pid",
+    [
+        pytest.param("http+docker://localhost:" + "4f" * 32, id="docker"),
+        pytest.param("http+docker://localhost:" + "40" * 32, id="docker-id-of-digits-alone"),
+        pytest.param("https://docker.example.com:2376:" + "4f" * 32, id="docker-elsewhere"),
+        pytest.param("etl::arn:aws:ecs:eu-central-1:123456789012:task/etl/" + "40" * 16, id="ecs"),
+        pytest.param("6d1f0e52-9f3c-4f42-a9f0-a7b1f0c2d111:etl:quick-fox-x7k2p", id="kubernetes"),
+        pytest.param("6d1f0e52-9f3c-4f42-a9f0-a7b1f0c2d111:etl:12345", id="kubernetes-name-of-digits"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_container_is_no_process_of_this_machine_and_the_lease_alone_decides(infrastructure_pid: str) -> None:
+    assert find_process(infrastructure_pid, "run") is Process.ELSEWHERE
+    started = NOW - timedelta(minutes=20)
+    run = WatchedRun("run", "a run", "Running", True, started, find_process(infrastructure_pid, "run"))
+    assert find_deaths(lease_of(True), [Family(run)], NOW, 15) == []
+    (death,) = find_deaths(lease_of(False), [Family(run)], NOW, 15)
+    assert (death.crash, death.record) == (("run",), ("run",))
+    assert "no process of it is left" not in death.cause
+
+
+@pytest.mark.parametrize(("minutes", "is_dead"), [(14, False), (16, True)])
+def test_a_container_that_holds_no_lease_has_the_time_of_one(minutes: int, is_dead: bool) -> None:
+    since = NOW - timedelta(minutes=minutes)
+    run = WatchedRun("run", "a run", "Running", True, since, find_process("etl::arn:aws:ecs:task/etl/1", "run"))
+    assert bool(find_deaths({}, [Family(run)], NOW, 15)) is is_dead
