@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import botocore.session
 import pytest
 import yaml
+from botocore.validate import ParamValidator
 from jsonschema import Draft7Validator
 from prefect.client.schemas.actions import DeploymentCreate
 from prefect.server.schemas.actions import WorkPoolCreate
@@ -169,6 +171,11 @@ def test_an_ecs_task_has_cores_memory_and_disk() -> None:
     assert definition["ephemeralStorage"] == {"sizeInGiB": 120}
     assert definition["containerDefinitions"][0]["image"] == IMAGE
     assert job.match_latest_revision_in_family
+    ecs = botocore.session.get_session().get_service_model("ecs").operation_model("RegisterTaskDefinition")
+    asked = {name: definition[name] for name in ("containerDefinitions", "ephemeralStorage")} | {
+        "family": "retail-sales"
+    }
+    assert ParamValidator().validate(asked, ecs.input_shape).generate_report() == ""
 
 
 def test_a_kubernetes_job_has_cores_memory_and_disk() -> None:
