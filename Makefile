@@ -109,8 +109,8 @@ test-more: install $(SPARK_INSTALLED) ## run the tests that take minutes each, o
 test-snowflake: install ## run the tests for a real account, on the one that SNOWFLAKE_TEST_* names, else on the stand-in
 	@$(BIN)/python -m pytest -v --durations=20 --account -m account tests/integration
 
-bench: install ## time the daily run, its floor and its peers: make bench [ROWS=500000]
-	@$(BIN)/python -m benchmarks --rows "$${ROWS:-500000}"
+bench: install $(if $(filter spark,$(ENGINE)),$(SPARK_INSTALLED)) ## time the daily run, its floor and its peers, or an engine beside pandas: make bench [ROWS=500000] [ENGINE=spark]
+	@$(BIN)/python -m $(if $(filter spark,$(ENGINE)),benchmarks.engines,benchmarks) --rows "$${ROWS:-500000}"
 
 bench-guard: install ## fail if the daily run is slow compared with its floor, on 4 x 50,000 rows
 	@$(BIN)/python -m benchmarks --guard --rows 50000

@@ -30,14 +30,14 @@ class FlowRun:
     steps: Mapping[str, float]
 
 
-def run_flow(work: Work, day: date, environment: Mapping[str, str] | None = None) -> FlowRun:
+def run_flow(work: Work, day: date, environment: Mapping[str, str] | None = None, engine: str = "pandas") -> FlowRun:
     """Runs `day` and reads its times from the Prefect server. Raises RuntimeError unless it ended as Completed.
 
     `environment` is that of the process; by default the stack's.
     """
     started_at = datetime.now(UTC)
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.daily_sales", day.isoformat()],
+        [sys.executable, "-m", "flows.daily_sales", day.isoformat(), "--engine", engine],
         env=dict(environment or work.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
