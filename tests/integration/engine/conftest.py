@@ -1,22 +1,18 @@
-"""A Sail server for tests of rows, without a stack."""
+"""The engines on which rows are judged in tests, without a stack."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from prefect_aws import AwsCredentials, S3Bucket
 from pyspark.sql import SparkSession
 
-from tasks.engine.server import engine_address
 from tasks.engine.session import engine_session
+from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_engine
 
-NO_BUCKET = S3Bucket(bucket_name="none", credentials=AwsCredentials())
 
-
-@pytest.fixture(scope="package")
-def sail() -> Iterator[SparkSession]:
+@pytest.fixture(scope="package", params=[SAIL, SAIL_CLUSTER, SPARK])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     with (
-        engine_address(os.environ.get("TEST_SPARK_REMOTE", ""), NO_BUCKET) as address,
+        running_engine(request.param, tmp_path_factory.mktemp("engine")) as address,
         engine_session(address) as spark,
     ):
         yield spark

@@ -11,7 +11,7 @@ from tasks.engine import files, server
 from tasks.errors import NeedsPersonError
 from tasks.stage import FileKind
 from tests.integration.conftest import World, free_port
-from tests.integration.engine.conftest import NO_BUCKET
+from tests.integration.engine.servers import NO_BUCKET
 
 pytestmark = pytest.mark.more
 

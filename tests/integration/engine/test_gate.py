@@ -57,19 +57,19 @@ def told(checks: list[QualityCheck]) -> list[tuple[Any, ...]]:
     return [(c.suite, c.scope, c.name, c.column, c.passed, c.message, c.rows, c.bad) for c in checks]
 
 
-def test_wrong_clean_rows_fail_the_same_checks(sail: SparkSession, context: Any) -> None:
+def test_wrong_clean_rows_fail_the_same_checks(engine: SparkSession, context: Any) -> None:
     good = transformed(extracted_table(*sales(len(WRONG)))).clean.to_pylist()
     rows = pa.Table.from_pylist([row | wrong for row, wrong in zip(good, WRONG, strict=True)], schema=CLEAN_SCHEMA)
     suite = suites.output_suite("EUROPE", SNAPSHOT)
     of_pandas = run_suite(suite, [suites.output_frame(to_frame(rows))], "EUROPE", context)
-    of_engine = run_suite(suite, [output_frame(sail.createDataFrame(rows))], "EUROPE", context)
+    of_engine = run_suite(suite, [output_frame(engine.createDataFrame(rows))], "EUROPE", context)
     assert told(of_engine) == told(of_pandas)
     assert [check.column for check in of_pandas if check.passed] == []
 
 
 @pytest.mark.parametrize("nulls", [1, 4, 5, 6])
 def test_nulls_as_read_are_judged_alike_below_at_and_above_the_limit(
-    sail: SparkSession, context: Any, nulls: int
+    engine: SparkSession, context: Any, nulls: int
 ) -> None:
     lacking = [{column: None} for column in REQUIRED_COLUMNS]
     unread = [unreadable(**{column: "NaN"}) for column in TYPED_COLUMNS]
@@ -78,16 +78,16 @@ def test_nulls_as_read_are_judged_alike_below_at_and_above_the_limit(
     rows = extracted_table(*bad, *sales(100 - len(bad) if len(bad) < 100 else 0))
     suite = suites.input_suite(rows.num_rows, Thresholds())
     of_pandas = run_suite(suite, [suites.input_frame(to_frame(rows))], ORIGIN.region.code, context)
-    of_engine = run_suite(suite, [input_frame(sail.createDataFrame(rows))], ORIGIN.region.code, context)
+    of_engine = run_suite(suite, [input_frame(engine.createDataFrame(rows))], ORIGIN.region.code, context)
     assert told(of_engine) == told(of_pandas)
     assert len(of_pandas) == len(REQUIRED_COLUMNS)
 
 
 @pytest.mark.parametrize("keys", [["1", "2", "3"], ["1", "2", "1", None, None], ["a", "A", "é", "e\u0301"]], ids=str)
-def test_repeated_keys_are_counted_alike(sail: SparkSession, context: Any, keys: list[str | None]) -> None:
+def test_repeated_keys_are_counted_alike(engine: SparkSession, context: Any, keys: list[str | None]) -> None:
     numbers: dict[str | None, int] = {}
     codes = [-1 if key is None else numbers.setdefault(key, len(numbers)) for key in keys]
     frame = suites.keys_frame(suites.np.array(codes))
     of_pandas = run_suite(suites.keys_suite(), [frame], "EUROPE", context)
-    rows = sail.createDataFrame(pa.table({"sale_id": pa.array(keys, pa.string())}))
+    rows = engine.createDataFrame(pa.table({"sale_id": pa.array(keys, pa.string())}))
     assert told(run_suite(suites.keys_suite(), [rows], "EUROPE", context)) == told(of_pandas)

@@ -80,9 +80,9 @@ def in_order(rows: pa.Table) -> list[Row]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_engine_gives_what_pandas_gives(name: str, sail: SparkSession) -> None:
+def test_the_engine_gives_what_pandas_gives(name: str, engine: SparkSession) -> None:
     origin, table = PREFIXED if name == "prefixed" else ORIGIN, extracted_table(*ROWS[name])
-    rows, judged = on_engine(sail, table, origin)
+    rows, judged = on_engine(engine, table, origin)
     broken = broken_rules(table, origin)
     ids = [" ".join(rule for rule in broken if broken.at[row, rule]) for row in range(len(broken))]
     assert sorted(judged.select("rules").toArrow()["rules"].to_pylist()) == sorted(ids)
@@ -95,8 +95,8 @@ def test_the_engine_gives_what_pandas_gives(name: str, sail: SparkSession) -> No
     assert tallies_by(rows)[()] == tally_of_table(table)
 
 
-def test_an_unreadable_cell_needs_no_other_session_time_zone(sail: SparkSession) -> None:
-    assert sail.conf.get("spark.sql.session.timeZone") == "UTC"
+def test_an_unreadable_cell_needs_no_other_session_time_zone(engine: SparkSession) -> None:
+    assert engine.conf.get("spark.sql.session.timeZone") == "UTC"
 
 
 def spelled(count: int) -> Sequence[Row]:
@@ -104,10 +104,10 @@ def spelled(count: int) -> Sequence[Row]:
 
 
 def test_more_spellings_than_pass_the_worker_stop_the_region(
-    sail: SparkSession, monkeypatch: pytest.MonkeyPatch
+    engine: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fates, "SPELLINGS_MAX", 5)
-    rows = sail.createDataFrame(extracted_table(*spelled(6)))
+    rows = engine.createDataFrame(extracted_table(*spelled(6)))
     with pytest.raises(fates.RegionUnfitError, match="EUROPE: column region has more than 5 different values"):
         fates.spellings_of(rows, "EUROPE")
     assert len(fates.spellings_of(rows.filter(F.col("sale_id") != "0"), "EUROPE")) == 5
