@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
@@ -72,10 +72,10 @@ def reconcile(
     with ended_with_its_engine(), signals_in_order():
         known = read_ledger(None, days.last, settings.snowflake_watch_warehouse)
         wanted = days_of_regions(known, days, choose_regions(regions, tuple(REGIONS)))
-        futures = {
-            of.region: compare.with_options(tags=[names.database(of.region)]).submit(of, limits_of(settings), warehouse)
-            for of in wanted
-        }
+        futures = {}
+        for of in wanted:
+            with tags(names.database(of.region)):
+                futures[of.region] = compare.submit(of, limits_of(settings), warehouse)
         outcomes = {region: future.result(raise_on_failure=False) for region, future in futures.items()}
         compared, unread = sort_outcomes(outcomes)
         show_tables(found := Reconciled(days, compared, unread))

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-from prefect import get_run_logger, task
+from prefect import get_run_logger, tags, task
 from prefect.blocks.system import Secret
 from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import Engine
@@ -402,10 +402,8 @@ def extract_regions(
     """Runs `extract` for all regions of the batch side by side; a region that failed has its error as outcome."""
     extra_columns, limits = settings.extra_columns, limits_of(settings)
     slices_max = settings.extract_slices if isinstance(batch, Batch) else 1
-    futures = {
-        region: extract.with_options(tags=[names.database(region)]).submit(
-            region, wanted, directory, extra_columns, limits, slices_max
-        )
-        for region, wanted in zip(batch.regions, batch.wanted, strict=True)
-    }
+    futures = {}
+    for region, wanted in zip(batch.regions, batch.wanted, strict=True):
+        with tags(names.database(region)):  # `with_options(tags=...)` loses the task run's name
+            futures[region] = extract.submit(region, wanted, directory, extra_columns, limits, slices_max)
     return {region: future.result(raise_on_failure=False) for region, future in futures.items()}
