@@ -200,11 +200,34 @@ def read_extra_columns(attempt: Attempt, bucket: S3Bucket) -> dict[str, list[str
     return extra_columns
 
 
-def write_manifest(manifest: Manifest, bucket: S3Bucket) -> None:
-    """Writes the manifest to the attempt's path."""
-    key, body = f"{manifest.attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
-    with logged_if_slow(get_run_logger().info, "stage", f"s3://{bucket.bucket_name}/{key}", storage.ANSWER_S_MAX):
-        bucket.credentials.get_s3_client().put_object(Bucket=bucket.bucket_name, Key=key, Body=body)
+def finish_stage(
+    attempt: Attempt,
+    extracts: Sequence[Extracted],
+    files: Sequence[StagedFile],
+    seconds: Mapping[str, float],
+    kinds: Iterable[FileKind],
+    bucket: S3Bucket,
+) -> Manifest:
+    """Writes the manifest of clean rows to the attempt's path, logs what each region staged, and returns the manifest.
+
+    It comes last: without it nothing of the attempt is ever loaded.
+    """
+    logger = get_run_logger()
+    manifest = Manifest(
+        attempt,
+        snapshots={extracted.region: extracted.snapshot_at for extracted in extracts},
+        files=tuple(files),
+        extra_columns={extracted.region: extracted.extra_columns for extracted in extracts},
+        seconds=seconds,
+    )
+    if CLEAN in kinds:
+        key, body = f"{attempt.staging_prefix}/{MANIFEST_NAME}", manifest.to_json().encode()
+        with logged_if_slow(logger.info, "stage", f"s3://{bucket.bucket_name}/{key}", storage.ANSWER_S_MAX):
+            bucket.credentials.get_s3_client().put_object(Bucket=bucket.bucket_name, Key=key, Body=body)
+    for region, taken in seconds.items():
+        count = sum(file.region == region for file in files)
+        logger.info("step=stage region=%s files=%d seconds=%.1f", region, count, taken)
+    return manifest
 
 
 @task(name="stage", **RETRIES)
@@ -230,16 +253,4 @@ def stage(
 
     with ThreadPoolExecutor(len(REGIONS)) as pool:
         staged = [file for files in pool.map(stage_region, transformed) for file in files]
-    manifest = Manifest(
-        attempt,
-        snapshots={extracted.region: extracted.snapshot_at for extracted in extracts},
-        files=tuple(staged),
-        extra_columns={extracted.region: extracted.extra_columns for extracted in extracts},
-        seconds=seconds,
-    )
-    if CLEAN in kinds:
-        write_manifest(manifest, bucket)
-    for region, taken in seconds.items():
-        files = sum(file.region == region for file in staged)
-        logger.info("step=stage region=%s files=%d seconds=%.1f", region, files, taken)
-    return manifest
+    return finish_stage(attempt, extracts, staged, seconds, kinds, bucket)

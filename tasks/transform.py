@@ -292,7 +292,12 @@ def read_rejected_keys(path: Path) -> pa.Table:
 def transform(extracts: list[Extracted], directory: Path) -> list[Transformed]:
     """Transforms the extracts of all regions, side by side."""
     with ThreadPoolExecutor(len(REGIONS)) as pool:
-        transformed = list(pool.map(partial(transform_region, directory=directory), extracts))
+        return logged(pool.map(partial(transform_region, directory=directory), extracts))
+
+
+def logged(regions: Iterable[Transformed]) -> list[Transformed]:
+    """Logs each region's outcome when all are there, and returns them."""
+    transformed = list(regions)
     for of_region in transformed:
         get_run_logger().info(
             "step=transform region=%s clean=%d rejected=%d duplicates=%d seconds=%.1f",

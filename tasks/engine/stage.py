@@ -1,13 +1,13 @@
 """Stage on an engine: its files are on S3 already; the manifest says which of them count."""
 
-from prefect import get_run_logger, task
+from prefect import task
 
 from tasks.batch import Attempt
 from tasks.engine.files import Place, tallied, written
 from tasks.engine.session import engine_session
 from tasks.extract import Extracted
 from tasks.retries import RETRIES
-from tasks.stage import CLEAN, FileKind, Manifest, StagedFile, load_bucket, write_manifest
+from tasks.stage import CLEAN, FileKind, Manifest, StagedFile, finish_stage, load_bucket
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
 
@@ -33,16 +33,4 @@ def stage(
                 files = written(place, kind, of_region.region)
                 staged += tallied(spark, files, place) if kind == CLEAN else files
             seconds[of_region.region] = watch.seconds()
-    manifest = Manifest(
-        attempt,
-        snapshots={extracted.region: extracted.snapshot_at for extracted in extracts},
-        files=tuple(staged),
-        extra_columns={extracted.region: extracted.extra_columns for extracted in extracts},
-        seconds=seconds,
-    )
-    if CLEAN in kinds:
-        write_manifest(manifest, place.bucket)
-    for region, taken in seconds.items():
-        files_of_region = sum(file.region == region for file in staged)
-        get_run_logger().info("step=stage region=%s engine=spark files=%d seconds=%.1f", region, files_of_region, taken)
-    return manifest
+    return finish_stage(attempt, extracts, staged, seconds, kinds, place.bucket)

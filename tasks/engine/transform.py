@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import narwhals as nw
-from prefect import get_run_logger, task
+from prefect import task
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (the name that PySpark's own documentation uses)
 
@@ -23,7 +23,7 @@ from tasks.extract import Extracted
 from tasks.stage import StagedFile, load_bucket
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally
-from tasks.transform import EXAMPLE_KEYS_MAX, RULE_SEPARATOR, BrokenRule, Transformed
+from tasks.transform import EXAMPLE_KEYS_MAX, RULE_SEPARATOR, BrokenRule, Transformed, logged
 
 FATE = "fate"
 
@@ -134,14 +134,4 @@ def transform(
             return transform_region(spark, extracted, place, scratch)
 
     with ThreadPoolExecutor(len(REGIONS)) as pool:
-        transformed = list(pool.map(transform_one, extracts))
-    for of_region in transformed:
-        get_run_logger().info(
-            "step=transform region=%s engine=spark clean=%d rejected=%d duplicates=%d seconds=%.1f",
-            of_region.region,
-            of_region.clean.rows,
-            of_region.rejected.rows,
-            of_region.duplicates.rows,
-            of_region.seconds,
-        )
-    return transformed
+        return logged(pool.map(transform_one, extracts))

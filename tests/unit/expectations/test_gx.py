@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from expectations import gx
+from tasks.quality import _context as new_context
 
 
 def test_a_module_is_loaded_by_its_first_use_and_not_by_inspection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,8 +46,7 @@ SUITE = gx.gx.ExpectationSuite(
 
 def results(kept: bool) -> list[dict[str, Any]]:
     """What Great Expectations returns for the suite on a frame of bad values."""
-    context = gx.gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
+    context = new_context()
     rows = context.data_sources.add_pandas("memory").add_dataframe_asset("rows")
     frame = pd.DataFrame({"a": [1.0, -1.0, None], "b": ["x", "x", "y"]})
     batch = rows.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
