@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def room_reserved(directory: Path, region: str, rows: int, needed: int) -> Itera
     reservation = directory / f"{region}{SUFFIX}"
     with _locked(directory.parent):
         reservation.unlink(missing_ok=True)
-        others = sum(map(_unwritten, directory.parent.glob(f"*/*{SUFFIX}")))
+        others = sum(map(_unwritten, _reservations(directory.parent)))
         free = shutil.disk_usage(directory).free
         if free - others < needed:
             taken = f", {_in_mib(others)} of them reserved for other regions" if others else ""
@@ -91,6 +91,13 @@ def _locked(root: Path) -> Iterator[None]:
     with full_disk_named("the run", root / LOCK_NAME), open(root / LOCK_NAME, "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _reservations(root: Path) -> Iterator[Path]:
+    """Yields the reservations of all attempts; one that ends meanwhile takes its directory with it, and has none."""
+    for attempt in root.iterdir():
+        with suppress(FileNotFoundError):
+            yield from attempt.glob(f"*{SUFFIX}")
 
 
 def _unwritten(reservation: Path) -> int:

@@ -1,11 +1,13 @@
 """Room on the scratch disk: reserved before rows are read, and a full disk is named while they are written."""
 
 import errno
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -80,6 +82,23 @@ def test_room_that_another_run_has_reserved_is_not_given_twice_until_it_ends(roo
     shutil.rmtree(other)
     with room_reserved(disk, "EUROPE", 20, 10 * MIB):
         pass
+
+
+def test_a_run_that_ends_while_others_are_counted_holds_no_room(
+    root: Path, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (other := root / "run-other").mkdir()
+    (other / "EUROPE.reserved").write_text(str(6 * MIB))
+    scandir = os.scandir
+
+    def scandir_too_late(path: Path) -> Iterator[os.DirEntry[str]]:
+        if path == other:
+            shutil.rmtree(other)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir_too_late)
+    with room_reserved(disk, "EUROPE", 20, 10 * MIB):
+        assert not other.exists()
 
 
 def test_what_a_region_has_written_is_not_counted_twice(disk: Path) -> None:
