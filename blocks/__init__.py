@@ -7,3 +7,4 @@ from blocks import shell
 
 shell.keep_off_proxies()
 shell.ignore(shell.LIBPQ)
+shell.ignore(shell.SPARK)

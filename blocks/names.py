@@ -92,6 +92,7 @@ LIMITED = (*map(database, REGIONS), WAREHOUSE)
 """Tags of the tasks that read a source or load the warehouse: the names of their blocks. A concurrency limit of Prefect
 on one of them limits how many of these tasks run at once."""
 TOKEN_KEY = of("sales-token-key")
+SPARK_TOKEN = of("sales-spark-token")
 ALERT_MAIL = of("sales-alerts")
 NOTIFICATION = of("retail-sales-alerts")
 ALERT_ENTRY, ALERT_TAG = variable("alert"), of("retail-sales-alert")

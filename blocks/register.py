@@ -10,6 +10,7 @@
 | the same with `SNOWFLAKE_ADMIN_` instead of `SNOWFLAKE_`, but for the account | SnowflakeCredentials and SnowflakeHostConnector block of the administrator; none without a user |
 | `SNOWFLAKE_DATABASE`, `SNOWFLAKE_WAREHOUSE`, `SNOWFLAKE_HOST`, `SNOWFLAKE_PORT`, `SNOWFLAKE_PROTOCOL` | SnowflakeHostConnector block |
 | `PII_TOKEN_KEY` | Secret block with the key of the tokens |
+| `SPARK_TOKEN` | Secret block with the token of the engine at `spark_remote`; none without one |
 | `SMTP_HOST`, `SMTP_PORT`, `SMTP_USER`, `SMTP_PASSWORD`, `SMTP_TYPE` | EmailServerCredentials block; none without a host |
 | a variable's name in capitals, e.g. `MIN_RECORD_COUNT` | that variable |
 
@@ -139,6 +140,12 @@ def token_key_block(environment: Environment) -> Secret:
     return Secret(value=key)
 
 
+def spark_token_block(environment: Environment) -> dict[str, list[Block]]:
+    """The block of the token with which runs connect to their engine, if the environment names one."""
+    token = environment.get("SPARK_TOKEN")
+    return {names.SPARK_TOKEN: [Secret(value=token)]} if token else {}
+
+
 def mail_blocks(environment: Environment) -> dict[str, list[Block]]:
     """The block of the mail server of alerts, if the environment names one."""
     settings = read_smtp_settings(environment)
@@ -165,6 +172,7 @@ def blocks_from(environment: Environment) -> dict[str, list[Block]]:
         names.WAREHOUSE: [snowflake, connector],
         **admin_blocks(environment),
         names.TOKEN_KEY: [token_key_block(environment)],
+        **spark_token_block(environment),
         **mail_blocks(environment),
     }
 

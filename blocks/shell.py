@@ -31,6 +31,8 @@ AWS = (
 )
 """Read by botocore beside the keys of a block
 (https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html#using-environment-variables)."""
+SPARK = ("SPARK_CONNECT_AUTHENTICATE_TOKEN",)
+"""Read by the client of Spark Connect where an address has no token."""
 HERE = ("127.0.0.1", "localhost", "::1")
 NO_PROXY = ("NO_PROXY", "no_proxy")
 

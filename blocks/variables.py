@@ -102,6 +102,11 @@ def _url(text: str) -> str:
 def _spark_remote(text: str) -> str:
     if text and not re.fullmatch(r"sc://[^\s/:]+(:[0-9]+)?(/;\S*)?", text):
         raise ValueError("an address of Spark Connect, like sc://spark.example.com:15002, or nothing")
+    if re.search(r"[;/]token=", text):
+        raise ValueError(
+            "an address without token, as variables can be read by all: set SPARK_TOKEN to it and run "
+            "`python -m blocks.register`"
+        )
     return text
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from blocks.variables import Settings
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt
-from tasks.engine.server import engine_address
+from tasks.engine.server import Address, engine_address
 from tasks.extract import Extracted
 from tasks.quality import Verdict, check_quality
 from tasks.stage import FileKind, Manifest, load_bucket, stage
@@ -55,7 +55,7 @@ class OnEngine:
     attempt: Attempt
     scratch: Path
     bucket: str
-    address: str
+    address: Address
 
     def transform(self, extracts: list[Extracted]) -> list[Transformed]:
         from tasks.engine import transform as on_engine

@@ -55,14 +55,27 @@ def extracted_files(place: Place, region: str) -> list[StagedFile]:
 def read_rows(spark: SparkSession, place: Place, files: list[StagedFile]) -> DataFrame:
     """The rows of these files of one region."""
     urls = [f"s3://{place.bucket.bucket_name}/{place.prefix}/{file.name}" for file in files]
-    return spark.read.parquet(*urls)
+    return read_parquet(spark, *urls)
 
 
 def write_rows(rows: DataFrame, kind: FileKind, region: str, place: Place) -> None:
     """Lets the engine write the rows below the attempt's path; a repeated attempt at the step replaces them."""
-    rows.write.mode("overwrite").option("compression", "zstd").option("maxRecordsPerFile", ROWS_PER_FILE).parquet(
-        place.url(kind, region)
-    )
+    write_parquet(rows, place.url(kind, region))
+
+
+def read_written(spark: SparkSession, kind: FileKind, region: str, place: Place) -> DataFrame:
+    """The rows that `write_rows` has written."""
+    return read_parquet(spark, place.url(kind, region))
+
+
+def read_parquet(spark: SparkSession, *urls: str) -> DataFrame:
+    """The rows of files, or of the files in a folder."""
+    return spark.read.parquet(*urls)
+
+
+def write_parquet(rows: DataFrame, url: str) -> None:
+    """Replaces the files of a folder."""
+    rows.write.mode("overwrite").option("compression", "zstd").option("maxRecordsPerFile", ROWS_PER_FILE).parquet(url)
 
 
 def written(place: Place, kind: FileKind, region: str) -> list[StagedFile]:

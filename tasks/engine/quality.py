@@ -12,6 +12,7 @@ from expectations.suite_columns import input_columns, output_columns
 from expectations.thresholds import Thresholds
 from tasks.batch import Attempt
 from tasks.engine.files import Place, extracted_files, read_rows, written
+from tasks.engine.server import Address
 from tasks.engine.session import engine_session
 from tasks.extract import Extracted
 from tasks.quality import Verdict, judge, logged
@@ -60,7 +61,7 @@ def check_quality(
     thresholds: Thresholds,
     with_floor: bool,
     bucket_name: str,
-    address: str,
+    address: Address,
 ) -> Verdict:
     """Judges the batch on the engine; a verdict that fails is returned, not raised."""
     with engine_session(address) as spark:

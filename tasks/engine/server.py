@@ -7,11 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from prefect.blocks.system import Secret
 from prefect_aws import S3Bucket
 
+from blocks import names
+from blocks.once import load_once
 from tasks.errors import NeedsPersonError, TransientError
 
 PACKAGES = ("pyspark", "grpc", "grpc_status", "google.rpc", "zstandard")
@@ -23,6 +27,23 @@ START_S_MAX = 30
 """Seconds that a Sail server may take to listen."""
 CONNECT_S_MAX = 5
 STOP_S_MAX = 10
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an engine is, as an address of Spark Connect; its text never shows the token."""
+
+    url: str
+    token: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+    def with_token(self) -> str:
+        if not self.token:
+            return self.url
+        parameters = ";" if "/;" in self.url else "/;"
+        return f"{self.url}{parameters}token={quote(self.token, safe='')}"
 
 
 def lacking_packages(*names: str) -> list[str]:
@@ -47,15 +68,16 @@ def _is_installed(name: str) -> bool:
 
 
 @contextmanager
-def engine_address(remote: str, bucket: S3Bucket) -> Iterator[str]:
-    """The address of the engine: `remote`, or that of a Sail server that lives as long as the body.
+def engine_address(remote: str, bucket: S3Bucket) -> Iterator[Address]:
+    """The address of the engine: `remote` with the token of its block, or that of a Sail server that lives as long as
+    the body.
 
     Raises NeedsPersonError without the packages, TransientError when nothing listens there.
     """
     require_packages(*PACKAGES)
     if remote:
         _require_listening(remote)
-        yield remote
+        yield Address(remote, _registered_token())
         return
     require_packages(SAIL)
     port = _free_port()
@@ -65,9 +87,17 @@ def engine_address(remote: str, bucket: S3Bucket) -> Iterator[str]:
     ) as server:
         try:
             _wait_until_listening(server, port)
-            yield f"sc://127.0.0.1:{port}"
+            yield Address(f"sc://127.0.0.1:{port}")
         finally:
             _end(server)
+
+
+def _registered_token() -> str:
+    try:
+        token: str = load_once(Secret, names.SPARK_TOKEN).get()
+    except ValueError:
+        return ""
+    return token
 
 
 def _environment(bucket: S3Bucket) -> dict[str, str]:

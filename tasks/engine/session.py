@@ -1,4 +1,4 @@
-"""Sessions of an engine, with every setting on which results depend. Knows no Prefect."""
+"""Sessions of an engine, with every setting on which results depend."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +7,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
+from blocks import names
+from tasks.engine.server import Address
 from tasks.errors import NeedsPersonError, TransientError
 
 SETTINGS = {
@@ -22,20 +24,26 @@ RETRIES_MAX = 5
 
 LOST = ("UNAVAILABLE", "CANCELLED", "Socket closed", "RetriesExceeded", "RETRIES_EXCEEDED", "SESSION")
 """Texts in the errors of an engine that went away."""
+UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
 @contextmanager
-def engine_session(address: str) -> Iterator[SparkSession]:
+def engine_session(address: Address) -> Iterator[SparkSession]:
     """A session of its own at the engine. The engine's errors become TransientError or NeedsPersonError."""
     spark = None
     try:
-        spark = SparkSession.builder.remote(address).create()
+        spark = SparkSession.builder.remote(address.with_token()).create()
         spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES_MAX)])
         for name, text in SETTINGS.items():
             spark.conf.set(name, text)
         yield spark
     except PySparkException as error:
         text = f"{type(error).__name__}: {error}"
+        if UNAUTHENTICATED in text:
+            raise NeedsPersonError(
+                f"the engine at {address} refuses the token of block secret/{names.SPARK_TOKEN}, or the lack of one: "
+                "set SPARK_TOKEN and run `python -m blocks.register`"
+            ) from error
         kind = TransientError if any(sign in text for sign in LOST) else NeedsPersonError
         raise kind(f"the engine at {address} failed ({text})") from error
     finally:

@@ -4,6 +4,7 @@ from prefect import task
 
 from tasks.batch import Attempt
 from tasks.engine.files import Place, tallied, written
+from tasks.engine.server import Address
 from tasks.engine.session import engine_session
 from tasks.extract import Extracted
 from tasks.retries import RETRIES
@@ -19,7 +20,7 @@ def stage(
     transformed: list[Transformed],
     kinds: tuple[FileKind, ...],
     bucket_name: str,
-    address: str,
+    address: Address,
 ) -> Manifest:
     """Lists the files that the engine wrote, with rows from their footers and totals by a job that did not write them.
     The manifest of clean rows is written last: without it nothing of the attempt is ever loaded."""

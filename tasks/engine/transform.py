@@ -15,7 +15,8 @@ from expectations.regions import REGIONS
 from expectations.rules import RULES, Origin
 from tasks.batch import Attempt
 from tasks.engine import fates
-from tasks.engine.files import Place, read_rows, stage_extracted, write_rows, written
+from tasks.engine.files import Place, read_rows, read_written, stage_extracted, write_rows, written
+from tasks.engine.server import Address
 from tasks.engine.session import engine_session
 from tasks.engine.tallies import tallies_by
 from tasks.errors import NeedsPersonError
@@ -39,7 +40,7 @@ def transform_region(spark: SparkSession, extracted: Extracted, place: Place, sc
     read = read_rows(spark, place, stage_extracted(extracted, place, scratch))
     # Written, so that each of the jobs below has the same decisions, and none makes them again.
     write_rows(fates.judged(read, origin, fates.spellings_of(read, region)), "judged", region, place)
-    judged = spark.read.parquet(place.url("judged", region))
+    judged = read_written(spark, "judged", region, place)
     write_rows(fates.clean(judged, origin), "clean", region, place)
     write_rows(fates.rejected(judged, origin), "rejected", region, place)
 
@@ -124,7 +125,7 @@ def _sold_on(clean: DataFrame | None) -> Mapping[date, int]:
 
 @task(name="transform")
 def transform(
-    attempt: Attempt, extracts: list[Extracted], scratch: Path, bucket_name: str, address: str
+    attempt: Attempt, extracts: list[Extracted], scratch: Path, bucket_name: str, address: Address
 ) -> list[Transformed]:
     """Transforms the extracts of all regions on the engine, side by side."""
     place = Place(load_bucket(bucket_name), attempt.staging_prefix)

