@@ -1,5 +1,6 @@
 # The worker: starts the flow runs that a Prefect server hands out. Build it with the version to show in its deployments:
 #   docker build --target worker --build-arg VERSION="$(git describe --always --dirty)" --tag retail-sales .
+# --build-arg SPARK=1 adds the packages of engine spark.
 # PYTHON_DIGEST, like @sha256:<64 digits>, pins the base image to one build of its version.
 ARG PYTHON_DIGEST=
 FROM python:3.11.17-slim-bookworm${PYTHON_DIGEST} AS worker
@@ -17,8 +18,10 @@ RUN useradd --create-home --uid 1000 etl
 WORKDIR /app
 
 COPY requirements.txt ./
+COPY requirements-spark.txt ./
+ARG SPARK=
 RUN python -m pip install --disable-pip-version-check uv==0.13.9 \
-    && uv pip sync --compile-bytecode --python "$(command -v python)" requirements.txt
+    && uv pip sync --compile-bytecode --python "$(command -v python)" requirements.txt ${SPARK:+requirements-spark.txt}
 
 COPY prefect.yaml ./
 COPY blocks/ blocks/

@@ -30,14 +30,20 @@ class FlowRun:
     steps: Mapping[str, float]
 
 
-def run_flow(work: Work, day: date, environment: Mapping[str, str] | None = None, engine: str = "pandas") -> FlowRun:
+def run_flow(
+    work: Work,
+    day: date,
+    environment: Mapping[str, str] | None = None,
+    engine: str = "pandas",
+    module: str = "flows.daily_sales",
+) -> FlowRun:
     """Runs `day` and reads its times from the Prefect server. Raises RuntimeError unless it ended as Completed.
 
-    `environment` is that of the process; by default the stack's.
+    `environment` is that of the process, by default the stack's; `module` is the program that runs the flow.
     """
     started_at = datetime.now(UTC)
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.daily_sales", day.isoformat(), "--engine", engine],
+        [sys.executable, "-m", module, day.isoformat(), "--engine", engine],
         env=dict(environment or work.environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 # Builds or pushes the image of this version, in which runs of container pools start, and prints its name: after a push by
 # its digest, which no later push changes. A name without a slash stays on this machine.
 #   RETAIL_SALES_IMAGE=registry.example.com/retail-sales sh deployments/image.sh build|push
+# RETAIL_SALES_IMAGE_SPARK=1 adds the packages of engine spark.
 # RETAIL_SALES_IMAGE_READY is the name of an image that is built and pushed already: nothing else is done.
 set -eu
 
@@ -27,7 +28,7 @@ tagged=$image:$version
 
 case ${1:-} in
 build)
-    docker build --target run --build-arg VERSION="$version" --tag "$tagged" . >&2
+    docker build --target run --build-arg VERSION="$version" --build-arg SPARK="${RETAIL_SALES_IMAGE_SPARK:-}" --tag "$tagged" . >&2
     echo "$tagged"
     ;;
 push)

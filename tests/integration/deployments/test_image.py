@@ -85,6 +85,9 @@ def image(world: World, tmp_path_factory: pytest.TempPathFactory) -> Image:
             case "COPY":
                 source, target = step.arguments.split()
                 copy(source, target, application)
+            case "ARG":
+                name, _, default = step.arguments.partition("=")
+                environment.setdefault(name, default)
             case "RUN" if not step.arguments.startswith("useradd"):
                 made = subprocess.run(
                     step.arguments, shell=True, cwd=application, env=environment, capture_output=True, text=True
@@ -140,6 +143,14 @@ def test_the_image_deploys_itself_starts_a_worker_and_says_that_it_is_healthy(
 def test_its_worker_loads_a_day(image: Image, worker: subprocess.Popen[bytes]) -> None:
     ran = image.run("prefect", "deployment", "run", "daily-sales/production", "-p", "date=2017-11-05", "--watch")
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_with_its_packages_the_engine_is_found(image: Image) -> None:
+    (packages,) = [step.arguments for step in instructions("worker") if step.arguments.startswith("python -m pip")]
+    made = image.run("sh", "-c", packages, SPARK="1")
+    assert made.returncode == 0, made.stderr
+    found = image.run("python", "-c", "from tasks.engine.server import lacking_packages as lacking; print(lacking())")
+    assert found.stdout == "[]\n", found.stderr
 
 
 def test_without_a_server_its_health_check_fails(image: Image) -> None:

@@ -9,7 +9,6 @@ from prefect_aws import AwsCredentials, S3Bucket
 
 from local.spark import running_spark
 from tasks.engine.server import engine_address
-from tests.integration.conftest import free_port
 from tests.integration.packages import require_spark
 
 NO_BUCKET = S3Bucket(bucket_name="none", credentials=AwsCredentials())
@@ -21,7 +20,7 @@ CLUSTER = {"SAIL_MODE": "local-cluster", "SAIL_CLUSTER__WORKER_INITIAL_COUNT": "
 def running_engine(kind: str, directory: Path, bucket: S3Bucket = NO_BUCKET) -> Iterator[str]:
     """The address of a server, which ends with the body."""
     if kind == SPARK:
-        with running_spark(require_spark(directory), directory, free_port()) as address:
+        with running_spark(require_spark(directory), directory) as address:
             yield address
         return
     with pytest.MonkeyPatch.context() as patch:

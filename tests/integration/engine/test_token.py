@@ -10,7 +10,7 @@ from local.spark import running_spark
 from tasks.engine.server import engine_address
 from tasks.engine.session import engine_session
 from tasks.errors import NeedsPersonError
-from tests.integration.conftest import World, free_port
+from tests.integration.conftest import World
 from tests.integration.engine.servers import NO_BUCKET
 from tests.integration.packages import require_spark
 
@@ -22,10 +22,10 @@ TOKEN = "wanted-by-the-engine"
 @pytest.fixture(scope="module")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An Apache Spark that wants TOKEN."""
-    directory, port = tmp_path_factory.mktemp("spark-with-token"), free_port()
-    with running_spark(require_spark(directory), directory, port, token=TOKEN):
+    directory = tmp_path_factory.mktemp("spark-with-token")
+    with running_spark(require_spark(directory), directory, token=TOKEN) as address:
         # To this name alone its client gives a token without TLS.
-        yield f"sc://localhost:{port}"
+        yield address.replace("127.0.0.1", "localhost")
 
 
 @pytest.fixture(autouse=True)

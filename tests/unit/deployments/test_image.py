@@ -43,9 +43,14 @@ def test_the_version_is_built_and_pushed_and_named_by_its_digest(environment: di
     assert built_image(environment, said.append) == f"{NAME}@{DIGEST}"
     tagged = f"{NAME}:{version()}"
     built, pushed, _ = calls_of(environment)
-    assert built == f"build --target run --build-arg VERSION={version()} --tag {tagged} ."
+    assert built == f"build --target run --build-arg VERSION={version()} --build-arg SPARK= --tag {tagged} ."
     assert pushed == f"push {tagged}"
     assert said[-1] == f"image {NAME}@{DIGEST}: ready"
+
+
+def test_the_packages_of_the_engine_are_added_where_they_are_wanted(environment: dict[str, str]) -> None:
+    built_image(environment | {"RETAIL_SALES_IMAGE_SPARK": "1"}, lambda _: None)
+    assert " --build-arg SPARK=1 " in calls_of(environment)[0]
 
 
 def test_a_name_without_a_slash_stays_on_this_machine(environment: dict[str, str]) -> None:
