@@ -68,7 +68,7 @@ def parquet_files(store: fs.S3FileSystem, urls: str) -> list[str]:
     found: list[str] = []
     for url in urls.split():
         path = url.removeprefix("s3://")
-        below = fs.FileSelector(path, recursive=True)
+        below = fs.FileSelector(path, allow_not_found=True, recursive=True)
         found += [path] if path.endswith(".parquet") else [info.path for info in store.get_file_info(below)]
     return sorted(path for path in found if path.endswith(".parquet"))
 
@@ -135,7 +135,9 @@ def files_by_pyarrow(bucket: S3Bucket) -> Iterator[None]:
 
     def read(spark: SparkSession, *urls: str) -> DataFrame:
         spark.dataSource.register(ParquetOnS3)
-        return spark.read.format(NAME).options(**options, urls=" ".join(urls)).load()
+        rows = spark.read.format(NAME).options(**options, urls=" ".join(urls)).load()
+        # Spark asks a data source of Python for all columns in each job.
+        return rows.persist()
 
     def write(rows: DataFrame, url: str) -> None:
         rows.sparkSession.dataSource.register(ParquetOnS3)

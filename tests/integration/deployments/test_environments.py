@@ -33,7 +33,17 @@ def on_the_server(operator: Operator) -> dict[str, Any]:
         for kind in ("variables", "block_documents", "automations")
         for thing in operator.filter(kind)
     }
-    chosen = ("updated", "tags", "parameters", "schedules", "version", "work_queue_name", "infra_overrides")
+    # Not `updated`: the server sets it when it finds a deployment without a worker, and with one again.
+    chosen = (
+        "tags",
+        "parameters",
+        "schedules",
+        "version",
+        "work_queue_name",
+        "infra_overrides",
+        "entrypoint",
+        "paused",
+    )
     for deployment in operator.filter("deployments"):
         things[f"deployment {deployment['id']}"] = {field: deployment[field] for field in chosen}
     for queue in operator.filter("work_pools/retail-sales/queues"):

@@ -1,6 +1,7 @@
 """The engines on which rows are judged in tests, without a stack."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -8,12 +9,21 @@ from pyspark.sql import SparkSession
 from tasks.engine.server import Address
 from tasks.engine.session import engine_session
 from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_engine
+from tests.integration.packages import require_spark
+
+
+@pytest.fixture(scope="session")
+def spark_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of Apache Spark, of its Python and Java."""
+    return require_spark(tmp_path_factory.mktemp("spark-packages"))
 
 
 @pytest.fixture(scope="package", params=[SAIL, SAIL_CLUSTER, SPARK])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def engine(
+    request: pytest.FixtureRequest, spark_packages: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
     with (
-        running_engine(request.param, tmp_path_factory.mktemp("engine")) as address,
+        running_engine(request.param, spark_packages, tmp_path_factory.mktemp("engine")) as address,
         engine_session(Address(address)) as spark,
     ):
         yield spark

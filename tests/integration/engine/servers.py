@@ -9,7 +9,6 @@ from prefect_aws import AwsCredentials, S3Bucket
 
 from local.spark import running_spark
 from tasks.engine.server import engine_address
-from tests.integration.packages import require_spark
 
 NO_BUCKET = S3Bucket(bucket_name="none", credentials=AwsCredentials())
 SAIL, SAIL_CLUSTER, SPARK = "sail", "sail-cluster", "spark"
@@ -17,10 +16,10 @@ CLUSTER = {"SAIL_MODE": "local-cluster", "SAIL_CLUSTER__WORKER_INITIAL_COUNT": "
 
 
 @contextmanager
-def running_engine(kind: str, directory: Path, bucket: S3Bucket = NO_BUCKET) -> Iterator[str]:
-    """The address of a server, which ends with the body."""
+def running_engine(kind: str, packages: Path, directory: Path, bucket: S3Bucket = NO_BUCKET) -> Iterator[str]:
+    """The address of a server, which ends with the body; `packages` are those of Apache Spark."""
     if kind == SPARK:
-        with running_spark(require_spark(directory), directory) as address:
+        with running_spark(packages, directory) as address:
             yield address
         return
     with pytest.MonkeyPatch.context() as patch:

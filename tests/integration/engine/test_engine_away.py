@@ -80,7 +80,9 @@ def test_an_engine_that_answers_after_the_lease_when_another_run_has_loaded_the_
     run = world.run(day, ["EUROPE"], engine="spark")
     (other,) = others
     assert other.startswith("Completed: "), other
-    assert run.state.name == "Overtaken", run.state.message
+    assert run.state.name == "Failed"
+    assert "150 clean rows are gone from s3://" in str(run.state.message)
+    assert "another run of the date has removed them, because the lease of this one was over" in str(run.state.message)
     corrected = "SELECT COUNT(*) FROM SALES_FACT WHERE ETL_BATCH_ID = ? AND STORE_ID = 'corrected'"
     assert world.sql(corrected, (f"{day:%Y%m%d}",)) == published(world, day) == [(150,)]
 

@@ -12,7 +12,6 @@ from tasks.engine.session import engine_session
 from tasks.errors import NeedsPersonError
 from tests.integration.conftest import World
 from tests.integration.engine.servers import NO_BUCKET
-from tests.integration.packages import require_spark
 
 pytestmark = [pytest.mark.more, pytest.mark.usefixtures("world")]
 
@@ -20,10 +19,10 @@ TOKEN = "wanted-by-the-engine"
 
 
 @pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def remote(spark_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An Apache Spark that wants TOKEN."""
     directory = tmp_path_factory.mktemp("spark-with-token")
-    with running_spark(require_spark(directory), directory, token=TOKEN) as address:
+    with running_spark(spark_packages, directory, token=TOKEN) as address:
         # To this name alone its client gives a token without TLS.
         yield address.replace("127.0.0.1", "localhost")
 
