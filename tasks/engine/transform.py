@@ -51,9 +51,9 @@ def transform_region(spark: SparkSession, extracted: Extracted, place: Place, sc
     files = written(place, "clean", region)
     if clean.rows and not files:
         raise NeedsPersonError(
-            f"{region}: {clean.rows:,} clean rows are gone from {place.url('clean', region)}: another run of the date has "
-            "removed them, because the lease of this one was over: see `make ledger`, and run the date again if it "
-            "is not loaded"
+            f"{region}: {clean.rows:,} clean rows are gone from {place.url('clean', region)}: another run of the "
+            "date has removed them, because the lease of this one was over: see `make ledger`, and run the date again "
+            "if it is not loaded"
         )
     _require_newest(fates.valid(judged), _rows_of(spark, place, files), files, origin)
     broken = _rows_of(spark, place, written(place, "rejected", region))
