@@ -34,16 +34,7 @@ def on_the_server(operator: Operator) -> dict[str, Any]:
         for thing in operator.filter(kind)
     }
     # Not `updated`: the server sets it when it finds a deployment without a worker, and with one again.
-    chosen = (
-        "tags",
-        "parameters",
-        "schedules",
-        "version",
-        "work_queue_name",
-        "infra_overrides",
-        "entrypoint",
-        "paused",
-    )
+    chosen = ("tags", "parameters", "schedules", "version", "work_queue_name", "infra_overrides")
     for deployment in operator.filter("deployments"):
         things[f"deployment {deployment['id']}"] = {field: deployment[field] for field in chosen}
     for queue in operator.filter("work_pools/retail-sales/queues"):

@@ -1,6 +1,7 @@
 """An engine that wants a token gets the one of the block; a wrong one is named without its text."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prefect.blocks.system import Secret
