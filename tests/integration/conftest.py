@@ -378,7 +378,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 YEAR = ("local/test_stack.py", "deployments/test_runs.py", "daily/test_command_line.py", "daily/test_daily_run.py")
 """Files that use the real year, which takes a while to load: all for one worker."""
-LONGEST_FIRST = ("publish/test_crashes.py", "deployments/test_kills.py", "reconcile/test_reconcile.py", *YEAR)
+LONGEST_FIRST = (
+    *("warehouse/test_setup_warehouse.py", "deployments/test_environments.py"),
+    *("publish/test_crashes.py", "deployments/test_kills.py", "reconcile/test_reconcile.py"),
+    *YEAR,
+)
 """So that no worker begins one of these when the others have finished."""
 
 
