@@ -58,8 +58,9 @@ def test_a_service_is_restarted_and_its_processes_are_reaped(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(BUILT))
 def test_a_built_image_has_the_projects_version_and_may_be_pinned(name: str) -> None:
-    build = compose(VERSION="v1-2-gabc", PYTHON_DIGEST=DIGEST)["services"][name]["build"]
-    assert build["args"] == {"VERSION": "v1-2-gabc", "PYTHON_DIGEST": DIGEST}
+    given = {"VERSION": "v1-2-gabc", "PYTHON_DIGEST": DIGEST, "RETAIL_SALES_IMAGE_SPARK": "1"}
+    build = compose(**given)["services"][name]["build"]
+    assert build["args"] == {"VERSION": "v1-2-gabc", "PYTHON_DIGEST": DIGEST, "SPARK": "1"}
     assert set(re.findall(r"^ARG (\w+)=", DOCKERFILE, re.MULTILINE)) == set(build["args"])
     assert f" AS {build['target']}\n" in DOCKERFILE
 
