@@ -288,10 +288,16 @@ def read_rejected_keys(path: Path) -> pa.Table:
     return pa.Table.from_batches((batch.select(names) for batch in read_batches(path)), schema)
 
 
+SIDE_BY_SIDE_ROWS = 50_000
+"""Fewer rows of all regions are transformed one region after the other: threads would wait for the interpreter's lock
+at each of many short calls."""
+
+
 @task(name="transform")
 def transform(extracts: list[Extracted], directory: Path) -> list[Transformed]:
-    """Transforms the extracts of all regions, side by side."""
-    with ThreadPoolExecutor(len(REGIONS)) as pool:
+    """Transforms the extracts of all regions, side by side unless they are small."""
+    small = sum(extracted.read.rows for extracted in extracts) < SIDE_BY_SIDE_ROWS
+    with ThreadPoolExecutor(1 if small else len(REGIONS)) as pool:
         return logged(pool.map(partial(transform_region, directory=directory), extracts))
 
 

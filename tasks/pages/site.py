@@ -1,5 +1,6 @@
 """Writes pages: to this worker's disk and to the staging bucket."""
 
+import hashlib
 import mimetypes
 import os
 import tempfile
@@ -55,18 +56,20 @@ def publish_page(path: str, html: str, directory: Path, load: Callable[[], S3Buc
 
 
 def replace_folder(directory: Path, folder: str, bucket: S3Bucket) -> int:
-    """Makes a folder of the pages in the bucket equal to the directory; returns the number of its files."""
+    """Makes a folder of the pages in the bucket equal to the directory; returns the number of its files. Those that are
+    there already are not sent again: S3's ETag is their MD5, unless a key of KMS encrypts the bucket."""
     client, prefix = bucket.credentials.get_s3_client(), f"{FOLDER}/{folder}/"
     files = {
         f"{prefix}{file.relative_to(directory).as_posix()}": file for file in directory.rglob("*") if file.is_file()
     }
-    for key, file in files.items():
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        client.put_object(Bucket=bucket.bucket_name, Key=key, Body=file.read_bytes(), ContentType=kind)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket_name, Prefix=prefix)
-    for key in [found["Key"] for page in pages for found in page.get("Contents", ())]:
-        if key not in files:
-            client.delete_object(Bucket=bucket.bucket_name, Key=key)
+    there = {found["Key"]: found["ETag"].strip('"') for page in pages for found in page.get("Contents", ())}
+    for key, file in files.items():
+        kind, content = mimetypes.guess_type(file.name)[0] or "application/octet-stream", file.read_bytes()
+        if there.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
+            client.put_object(Bucket=bucket.bucket_name, Key=key, Body=content, ContentType=kind)
+    for key in there.keys() - files.keys():
+        client.delete_object(Bucket=bucket.bucket_name, Key=key)
     return len(files)
 
 

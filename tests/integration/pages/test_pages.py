@@ -19,6 +19,7 @@ from flows.support import history, pages, run_hooks
 from local.generator import Dirt
 from tasks.pages.figures import read_ledger_range
 from tasks.pages.paths import DATA_DOCS, DATA_DOCS_INDEX, FOLDER, HISTORY, RUNS, path_of_run
+from tasks.pages.site import replace_folder
 from tasks.stage import load_bucket
 from tests.integration.conftest import Run, World
 from tests.integration.daily.test_regions_left_out import europe_reached_by, port_of
@@ -55,6 +56,40 @@ def link_of(history: str, day: date, region: str) -> str:
     """Where the cell of a date and region leads."""
     (link,) = re.findall(rf'<a class="day [\w-]+" href="([^"]+)" aria-label="{day} {region}', history)
     return unescape(link)
+
+
+def test_a_folder_in_the_bucket_becomes_that_of_the_disk_and_only_what_differs_is_sent(
+    world: World, tmp_path: Path
+) -> None:
+    bucket, sent = load_bucket(world.environment["S3_STAGING_BUCKET"]), list[str]()
+    client = bucket.credentials.get_s3_client()
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        sent.append(params["Key"].rpartition("/")[2])
+
+    def replaced() -> list[str]:
+        sent.clear()
+        replace_folder(tmp_path, "folder", bucket)
+        return sorted(sent)
+
+    def there() -> dict[str, str]:
+        listed = client.list_objects_v2(Bucket=bucket.bucket_name, Prefix=f"{FOLDER}/folder/").get("Contents", [])
+        return {o["Key"].rpartition("/")[2]: body_of(o["Key"]) for o in listed}
+
+    def body_of(key: str) -> str:
+        return str(client.get_object(Bucket=bucket.bucket_name, Key=key)["Body"].read().decode())
+
+    for name in ("kept", "changed", "gone"):
+        (tmp_path / f"{name}.html").write_text(name)
+    client.meta.events.register("provide-client-params.s3.PutObject", note)
+    try:
+        assert replaced() == ["changed.html", "gone.html", "kept.html"]
+        (tmp_path / "changed.html").write_text("anew")
+        (tmp_path / "gone.html").unlink()
+        assert replaced() == ["changed.html"]
+        assert there() == {"kept.html": "kept", "changed.html": "anew"}
+    finally:
+        client.meta.events.unregister("provide-client-params.s3.PutObject", note)
 
 
 def test_a_published_day_has_a_page_with_its_figures(world: World, day: date, reports: Path) -> None:
