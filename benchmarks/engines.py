@@ -35,6 +35,8 @@ def main() -> int:
     default = (PANDAS, REMOTE) if os.environ.get("TEST_SPARK_REMOTE") else (PANDAS, SAIL, SPARK)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=default, help="by default: %(default)s")
     asked = parser.parse_args()
+    if REMOTE in asked.engines and not os.environ.get("TEST_SPARK_REMOTE"):
+        parser.error("engine remote: set TEST_SPARK_REMOTE to its address, like sc://host:15002")
     runs = defaultdict[str, list[FlowRun]](list)
     with prepared(asked.rows, for_peers=False) as work, tempfile.TemporaryDirectory() as directory:
         packages = install(Path(directory) / "packages") if SPARK in asked.engines else None
