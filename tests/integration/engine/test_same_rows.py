@@ -22,7 +22,7 @@ from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_
 pytestmark = pytest.mark.more
 
 SCHEMAS = {"clean": CLEAN_SCHEMA, "rejected": REJECTED_SCHEMA}
-ROWS = {SAIL: 200_000, SAIL_CLUSTER: 200_000, SPARK: 20_000}
+ROWS = {SAIL: 200_000, SAIL_CLUSTER: 20_000, SPARK: 20_000}
 """Rows a region. Spark takes half a minute for each of its jobs on more, by a data source of Python."""
 
 
