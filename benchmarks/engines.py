@@ -69,7 +69,7 @@ def run_on(work: Work, engine: str, remote: str) -> FlowRun:
 
 
 def print_table(runs: Mapping[str, Sequence[FlowRun]]) -> None:
-    """Prints a line for each step, and for the whole: medians of both engines, and their ratio."""
+    """Prints a line for each step, and for the whole: the medians of each engine, and their ratios to the first."""
     steps = {engine: median_steps(of_engine) for engine, of_engine in runs.items()}
     print(f"{'seconds':20s}" + "".join(f"{engine:>10s}" for engine in runs) + "   each to the first")
     for step in steps[next(iter(steps))]:
