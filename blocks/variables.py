@@ -99,13 +99,20 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+CREDENTIAL_PLACE = "{token}"
+"""Stands in the address of an engine for the token of its block."""
+_CREDENTIAL_IN_ADDRESS = (
+    r"[;/]((token|[^;=]*auth)=(?!\{token\}(;|$))|authorization=(bearer|basic)\b(?!(%20)?\{token\}))"
+)
+
+
 def _spark_remote(text: str) -> str:
     if text and not re.fullmatch(r"sc://[^\s/:]+(:[0-9]+)?(/;\S*)?", text):
         raise ValueError("an address of Spark Connect, like sc://spark.example.com:15002, or nothing")
-    if re.search(r"[;/]token=", text):
+    if re.search(_CREDENTIAL_IN_ADDRESS, text, re.IGNORECASE):
         raise ValueError(
-            "an address without token, as variables can be read by all: set SPARK_TOKEN to it and run "
-            "`python -m blocks.register`"
+            "an address without token, as variables can be read by all: set SPARK_TOKEN to it, run "
+            f"`python -m blocks.register`, and write {CREDENTIAL_PLACE} where a parameter other than token holds it"
         )
     return text
 
@@ -242,6 +249,9 @@ DEFINITIONS = (
         "Spark Connect address of the engine spark; empty: a Sail server that the run starts.",
         _spark_remote,
     ),
+    VariableDefinition(
+        "spark_timeout_minutes", "60", "Minutes after which a step on the engine spark is given up.", _minutes
+    ),
     VariableDefinition("report_retention_days", "400", "Days that clean-staging keeps the pages of runs.", _days_kept),
 )
 
@@ -268,6 +278,7 @@ class Settings:
     sla_minutes: int = 120
     report_base_url: str = ""
     spark_remote: str = ""
+    spark_timeout_minutes: int = 60
     first_date: date | None = None
 
 

@@ -85,5 +85,5 @@ def steps_on(engine: str, attempt: Attempt, settings: Settings, scratch: Path) -
     if engine == "pandas":
         yield OnPandas(attempt, scratch, bucket)
         return
-    with engine_address(settings.spark_remote, load_bucket(bucket)) as address:
+    with engine_address(settings.spark_remote, load_bucket(bucket), settings.spark_timeout_minutes) as address:
         yield OnEngine(attempt, scratch, bucket, address)

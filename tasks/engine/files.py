@@ -1,7 +1,8 @@
 """An attempt's files on S3 as an engine reads and writes them."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -22,11 +23,13 @@ from tasks.tally import Tally
 FOOTER_BYTES = 64 * 2**10
 """The end of a Parquet file that is read for its footer; more is read when the footer is longer."""
 
+FOOTERS_AT_ONCE = 8
+
 FILES_PER_JOB = 20
 """Files whose rows one job counts."""
 
 ROWS_PER_FILE = 2_500_000
-"""Rows after which an engine begins another file: about 100 MB of clean rows."""
+"""Rows of a file of clean rows that an engine writes: about 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,23 @@ def written(place: Place, kind: FileKind, region: str) -> list[StagedFile]:
 
 def _files(place: Place, kind: FileKind, region: str, prefix: str) -> list[StagedFile]:
     client, bucket = place.bucket.credentials.get_s3_client(), place.bucket.bucket_name
-    files = []
-    for listed in _listed(client, bucket, prefix):
+
+    def file_of(listed: Mapping[str, Any]) -> StagedFile:
         key, size = listed["Key"], listed["Size"]
-        # Engines leave markers like _SUCCESS.
-        if key.endswith(".parquet"):
-            footer = read_footer(client, bucket, key, size)
-            _require_schema(footer, kind, key)
-            name, etag = key.removeprefix(f"{place.prefix}/"), listed["ETag"].strip('"')
-            files.append(StagedFile(name, kind, region, footer.num_rows, size, "", None, etag))
-    return sorted((file for file in files if file.rows), key=lambda file: file.name)
+        footer = read_footer(client, bucket, key, size)
+        _require_schema(footer, kind, key)
+        name, etag = key.removeprefix(f"{place.prefix}/"), listed["ETag"].strip('"')
+        return StagedFile(name, kind, region, footer.num_rows, size, "", None, etag)
+
+    found = [listed for listed in _listed(client, bucket, prefix) if _holds_rows(listed["Key"].removeprefix(prefix))]
+    with ThreadPoolExecutor(FOOTERS_AT_ONCE) as pool:
+        files = [file for file in pool.map(file_of, found) if file.rows]
+    return sorted(files, key=lambda file: file.name)
+
+
+def _holds_rows(name: str) -> bool:
+    """Engines leave markers like _SUCCESS, and tasks that were given up leave files below _temporary."""
+    return name.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
 def _listed(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:

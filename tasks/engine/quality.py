@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import narwhals as nw
-from prefect import task
+from prefect import get_run_logger, task
 from pyspark.sql import DataFrame, SparkSession
 
 from expectations.rules import readable_named
@@ -13,7 +13,7 @@ from expectations.thresholds import Thresholds
 from tasks.batch import Attempt
 from tasks.engine.files import Place, extracted_files, read_rows, written
 from tasks.engine.server import Address
-from tasks.engine.session import engine_session
+from tasks.engine.session import engine_step
 from tasks.extract import Extracted
 from tasks.quality import Verdict, judge, logged
 from tasks.stage import load_bucket
@@ -64,6 +64,6 @@ def check_quality(
     address: Address,
 ) -> Verdict:
     """Judges the batch on the engine; a verdict that fails is returned, not raised."""
-    with engine_session(address) as spark:
+    with engine_step(address.authorized(), get_run_logger().info, "quality-gate") as spark:
         frames = EngineFrames(spark, Place(load_bucket(bucket_name), attempt.staging_prefix))
         return logged(judge(extracts, regions, thresholds, with_floor, frames))

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from urllib.parse import quote, urlsplit
 
@@ -15,7 +15,7 @@ from prefect.blocks.system import Secret
 from prefect_aws import S3Bucket
 
 from blocks import names
-from blocks.once import load_once
+from blocks.variables import CREDENTIAL_PLACE
 from tasks.errors import NeedsPersonError, TransientError
 
 PACKAGES = ("pyspark", "grpc", "grpc_status", "google.rpc", "zstandard")
@@ -31,19 +31,30 @@ STOP_S_MAX = 10
 
 @dataclass(frozen=True)
 class Address:
-    """Where an engine is, as an address of Spark Connect; its text never shows the token."""
+    """Where an engine is, as an address of Spark Connect, and the seconds that a step there may take; its text never
+    shows the token. `is_remote` tells an engine at `spark_remote` from a server of the run."""
 
     url: str
     token: str = field(default="", repr=False)
+    limit_s: float = 3600.0
+    is_remote: bool = False
 
     def __str__(self) -> str:
         return self.url
 
     def with_token(self) -> str:
+        """The address with the token in its place, by default as Spark's own parameter."""
         if not self.token:
             return self.url
+        token = quote(self.token, safe="")
+        if CREDENTIAL_PLACE in self.url:
+            return self.url.replace(CREDENTIAL_PLACE, token)
         parameters = ";" if "/;" in self.url else "/;"
-        return f"{self.url}{parameters}token={quote(self.token, safe='')}"
+        return f"{self.url}{parameters}token={token}"
+
+    def authorized(self) -> "Address":
+        """The address with the token that its block holds now: those of managed engines are soon over."""
+        return replace(self, token=_registered_token()) if self.is_remote else self
 
 
 def lacking_packages(*names: str) -> list[str]:
@@ -68,16 +79,16 @@ def _is_installed(name: str) -> bool:
 
 
 @contextmanager
-def engine_address(remote: str, bucket: S3Bucket) -> Iterator[Address]:
-    """The address of the engine: `remote` with the token of its block, or that of a Sail server that lives as long as
-    the body.
+def engine_address(remote: str, bucket: S3Bucket, minutes: int) -> Iterator[Address]:
+    """The address of the engine, whose steps may take so many minutes: `remote`, or that of a Sail server that lives as
+    long as the body.
 
     Raises NeedsPersonError without the packages, TransientError when nothing listens there.
     """
     require_packages(*PACKAGES)
     if remote:
         _require_listening(remote)
-        yield Address(remote, _registered_token())
+        yield Address(remote, limit_s=minutes * 60, is_remote=True)
         return
     require_packages(SAIL)
     port = free_port()
@@ -87,14 +98,14 @@ def engine_address(remote: str, bucket: S3Bucket) -> Iterator[Address]:
     ) as server:
         try:
             _wait_until_listening(server, port)
-            yield Address(f"sc://127.0.0.1:{port}")
+            yield Address(f"sc://127.0.0.1:{port}", limit_s=minutes * 60)
         finally:
             _end(server)
 
 
 def _registered_token() -> str:
     try:
-        token: str = load_once(Secret, names.SPARK_TOKEN).get()
+        token: str = Secret.load(names.SPARK_TOKEN).get()
     except ValueError:
         return ""
     return token

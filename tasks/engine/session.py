@@ -1,6 +1,7 @@
 """Sessions of an engine, with every setting on which results depend."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from pyspark.errors import PySparkException
@@ -8,6 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.connect.client.retries import DefaultPolicy
 
 from blocks import names
+from blocks.waits import logged_if_slow
 from tasks.engine.server import Address
 from tasks.errors import NeedsPersonError, TransientError
 
@@ -18,40 +20,89 @@ SETTINGS = {
     "spark.sql.ansi.enabled": "true",
     # Times as Snowflake reads them.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Days of the proleptic Gregorian calendar, as PostgreSQL's and pyarrow's are.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
 }
-RETRIES_MAX = 5
+RETRIES_MAX = 6
 """How often a call is repeated while the engine does not answer: about a minute, not ten."""
 
 LOST = ("UNAVAILABLE", "CANCELLED", "Socket closed", "RetriesExceeded", "RETRIES_EXCEEDED", "SESSION")
 """Texts in the errors of an engine that went away."""
 UNAUTHENTICATED = "UNAUTHENTICATED"
+INTERRUPT_S_MAX = 5
+"""Seconds in which an engine that is given up may answer that it stops its jobs."""
+
+
+@contextmanager
+def engine_step(address: Address, say: Callable[[str], None], step: str) -> Iterator[SparkSession]:
+    """A session for a step of a run, which logs that it waits."""
+    with logged_if_slow(say, step, f"the engine at {address}", address.limit_s), engine_session(address) as spark:
+        yield spark
 
 
 @contextmanager
 def engine_session(address: Address) -> Iterator[SparkSession]:
-    """A session of its own at the engine. The engine's errors become TransientError or NeedsPersonError."""
-    spark = None
+    """A session of its own at the engine, of at most `address.limit_s` seconds: calls of Spark Connect wait for ever.
+
+    The engine's errors become TransientError or NeedsPersonError, the end of the limit a NeedsPersonError.
+    """
+    spark = SparkSession.builder.remote(address.with_token()).create()
+    given_up = threading.Event()
+
+    def give_up() -> None:
+        given_up.set()
+        _interrupt(spark)
+        spark.client.close()
+
+    limit = threading.Timer(address.limit_s, give_up)
+    limit.daemon = True
+    limit.start()
     try:
-        spark = SparkSession.builder.remote(address.with_token()).create()
         spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES_MAX)])
         for name, text in SETTINGS.items():
             spark.conf.set(name, text)
         yield spark
-    except PySparkException as error:
-        text = f"{type(error).__name__}: {error}"
-        if UNAUTHENTICATED in text:
+    except Exception as error:
+        if given_up.is_set():
             raise NeedsPersonError(
-                f"the engine at {address} refuses the token of block secret/{names.SPARK_TOKEN}, or the lack of one: "
-                "set SPARK_TOKEN and run `python -m blocks.register`"
+                f"the engine at {address} did not finish within {address.limit_s:,.0f} s: look at its log and its free "
+                "capacity, raise the variable spark_timeout_minutes, or run with engine pandas"
             ) from error
-        kind = TransientError if any(sign in text for sign in LOST) else NeedsPersonError
-        raise kind(f"the engine at {address} failed ({text})") from error
+        if isinstance(error, PySparkException):
+            raise _explained(error, address) from error
+        raise
     finally:
-        if spark is not None:
-            _stop(spark)
+        # An engine that is gone has no session left to end.
+        with suppress(Exception):
+            spark.stop()
+        limit.cancel()
 
 
-def _stop(spark: SparkSession) -> None:
-    # An engine that is gone has no session left to end.
-    with suppress(Exception):
-        spark.stop()
+def _interrupt(spark: SparkSession) -> None:
+    """Ends the session's jobs, which would go on without a client."""
+
+    def interrupt() -> None:
+        with suppress(Exception):
+            spark.interruptAll()
+
+    thread = threading.Thread(target=interrupt, name="interrupt-engine", daemon=True)
+    thread.start()
+    thread.join(INTERRUPT_S_MAX)
+
+
+def _explained(error: PySparkException, address: Address) -> NeedsPersonError | TransientError:
+    text = f"{type(error).__name__}: {error}"
+    if UNAUTHENTICATED in text:
+        return NeedsPersonError(
+            f"the engine at {address} refuses the token of block secret/{names.SPARK_TOKEN}, or the lack of one: "
+            "set SPARK_TOKEN and run `python -m blocks.register`"
+        )
+    kind = TransientError if any(sign in text for sign in LOST) else NeedsPersonError
+    by_tls = address.token and address.is_remote and "UNAVAILABLE" in text
+    hint = (
+        f"; a token is sent by TLS alone, so an engine without TLS wants no secret/{names.SPARK_TOKEN}"
+        if by_tls
+        else ""
+    )
+    return kind(f"the engine at {address} failed ({text}){hint}")

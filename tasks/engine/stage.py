@@ -1,11 +1,11 @@
 """Stage on an engine: its files are on S3 already; the manifest says which of them count."""
 
-from prefect import task
+from prefect import get_run_logger, task
 
 from tasks.batch import Attempt
 from tasks.engine.files import Place, tallied, written
 from tasks.engine.server import Address
-from tasks.engine.session import engine_session
+from tasks.engine.session import engine_step
 from tasks.extract import Extracted
 from tasks.retries import RETRIES
 from tasks.stage import CLEAN, FileKind, Manifest, StagedFile, finish_stage, load_bucket
@@ -27,7 +27,7 @@ def stage(
     place = Place(load_bucket(bucket_name), attempt.staging_prefix)
     staged: list[StagedFile] = []
     seconds = {}
-    with engine_session(address) as spark:
+    with engine_step(address.authorized(), get_run_logger().info, "stage") as spark:
         for of_region in transformed:
             watch = Stopwatch()
             for kind in kinds:

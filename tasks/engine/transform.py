@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from math import ceil
 from pathlib import Path
 
 import narwhals as nw
-from prefect import task
+from prefect import get_run_logger, task
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (the name that PySpark's own documentation uses)
 
@@ -15,9 +16,9 @@ from expectations.regions import REGIONS
 from expectations.rules import RULES, Origin
 from tasks.batch import Attempt
 from tasks.engine import fates
-from tasks.engine.files import Place, read_rows, read_written, stage_extracted, write_rows, written
+from tasks.engine.files import ROWS_PER_FILE, Place, read_rows, read_written, stage_extracted, write_rows, written
 from tasks.engine.server import Address
-from tasks.engine.session import engine_session
+from tasks.engine.session import engine_step
 from tasks.engine.tallies import tallies_by
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
@@ -41,8 +42,9 @@ def transform_region(spark: SparkSession, extracted: Extracted, place: Place, sc
     # Written, so that each of the jobs below has the same decisions, and none makes them again.
     write_rows(fates.judged(read, origin, fates.spellings_of(read, region)), "judged", region, place)
     judged = read_written(spark, "judged", region, place)
-    write_rows(fates.clean(judged, origin), "clean", region, place)
-    write_rows(fates.rejected(judged, origin), "rejected", region, place)
+    files_max = max(ceil(extracted.read.rows / ROWS_PER_FILE), 1)
+    write_rows(fates.clean(judged, origin).repartition(files_max), "clean", region, place)
+    write_rows(fates.rejected(judged, origin).repartition(files_max), "rejected", region, place)
 
     tallies = tallies_by(judged.withColumn(FATE, fates.fate()), FATE)
     clean, rejected, duplicates = (tallies.get((fate,), Tally()) for fate in ("clean", "rejected", "duplicate"))
@@ -134,10 +136,11 @@ def transform(
     attempt: Attempt, extracts: list[Extracted], scratch: Path, bucket_name: str, address: Address
 ) -> list[Transformed]:
     """Transforms the extracts of all regions on the engine, side by side."""
-    place = Place(load_bucket(bucket_name), attempt.staging_prefix)
+    place, say = Place(load_bucket(bucket_name), attempt.staging_prefix), get_run_logger().info
+    address = address.authorized()
 
     def transform_one(extracted: Extracted) -> Transformed:
-        with engine_session(address) as spark:
+        with engine_step(address, say, f"transform region={extracted.region}") as spark:
             return transform_region(spark, extracted, place, scratch)
 
     with ThreadPoolExecutor(len(REGIONS)) as pool:

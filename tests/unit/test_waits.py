@@ -31,7 +31,7 @@ def test_limits_that_are_variables_have_their_defaults() -> None:
     defaults = {definition.name: definition.default for definition in DEFINITIONS}
     of_variables = [(int(limit), name) for _, limit, place in ROWS for name in re.findall(r"variable `(\w+)`", place)]
     assert of_variables == [(60 * int(defaults[name]), name) for _, name in of_variables]
-    assert len(of_variables) == 2
+    assert len(of_variables) == 3
 
 
 def test_limits_of_prefects_client_are_its_defaults() -> None:

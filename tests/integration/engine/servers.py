@@ -11,6 +11,7 @@ from local.spark import running_spark
 from tasks.engine.server import engine_address
 
 NO_BUCKET = S3Bucket(bucket_name="none", credentials=AwsCredentials())
+MINUTES = 30
 SAIL, SAIL_CLUSTER, SPARK = "sail", "sail-cluster", "spark"
 CLUSTER = {"SAIL_MODE": "local-cluster", "SAIL_CLUSTER__WORKER_INITIAL_COUNT": "2"}
 
@@ -25,5 +26,5 @@ def running_engine(kind: str, packages: Path, directory: Path, bucket: S3Bucket 
     with pytest.MonkeyPatch.context() as patch:
         for name, text in CLUSTER.items() if kind == SAIL_CLUSTER else ():
             patch.setenv(name, text)
-        with engine_address("", bucket) as address:
+        with engine_address("", bucket, MINUTES) as address:
             yield address.url

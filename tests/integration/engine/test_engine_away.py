@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from tasks.engine import files, server
+from flows.support import engines
+from tasks.engine import files, quality, server, session
+from tasks.engine.files import Place
 from tasks.errors import NeedsPersonError
 from tasks.stage import FileKind
 from tests.integration.conftest import World, free_port
-from tests.integration.engine.servers import NO_BUCKET
+from tests.integration.engine.servers import MINUTES, NO_BUCKET
 from tests.integration.processes import run_python
 
 pytestmark = pytest.mark.more
@@ -32,32 +34,71 @@ def test_an_engine_that_is_not_there_fails_the_run_and_names_what_to_do(world: W
     assert published(world, day) == [(0,)]
 
 
-def test_an_engine_that_dies_while_it_writes_publishes_nothing_and_the_next_run_loads(
-    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["transform", "quality-gate"])
+@pytest.mark.parametrize(
+    ("sign", "fault"),
+    [
+        pytest.param(signal.SIGKILL, " failed (", id="dies"),
+        pytest.param(signal.SIGSTOP, " did not finish within 30 s: look at its log", id="stops-answering"),
+    ],
+)
+def test_an_engine_that_is_lost_publishes_nothing_and_the_next_run_loads(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals, fault: str, step: str
 ) -> None:
     world.fill(day, rows=150)
-    started, popen, write = [], server.subprocess.Popen, files.write_rows
+    started, popen, write, input_of = [], server.subprocess.Popen, files.write_rows, quality.input_frame
 
     def remembered(*arguments: Any, **settings: Any) -> Any:
         started.append(popen(*arguments, **settings))
         return started[-1]
 
-    def dying(rows: Any, kind: FileKind, *place: Any) -> None:
+    def lost_in_transform(rows: Any, kind: FileKind, *place: Any) -> None:
         if kind == "rejected":
-            os.kill(started[0].pid, signal.SIGKILL)
+            os.kill(started[0].pid, sign)
         write(rows, kind, *place)
+
+    def lost_in_gate(rows: Any) -> Any:
+        os.kill(started[0].pid, sign)
+        return input_of(rows)
 
     with monkeypatch.context() as patch:
         patch.setattr(server.subprocess, "Popen", remembered)
-        patch.setattr("tasks.engine.transform.write_rows", dying)
+        patch.setattr(session, "RETRIES_MAX", 3)
+        patch.setattr(engines, "engine_address", lambda remote, bucket, _: server.engine_address(remote, bucket, 0.5))
+        if step == "transform":
+            patch.setattr("tasks.engine.transform.write_rows", lost_in_transform)
+        else:
+            patch.setattr(quality, "input_frame", lost_in_gate)
         run = world.run(day, engine="spark")
     assert run.state.name == "Failed"
     assert "the engine at sc://127.0.0.1" in str(run.state.message)
+    assert fault in str(run.state.message)
     assert published(world, day) == [(0,)]
 
     again = world.run(day, engine="spark")
     assert again.state.name == "Completed", again.state.message
     assert published(world, day) == [(600,)]
+
+
+def test_files_that_a_given_up_task_of_the_engine_left_behind_are_not_rows(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fill(day, rows=150, regions=("EUROPE",))
+    write = files.write_rows
+
+    def littering(rows: Any, kind: FileKind, region: str, place: Place) -> None:
+        write(rows, kind, region, place)
+        client, bucket = place.bucket.credentials.get_s3_client(), place.bucket.bucket_name
+        folder = f"{place.prefix}/{kind}/{region}"
+        for listed in client.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/")["Contents"]:
+            for part in ("_temporary/0", ".hive-staging"):
+                key = f"{folder}/{part}/{listed['Key'].rsplit('/', 1)[1]}"
+                client.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": listed["Key"]})
+
+    monkeypatch.setattr("tasks.engine.transform.write_rows", littering)
+    run = world.run(day, ["EUROPE"], engine="spark")
+    assert run.state.name == "Completed", run.state.message
+    assert published(world, day) == [(150,)]
 
 
 def test_an_engine_that_answers_after_the_lease_when_another_run_has_loaded_the_date_changes_nothing(
@@ -93,6 +134,6 @@ def test_without_its_packages_an_engine_is_refused_in_one_line(monkeypatch: pyte
         pytest.raises(
             NeedsPersonError, match=r"not installed \(no_such_package\): run `pip install -r requirements-spark"
         ),
-        server.engine_address("sc://127.0.0.1", NO_BUCKET),
+        server.engine_address("sc://127.0.0.1", NO_BUCKET, MINUTES),
     ):
         pass

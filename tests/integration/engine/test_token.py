@@ -12,7 +12,7 @@ from tasks.engine.server import engine_address
 from tasks.engine.session import engine_session
 from tasks.errors import NeedsPersonError
 from tests.integration.conftest import World
-from tests.integration.engine.servers import NO_BUCKET
+from tests.integration.engine.servers import MINUTES, NO_BUCKET
 
 pytestmark = [pytest.mark.more, pytest.mark.usefixtures("world")]
 
@@ -35,7 +35,7 @@ def _no_token(world: World) -> Iterator[None]:
 
 
 def rows_counted(remote: str) -> int:
-    with engine_address(remote, NO_BUCKET) as address, engine_session(address) as spark:
+    with engine_address(remote, NO_BUCKET, MINUTES) as address, engine_session(address.authorized()) as spark:
         return int(spark.range(3).count())
 
 

@@ -48,6 +48,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         "sla_minutes": 120,
         "report_base_url": "",
         "spark_remote": "",
+        "spark_timeout_minutes": 60,
         "report_retention_days": 400,
     }
 
@@ -80,6 +81,17 @@ def test_every_variable_is_described_in_a_sentence() -> None:
         ),
         pytest.param("first_date", "2017-01-01", date(2017, 1, 1), id="first-date"),
         pytest.param("spark_remote", "sc://spark/;use_ssl=true", "sc://spark/;use_ssl=true", id="engine-by-tls"),
+        *(
+            pytest.param("spark_remote", address, address, id=f"engine-{name}")
+            for name, address in (
+                (
+                    "token-in-a-parameter",
+                    "sc://spark:443/;use_ssl=true;x-aws-proxy-auth={token};authorization=session-1",
+                ),
+                ("token-at-the-end", "sc://spark/;token={token}"),
+                ("bearer", "sc://spark/;authorization=Bearer%20{token}"),
+            )
+        ),
         pytest.param("lease_minutes", "6", 6, id="a-lease-longer-than-its-renewal"),
         pytest.param("extract_slices", "8", 8, id="most-slices"),
         pytest.param("sla_minutes", "1", 1, id="shortest-sla"),
@@ -112,6 +124,11 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("spark_remote", "spark.example.com:15002", SPARK, id="engine-without-scheme"),
         pytest.param("spark_remote", "http://spark.example.com", SPARK, id="engine-by-http"),
         pytest.param("spark_remote", "sc://spark/;a=b;token=x", "address without token", id="engine-with-token"),
+        pytest.param("spark_remote", "sc://spark/;x-aws-proxy-auth=x", "where a parameter", id="engine-with-aws-token"),
+        pytest.param(
+            "spark_remote", "sc://spark/;token={token}x", "address without token", id="engine-with-half-token"
+        ),
+        pytest.param("spark_remote", "sc://spark/;Authorization=Bearer%20x", "without token", id="engine-with-bearer"),
         pytest.param("spark_remote", "sc://", SPARK, id="engine-without-host"),
         pytest.param("min_record_count", "", COUNT, id="empty-count"),
         pytest.param("min_record_count", "-1", COUNT, id="negative-count"),
