@@ -19,7 +19,7 @@ from benchmarks.flow_run import FlowRun, run_flow
 from benchmarks.results import median_steps
 from benchmarks.warehouse import forget_runs
 from benchmarks.work import DAY, Work, prepared
-from local.spark import install, running_spark
+from local.spark import installed, running_spark
 
 ROWS, REPEATS = 500_000, 3
 ENGINES = ("pandas", "sail", "spark", "remote")
@@ -39,7 +39,7 @@ def main() -> int:
         parser.error("engine remote: set TEST_SPARK_REMOTE to its address, like sc://host:15002")
     runs = defaultdict[str, list[FlowRun]](list)
     with prepared(asked.rows, for_peers=False) as work, tempfile.TemporaryDirectory() as directory:
-        packages = install(Path(directory) / "packages") if SPARK in asked.engines else None
+        packages = installed() if SPARK in asked.engines else None
         for repeat in range(1, asked.repeats + 1):
             for engine in asked.engines:
                 forget_runs(work.environment)

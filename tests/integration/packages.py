@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from local import spark
 from tests.integration.sources.clusters import PROGRAMS
 
 INSTALL_S_MAX = 500
@@ -83,12 +82,6 @@ def require_chromium() -> str:
     """The path of Debian's Chromium, installed if missing."""
     _require("chromium")
     return str(shutil.which("chromium"))
-
-
-@cache
-def require_spark(directory: Path) -> Path:
-    """A directory with the packages of Apache Spark and a Java, which the project's environment has not."""
-    return spark.install(directory / "spark")
 
 
 def _require(package: str) -> None:

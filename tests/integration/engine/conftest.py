@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from local.spark import installed
 from tasks.engine.server import Address
 from tasks.engine.session import engine_session
 from tests.integration.engine.servers import SAIL, SAIL_CLUSTER, SPARK, running_engine
-from tests.integration.packages import require_spark
 
 
 @pytest.fixture(scope="session")
-def spark_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of Apache Spark, of its Python and Java."""
-    return require_spark(tmp_path_factory.mktemp("spark-packages"))
+def spark_packages() -> Path:
+    """The packages of Apache Spark, of its Python and Java, installed if missing."""
+    return installed()
 
 
 @pytest.fixture(scope="package", params=[SAIL, SAIL_CLUSTER, SPARK])

@@ -12,6 +12,7 @@ from tests.integration.engine.servers import SAIL, SPARK, running_engine
 
 pytestmark = pytest.mark.more
 
+UNFIT = "sc://localhost:15002/;use_ssl"
 ENDLESS = "SELECT sum(a.id % 7 + b.id % 11) FROM range(100000000) a CROSS JOIN range(1000000) b"
 LIMIT_S, END_S_MAX = 3.0, 120.0
 
@@ -31,3 +32,11 @@ def test_a_step_that_does_not_end_is_given_up_and_named(kind: str, spark_package
         assert time.monotonic() - began < END_S_MAX
         with engine_session(Address(url)) as spark:
             assert spark.range(10).count() == 10
+
+
+def test_an_address_that_spark_does_not_take_is_named() -> None:
+    with (
+        pytest.raises(NeedsPersonError, match=f"the engine at {UNFIT} failed .*key-value pair"),
+        engine_session(Address(UNFIT)),
+    ):
+        pass
