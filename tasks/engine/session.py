@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-from pyspark.sql.connect.client.retries import DefaultPolicy
+from pyspark.sql.connect.client.retries import DefaultPolicy, RetryPolicyState
 
 from blocks import names
 from blocks.waits import logged_if_slow
@@ -34,6 +34,29 @@ INTERRUPT_S_MAX = 5
 """Seconds in which an engine that is given up may answer that it stops its jobs."""
 
 
+class Patience(DefaultPolicy):
+    """Repeats a call that the engine does not answer. After one for which all was in vain, no other is repeated: Great
+    Expectations goes on to its next check."""
+
+    in_vain = False
+
+    def can_retry(self, exception: BaseException) -> bool:
+        return not self.in_vain and super().can_retry(exception)
+
+    def to_state(self) -> RetryPolicyState:
+        return _Waits(self)
+
+
+class _Waits(RetryPolicyState):
+    """The waits of one call."""
+
+    def next_attempt(self, exception: BaseException | None = None) -> int | None:
+        wait_ms = super().next_attempt(exception)
+        if wait_ms is None and isinstance(self.policy, Patience):
+            self.policy.in_vain = True
+        return wait_ms
+
+
 @contextmanager
 def engine_step(address: Address, say: Callable[[str], None], step: str) -> Iterator[SparkSession]:
     """A session for a step of a run, which logs that it waits."""
@@ -51,7 +74,7 @@ def engine_session(address: Address) -> Iterator[SparkSession]:
         spark = SparkSession.builder.remote(address.with_token()).create()
     except PySparkException as error:
         raise _explained(error, address) from error
-    given_up = threading.Event()
+    given_up, patience = threading.Event(), Patience(max_retries=RETRIES_MAX)
 
     def give_up() -> None:
         given_up.set()
@@ -62,10 +85,12 @@ def engine_session(address: Address) -> Iterator[SparkSession]:
     limit.daemon = True
     limit.start()
     try:
-        spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES_MAX)])
+        spark.client.set_retry_policies([patience])
         for name, text in SETTINGS.items():
             spark.conf.set(name, text)
         yield spark
+        if given_up.is_set() or patience.in_vain:
+            raise TransientError(f"the engine at {address} did not answer")
     except Exception as error:
         if given_up.is_set():
             raise NeedsPersonError(
