@@ -29,7 +29,7 @@ FILES_PER_JOB = 20
 """Files whose rows one job counts."""
 
 ROWS_PER_FILE = 2_500_000
-"""Rows of a file of clean rows that an engine writes: about 100 MB."""
+"""Rows of a file of clean rows that an engine writes: about 140 MB."""
 
 
 @dataclass(frozen=True)
