@@ -50,8 +50,8 @@ class Patience(DefaultPolicy):
 class _Waits(RetryPolicyState):
     """The waits of one call."""
 
-    def next_attempt(self, exception: BaseException | None = None) -> int | None:
-        wait_ms = super().next_attempt(exception)
+    def next_attempt(self, *error: BaseException | None) -> int | None:
+        wait_ms = super().next_attempt(*error)
         if wait_ms is None and isinstance(self.policy, Patience):
             self.policy.in_vain = True
         return wait_ms
