@@ -79,7 +79,7 @@ def _is_installed(name: str) -> bool:
 
 
 @contextmanager
-def engine_address(remote: str, bucket: S3Bucket, minutes: int) -> Iterator[Address]:
+def engine_address(remote: str, bucket: S3Bucket, minutes: float) -> Iterator[Address]:
     """The address of the engine, whose steps may take so many minutes: `remote`, or that of a Sail server that lives as
     long as the body.
 
