@@ -127,10 +127,6 @@ def _explained(error: PySparkException, address: Address) -> NeedsPersonError | 
             "set SPARK_TOKEN and run `python -m blocks.register`"
         )
     kind = TransientError if any(sign in text for sign in LOST) else NeedsPersonError
-    by_tls = address.token and address.is_remote and "UNAVAILABLE" in text
-    hint = (
-        f"; a token is sent by TLS alone, so an engine without TLS wants no secret/{names.SPARK_TOKEN}"
-        if by_tls
-        else ""
-    )
-    return kind(f"the engine at {address} failed ({text}){hint}")
+    hint = f"; a token is sent by TLS alone, so an engine without TLS wants no secret/{names.SPARK_TOKEN}"
+    by_tls = address.token and "UNAVAILABLE" in text
+    return kind(f"the engine at {address} failed ({text}){hint if by_tls else ''}")
