@@ -24,7 +24,7 @@ from local.spark import installed, running_spark
 ROWS, REPEATS = 500_000, 3
 ENGINES = ("pandas", "sail", "spark", "remote")
 PANDAS, SAIL, SPARK, REMOTE = ENGINES
-SPARK_MEMORY = "4g"
+SPARK_MEMORY = "8g"
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from blocks import names
 from local.spark import running_spark
 from tasks.engine.server import engine_address
 from tasks.engine.session import engine_session
-from tasks.errors import NeedsPersonError
+from tasks.errors import NeedsPersonError, TransientError
 from tests.integration.conftest import World
 from tests.integration.engine.servers import MINUTES, NO_BUCKET
 
@@ -52,3 +52,13 @@ def test_a_wrong_token_is_refused_and_named_by_its_block(remote: str) -> None:
     assert f"the engine at {remote} refuses the token of block secret/{names.SPARK_TOKEN}" in said
     assert "set SPARK_TOKEN and run `python -m blocks.register`" in said
     assert "of-another-engine" not in said
+
+
+def test_a_token_for_an_engine_without_tls_is_told_as_the_likely_cause(
+    remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.engine.session.RETRIES_MAX", 1)
+    Secret(value=TOKEN).save(names.SPARK_TOKEN)
+    likely = f"a token is sent by TLS alone, so an engine without TLS wants no secret/{names.SPARK_TOKEN}"
+    with pytest.raises(TransientError, match=likely):
+        rows_counted(remote.replace("localhost", "127.0.0.1"))
