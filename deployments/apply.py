@@ -13,7 +13,7 @@ import sys
 from datetime import timedelta
 
 import httpx
-from prefect import PrefectClient, get_client
+from prefect import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import (
     PREFECT_API_URL,
@@ -39,6 +39,7 @@ from tasks.errors import TransientError, one_line
 from tasks.stopwatch import Say
 
 ANSWER_S_MAX = 10
+"""Seconds in which the server has to answer when it is looked for."""
 
 
 def apply(environment: Environment, say: Say, set_up: bool = False) -> None:
@@ -84,7 +85,7 @@ def look_at_warehouse(say: Say) -> str:
 
 
 async def _check_image(image: str | None) -> None:
-    async with _client() as client:
+    async with get_client() as client:
         if fault := await find_image_fault(client, image):
             raise DeployError(fault)
 
@@ -92,7 +93,8 @@ async def _check_image(image: str | None) -> None:
 async def _apply_on_server(
     planned: dict[str, Deployment], image: str | None, choice: Choice, limits: AlertLimits, say: Say
 ) -> None:
-    async with _client() as client:
+    # With Prefect's own patience: a request that is given up and sent again could create a thing twice.
+    async with get_client() as client:
         _say_all(await apply_pool(client), say)
         ids, applied = await apply_deployments(client, planned, image)
         _say_all(applied, say)
@@ -123,7 +125,7 @@ def check_server() -> str:
 
 async def _check_server(url: str) -> None:
     try:
-        async with _client() as client:
+        async with get_client(httpx_settings={"timeout": ANSWER_S_MAX}) as client:
             await client.hello()
             await read_ours(client)
     except PrefectHTTPStatusError as error:
@@ -144,10 +146,6 @@ def _refusal(url: str, status: int) -> str:
             "and was the server started with PREFECT_EXPERIMENTAL_EVENTS=true?"
         )
     return f"the server at PREFECT_API_URL={url} answers with HTTP {status}: read its log"
-
-
-def _client() -> PrefectClient:
-    return get_client(httpx_settings={"timeout": ANSWER_S_MAX})
 
 
 def main() -> int:

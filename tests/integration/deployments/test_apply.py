@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from blocks.names import QUEUES
+from deployments import apply as applying
 from tests.integration.conftest import session_of
 from tests.integration.deployments.conftest import Operator
 from tests.integration.processes import run_python
@@ -84,6 +85,14 @@ def test_the_order_does_not_matter_where_deploying_sets_the_warehouse_up(untouch
     with session_of(untouched.environment) as session:
         assert session.query("SELECT COUNT(*) FROM UNTOUCHED.ANALYTICS.SALES_FACT") == [(0,)]
     assert "warehouse tables: created" not in untouched.apply(set_up=True)
+
+
+def test_a_slow_server_is_not_asked_again_for_what_it_is_still_creating(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "check_server", lambda: "found")
+    monkeypatch.setattr(applying, "ANSWER_S_MAX", 0.0001)
+    assert "work pool retail-sales: unchanged" in operator.apply()
 
 
 def test_a_server_that_does_not_answer_is_named_in_one_line(operator: Operator) -> None:
