@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
-from math import ceil
+from dataclasses import replace
 from typing import Any
 
+import httpx
 from prefect import Task, flow, get_run_logger
 from prefect.client.schemas import FlowRun
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
-from prefect.states import State
+from prefect.states import Crashed, State
 
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
@@ -37,19 +38,33 @@ from flows.support.refusals import refused_range
 from flows.support.run_hooks import IN_HISTORY, name_of_waiting
 from flows.support.run_names import backfill_name, naming
 from flows.support.usual_time import usual_seconds
-from tasks.backfill.gaps import BackfillPlan, Gap, Mode, Order, plan_backfill, range_since, rest_of
+from tasks.backfill.gaps import (
+    BackfillPlan,
+    Gap,
+    Mode,
+    Order,
+    plan_again,
+    plan_backfill,
+    range_since,
+    rest_of,
+    unloaded,
+)
 from tasks.backfill.known import read_ledger
 from tasks.batch import choose_regions
+from tasks.errors import one_line
 from tasks.pages.artifacts import write_table
 from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, StoppedError, is_cancelled, signals_in_order
 from tasks.progress.work import Work, progressing
+from tasks.retries import ONCE
 from tasks.stopwatch import Stopwatch
 
+SIDE_BY_SIDE = 0.75
+"""What a date takes beside others, of its time alone, as measured on two cores (docs/performance.md)."""
 SUBFLOWS_MAX = 10_000
 """Above the number of subflows of any run; see `number_subflows_anew`."""
 
 
-@flow(name="backfill", flow_run_name=naming(backfill_name), **IN_HISTORY)
+@flow(name="backfill", flow_run_name=naming(backfill_name), **IN_HISTORY, **ONCE)
 def backfill(
     start_date: BusinessDate = None,
     end_date: BusinessDate = None,
@@ -79,9 +94,9 @@ def backfill(
         not_loaded_before: Leave it empty. A backfill that makes room for a daily run passes on here the dates that it
             could not load, and how they ended.
 
-    Ends as Completed, PartiallyLoaded (a region was left out), Yielded (it made room for a daily run, a new run goes on
-    with the rest), Refused (more dates than max_dates, or an impossible range; nothing was loaded) or Failed. The
-    message names the dates that went wrong, the artifact `backfill` lists all.
+    Ends as Completed, PartiallyLoaded (a region was left out, or another run has begun a date), Yielded (it made room
+    for a daily run, a new run goes on with the rest), Refused (more dates than max_dates, or an impossible range;
+    nothing was loaded) or Failed. The message names the dates that went wrong, the artifact `backfill` lists all.
     """
     if senseless := refused_range(start_date, end_date):
         return senseless
@@ -90,10 +105,13 @@ def backfill(
     first = asked.first if asked else settings.first_date
     with ended_with_its_engine():
         last, warehouse = asked.last if asked else yesterday, settings.snowflake_watch_warehouse
-        known = read_ledger(first, last, warehouse)
+        before = carried_over(not_loaded_before)
+        days_before = [outcome.date for outcome in before]
+        known = read_ledger(first and min([first, *days_before]), max([last, *days_before]), warehouse)
     days = asked or range_since(first, known, yesterday)
     wanted_regions = choose_regions(regions, tuple(REGIONS))
-    plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order)
+    also = [outcome.date for outcome in before if outcome.is_left_to_the_rest]
+    plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order, also)
     logger.info("step=plan days=%s mode=%s dates=%d under_way=%d", days, mode, len(plan.gaps), len(plan.under_way))
     if dry_run:
         show_table([], plan)
@@ -103,21 +121,41 @@ def backfill(
         show_table([], plan)
         return refused_state(plan, max_dates, usual_seconds(daily_sales.name))
 
-    before = carried_over(not_loaded_before)
+    lost = unloaded(days_before, known, wanted_regions)
+    before = [outcome for outcome in before if outcome.date in lost and not outcome.is_left_to_the_rest]
+    number_subflows_anew()
     with signals_in_order():
         usual_s = usual_backfill_seconds(len(plan.gaps), max_active)
         loaded, waiting = load_dates(plan.gaps, max_active, engine, usual_s)
+        if plan.under_way and not waiting:
+            more, plan = load_left(plan, mode, max_active, engine, warehouse)
+            loaded += more
     outcomes = [*before, *loaded]
     show_table(outcomes, plan)
     if waiting is None:
         return ended_state(outcomes, plan, mode)
-    rest = rest_of(days, plan.gaps[len(loaded)], order)
-    changed = {"start_date": str(rest.first), "end_date": str(rest.last), "not_loaded_before": to_carry_over(outcomes)}
+    not_begun = plan.gaps[len(loaded) :]
+    rest = rest_of(days, not_begun, order)
+    carried = to_carry_over(outcomes, [gap for gap in not_begun if gap.date not in days], plan.under_way)
+    changed = {"start_date": str(rest.first), "end_date": str(rest.last), "not_loaded_before": carried}
     goes_on = {**flow_run.parameters, **changed}
     queued = queue_behind(flow_run.id, backfill_name(goes_on, flow_run.scheduled_start_time), goes_on)
     waiting_name = name_of_waiting(waiting)
     logger.info("step=yield waiting=%s queued=%s days=%s", waiting_name, queued.id, rest)
-    return yielded_state(outcomes, waiting_name, rest, f"{queued.name} (run {queued.id})")
+    return yielded_state(outcomes, len(loaded), plan, waiting_name, rest, f"{queued.name} (run {queued.id})")
+
+
+def load_left(
+    plan: BackfillPlan, mode: Mode, max_active: int, engine: str, warehouse: str
+) -> tuple[list[DateOutcome], BackfillPlan]:
+    """Loads what other runs had begun and have left by now, as those that were killed do. Returns the outcomes, and the
+    plan with what they still have."""
+    days = [gap.date for gap in plan.under_way]
+    with ended_with_its_engine():
+        known = read_ledger(min(days), max(days), warehouse)
+    left = plan_again(plan, known, tuple(REGIONS), mode)
+    loaded, _ = load_dates(left.gaps, max_active, engine, makes_room=False)
+    return loaded, replace(plan, under_way=left.under_way)
 
 
 def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
@@ -125,19 +163,18 @@ def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
     if dates > 1:
         with suppress(Exception):  # an estimate fails no backfill
             usual_s = usual_seconds(daily_sales.name)
-            return usual_s and usual_s * ceil(dates / max_active)
+            return usual_s and usual_s * dates * (1 if max_active == 1 else SIDE_BY_SIDE)
     return None
 
 
 def load_dates(
-    gaps: Sequence[Gap], max_active: int, engine: str, usual_s: float | None = None
+    gaps: Sequence[Gap], max_active: int, engine: str, usual_s: float | None = None, makes_room: bool = True
 ) -> tuple[list[DateOutcome], FlowRun | None]:
-    """Loads the dates in their order, `max_active` side by side, until a daily run waits.
+    """Loads the dates in their order, `max_active` side by side, until a daily run waits (if it `makes_room`).
 
     `usual_s`: the seconds that all of them usually take. Returns the outcomes of the dates that were begun, all of them
-    ended, and the waiting run.
+    ended, and the waiting run. Raises StoppedError when the backfill was cancelled.
     """
-    number_subflows_anew()
     running: set[Future[DateOutcome]] = set()
     begun: list[Future[DateOutcome]] = []
     waiting = None
@@ -149,12 +186,28 @@ def load_dates(
     ):
         for gap in gaps:
             if len(running) == max_active:
-                running = wait(running, return_when=FIRST_COMPLETED).not_done
-            if waiting := find_waiting(flow_run.id, daily_sales.name):
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()  # raises what stops the others
+            if makes_room and (waiting := find_waiting_daily_run()):
                 break
             begun.append(executor.submit(copy_context().run, load_counted, gap, engine, work))
             running.add(begun[-1])
     return [future.result() for future in begun], waiting
+
+
+def find_waiting_daily_run() -> FlowRun | None:
+    """The daily run that waits in the queue of this one; none where the server cannot be asked just now."""
+    try:
+        return find_waiting(flow_run.id, daily_sales.name)
+    except httpx.HTTPError as error:
+        get_run_logger().warning("step=yield cannot see whether a daily run waits: %s", _named(error))
+        return None
+
+
+def _named(error: httpx.HTTPError) -> str:
+    # Many have no text of their own.
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def load_counted(gap: Gap, engine: str, work: Work) -> DateOutcome:
@@ -165,26 +218,31 @@ def load_counted(gap: Gap, engine: str, work: Work) -> DateOutcome:
 
 
 def load_date(gap: Gap, engine: str) -> DateOutcome:
-    """Runs the daily flow for one date; a failed run is an outcome like any other.
+    """Runs the daily flow for one date; a failed run is an outcome like any other, and so is one that the Prefect
+    server has not let begin or go on.
 
     Raises StoppedError when it failed because the backfill was cancelled.
     """
     watch, regions = Stopwatch(), None if gap.whole else list(gap.regions)
-    state = daily_sales(date=gap.date.isoformat(), regions=regions, engine=engine, return_state=True)
+    try:
+        state = daily_sales(date=gap.date.isoformat(), regions=regions, engine=engine, return_state=True)
+    except httpx.HTTPError as error:
+        state = Crashed(message=f"the Prefect server was lost: {_named(error)}")
     outcome, logger = outcome_of(gap, state, watch.seconds()), get_run_logger()
     logger.info(
         "step=backfill date=%s regions=%s state=%s seconds=%.1f", gap.date, outcome.regions, state.name, outcome.seconds
     )
-    if state.is_failed() and is_cancelled(str(flow_run.id), logger.warning):
+    if not state.is_completed() and is_cancelled(str(flow_run.id), logger.warning):
         raise StoppedError(CANCELLED_IN_PREFECT)
     return outcome
 
 
 class LeftAtOnce(ThreadPoolExecutor):
-    """Threads that are abandoned on a signal: their commits are refused from then on."""
+    """Threads that are abandoned on a signal or a cancellation: their commits are refused from then on."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.shutdown(wait=kind is None, cancel_futures=kind is not None)
+        is_error = kind is None or (issubclass(kind, Exception) and not issubclass(kind, StoppedError))
+        self.shutdown(wait=is_error, cancel_futures=kind is not None)
 
 
 class InTurn(Executor):

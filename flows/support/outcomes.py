@@ -1,6 +1,6 @@
 """The outcomes of a backfill: a row per date for the table, and one state for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +18,8 @@ DATES_NAMED_MAX = 10
 """Dates that a state's message names; the table lists all."""
 CAUSE_LENGTH_MAX = 160
 NOT_STARTED, UNDER_WAY = "not started", "under way"
+LEFT_TO_THE_REST = (NOT_STARTED, UNDER_WAY)
+"""States of dates that the run which goes on has to try."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class DateOutcome:
     def fully_loaded(self) -> bool:
         return self.completed and self.state != PARTIALLY_LOADED
 
+    @property
+    def is_left_to_the_rest(self) -> bool:
+        return self.state in LEFT_TO_THE_REST
+
 
 def outcome_of(gap: Gap, state: State, seconds: float) -> DateOutcome:
     """The outcome of a date's run."""
@@ -47,9 +53,14 @@ def regions_of(gap: Gap) -> str:
     return "all" if gap.whole else " ".join(gap.regions)
 
 
-def to_carry_over(outcomes: Sequence[DateOutcome]) -> dict[str, str]:
-    """The dates that were not fully loaded, and their states, for the run that goes on with the rest."""
-    return {outcome.date.isoformat(): outcome.state for outcome in outcomes if not outcome.fully_loaded}
+def to_carry_over(
+    outcomes: Sequence[DateOutcome], not_begun: Iterable[Gap] = (), under_way: Iterable[Gap] = ()
+) -> dict[str, str]:
+    """The dates that were not fully loaded, and their states, for the run that goes on with the rest: of those
+    `not_begun` the ones that its range does not hold."""
+    ended = {outcome.date.isoformat(): outcome.state for outcome in outcomes if not outcome.fully_loaded}
+    left = [*((gap, NOT_STARTED) for gap in not_begun), *((gap, UNDER_WAY) for gap in under_way)]
+    return ended | {gap.date.isoformat(): state for gap, state in left}
 
 
 def carried_over(states: Mapping[str, str] | None) -> list[DateOutcome]:
@@ -68,7 +79,7 @@ def outcome_table(outcomes: Sequence[DateOutcome], plan: BackfillPlan) -> list[d
         {"date": str(o.date), "regions": o.regions, "state": o.state, "message": o.message, "seconds": o.seconds}
         for o in outcomes
     ]
-    busy = [_row(gap, UNDER_WAY, "another run loads it just now") for gap in plan.under_way]
+    busy = [_row(gap, UNDER_WAY, "another run has begun it") for gap in plan.under_way]
     return ended + busy + [_row(gap, NOT_STARTED, "") for gap in plan.gaps if gap.date not in begun]
 
 
@@ -80,9 +91,10 @@ def planned_state(plan: BackfillPlan, mode: str, usual_s: float | None) -> State
     """The state of a dry run; `usual_s`: the seconds that all of it usually takes, None if unknown."""
     if not plan.gaps:
         return Completed(message=_nothing(plan, mode) + _left_alone(plan))
-    dates = _named([f"{gap.date} ({regions_of(gap)})" for gap in plan.gaps], separator=", ")
     taking = f"; takes {_duration(usual_s)} or so" if usual_s else ""
-    return Completed(message=f"dry run: would load {_count(len(plan.gaps))}: {dates}{_left_alone(plan)}{taking}")
+    return Completed(
+        message=f"dry run: would load {_count(len(plan.gaps))}: {_gaps(plan.gaps)}{_left_alone(plan)}{taking}"
+    )
 
 
 def refused_state(plan: BackfillPlan, max_dates: int, seconds_per_date: float | None) -> State:
@@ -101,22 +113,28 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def yielded_state(outcomes: Sequence[DateOutcome], waiting: str, rest: DateRange, queued: str) -> State:
-    """The state of a run that made room for run `waiting` and queued `rest` of its range as run `queued`."""
-    message = f"made room for {waiting} after {_count(len(outcomes))}: {queued} goes on with {rest}"
-    return Completed(name=YIELDED, message=message + _failed(outcomes) + _partly(outcomes))
+def yielded_state(
+    outcomes: Sequence[DateOutcome], begun: int, plan: BackfillPlan, waiting: str, rest: DateRange, queued: str
+) -> State:
+    """The state of a run that made room for run `waiting` after it had `begun` so many dates, and queued `rest` of its
+    range as run `queued`. `outcomes` are its own and those carried over."""
+    message = f"made room for {waiting} after {_count(begun)}: {queued} goes on with {rest}"
+    busy = f"; it also tries what another run has begun: {_gaps(plan.under_way)}" if plan.under_way else ""
+    return Completed(name=YIELDED, message=message + busy + _failed(outcomes) + _partly(outcomes))
 
 
 def ended_state(outcomes: Sequence[DateOutcome], plan: BackfillPlan, mode: str) -> State:
-    """The state of a run that came to its end: Failed when a date failed, PartiallyLoaded when a region is missing."""
+    """The state of a run that came to its end: Failed when a date failed, PartiallyLoaded when a region is missing or
+    another run has begun it."""
     if not outcomes:
-        return Completed(message=_nothing(plan, mode) + _left_alone(plan))
+        message = _nothing(plan, mode) + _left_alone(plan)
+        return Completed(name=PARTIALLY_LOADED if plan.under_way else None, message=message)
     completed = sum(outcome.completed for outcome in outcomes)
     what = _count(completed) if completed == len(outcomes) else f"{completed} of {_count(len(outcomes))}"
     message = f"{what} loaded{_failed(outcomes)}{_partly(outcomes)}{_left_alone(plan)}"
     if completed < len(outcomes):
         return Failed(message=f"{message}; artifact backfill shows all")
-    fully = all(outcome.fully_loaded for outcome in outcomes)
+    fully = all(outcome.fully_loaded for outcome in outcomes) and not plan.under_way
     return Completed(message=message) if fully else Completed(name=PARTIALLY_LOADED, message=message)
 
 
@@ -131,8 +149,12 @@ def _partly(outcomes: Sequence[DateOutcome]) -> str:
 
 
 def _left_alone(plan: BackfillPlan) -> str:
-    busy = [f"{gap.date} ({regions_of(gap)})" for gap in plan.under_way]
-    return f"; left alone, because another run loads it just now: {_named(busy, ', ')}" if busy else ""
+    begun = "another run has begun it and goes on, or has died within the last lease_minutes (load it again then)"
+    return f"; left alone, because {begun}: {_gaps(plan.under_way)}" if plan.under_way else ""
+
+
+def _gaps(gaps: Iterable[Gap]) -> str:
+    return _named([f"{gap.date} ({regions_of(gap)})" for gap in gaps], ", ")
 
 
 def _nothing(plan: BackfillPlan, mode: str) -> str:

@@ -57,6 +57,7 @@ def queue_behind(run_id: str, name: str, parameters: dict[str, Any]) -> FlowRun:
         flow_run_name=name,
         parameters=parameters,
         work_queue_name=own.work_queue_name,
+        job_variables=own.job_variables,
         timeout=0,
         as_subflow=False,
         idempotency_key=f"rest of {run_id}, try {own.run_count}",

@@ -1,6 +1,6 @@
 """Gaps: the dates and regions that a backfill loads, by the ledger. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -51,12 +51,32 @@ def plan_backfill(
     all_regions: Sequence[str],
     mode: Mode,
     order: Order,
+    also: Collection[date] = (),
 ) -> BackfillPlan:
-    """Returns the gaps of the range. Dates that are empty or rolled back are no gaps; `mode` "all" takes every date."""
-    states = {(state.date, state.region): state for state in known}
+    """Returns the gaps of the range and of the dates `also`. Dates that are empty or rolled back are no gaps; `mode`
+    "all" takes every date."""
+    asked = dict.fromkeys(sorted({*days, *also}, reverse=order == "newest"), asked_regions)
+    return _plan(days, known, asked, all_regions, mode)
+
+
+def plan_again(
+    plan: BackfillPlan, known: Iterable[LedgerState], all_regions: Sequence[str], mode: Mode
+) -> BackfillPlan:
+    """Returns the plan for what other runs had under way: what they have left to load, and what they still have."""
+    return _plan(plan.days, known, {gap.date: gap.regions for gap in plan.under_way}, all_regions, mode)
+
+
+def _plan(
+    days: DateRange,
+    known: Iterable[LedgerState],
+    asked: Mapping[date, Sequence[str]],
+    all_regions: Sequence[str],
+    mode: Mode,
+) -> BackfillPlan:
+    states = _by_date_and_region(known)
     gaps, under_way = [], []
-    for day in days if order == "oldest" else reversed(list(days)):
-        wanted = [region for region in asked_regions if is_wanted(states.get((day, region)), mode)]
+    for day, regions in asked.items():
+        wanted = [region for region in regions if is_wanted(states.get((day, region)), mode)]
         busy = tuple(region for region in wanted if _is_under_way(states, day, region))
         free = tuple(region for region in wanted if region not in busy)
         if busy:
@@ -64,6 +84,16 @@ def plan_backfill(
         if free:
             gaps.append(Gap(day, free, whole=len(free) == len(all_regions)))
     return BackfillPlan(days, tuple(gaps), tuple(under_way))
+
+
+def unloaded(days: Iterable[date], known: Iterable[LedgerState], regions: Sequence[str]) -> set[date]:
+    """Returns those of the dates of which a region is still not loaded."""
+    states = _by_date_and_region(known)
+    return {day for day in days if any(is_wanted(states.get((day, region)), "missing") for region in regions)}
+
+
+def _by_date_and_region(known: Iterable[LedgerState]) -> dict[tuple[date, str], LedgerState]:
+    return {(state.date, state.region): state for state in known}
 
 
 def is_wanted(state: LedgerState | None, mode: Mode) -> bool:
@@ -83,6 +113,9 @@ def _is_under_way(states: Mapping[tuple[date, str], LedgerState], day: date, reg
     return state is not None and state.under_way
 
 
-def rest_of(days: DateRange, following: Gap, order: Order) -> DateRange:
-    """The rest of the range from `following` on, without the dates loaded before it."""
-    return DateRange(following.date, days.last) if order == "oldest" else DateRange(days.first, following.date)
+def rest_of(days: DateRange, not_begun: Iterable[Gap], order: Order) -> DateRange:
+    """The rest of the range from its first gap on that was not begun, without the dates loaded before; the end of the
+    range where all were."""
+    end = days.last if order == "oldest" else days.first
+    following = next((gap.date for gap in not_begun if gap.date in days), end)
+    return DateRange(following, days.last) if order == "oldest" else DateRange(days.first, following)

@@ -26,6 +26,7 @@ from tests.integration.processes import start_python
 
 POOL, SLOT = "backfill-tests", "load"
 WAIT_S_MAX = 600
+JOB_VARIABLES = {"stream_output": False}
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Queue:
     daily_id: UUID
 
     def add_backfill(self, **parameters: Any) -> FlowRun:
-        """A run of the backfill that is due now."""
-        return run_deployment(self.backfill_id, parameters=parameters, timeout=0)
+        """A run of the backfill that is due now, with job variables of its own."""
+        return run_deployment(self.backfill_id, parameters=parameters, job_variables=JOB_VARIABLES, timeout=0)
 
     def add_daily(self) -> FlowRun:
         """A daily run that is due now."""

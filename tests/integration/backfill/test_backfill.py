@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from time import monotonic
@@ -14,13 +14,14 @@ from prefect.states import AwaitingRetry, Cancelled
 
 from blocks import names
 from expectations.regions import REGIONS
-from flows.backfill import backfill
+from flows.backfill import backfill, load_left
 from tasks.alerts.published import read_unpublished
 from tasks.batch import Attempt, Batch
 from tasks.publish import Publication, publish_manifest
 from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.states import Status
 from tests.integration.backfill.harness import (
+    JOB_VARIABLES,
     execute,
     queue_with_one_slot,
     read,
@@ -29,7 +30,7 @@ from tests.integration.backfill.harness import (
     table,
     wait_for_child,
 )
-from tests.integration.conftest import World, good_sale
+from tests.integration.conftest import World, good_sale, wait_for
 from tests.integration.processes import run_python
 from tests.integration.server import PatientClient, concurrency_limit
 
@@ -76,10 +77,15 @@ def test_dates_side_by_side_keep_within_a_limit_on_the_warehouse(
     world.forget(*days)
     for day in days:
         world.fill(day, rows=30)
+    refused = f"Concurrency limit for the {names.WAREHOUSE} tag has been reached: the task asks again in 2 s"
+    begun: list[float] = []
     spans: list[tuple[float, float]] = []
 
     def publish_timed(*arguments: Any) -> Publication:
         start = monotonic()
+        begun.append(start)
+        if len(begun) == 1:
+            wait_for(lambda: refused in caplog.text, "a publish that asks for the slot meanwhile")
         publication = publish_manifest(*arguments)
         spans.append((start, monotonic()))
         return publication
@@ -95,9 +101,6 @@ def test_dates_side_by_side_keep_within_a_limit_on_the_warehouse(
     assert (state.name, state.message) == ("Completed", "3 dates loaded")
     assert len(spans) == 3
     assert all(end <= start for (_, end), (start, _) in pairwise(sorted(spans))), "no two publishes at once"
-    assert (
-        f"Concurrency limit for the {names.WAREHOUSE} tag has been reached: the task asks again in 2 s" in caplog.text
-    )
 
 
 def test_a_slip_in_a_date_does_not_load_for_days(world: World) -> None:
@@ -120,6 +123,12 @@ def enter(
         for status in statuses:
             record(session, attempt, [Entry(region, status, {"EXTRACTED": 40}) for region in regions])  # type: ignore[arg-type]
     return attempt
+
+
+def fail(world: World, attempt: Attempt) -> None:
+    """Ends an attempt at all regions."""
+    with world.session() as session:
+        record(session, attempt, [Entry(region, Status.FAILED) for region in REGIONS])
 
 
 def would_load(first: date, last: date, mode: str) -> list[tuple[str, str, str]]:
@@ -158,9 +167,8 @@ def test_a_dry_run_lists_what_each_mode_takes_and_changes_nothing(world: World, 
         *((str(other), "all", "not started") for other in days if other != under_way),
     ]
     assert world.sql("SELECT COUNT(*) FROM ETL_BATCHES") == entries
-    with world.session() as session:
-        for attempt in (alive, dead):
-            record(session, attempt, [Entry(region, "FAILED") for region in REGIONS])  # type: ignore[arg-type]
+    for attempt in (alive, dead):
+        fail(world, attempt)
 
 
 def test_a_date_that_was_loaded_before_it_was_over_is_a_gap(world: World) -> None:
@@ -257,26 +265,56 @@ def reads_held(world: World, region: str) -> Iterator[None]:
 
 
 def test_a_waiting_daily_run_is_let_through_and_the_rest_goes_on_behind_it(world: World, day: date) -> None:
-    no_rows, good = days_from(day, 2)
-    world.fill(good, rows=40)
+    theirs, no_rows, good = days = days_from(day, 3)
+    for each in (theirs, good):
+        world.fill(each, rows=40)
+    attempt = enter(world, theirs)
     with queue_with_one_slot() as queue:
-        run = queue.add_backfill(start_date=str(no_rows), end_date=str(good), mode="all")
-        with running(run), reads_held(world, "EUROPE"):  # the first date is not over before the daily run waits
-            wait_for_child(run)
-            daily = queue.add_daily()
+        run = queue.add_backfill(start_date=str(theirs), end_date=str(good), mode="all")
+        with ExitStack() as held:
+            held.enter_context(reads_held(world, "EUROPE"))  # the first date is not over before the daily run waits
+            with running(run):
+                wait_for_child(run)
+                daily = queue.add_daily()
+                held.close()
         state = read(run).state
         assert (state.type, state.name) == (StateType.COMPLETED, "Yielded")
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
         assert state.message.startswith(f"made room for daily-sales-{yesterday} after 1 date: ")
-        assert f"goes on with {good} to {good}; failed: {no_rows} (" in state.message
+        begun = f"it also tries what another run has begun: {theirs} (all)"
+        assert f"goes on with {good} to {good}; {begun}; failed: {no_rows} (" in state.message
 
         assert [waiting.id for waiting in queue.next_runs()] == [daily.id]
         set_state(daily, Cancelled())
         (rest,) = queue.next_runs()
         assert rest.parameters["mode"] == "all"
+        assert rest.job_variables == JOB_VARIABLES
+        fail(world, attempt)
         assert f": backfill-{good}-all (run {rest.id}) goes on" in state.message
         assert rest.name == f"backfill-{good}-all"
         state = execute(rest)
         assert state.is_failed()
-        assert state.message.startswith(f"1 of 2 dates loaded; failed: {no_rows} (")
-        assert rows_of(world, [no_rows, good]) == {f"{good:%Y%m%d}": 160}
+        assert state.message.startswith(f"2 of 3 dates loaded; failed: {no_rows} (")
+        assert rows_of(world, days) == {f"{loaded:%Y%m%d}": 160 for loaded in (theirs, good)}
+
+
+def test_a_date_that_another_run_had_begun_is_loaded_once_that_has_ended_and_named_until_then(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, good = days = days_from(day, 2)
+    for each in days:
+        world.fill(each, rows=40)
+    attempt = enter(world, theirs)
+    state = backfill(str(theirs), str(good), return_state=True)
+    assert state.name == "PartiallyLoaded"
+    assert state.message.startswith("1 date loaded; left alone, because another run has begun it")
+    assert state.message.endswith(f": {theirs} (all)")
+
+    def end_and_load_left(*given: Any) -> Any:
+        fail(world, attempt)
+        return load_left(*given)
+
+    monkeypatch.setattr("flows.backfill.load_left", end_and_load_left)
+    state = backfill(str(theirs), str(good), return_state=True)
+    assert (state.name, state.message) == ("Completed", "1 date loaded")
+    assert rows_of(world, days) == {f"{each:%Y%m%d}": 160 for each in days}

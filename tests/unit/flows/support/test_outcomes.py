@@ -73,8 +73,15 @@ def test_the_final_state_names_what_went_wrong(
 
 
 def test_dates_that_another_run_loads_are_named() -> None:
-    message = ended_state([GOOD], planned(gap(0), under_way=(gap(3, "EUROPE"),)), "missing").message
-    assert message == "1 date loaded; left alone, because another run loads it just now: 2024-01-13 (EUROPE)"
+    ended = ended_state([GOOD], planned(gap(0), under_way=(gap(3, "EUROPE"),)), "missing")
+    assert (ended.type, ended.name) == (StateType.COMPLETED, "PartiallyLoaded")
+    assert ended.message == (
+        "1 date loaded; left alone, because another run has begun it and goes on, or has died within the last "
+        "lease_minutes (load it again then): 2024-01-13 (EUROPE)"
+    )
+    nothing_else = ended_state([], planned(under_way=(gap(3),)), "missing")
+    assert (nothing_else.type, nothing_else.name) == (StateType.COMPLETED, "PartiallyLoaded")
+    assert nothing_else.message.startswith("nothing to load in mode missing from 2024-01-10 to 2024-01-14; left alone")
 
 
 def test_the_message_is_bounded_and_the_table_is_not() -> None:
@@ -99,11 +106,12 @@ def test_a_dry_run_lists_dates_and_regions() -> None:
 
 def test_a_run_that_makes_room_says_for_which_and_who_goes_on() -> None:
     queued = "backfill-2024-01-13-to-2024-01-14 (run 3f0c8d9e)"
-    made_room = yielded_state([GOOD, BAD], "daily-sales-2024-01-15", DateRange(day(3), day(4)), queued)
+    plan = planned(gap(0), under_way=(gap(1),))
+    made_room = yielded_state([GOOD, BAD], 1, plan, "daily-sales-2024-01-15", DateRange(day(3), day(4)), queued)
     assert (made_room.type, made_room.name) == (StateType.COMPLETED, "Yielded")
     assert made_room.message == (
-        "made room for daily-sales-2024-01-15 after 2 dates: backfill-2024-01-13-to-2024-01-14 (run 3f0c8d9e) goes on "
-        "with 2024-01-13 to 2024-01-14; "
+        "made room for daily-sales-2024-01-15 after 1 date: backfill-2024-01-13-to-2024-01-14 (run 3f0c8d9e) goes on "
+        "with 2024-01-13 to 2024-01-14; it also tries what another run has begun: 2024-01-11 (all); "
         "failed: 2024-01-12 (QualityFailed: record count 45 is below threshold 100)"
     )
 
@@ -117,6 +125,13 @@ def test_what_was_not_loaded_before_making_room_is_not_forgotten() -> None:
     assert "partially loaded: 2024-01-11" in ended.message
     assert to_carry_over([*carried_over(carried), GOOD]) == carried, "the next run of the chain hands it on"
     assert carried_over(None) == []
+
+
+def test_what_the_range_of_the_rest_does_not_hold_is_left_to_it_by_name() -> None:
+    carried = to_carry_over([GOOD, BAD], not_begun=[gap(1)], under_way=[gap(3, "EUROPE")])
+    assert carried == {"2024-01-12": "QualityFailed", "2024-01-11": "not started", "2024-01-13": "under way"}
+    tried = [outcome.date for outcome in carried_over(carried) if outcome.is_left_to_the_rest]
+    assert tried == [day(1), day(3)]
 
 
 def test_the_table_shows_every_date() -> None:

@@ -244,6 +244,12 @@ def test_advice_holds_how_to_mend_with_its_commands() -> None:
     assert "```" not in advice.mend
 
 
+def test_no_mail_about_a_date_that_is_late_offers_to_cancel_the_run_that_will_load_it() -> None:
+    mend = find_advice("sla", "", read_runbook()).mend
+    assert "prefect deployment run 'daily-sales/production' -p date=$DATE" in mend
+    assert "flow-run cancel" not in mend
+
+
 def test_without_the_page_the_advice_points_at_it() -> None:
     assert find_advice("drill", "", "").mend == ""
 

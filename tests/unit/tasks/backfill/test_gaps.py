@@ -5,7 +5,17 @@ from typing import NamedTuple
 
 import pytest
 
-from tasks.backfill.gaps import BackfillPlan, Mode, Order, plan_backfill, range_since, rest_of
+from tasks.backfill.gaps import (
+    BackfillPlan,
+    Gap,
+    Mode,
+    Order,
+    plan_again,
+    plan_backfill,
+    range_since,
+    rest_of,
+    unloaded,
+)
 from tasks.batch import DAYS_MAX, DateRange, check_range
 from tasks.errors import NeedsPersonError
 from tasks.warehouse.states import LedgerState, Status
@@ -108,8 +118,43 @@ def test_the_rest_of_a_range_holds_all_that_follows_and_nothing_that_was_loaded(
     order: Order, mode: Mode, loaded: int
 ) -> None:
     whole = plan(order=order, mode=mode, last=date(2024, 1, 14))
-    rest = rest_of(whole.days, whole.gaps[loaded], order)
+    rest = rest_of(whole.days, whole.gaps[loaded:], order)
     assert plan_backfill(rest, [], ALL, ALL, mode, order).gaps == whole.gaps[loaded:]
+
+
+@pytest.mark.parametrize(("order", "end"), [("oldest", date(2024, 1, 14)), ("newest", DAY)])
+def test_the_rest_is_the_end_of_the_range_where_only_dates_outside_it_were_not_begun(order: Order, end: date) -> None:
+    outside = Gap(date(2024, 1, 8), ALL, whole=True)
+    assert rest_of(DateRange(DAY, date(2024, 1, 14)), [outside], order) == DateRange(end, end)
+
+
+def test_dates_outside_the_range_are_planned_too() -> None:
+    before = date(2024, 1, 8)
+    planned = plan_backfill(DateRange(DAY, DAY), [], ALL, ALL, "missing", "oldest", also=[before, DAY])
+    assert [gap.date for gap in planned.gaps] == [before, DAY]
+
+
+def test_what_another_run_had_begun_is_planned_again_by_what_has_become_of_it() -> None:
+    busy = plan(*(state(region, "STARTED", under_way=True) for region in ALL))
+    left = plan_again(busy, [state("US_EAST", "PUBLISHED", "PUBLISHED"), state("EUROPE", "STARTED")], ALL, "missing")
+    assert [(gap.date, gap.regions, gap.whole) for gap in left.gaps] == [(DAY, ("EUROPE",), False)]
+    assert left.under_way == ()
+    still = plan_again(busy, [state(region, "RENEWED", under_way=True) for region in ALL], ALL, "missing")
+    assert (still.gaps, still.under_way) == ((), busy.under_way)
+
+
+@pytest.mark.parametrize(
+    ("known", "is_unloaded"),
+    [
+        pytest.param([], True, id="never-loaded"),
+        pytest.param(
+            [state("EUROPE", "FAILED"), state("US_EAST", "PUBLISHED", "PUBLISHED")], True, id="a-region-failed"
+        ),
+        pytest.param([state(region, "PUBLISHED", "PUBLISHED") for region in ALL], False, id="mended"),
+    ],
+)
+def test_a_date_is_unloaded_while_one_of_its_regions_is(known: list[LedgerState], is_unloaded: bool) -> None:
+    assert unloaded([DAY], known, ALL) == ({DAY} if is_unloaded else set())
 
 
 def test_without_first_date_the_oldest_date_of_the_ledger_counts() -> None:
