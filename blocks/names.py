@@ -33,6 +33,10 @@ except ValueError as error:
     raise SystemExit(str(error)) from None
 
 
+HERE = "" if ENVIRONMENT == PRODUCTION else f"{VARIABLE_OF_SHELL}={ENVIRONMENT} "
+"""Before `make` and `python -m` in texts that people read: pasted into any shell, it acts on this environment."""
+
+
 @dataclass(frozen=True)
 class Queue:
     """A queue of the pool; `limit` is its number of concurrent runs, None for any."""

@@ -112,7 +112,8 @@ def _spark_remote(text: str) -> str:
     if re.search(_CREDENTIAL_IN_ADDRESS, text, re.IGNORECASE):
         raise ValueError(
             "an address without token, as variables can be read by all: set SPARK_TOKEN to it, run "
-            f"`python -m blocks.register`, and write {CREDENTIAL_PLACE} where a parameter other than token holds it"
+            f"`{names.HERE}python -m blocks.register`, and write {CREDENTIAL_PLACE} where a parameter other than token "
+            "holds it"
         )
     return text
 
@@ -291,7 +292,7 @@ def _parsed(definition: VariableDefinition, text: str | None) -> Any:
     name = definition.name
     if text is None:
         raise BadVariableError(
-            f"variable {name} is missing: run `python -m blocks.register`; {_default_set_by(definition)}"
+            f"variable {name} is missing: run `{names.HERE}python -m blocks.register`; {_default_set_by(definition)}"
         )
     try:
         return definition.parse(str(text))
@@ -302,7 +303,7 @@ def _parsed(definition: VariableDefinition, text: str | None) -> Any:
 
 
 def _default_set_by(definition: VariableDefinition) -> str:
-    return f"`python -m blocks.variables {definition.name} {quote(definition.default)}` sets the default"
+    return f"`{names.HERE}python -m blocks.variables {definition.name} {quote(definition.default)}` sets the default"
 
 
 def read_variable(name: str) -> Any:

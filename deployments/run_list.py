@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from blocks import names
+
 POLLED_LATELY = timedelta(seconds=60)
 """A worker polls about every ten seconds; Prefect calls a queue ready for as long as this."""
 WAITING, ACTIVE = ("SCHEDULED", "PAUSED"), ("PENDING", "RUNNING", "CANCELLING")
@@ -78,14 +80,14 @@ def why_it_waits(run: Run, server: ServerRuns, now: datetime) -> str:
         return "it is not yet due"
     pool, queue = server.pool, server.pool.queues.get(run.queue or "") if server.pool else None
     if pool is None or queue is None:
-        return "it is in no queue of this project: `make deploy`, then start it again"
+        return f"it is in no queue of this project: `{names.HERE}make deploy`, then start it again"
     if pool.is_paused:
         return f"work pool {pool.name} is paused: `prefect work-pool resume {pool.name}`"
     if queue.is_paused:
         return f"queue {queue.name} is paused: `prefect work-queue resume {queue.name} --pool {pool.name}`"
     if queue.polled_at is None or now - queue.polled_at > POLLED_LATELY:
         since = f"since {_moment(queue.polled_at)}" if queue.polled_at else "yet"
-        return f"no worker has polled queue {queue.name} {since}: start one with `make worker`"
+        return f"no worker has polled queue {queue.name} {since}: start one with `{names.HERE}make worker`"
     return _why_no_slot(run, pool, queue, server) or "a worker starts it within seconds"
 
 

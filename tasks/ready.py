@@ -45,7 +45,8 @@ def require_ready(batch: Batch | NamedKeys, bucket_name: str, say: Say = say_not
     """Raises NeedsPersonError naming the block or bucket that is missing, TransientError when S3 does not answer."""
     if missing := find_missing_blocks(batch):
         raise NeedsPersonError(
-            f"block {missing[0]} is missing: set its environment variables and run `python -m blocks.register`"
+            f"block {missing[0]} is missing: set its environment variables and run "
+            f"`{names.HERE}python -m blocks.register`"
         )
     try:
         bucket = load_bucket(bucket_name)

@@ -61,7 +61,7 @@ _LIMITS = (
 )
 """The figure in an error that missed a limit, the limit's variable, and what rounding may have cut from the figure: a
 NULL share equal to its limit is refused, too."""
-_BAD_VARIABLE = re.compile(r"`python -m blocks\.variables (\w+) (\d+(?:\.\d+)?)` sets the default")
+_BAD_VARIABLE = re.compile(r"`(?:\w+=\w+ )?python -m blocks\.variables (\w+) (\d+(?:\.\d+)?)` sets the default")
 
 
 def limit_in(error: str) -> tuple[str, str] | None:

@@ -124,7 +124,7 @@ def _explained(error: PySparkException, address: Address) -> NeedsPersonError | 
     if UNAUTHENTICATED in text:
         return NeedsPersonError(
             f"the engine at {address} refuses the token of block secret/{names.SPARK_TOKEN}, or the lack of one: "
-            "set SPARK_TOKEN and run `python -m blocks.register`"
+            f"set SPARK_TOKEN and run `{names.HERE}python -m blocks.register`"
         )
     kind = TransientError if any(sign in text for sign in LOST) else NeedsPersonError
     hint = f"; a token is sent by TLS alone, so an engine without TLS wants no secret/{names.SPARK_TOKEN}"

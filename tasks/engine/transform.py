@@ -11,6 +11,7 @@ from prefect import get_run_logger, task
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 (the name that PySpark's own documentation uses)
 
+from blocks import names
 from expectations.derived import business_key, source_key
 from expectations.regions import REGIONS
 from expectations.rules import RULES, Origin
@@ -22,6 +23,7 @@ from tasks.engine.session import engine_step
 from tasks.engine.tallies import tallies_by
 from tasks.errors import NeedsPersonError
 from tasks.extract import Extracted
+from tasks.retries import ONCE
 from tasks.stage import StagedFile, load_bucket
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally
@@ -54,8 +56,8 @@ def transform_region(spark: SparkSession, extracted: Extracted, place: Place, sc
     if clean.rows and not files:
         raise NeedsPersonError(
             f"{region}: {clean.rows:,} clean rows are gone from {place.url('clean', region)}: another run of the "
-            "date has removed them, because the lease of this one was over: see `make ledger`, and run the date again "
-            "if it is not loaded"
+            f"date has removed them, because the lease of this one was over: see `{names.HERE}make ledger`, and run "
+            "the date again if it is not loaded"
         )
     _require_newest(fates.valid(judged), _rows_of(spark, place, files), files, origin)
     broken = _rows_of(spark, place, written(place, "rejected", region))
@@ -131,7 +133,7 @@ def _sold_on(clean: DataFrame | None) -> Mapping[date, int]:
     return {row["day"]: row["count"] for row in clean.groupBy(F.to_date("sale_date").alias("day")).count().collect()}
 
 
-@task(name="transform")
+@task(name="transform", **ONCE)
 def transform(
     attempt: Attempt, extracts: list[Extracted], scratch: Path, bucket_name: str, address: Address
 ) -> list[Transformed]:

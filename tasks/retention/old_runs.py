@@ -26,6 +26,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
+from blocks import names
 from blocks.names import DEPLOYMENTS
 from tasks.prefect_server.kin import read_children
 from tasks.retention.periods import ROUTINE_FLOW, STATE_TYPES, TAG, Kind, PastRun, days_kept, may_go
@@ -41,8 +42,8 @@ RUNS_REMOVED_MAX = 5_000
 
 GENERATIONS_MAX = 5
 STAYS = (
-    "logs and events stay on the server until `python -m deployments.clean_prefect_database` is run beside it; "
-    "Prefect Cloud removes them by itself"
+    f"logs and events stay on the server until `{names.HERE}python -m deployments.clean_prefect_database` is run "
+    "beside it; Prefect Cloud removes them by itself"
 )
 
 _Family = list[FlowRun]

@@ -31,7 +31,7 @@ def bucket_checks() -> list[Check]:
         Check(
             "bucket name",
             _compare_names,
-            f"run `python -m blocks.register`, which makes {BLOCK}",
+            f"run `{names.HERE}python -m blocks.register`, which makes {BLOCK}",
             needs=(BUCKET_VARIABLE,),
         ),
         Check("bucket rights", _write, rights, needs=("bucket",)),
@@ -44,7 +44,7 @@ def load_staging_bucket() -> tuple[Any, str]:
         bucket = S3Bucket.load(names.STAGING_BUCKET)
     except ValueError as error:
         raise SetupFaultError(
-            f"{BLOCK} is missing or unreadable: set S3_STAGING_BUCKET and run `python -m blocks.register`"
+            f"{BLOCK} is missing or unreadable: set S3_STAGING_BUCKET and run `{names.HERE}python -m blocks.register`"
         ) from error
     ignore_beside(bucket.credentials)
     return limited(bucket.credentials).get_s3_client(), read_variable("s3_staging_bucket")
@@ -61,7 +61,8 @@ def _compare_names() -> str:
     if block != variable:
         raise SetupFaultError(
             f"variable s3_staging_bucket is {variable!r} and {BLOCK} is {block!r}: set S3_STAGING_BUCKET to the right "
-            "one, run `python -m blocks.register`, then `python -m flows.setup_warehouse` for the stage"
+            f"one, run `{names.HERE}python -m blocks.register`, then `{names.HERE}python -m flows.setup_warehouse` for "
+            "the stage"
         )
     return f"variable and block say {variable}"
 

@@ -18,7 +18,7 @@ def mail_checks() -> list[Check]:
         Check(
             "mail server",
             _speak,
-            f"check SMTP_HOST, SMTP_PORT and SMTP_TYPE, run `python -m blocks.register` ({BLOCK})",
+            f"check SMTP_HOST, SMTP_PORT and SMTP_TYPE, run `{names.HERE}python -m blocks.register` ({BLOCK})",
             needs,
         )
     ]
@@ -29,7 +29,7 @@ def _speak() -> str:
         block = EmailServerCredentials.load(names.ALERT_MAIL)
     except ValueError as error:
         raise SetupFaultError(
-            f"{BLOCK} is missing or unreadable: set SMTP_HOST and run `python -m blocks.register`"
+            f"{BLOCK} is missing or unreadable: set SMTP_HOST and run `{names.HERE}python -m blocks.register`"
         ) from error
     recipients = read_variable("alert_email_list")
     with block.get_server() as server:

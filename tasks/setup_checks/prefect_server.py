@@ -33,7 +33,7 @@ AUTOMATIONS = (
 )
 """Those that exist with and without a notification block."""
 
-DEPLOY = "run `make deploy`"
+DEPLOY = f"run `{names.HERE}make deploy`"
 SERVER = "prefect server"
 START = "start the server, or correct PREFECT_API_URL"
 
@@ -90,7 +90,7 @@ def _read(name: str) -> str:
 
 
 def _look_at_token_key() -> str:
-    mend = "set PII_TOKEN_KEY to the key used so far and run `python -m blocks.register`"
+    mend = f"set PII_TOKEN_KEY to the key used so far and run `{names.HERE}python -m blocks.register`"
     try:
         key = Secret.load(names.TOKEN_KEY).get()
     except ValueError as error:
@@ -111,7 +111,11 @@ async def _look_at_pool() -> str:
     if pool.is_paused:
         raise SetupFaultError(f"is paused, nothing starts: `prefect work-pool resume {POOL}`")
     online = sum(worker.status == "ONLINE" for worker in workers)
-    workers_now = f"{counted(online, 'worker')} online" if online else "no worker online yet: `make worker` starts one"
+    workers_now = (
+        f"{counted(online, 'worker')} online"
+        if online
+        else f"no worker online yet: `{names.HERE}make worker` starts one"
+    )
     return f"type {pool.type}, {workers_now}"
 
 

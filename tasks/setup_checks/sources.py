@@ -82,7 +82,7 @@ def _engine(region: Region, connections: int = 1) -> Iterator[Engine]:
     except ValueError as error:
         raise SetupFaultError(
             f"block sqlalchemy-connector/{names.database(region.code)} is missing or unreadable: "
-            f"set PG_{region.code}_URL and run `python -m blocks.register`"
+            f"set PG_{region.code}_URL and run `{names.HERE}python -m blocks.register`"
         ) from error
     engine = engine_of(connector, connections)
     try:
@@ -174,25 +174,25 @@ def _compare_clock(region: Region) -> str:
 
 
 def _look_at_extra_columns() -> str:
-    names, lacking = read_variable("extra_columns"), dict[str, Sequence[str]]()
+    columns, lacking = read_variable("extra_columns"), dict[str, Sequence[str]]()
     for region in REGIONS.values():
         with _unless_unreachable(), open_table(region) as snapshot:
-            lacking[region.code] = lacking_columns(snapshot.table.declared, names)
-    return describe_extra_columns(names, lacking)
+            lacking[region.code] = lacking_columns(snapshot.table.declared, columns)
+    return describe_extra_columns(columns, lacking)
 
 
-def describe_extra_columns(names: Iterable[str], lacking: Mapping[str, Sequence[str]]) -> str:
+def describe_extra_columns(columns: Iterable[str], lacking: Mapping[str, Sequence[str]]) -> str:
     """Returns which regions lack which columns. Raises SetupFaultError naming columns that no source has.
 
-    `lacking` holds, per region that could be read, those of `names` that its source lacks.
+    `lacking` holds, per region that could be read, those of `columns` that its source lacks.
     """
-    without = {name: [code for code in lacking if name in lacking[code]] for name in names}
+    without = {name: [code for code in lacking if name in lacking[code]] for name in columns}
     lacks = "; ".join(f"lacking in {', '.join(codes)}: {name}" for name, codes in without.items() if codes)
     nowhere = [name for name, codes in without.items() if len(codes) == len(lacking)]
     if lacks and nowhere:
         raise SetupFaultError(
-            f"no source has {', '.join(nowhere)}: correct the name with `python -m blocks.variables extra_columns "
-            f"'{{...}}'`, or mend the sources ({lacks})"
+            f"no source has {', '.join(nowhere)}: correct the name with `{names.HERE}python -m blocks.variables "
+            f"extra_columns '{{...}}'`, or mend the sources ({lacks})"
         )
     if lacks:
         return f"{lacks}; mend the source if it should have the column; what is stored stays"

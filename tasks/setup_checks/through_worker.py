@@ -57,7 +57,9 @@ async def check_through_worker(say: Say, start_s_max: float = START_S_MAX) -> An
         if run.state_type in WAITING:
             message = f"no worker has started {run.name} within {start_s_max:g} s"
             await client.set_flow_run_state(run.id, Cancelled(message=message))
-            return _bad(f"{message}: `make worker` on the machine that does the work, then look at its output")
+            return _bad(
+                f"{message}: `{names.HERE}make worker` on the machine that does the work, then look at its output"
+            )
         ended = f"for the end of {run.name}"
         run = await _wait(client, run, _is_final, END_S_MAX, lambda: say(f"waiting {ended}"))
         findings = await _read_findings(client, run)

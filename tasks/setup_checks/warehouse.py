@@ -32,7 +32,7 @@ CONNECTION = "warehouse connection"
 COLLISIONS = "sale ids across regions, as loaded"
 TAG = "retail-sales check-setup"
 
-SETUP = "run `python -m flows.setup_warehouse` with a role that may create it"
+SETUP = f"run `{names.HERE}python -m flows.setup_warehouse` with a role that may create it"
 MEND_CONNECTION = (
     f"check blocks snowflake-host-connector/{names.WAREHOUSE} and snowflake-credentials/{names.WAREHOUSE_CREDENTIALS}"
 )
@@ -133,7 +133,7 @@ def _session() -> Iterator[Session]:
     except ValueError as error:
         raise SetupFaultError(
             f"block snowflake-host-connector/{names.WAREHOUSE} is missing or unreadable: set SNOWFLAKE_ACCOUNT and "
-            "the others, run `python -m blocks.register`"
+            f"the others, run `{names.HERE}python -m blocks.register`"
         ) from error
     with open_session(connector, read_variable("snowflake_watch_warehouse"), TAG) as session:
         yield session
@@ -305,7 +305,8 @@ def _look_at_stage() -> str:
 def _copy() -> str:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"N": pa.array([7], pa.int64())}), buffer)
-    mend = "let the stage read the bucket: `python -m flows.setup_warehouse <role> --storage-aws-role-arn <ARN>`"
+    set_up = f"{names.HERE}python -m flows.setup_warehouse <role> --storage-aws-role-arn <ARN>"
+    mend = f"let the stage read the bucket: `{set_up}`"
     with (
         probe_file(buffer.getvalue(), "probe.parquet") as (_, _, key),
         _session() as session,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from blocks import names
 from expectations.columns import Column
 from expectations.tables import CLEAN_COLUMNS, EXTRA_ATTRIBUTES
 from tasks.batch import ADOPTION, Attempt, name_batch_of_keys
@@ -89,7 +90,7 @@ def refuse_unfit(session: Session, is_asked: bool) -> None:
     if not is_asked:
         raise NeedsPersonError(
             f"{FACT} is there already, and this pipeline has not loaded it: rename it, or adopt it with "
-            "`python -m flows.setup_warehouse --adopt-fact-table`"
+            f"`{names.HERE}python -m flows.setup_warehouse --adopt-fact-table`"
         )
     columns = found_columns(session)
     if misfits := find_misfits(columns):

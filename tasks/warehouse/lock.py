@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
+from blocks import names
 from blocks.waits import logged_if_slow
 from expectations.tables import TABLES_VERSION
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, SalesEtlError, TransientError
@@ -24,7 +25,7 @@ POLL_S = 0.5
 """Seconds between two looks at another run's token."""
 TRIES_MAX = 20
 """How many tokens a run writes, each after the last was overwritten by another run that had waited too long."""
-SET_UP = "run `python -m flows.setup_warehouse`"
+SET_UP = f"run `{names.HERE}python -m flows.setup_warehouse`"
 WAITED_FOR = "the publish lock: another run holds it, and one whose client was killed loses it after 5 to 10 minutes,"
 OF_KNOWN_TABLES = f" AND TABLES_VERSION = {TABLES_VERSION:d}"
 """The condition under which sql/lock/take.sql gives the lock."""

@@ -1,5 +1,6 @@
 """The past: the fact table right after a publish, for as long as the undo log is kept."""
 
+from blocks import names
 from tasks.errors import NeedsPersonError
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
@@ -15,7 +16,7 @@ def publish_number(session: Session, asked: str) -> int:
     """
     ((of_batch, since, newest),) = session.query(render("as_of/known_past"), [asked])
     if since is None:
-        raise NeedsPersonError("the warehouse is not set up: run `python -m flows.setup_warehouse`")
+        raise NeedsPersonError(f"the warehouse is not set up: run `{names.HERE}python -m flows.setup_warehouse`")
     is_number = asked.isascii() and asked.isdigit() and len(asked) != BATCH_DIGITS
     if not is_number and of_batch is None:
         raise NeedsPersonError(f"no publish of batch {asked} is known: name a date (20240115) or a publish's number")
