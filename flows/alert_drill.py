@@ -18,6 +18,7 @@ from tasks.alerts.book import Stage
 from tasks.alerts.request import DRILL_FLOW, DRILL_PARAMETER
 from tasks.alerts.variable_book import VariableBook
 from tasks.errors import NeedsPersonError
+from tasks.retries import ONCE
 
 log_waits()
 
@@ -36,7 +37,7 @@ def name_of_run() -> str:
     return "drill-failure" if (current.parameters or {}).get(DRILL_PARAMETER) else "alert-drill"
 
 
-@flow(name=DRILL_FLOW, flow_run_name=name_of_run)
+@flow(name=DRILL_FLOW, flow_run_name=name_of_run, **ONCE)
 def alert_drill(wait_s_max: int = 600, fail: bool = False) -> State:
     """Proves that a failure is mailed: from a failed run over automation, worker and send-alert to the mail server.
 
@@ -72,7 +73,7 @@ def start_failure() -> FlowRun:
     try:
         started = run_deployment(DEPLOYMENT, parameters={DRILL_PARAMETER: True}, timeout=0, as_subflow=False)
     except ObjectNotFound as error:
-        raise NeedsPersonError(f"deployment {DEPLOYMENT} is missing: run `make deploy`") from error
+        raise NeedsPersonError(f"deployment {DEPLOYMENT} is missing: run `{names.HERE}make deploy`") from error
     give_up = time.monotonic() + START_S_MAX
     run = read_flow_run(started.id)
     while not (run.state and run.state.is_final()) and time.monotonic() < give_up:

@@ -18,6 +18,7 @@ from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError
 from tasks.pages.artifacts import data, write_artifacts
 from tasks.retention.periods import TAG
+from tasks.retries import ONCE
 from tasks.setup_checks.bucket import bucket_checks
 from tasks.setup_checks.check import TIME_LIMIT_S, Check, Finding, Outcome, run_checks
 from tasks.setup_checks.engine import engine_checks
@@ -53,7 +54,7 @@ def all_checks() -> list[Check]:
     ]
 
 
-@flow(name="check-setup", flow_run_name=by_minute("check-setup"))
+@flow(name="check-setup", flow_run_name=by_minute("check-setup"), **ONCE)
 def check_setup(mail: bool = True) -> State:
     """Tries every connection, permission, bucket, stage, table, variable, deployment, automation and clock, and looks
     for sale ids that two regions share. Each check is a line: ok, or what is wrong and how to mend it.

@@ -16,11 +16,12 @@ from tasks.pages.artifacts import write_table
 from tasks.retention.old_pages import remove_pages
 from tasks.retention.old_runs import STAYS, remove_old_runs
 from tasks.retention.staged import Removal, remove_old_rows, remove_scratch, remove_staged
+from tasks.retries import ONCE
 
 ARTIFACT_KEY = "clean-staging"
 
 
-@flow(name="clean-staging", flow_run_name=by_minute("clean-staging"))
+@flow(name="clean-staging", flow_run_name=by_minute("clean-staging"), **ONCE)
 def clean_staging(dry_run: bool = False) -> State:
     """Removes staged files, staging tables and scratch directories of runs that are over and older than the variable
     staging_retention_days, undo rows and closed rejected rows older than undo_retention_days, pages of runs older than

@@ -27,12 +27,13 @@ from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.publish import publish
 from tasks.quality import Verdict
 from tasks.report import Findings, report
+from tasks.retries import ONCE
 from tasks.stage import FileKind
 from tasks.verify import verify_in_any_case
 from tasks.warehouse.lease import lease_kept
 
 
-@flow(name="daily-sales", flow_run_name=name_of_run, **WITH_PAGE)
+@flow(name="daily-sales", flow_run_name=name_of_run, **WITH_PAGE, **ONCE)
 def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, engine: Engine = "pandas") -> State:
     """Loads one business date into `ANALYTICS.SALES_FACT`.
 

@@ -14,13 +14,14 @@ from flows.support.run_names import by_minute
 from tasks.lines import counted, in_one_line
 from tasks.pages.artifacts import write_table
 from tasks.rejected.queue import OpenRejections, queue_rows, read_rejected
+from tasks.retries import ONCE
 
 ARTIFACT_KEY = "rejected-rows"
 WIDTH_OF_FILES = 140
 """Line length where the output is no terminal."""
 
 
-@flow(name="list-rejected", flow_run_name=by_minute("list-rejected"))
+@flow(name="list-rejected", flow_run_name=by_minute("list-rejected"), **ONCE)
 def list_rejected() -> State:
     """Counts the open rejected rows by rule, region and days since their key was first rejected. Changes nothing.
 

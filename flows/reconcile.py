@@ -33,10 +33,11 @@ from tasks.reconcile.compare import RegionCompared, compare
 from tasks.reconcile.days import days_of_regions, last_days
 from tasks.reconcile.deleted import mark_deleted
 from tasks.reconcile.discrepancies import Discrepancy
+from tasks.retries import ONCE
 from tasks.source.snapshot import limits_of
 
 
-@flow(name="reconcile", flow_run_name=naming(reconcile_name), **IN_LEDGER)
+@flow(name="reconcile", flow_run_name=naming(reconcile_name), **IN_LEDGER, **ONCE)
 def reconcile(
     start_date: BusinessDate = None,
     end_date: BusinessDate = None,

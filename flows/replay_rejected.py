@@ -24,11 +24,12 @@ from tasks.pages.artifacts import write_table
 from tasks.prefect_server.stopping import signals_in_order
 from tasks.ready import check_ready
 from tasks.rejected.replay import STATUSES, Replayed, foreseen, read_open_keys, read_outcome
+from tasks.retries import ONCE
 
 ARTIFACT_KEY = "replay-rejected"
 
 
-@flow(name="replay-rejected", flow_run_name=naming(replay_name), **IN_LEDGER)
+@flow(name="replay-rejected", flow_run_name=naming(replay_name), **IN_LEDGER, **ONCE)
 def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State:
     """Reads the open rejected rows from their sources again, by key, and loads those that break no rule today as a
     separate batch (R and the time). Can be killed and run again at any time.

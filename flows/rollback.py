@@ -18,13 +18,14 @@ from flows.support.run_names import naming, rollback_name
 from tasks.lines import counted
 from tasks.pages.artifacts import write_table
 from tasks.prefect_server.stopping import finished_first, signals_in_order
+from tasks.retries import ONCE
 from tasks.rollback.roll_back import SAMPLE_ROWS_MAX, Changes, Rollback, roll_back_batch
 
 TOTALS_KEY, SALES_KEY = "rollback", "rollback-sales"
 """Keys of the artifacts: the changes per region and currency, and the first changed sales."""
 
 
-@flow(name="rollback", flow_run_name=naming(rollback_name), **IN_HISTORY)
+@flow(name="rollback", flow_run_name=naming(rollback_name), **IN_HISTORY, **ONCE)
 def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bool = False) -> State:
     """Restores sales and rejected rows to their state before a batch and records that in the ledger, in one
     transaction, or changes nothing.

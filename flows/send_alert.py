@@ -31,6 +31,7 @@ from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
 from tasks.pages.paths import path_of_run, place_of
+from tasks.retries import ONCE
 from tasks.warehouse.session import task_session
 
 SEND_RETRY_DELAYS_S = [5, 30, 120]
@@ -46,7 +47,7 @@ OptionalDate = Annotated[BusinessDate, BeforeValidator(_none_if_empty)]
 OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
 
-@flow(name="send-alert", flow_run_name=naming(alert_name))
+@flow(name="send-alert", flow_run_name=naming(alert_name), **ONCE)
 def send_alert(
     kind: AlertKind,
     flow_run_id: OptionalText = None,
@@ -105,13 +106,13 @@ def deliver(mail: Mail) -> None:
     except ValueError as error:
         raise NeedsPersonError(
             f"block email-server-credentials/{names.ALERT_MAIL} is missing: set SMTP_HOST and run "
-            "`python -m blocks.register`"
+            f"`{names.HERE}python -m blocks.register`"
         ) from error
     message = build_message(mail, read_variable("alert_sender"), list(read_variable("alert_email_list")))
     send_over.with_options(retries=len(SEND_RETRY_DELAYS_S), retry_delay_seconds=SEND_RETRY_DELAYS_S)(server, message)
 
 
-@task(name="send-mail", persist_result=False)
+@task(name="send-mail", **ONCE)
 def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
     """Sends a message over the block's server. The block's own task sends neither Date nor Message-ID."""
     place = f"mail server {server.smtp_server}"
@@ -147,14 +148,14 @@ def find_production(dates: list[date], regions: list[str]) -> str:
         return read_production_now(dates, regions)
 
 
-@task(name="read-production", persist_result=False)
+@task(name="read-production", **ONCE)
 def read_production_now(dates: list[date], regions: list[str]) -> str:
     """Returns whether production shows these dates, in words."""
     with task_session(read_variable("snowflake_watch_warehouse"), "alert") as session:
         return read_production(session, dates, regions)
 
 
-@task(name="read-published", persist_result=False)
+@task(name="read-published", **ONCE)
 def read_published(day: date, regions: list[str]) -> KnownDate:
     """Reads some regions of a date from the ledger."""
     with task_session(read_variable("snowflake_watch_warehouse"), f"alert {Batch(day, ()).batch_id}") as session:

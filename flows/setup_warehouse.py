@@ -14,7 +14,7 @@ from blocks.variables import read_settings
 from flows.support.command_line import run
 from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError, one_line
-from tasks.retries import RETRIES
+from tasks.retries import ONCE, RETRIES
 from tasks.setup_warehouse.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
 from tasks.setup_warehouse.roles import (
     ANALYST_COMMENT,
@@ -141,7 +141,7 @@ def run_setup_scripts(
         set_up(session, scripts, values, logger.info, **adopted)
 
 
-@flow(name="setup-warehouse", flow_run_name=by_minute("setup-warehouse"))
+@flow(name="setup-warehouse", flow_run_name=by_minute("setup-warehouse"), **ONCE)
 def setup_warehouse(
     load_role: str | None = None,
     analyst_role: str = ANALYST_ROLE,

@@ -37,6 +37,7 @@ from tasks.batch import Attempt
 from tasks.errors import one_line
 from tasks.lines import hide_values
 from tasks.pages.ledger_page import ARTIFACT_KEY, keep_page
+from tasks.retries import ONCE
 from tasks.stage import load_bucket
 from tasks.warehouse.session import Session, open_session
 from tasks.watch.late_and_dead import WatchSettings
@@ -51,7 +52,7 @@ SERVER_TRIES, SERVER_WAIT_S = 3, 5
 """A server that restarts is no outage."""
 
 
-@flow(name="watchdog", flow_run_name=by_minute("watchdog"))
+@flow(name="watchdog", flow_run_name=by_minute("watchdog"), **ONCE)
 def watchdog() -> State:
     """Finds dates that are not in production when they should be, and runs that have died: neither a lease in the
     ledger nor a process. Dead runs are recorded as failed, set to Crashed so that the next load can start, and mailed.

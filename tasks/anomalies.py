@@ -14,6 +14,7 @@ from tasks.extract import Extracted
 from tasks.law import Fate
 from tasks.lines import counted, in_one_line
 from tasks.publish import Publication
+from tasks.retries import ONCE
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
 
@@ -87,7 +88,7 @@ def usual_rows(session: Session, batch: Batch) -> dict[str, tuple[int, ...]]:
     return counts
 
 
-@task(name="announce-anomalies")
+@task(name="announce-anomalies", **ONCE)
 def announce_anomalies(
     batch: Batch, present: list[Extracted], publication: Publication, warehouse: str
 ) -> tuple[Anomaly, ...]:

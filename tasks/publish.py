@@ -32,6 +32,7 @@ from tasks.lines import adding
 from tasks.load import drop_staging_tables, load_files
 from tasks.prefect_server.stopping import refuse_stopped
 from tasks.quality import QualityCheck
+from tasks.retries import ONCE
 from tasks.rollback.rolled_back import refuse_held_back
 from tasks.stage import Manifest
 from tasks.stopwatch import Say, Stopwatch
@@ -334,7 +335,7 @@ def _overtaken_entries(overtaken: Iterable[str]) -> list[Entry]:
     return [Entry(region, Status.OVERTAKEN, cause=cause) for region in overtaken]
 
 
-@task(name="publish", tags=[names.WAREHOUSE])
+@task(name="publish", tags=[names.WAREHOUSE], **ONCE)
 def publish(
     manifest: Manifest,
     extracts: list[Extracted],

@@ -16,6 +16,7 @@ from expectations.thresholds import Thresholds
 from tasks.extract import Extracted
 from tasks.files.arrow import in_tables, read_batches, to_frame
 from tasks.files.keys import key_codes, key_hashes
+from tasks.retries import ONCE
 from tasks.stopwatch import Stopwatch
 from tasks.transform import Transformed
 
@@ -304,7 +305,7 @@ def too_few_rows(rows: int, min_record_count: int) -> QualityCheck:
     return QualityCheck("clean-batch", BATCH, ROW_COUNT, "", False, message)
 
 
-@task(name="quality-gate")
+@task(name="quality-gate", **ONCE)
 def check_quality(
     extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
 ) -> Verdict:
@@ -312,7 +313,7 @@ def check_quality(
     return logged(judge(extracts, regions, thresholds, with_floor))
 
 
-@task(name="quality-gate")
+@task(name="quality-gate", **ONCE)
 def check_rows(extracts: Sequence[Extracted], regions: Sequence[Transformed]) -> Verdict:
     """Judges the clean rows of a batch of named keys."""
     return logged(judge_rows(extracts, regions))

@@ -17,6 +17,7 @@ from tasks.pages.artifacts import page, table, write_artifacts
 from tasks.plan import Plan
 from tasks.publish import Publication
 from tasks.quality import Verdict
+from tasks.retries import ONCE
 from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
@@ -285,7 +286,7 @@ def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {in_markdown(line)}" for line in lines) or "None."
 
 
-@task(name="report")
+@task(name="report", **ONCE)
 def report(findings: Findings) -> RunReport:
     """Writes the artifacts of the run and returns its report."""
     summary = summarize(findings)

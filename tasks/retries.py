@@ -1,4 +1,4 @@
-"""How often and how patiently tasks are tried again; `errors.py` decides after which errors."""
+"""How often and how patiently flows and tasks are tried again; `errors.py` decides after which errors."""
 
 from typing import Any
 
@@ -16,7 +16,12 @@ def retry_if_may_pass(task: "Task[Any, Any]", task_run: TaskRun, state: State) -
     return isinstance(error, BaseException) and may_pass(error)
 
 
+ONCE: dict[str, Any] = {"retries": 0, "persist_result": False}
+"""For flows and tasks that are not tried again. Written out, because PREFECT_FLOW_DEFAULT_RETRIES and the like in a
+shell would decide otherwise; a result that was kept would stand in for the ledger or files of a second try."""
+
 RETRIES: dict[str, Any] = {
+    **ONCE,
     "retries": 3,
     "retry_delay_seconds": exponential_backoff(backoff_factor=5),
     "retry_jitter_factor": 0.5,

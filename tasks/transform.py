@@ -26,6 +26,7 @@ from tasks.extract import EXTRACTED_SCHEMA, Extracted
 from tasks.files.arrow import open_writer, read_batches, to_frame
 from tasks.files.keys import key_hashes, repeated, sliced
 from tasks.files.room import full_disk_named
+from tasks.retries import ONCE
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tally_of_table
 
@@ -293,7 +294,7 @@ SIDE_BY_SIDE_ROWS = 50_000
 at each of many short calls."""
 
 
-@task(name="transform")
+@task(name="transform", **ONCE)
 def transform(extracts: list[Extracted], directory: Path) -> list[Transformed]:
     """Transforms the extracts of all regions, side by side unless they are small."""
     small = sum(extracted.read.rows for extracted in extracts) < SIDE_BY_SIDE_ROWS

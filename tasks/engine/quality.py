@@ -16,6 +16,7 @@ from tasks.engine.server import Address
 from tasks.engine.session import engine_step
 from tasks.extract import Extracted
 from tasks.quality import Verdict, judge, logged
+from tasks.retries import ONCE
 from tasks.stage import load_bucket
 from tasks.transform import Transformed
 
@@ -53,7 +54,7 @@ class EngineFrames:
             yield read_rows(self.spark, self.place, files)
 
 
-@task(name="quality-gate")
+@task(name="quality-gate", **ONCE)
 def check_quality(
     attempt: Attempt,
     extracts: Sequence[Extracted],

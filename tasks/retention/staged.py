@@ -10,7 +10,7 @@ from prefect_aws import S3Bucket
 from blocks.waits import logged_if_slow
 from tasks.errors import NeedsPersonError
 from tasks.files.scratch import leftovers, remove, scratch_root
-from tasks.retries import RETRIES
+from tasks.retries import ONCE, RETRIES
 from tasks.stage import MANIFEST_NAME, load_bucket
 from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import Session, task_session
@@ -127,7 +127,7 @@ def remove_old_rows(days: int, dry_run: bool, warehouse: str) -> list[Removal]:
     return removals
 
 
-@task(name="remove-scratch")
+@task(name="remove-scratch", **ONCE)
 def remove_scratch(days: int, dry_run: bool) -> list[Removal]:
     """Removes scratch directories on this machine whose process has ended and that are older than `days`."""
     found = leftovers(scratch_root(), older_than_s=days * DAY_S)

@@ -1,11 +1,15 @@
 """Retries: only for what can pass, a bounded number of times."""
 
+import os
+import subprocess
+import sys
 from typing import Any, cast
 
 import psycopg2
 import pytest
 from prefect.states import Completed, Crashed, Failed, State
 
+from local.environment import CHECKOUT
 from tasks.errors import NeedsPersonError, OutcomeUnknownError, TransientError
 from tasks.retries import RETRIES, retry_if_may_pass
 
@@ -31,6 +35,29 @@ def test_a_failed_task_is_tried_again_when_its_error_may_pass(error: Exception, 
 
 def test_a_task_that_returned_is_not_tried_again() -> None:
     assert not tried_again(Completed(data="TransientError"))
+
+
+LIST_SETTINGS = """
+import importlib, pkgutil
+from prefect import Flow, Task
+import flows, tasks
+for package in (flows, tasks):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if ".engine" not in module.name:
+            for thing in vars(importlib.import_module(module.name)).values():
+                if isinstance(thing, Flow | Task):
+                    print(thing.name, thing.retries, thing.persist_result)
+"""
+
+
+def test_no_setting_of_the_shell_has_a_flow_or_task_tried_again_or_its_result_kept() -> None:
+    shell = {"PREFECT_FLOW_DEFAULT_RETRIES": "1", "PREFECT_TASK_DEFAULT_RETRIES": "2"}
+    kept = {"PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
+    command = [sys.executable, "-c", LIST_SETTINGS]
+    listed = subprocess.run(command, cwd=CHECKOUT, env=os.environ | shell | kept, capture_output=True, text=True)
+    found = {(name, retries, kept) for name, retries, kept in map(str.split, listed.stdout.splitlines())}
+    assert {("daily-sales", "0", "False"), ("publish", "0", "False"), ("extract", "3", "False")} <= found, listed.stderr
+    assert {(retries, kept) for _, retries, kept in found} == {("0", "False"), ("3", "False")}
 
 
 def test_there_are_three_retries_with_growing_waits_and_jitter() -> None:
