@@ -10,6 +10,7 @@ from prefect.settings import PREFECT_EXPERIMENTAL_EVENTS, PREFECT_EXPERIMENTAL_W
 
 BUSY_TRIES_MAX = 20
 POLL_S = 0.5
+ANSWER_S_MAX = 60
 
 
 @contextmanager
@@ -30,7 +31,10 @@ def concurrency_limit(api: httpx.Client, tag: str, limit: int) -> Iterator[Calla
 
 
 class PatientClient(httpx.Client):
-    """Asks a server whose database is busy (503) again, as Prefect's own client does."""
+    """Asks a server whose database is busy (503) again, as Prefect's own client does, and waits as long for answers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({"timeout": ANSWER_S_MAX} | options))
 
     def request(self, *arguments: Any, **options: Any) -> httpx.Response:
         for _ in range(BUSY_TRIES_MAX):

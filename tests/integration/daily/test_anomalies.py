@@ -4,10 +4,8 @@ import time
 from datetime import date
 from typing import Any
 
-import httpx
-
 from tests.integration.conftest import World
-from tests.integration.server import events_enabled
+from tests.integration.server import PatientClient, events_enabled
 
 WAIT_S_MAX = 300
 
@@ -17,13 +15,14 @@ def anomalies_of(world: World, day: date, what: str, count: int = 1) -> list[dic
     end."""
     asked = {"filter": {"event": {"name": ["retail-sales.anomaly"]}}}
     give_up = time.monotonic() + WAIT_S_MAX
-    while time.monotonic() < give_up:
-        answer = httpx.post(f"{world.environment['PREFECT_API_URL']}/events/filter", json=asked, timeout=30)
-        events = [event for event in answer.json()["events"] if event["payload"]["date"] == str(day)]
-        found = [event for event in events if event["payload"]["what"] == what]
-        if len(found) >= count:
-            return found
-        time.sleep(0.5)
+    with PatientClient(base_url=world.environment["PREFECT_API_URL"]) as api:
+        while time.monotonic() < give_up:
+            answer = api.post("/events/filter", json=asked).raise_for_status()
+            events = [event for event in answer.json()["events"] if event["payload"]["date"] == str(day)]
+            found = [event for event in events if event["payload"]["what"] == what]
+            if len(found) >= count:
+                return found
+            time.sleep(0.5)
     return []
 
 

@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.support import lost_engine
 from tests.integration.proxy import proxy_to
 
-lost_engine.POLL_S = lost_engine.GRACE_S = 0.1
+lost_engine.POLL_S, lost_engine.GRACE_S = 0.1, 5
 api = urlsplit(os.environ["PREFECT_API_URL"])
 
 @task

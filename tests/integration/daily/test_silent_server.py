@@ -27,7 +27,7 @@ def begin_and_fall_silent(*given):
 daily.begin = begin_and_fall_silent
 with proxy_to(urlsplit(os.environ["PREFECT_API_URL"]).port) as server:
     address = f"http://127.0.0.1:{server.port}/api"
-    limits = {PREFECT_API_REQUEST_TIMEOUT: 2, PREFECT_CLIENT_MAX_RETRIES: 0}
+    limits = {PREFECT_API_REQUEST_TIMEOUT: 5, PREFECT_CLIENT_MAX_RETRIES: 1}
     with temporary_settings({PREFECT_API_URL: address, **limits}):
         daily.daily_sales("DAY", ["EUROPE"])
 """
@@ -38,6 +38,6 @@ def test_the_next_task_waits_for_the_server_and_the_run_logs_it(world: World, da
     ended = run_python("-c", RUN.replace("DAY", day.isoformat()))
     assert ended.returncode != 0
     waited = [line for line in ended.stderr.splitlines() if " still waiting for " in line]
-    assert any("Flow run '" in line and "POST /api/task_runs/ (1 try of 2 s) after " in line for line in waited), (
+    assert any("Flow run '" in line and "POST /api/task_runs/ (2 tries of 5 s) after " in line for line in waited), (
         ended.stderr
     )

@@ -79,9 +79,11 @@ def test_a_bucket_that_falls_silent_while_rows_are_staged_is_given_up_and_nothin
     world: World, day: date, proxy: Proxy, logged: Waits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.fill(day, rows=120, regions=("EUROPE",))
+    monkeypatch.setattr(storage, "ANSWER_S_MAX", 60)
     staged = stage.fn
 
     def stage_in_silence(*args: object, **kwargs: object) -> object:
+        monkeypatch.setattr(storage, "ANSWER_S_MAX", 1)
         proxy.stall()
         return staged(*args, **kwargs)
 

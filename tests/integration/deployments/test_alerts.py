@@ -17,7 +17,7 @@ from tests.integration.server import events_enabled
 
 DAILY, ROLLBACK = "daily-sales/production", "rollback/production"
 USUAL = AlertLimits(sla=timedelta(minutes=120))
-SHORT = AlertLimits(sla=timedelta(seconds=20), never_started=timedelta(seconds=10))
+SHORT = AlertLimits(sla=timedelta(seconds=40), never_started=timedelta(seconds=20))
 EMPTY_DAY, LOST_REGION_DAY, NEVER_LOADED_DAY = date(2018, 3, 5), date(2018, 3, 6), date(2018, 3, 7)
 
 
@@ -156,7 +156,8 @@ def test_each_alert_starts_send_alert_once_with_its_kind_and_run(operator: Opera
 def test_a_run_that_nobody_starts_is_told_after_its_start_and_when_its_data_are_due(
     operator: Operator, overdue: str
 ) -> None:
-    subjects = [message["subject"] for message in operator.sink.about(overdue)]
+    # A server that was busy may find both overdue in one look.
+    subjects = sorted(message["subject"] for message in operator.sink.about(overdue))
     assert ["never started" in subjects[0], "not published in time" in subjects[1]] == [True, True], subjects
     assert [run for run in operator.alert_runs() if run.get("flow_run_id") == overdue] == [
         {"kind": "never-started", "flow_run_id": overdue},

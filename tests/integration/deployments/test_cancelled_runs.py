@@ -20,8 +20,8 @@ DAILY, BACKFILL, WATCHDOG = "daily-sales/production", "backfill/production", "wa
 ROLLBACK = "rollback/production"
 NOTHING = f"{CANCELLED_IN_PREFECT}: nothing was published"
 TOLD = f"{SIGNALS[signal.SIGTERM]}: nothing was changed"
-STAYS_BUSY_S = 2
-"""Shorter than the stand-in lets a transaction idle that blocks another."""
+STAYS_BUSY_S = 0.5
+"""Far shorter than the stand-in lets a transaction idle that blocks another."""
 
 
 @contextmanager

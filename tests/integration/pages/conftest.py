@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from blocks.project import REPORTS_OF_SHELL
-from flows.support import history
+from flows.support import history, pages, run_hooks
 from tasks.batch import DateRange
 from tests.integration.conftest import World
 
 DAYS_AROUND = 60
+WRITTEN_S_MAX = 600
+"""Pages that take longer than a run should wait for are tested where that is set, not on every slow machine."""
 
 
 @contextmanager
@@ -22,6 +24,8 @@ def pages_written_to(directory: Path, day: date) -> Iterator[None]:
         patch.setenv(REPORTS_OF_SHELL, str(directory))
         around = DateRange(day - timedelta(days=DAYS_AROUND), day + timedelta(days=DAYS_AROUND))
         patch.setattr(history, "read_ledger_range", lambda _session: around)
+        patch.setattr(pages, "READ_S_MAX", WRITTEN_S_MAX)
+        patch.setattr(run_hooks, "PAGE_S_MAX", WRITTEN_S_MAX)
         yield
 
 

@@ -11,21 +11,21 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from blocks import waits
 from tasks import publish as publish_steps
 from tasks.publish import Staged, publish_manifest
 from tasks.warehouse.session import OpenSession, Row, Session
 from tests.integration.conftest import World, good_sale
-from tests.integration.publish.harness import begin, load, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, load, stage_attempt
 
+WAITS = "waiting for the publish lock"
 LOCK, MERGE = "UPDATE ANALYTICS.ETL_LOCK", "MERGE INTO ANALYTICS.SALES_FACT"
-POLLS, POLL_S = 8, 0.5
-"""How often, and after how many seconds, the other publish is looked at while it waits for the lock."""
-ENDS_S_MAX = 300
-"""Without the lock, the test waits for its end."""
+POLL_S, ENDS_S_MAX = 0.5, 300
 
 
 class ReadCommitted(Session):
@@ -49,6 +49,7 @@ class ReadCommitted(Session):
             return self._holder.query(statement, values)
         if MERGE in statement:
             self._before_merge()
+        self._holder.query("SELECT 1")  # an idle session would lose its lock to the one that waits
         return super().query(statement, values)
 
 
@@ -78,18 +79,19 @@ class Race:
     second: Staged
     third: Staged
 
-    def run(self, polls: int = POLLS) -> bool:
-        """Publishes both; returns whether the third came in between, within so many polls."""
+    def run(self) -> bool:
+        """Publishes both, the second when the third has ended or waits for the lock; returns which."""
         with ThreadPoolExecutor(1) as pool, self.world.session() as session:
             third: list[Future[Any]] = []
+            said: list[str] = []
 
             def before_merge(holder: Session) -> Callable[[], None]:
                 def publish_third() -> None:
-                    third.append(pool.submit(copy_context().run, publish_staged, self.world, self.third))
-                    for _ in range(polls):
-                        if wait(third, POLL_S).done:
-                            break
-                        holder.query("SELECT 1")  # an idle session would lose its lock to the one that waits
+                    third.append(pool.submit(copy_context().run, self._publish_third, said.append))
+                    give_up = monotonic() + ENDS_S_MAX
+                    while not wait(third, POLL_S).done and not any(WAITS in line for line in said):
+                        assert monotonic() < give_up, said
+                        holder.query("SELECT 1")
 
                 return publish_third
 
@@ -98,6 +100,10 @@ class Race:
             came_between = third[0].done()
             third[0].result(ENDS_S_MAX)
         return came_between
+
+    def _publish_third(self, say: Callable[[str], None]) -> None:
+        with self.world.session() as session:
+            publish_manifest(session, self.third, self.world.session, say)
 
     def amount(self) -> str:
         ((amount,),) = self.world.sql("SELECT TOTAL_AMOUNT::VARCHAR FROM SALES_FACT WHERE SALE_ID = ?", (self.key,))
@@ -115,7 +121,8 @@ class Race:
 
 
 @pytest.fixture
-def race(world: World, day: date, tmp_path: Path) -> Race:
+def race(world: World, day: date, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Race:
+    monkeypatch.setattr(waits, "LOG_FIRST_S", 0.5)
     key = f"raced-{day}"
     world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": key})
     load(world, day, tmp_path, "EUROPE")
@@ -143,6 +150,6 @@ def test_without_the_lock_an_older_version_replaces_a_newer_one_and_the_undo_log
             yield writing
 
     monkeypatch.setattr(publish_steps, "lock_held", without_lock)
-    assert race.run(polls=int(ENDS_S_MAX / POLL_S))
+    assert race.run()
     assert race.amount() == "4.00", "the third version is lost"
     assert race.undone() == [("second", "3.00"), ("third", "3.00")], "nobody could restore the third"

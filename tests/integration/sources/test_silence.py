@@ -30,7 +30,7 @@ IMPATIENT = Limits(statement_s=10)
 
 @pytest.fixture
 def proxy(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    monkeypatch.setattr(source_waits, "GRACE_S", -7)
+    monkeypatch.setattr(source_waits, "GRACE_S", -4)
     monkeypatch.setattr(waits, "LOG_FIRST_S", 0.3)
     with proxy_to(cluster.port) as proxy:
         yield proxy
@@ -39,14 +39,14 @@ def proxy(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 @pytest.fixture
 def engine(cluster: Cluster, proxy: Proxy) -> Iterator[Engine]:
     url = cluster.url().replace(f":{cluster.port}/", f":{proxy.port}/")
-    engine = engine_of(database_block({f"PG_{REGION}_URL": url, "PG_CONNECT_TIMEOUT_S": "2"}, REGION), 3)
+    engine = engine_of(database_block({f"PG_{REGION}_URL": url, "PG_CONNECT_TIMEOUT_S": "5"}, REGION), 3)
     yield engine
     engine.dispose()
 
 
 def test_a_database_that_falls_silent_within_a_statement_is_given_up(proxy: Proxy, engine: Engine) -> None:
     logged: list[str] = []
-    silent = pytest.raises(TransientError, match="sent nothing at SELECT for 3 s, its own limit being 10 s")
+    silent = pytest.raises(TransientError, match="sent nothing at SELECT for 6 s, its own limit being 10 s")
     with silent, open_snapshot(engine, REGIONS[REGION], IMPATIENT, say=logged.append) as snapshot:
         proxy.stall()
         snapshot.cursor.execute("SELECT 1")
@@ -69,7 +69,7 @@ def test_a_database_that_falls_silent_to_several_readers_is_given_up(
         return parse(block, types)
 
     monkeypatch.setattr(extract, "parse_csv", stall_and_parse)
-    with pytest.raises(TransientError, match="sent nothing at COPY for 3 s"):
+    with pytest.raises(TransientError, match="sent nothing at COPY for 6 s"):
         read_region(engine, REGION, Window.of_day(DAY), tmp_path, KEY, {}, say_nothing, IMPATIENT, 3)
 
 

@@ -44,6 +44,8 @@ NOBODY = 2**22 + 1
 """No process has this number: it is above the kernel's largest."""
 DEAD, ALIVE, RENEWING, CHILD = (date(2021, 3, day) for day in (1, 2, 3, 4))
 NO_DATES = "2999-01-01"
+PASS_S = 300
+"""The watchdog's schedule is every five minutes."""
 
 
 @task
@@ -390,8 +392,10 @@ def test_passes_that_were_missed_are_not_made_up_for(deployed: World) -> None:
     was_active = set_schedule_active("watchdog/production", True)
     try:
         schedule_last_hour("watchdog/production")
+        began = datetime.now(UTC).timestamp()
         assert forget_missed_passes(own) >= 11
-        assert forget_missed_passes(own) == 0
+        again = forget_missed_passes(own)
+        assert again <= datetime.now(UTC).timestamp() // PASS_S - began // PASS_S, "passes that were due meanwhile"
         assert state_of(own) == "Running"
     finally:
         set_schedule_active("watchdog/production", was_active)
