@@ -1,17 +1,18 @@
-"""The Prefect server that is configured: its errors in words, its address without a password."""
+"""The Prefect server that is configured: its errors in words, its addresses without a password."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL, PREFECT_UI_URL
 
 from blocks.server_waits import log_waits
 
 log_waits()
 
 CANNOT_BEGIN = "Failed to reach API"
+_USER = re.compile(r"//[^/\s]*@")
 
 
 class NoPrefectServerError(Exception):
@@ -31,7 +32,7 @@ def speaking_to_prefect() -> Iterator[None]:
         # ValueError: an answer that is no JSON, or not Prefect's. RuntimeError: raised by a flow that cannot begin.
         if isinstance(error, RuntimeError) and CANNOT_BEGIN not in str(error):
             raise
-        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        cause = without_password(" ".join(f"{type(error).__name__}: {error}".split()))
         step = (
             "start that server (the local stack: `make up`), or correct PREFECT_API_URL, like http://127.0.0.1:4200/api"
         )
@@ -49,6 +50,11 @@ def own_database() -> str:
     return without_password(str(PREFECT_API_DATABASE_CONNECTION_URL.value()))
 
 
-def without_password(url: str) -> str:
-    """The address with *** in place of user and password."""
-    return re.sub(r"//[^/@]*@", "//***@", url)
+def dashboard() -> str:
+    """The address of the dashboard, for links: without user, password and slash at its end. Empty without a server."""
+    return _USER.sub("//", str(PREFECT_UI_URL.value() or "")).rstrip("/")
+
+
+def without_password(text: str) -> str:
+    """The address, or a text with addresses, with *** in place of user and password."""
+    return _USER.sub("//***@", text)

@@ -19,13 +19,12 @@ from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_EXPERIMENTAL_EVENTS,
     PREFECT_EXPERIMENTAL_WARN,
-    PREFECT_UI_URL,
     temporary_settings,
 )
 
 from blocks.project import version
 from blocks.register import Environment, MissingSettingError, blocks_from, register, variables_from
-from blocks.server import NoPrefectServerError
+from blocks.server import NoPrefectServerError, dashboard, without_password
 from blocks.variables import BadVariableError, parse_variables, read_variables
 from deployments.applied import Applied, DeployError
 from deployments.automations import AlertLimits, apply_automations, planned_automations, read_ours
@@ -100,7 +99,7 @@ async def _apply_on_server(
         _say_all(applied, say)
         block_id, reference = await find_block(client, choice, await read_ours(client))
         say(f"notification by {reference}" + ("" if block_id else f": {NO_NOTIFICATION}"))
-        automations = planned_automations(ids, block_id, PREFECT_UI_URL.value(), limits)
+        automations = planned_automations(ids, block_id, dashboard(), limits)
         _say_all(await apply_automations(client, automations), say)
 
 
@@ -115,12 +114,14 @@ def _say_all(applied: list[Applied], say: Say) -> None:
 
 
 def check_server() -> str:
-    """Returns the API's address. Raises DeployError when none is set, or it does not answer or has no automations."""
+    """Returns the API's address, without its password. Raises DeployError when none is set, or it does not answer or
+    has no automations."""
     url = PREFECT_API_URL.value()
     if not url:
         raise DeployError("PREFECT_API_URL is not set: give it as http://<host>:4200/api, or run `make up` first")
-    asyncio.run(_check_server(url))
-    return str(url)
+    shown = without_password(url)
+    asyncio.run(_check_server(shown))
+    return shown
 
 
 async def _check_server(url: str) -> None:

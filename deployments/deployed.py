@@ -24,6 +24,7 @@ from prefect.states import Scheduled
 
 from blocks import names
 from blocks.project import HOME
+from blocks.server import without_password
 from deployments.applied import Applied, DeployError
 from deployments.automations import DAILY
 from deployments.image import READY_OF_SHELL
@@ -92,7 +93,7 @@ def _prefect_deploy(image: str | None) -> None:
         )
     if result.returncode:
         last = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()][-1:]
-        raise DeployError(f"`prefect deploy --all` failed: {' '.join(last)}; run it by itself to see more")
+        raise DeployError(f"`prefect deploy --all` failed: {without_password(' '.join(last))}; run it by itself to see more")
 
 
 # What deploying would lose

@@ -131,7 +131,7 @@ def main() -> int:
     try:
         runs = asyncio.run(read_server_runs())
     except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError) as error:
-        print(f"runs: the Prefect server cannot be asked: {one_line(error)}", file=sys.stderr)
+        print(f"runs: the Prefect server cannot be asked: {hide_values(one_line(error))}", file=sys.stderr)
         return 1
     width = shutil.get_terminal_size((WIDTH_OF_FILES, 0)).columns
     print("\n".join(to_lines(runs, datetime.now(UTC), max(width, WIDTH_MIN))))

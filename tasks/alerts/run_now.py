@@ -18,6 +18,7 @@ from tasks.alerts.activity import Around, Doing, RunNow, in_words
 from tasks.alerts.request import DAILY_FLOW, AlertKind
 from tasks.batch import date_asked
 from tasks.errors import one_line
+from tasks.lines import hide_values
 from tasks.prefect_server.kin import link_of
 
 LATE: frozenset[AlertKind] = frozenset({"sla", "never-started"})
@@ -41,7 +42,7 @@ def describe_activity(kind: AlertKind, day: date | None) -> str:
     try:
         activity: str = read_activity(day)
     except Exception as error:  # noqa: BLE001 (see above)
-        return f"Now: the Prefect server could not be asked what the run is doing: {one_line(error)}"
+        return f"Now: the Prefect server could not be asked what the run is doing: {hide_values(one_line(error))}"
     return activity
 
 

@@ -5,7 +5,8 @@ from prefect.client.schemas import FlowRun
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_UI_URL
+
+from blocks.server import dashboard
 
 PAGE_ROWS = 200
 """The server's limit for one request."""
@@ -14,7 +15,7 @@ GENERATIONS_MAX = 5
 
 def link_of(flow_run_id: str) -> str:
     """The run's page in the dashboard."""
-    return f"{str(PREFECT_UI_URL.value() or '').rstrip('/')}/flow-runs/flow-run/{flow_run_id}"
+    return f"{dashboard()}/flow-runs/flow-run/{flow_run_id}"
 
 
 async def find_root(client: PrefectClient, run: FlowRun) -> FlowRun:
