@@ -60,8 +60,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class ServerRuns:
-    """The runs on a server. `active` and `waiting` are complete, `ended` the newest first. `paused_schedules`: the
-    commands that resume them, by `<flow>/<deployment>`. `pool` is None where nothing was deployed."""
+    """The runs on a server. `active` and `waiting` are complete, `ended` the newest first. `paused_schedules`: what
+    resumes them, commands in backticks, by `<flow>/<deployment>`. `pool` is None where nothing was deployed."""
 
     pool: Pool | None
     active: Sequence[Run]
@@ -131,8 +131,8 @@ def to_lines(server: ServerRuns, now: datetime, width: int) -> Iterator[str]:
             yield f"  {hidden:,} earlier {run.flow} {'run' if hidden == 1 else 'runs'}, waiting for the same"
         when = f"in {_span(run.at - now)}" if run.at > now else f"{_span(now - run.at)} ago"
         yield from _run(run, f"{run.state}, due {_moment(run.at)} ({when})", why_it_waits(run, server, now), width)
-    for name, command in server.paused_schedules.items():
-        yield from _wrap(f"the schedule of {name} is paused: `{command}`", width, indent=2)
+    for name, steps in server.paused_schedules.items():
+        yield from _wrap(f"the schedule of {name} is paused: {steps}", width, indent=2)
     yield f"Ended: {f'the newest {len(server.ended)}' if server.ended else 'none'}"
     for run in server.ended:
         yield from _run(run, f"{run.state} at {_moment(run.at)}", run.message, width)

@@ -113,14 +113,23 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def _paused_schedules(deployments: Sequence[DeploymentResponse], flows: dict[Any, str]) -> dict[str, str]:
-    """The command that resumes each paused schedule, by the deployment's name."""
+    """What resumes the schedules of each deployment that has paused ones, by the deployment's name."""
     return {
-        name: f"prefect deployment schedule resume '{name}' {schedule.id}"
+        name: ", then ".join(steps)
         for deployment in deployments
         for name in [f"{flows.get(deployment.flow_id, '')}/{deployment.name}"]
-        for schedule in deployment.schedules
-        if deployment.paused or not schedule.active
+        if (steps := _resuming(deployment, name))
     }
+
+
+def _resuming(deployment: DeploymentResponse, name: str) -> list[str]:
+    """The steps that resume its schedules. `paused` is the switch of the dashboard, which leaves the schedules active;
+    Prefect 2.20 has no command that turns it."""
+    if not deployment.schedules:
+        return []
+    inactive = [schedule.id for schedule in deployment.schedules if not schedule.active]
+    commands = [f"`prefect deployment schedule resume '{name}' {schedule_id}`" for schedule_id in inactive]
+    return ["switch the deployment on in the dashboard", *commands] if deployment.paused else commands
 
 
 def main() -> int:

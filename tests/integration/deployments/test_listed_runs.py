@@ -31,6 +31,11 @@ def listed(operator: Operator) -> str:
     return ended.stdout.replace("\n    ", " ")
 
 
+def paused(operator: Operator) -> list[str]:
+    """What `make runs` prints on the schedule of the daily run; it is silent on one that is active."""
+    return [line.strip() for line in listed(operator).splitlines() if f"the schedule of {DAILY} " in line]
+
+
 def test_what_runs_what_waits_and_what_has_ended(operator: Operator) -> None:
     running, waiting, done = (operator.start(name) for name in (BACKFILL, DAILY, BACKFILL))
     states = {running: [("RUNNING", "Running")], done: [("RUNNING", "Running"), ("FAILED", "Failed")]}
@@ -55,3 +60,25 @@ def test_a_paused_queue_and_a_paused_schedule_are_named_with_what_resumes_them(o
     assert "queue load is paused: `prefect work-queue resume load --pool retail-sales`" in text
     [schedule] = operator.deployment(DAILY)["schedules"]
     assert f"paused: `prefect deployment schedule resume '{DAILY}' {schedule['id']}`" in text
+
+
+@pytest.mark.parametrize("active", [True, False], ids=["schedule-active", "schedule-paused-too"])
+def test_a_deployment_that_is_switched_off_in_the_dashboard_is_named_with_what_switches_it_on(
+    operator: Operator, active: bool
+) -> None:
+    deployment = operator.deployment(DAILY)
+    [schedule] = deployment["schedules"]
+    switch, resume = f"/deployments/{deployment['id']}", f"deployment schedule resume {DAILY} {schedule['id']}"
+    try:
+        operator.api.patch(f"{switch}/schedules/{schedule['id']}", json={"active": active}).raise_for_status()
+        operator.api.patch(switch, json={"paused": True}).raise_for_status()
+        [line] = paused(operator)
+        assert line.startswith(f"the schedule of {DAILY} is paused: switch the deployment on in the dashboard")
+        assert (f", then `prefect deployment schedule resume '{DAILY}' {schedule['id']}`" in line) is not active
+        operator.api.patch(switch, json={"paused": False}).raise_for_status()
+        if not active:
+            assert operator.prefect(*resume.split()).returncode == 0
+        assert paused(operator) == []
+    finally:
+        operator.api.patch(switch, json={"paused": False}).raise_for_status()
+        operator.api.patch(f"{switch}/schedules/{schedule['id']}", json={"active": False}).raise_for_status()

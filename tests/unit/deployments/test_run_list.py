@@ -127,7 +127,7 @@ def test_ids_and_commands_stay_whole(width: int) -> None:
         replace(LOAD, is_paused=True),
         active=[replace(BACKFILL, message="")],
         ended=[failed],
-        paused_schedules={"daily-sales/production": resume},
+        paused_schedules={"daily-sales/production": f"`{resume}`"},
     )
     lines = list(to_lines(state, NOW, width))
     assert [line for line in lines if len(line) > width and resume not in line] == []
