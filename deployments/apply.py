@@ -94,10 +94,10 @@ async def _apply_on_server(
 ) -> None:
     # With Prefect's own patience: a request that is given up and sent again could create a thing twice.
     async with get_client() as client:
+        block_id, reference = await find_block(client, choice, await read_ours(client))
         _say_all(await apply_pool(client), say)
         ids, applied = await apply_deployments(client, planned, image)
         _say_all(applied, say)
-        block_id, reference = await find_block(client, choice, await read_ours(client))
         say(f"notification by {reference}" + ("" if block_id else f": {NO_NOTIFICATION}"))
         automations = planned_automations(ids, block_id, dashboard(), limits)
         _say_all(await apply_automations(client, automations), say)

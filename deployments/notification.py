@@ -10,6 +10,7 @@ With none of them, the block that our automations already use stays.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -73,14 +74,10 @@ def save_choice(choice: Choice) -> tuple[Choice, Applied | None]:
 
 
 async def find_block(client: PrefectClient, choice: Choice, ours: Iterable[Automation]) -> tuple[UUID | None, str]:
-    """Returns the id of the block and its reference, or `none`. Raises DeployError when there is no such block."""
+    """Returns the id of the block and its reference, or `none`. Raises DeployError when there is no such block, or it
+    cannot notify."""
     if choice.keep:
-        used = {
-            action.block_document_id for one in ours for action in one.actions if isinstance(action, SendNotification)
-        }
-        for block_id in used:
-            document = await client.read_block_document(block_id)
-            return block_id, f"{document.block_type.slug}/{document.name}"
+        return await _find_used(client, ours)
     if choice.reference is None:
         return None, NONE
     slug, _, name = choice.reference.partition("/")
@@ -95,3 +92,18 @@ async def find_block(client: PrefectClient, choice: Choice, ours: Iterable[Autom
             f"block {choice.reference} cannot notify: name a notification block in ALERT_NOTIFICATION_BLOCK"
         )
     return document.id, choice.reference
+
+
+async def _find_used(client: PrefectClient, ours: Iterable[Automation]) -> tuple[UUID | None, str]:
+    """The block of our automations; of several, the first that exists."""
+    actions = [action for one in ours for action in one.actions if isinstance(action, SendNotification)]
+    for block_id in dict.fromkeys(action.block_document_id for action in actions):
+        with suppress(ObjectNotFound):
+            document = await client.read_block_document(block_id)
+            return block_id, f"{document.block_type.slug}/{document.name}"
+    if actions:
+        raise DeployError(
+            "the notification block of our automations was deleted: set ALERT_SLACK_WEBHOOK_URL or ALERT_WEBHOOK_URL, "
+            f"or ALERT_NOTIFICATION_BLOCK to another block or to {NONE}"
+        )
+    return None, NONE

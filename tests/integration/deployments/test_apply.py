@@ -7,6 +7,8 @@ import pytest
 
 from blocks.names import QUEUES
 from deployments import apply as applying
+from deployments.applied import DeployError
+from deployments.notification import VARIABLES
 from tests.integration.conftest import session_of
 from tests.integration.deployments.conftest import Operator
 from tests.integration.processes import run_python
@@ -93,6 +95,28 @@ def test_a_slow_server_is_not_asked_again_for_what_it_is_still_creating(
     monkeypatch.setattr(applying, "check_server", lambda: "found")
     monkeypatch.setattr(applying, "ANSWER_S_MAX", 0.0001)
     assert "work pool retail-sales: unchanged" in operator.apply()
+
+
+@pytest.fixture
+def without_block(operator: Operator) -> Iterator[Operator]:
+    """Somebody has deleted the notification block, and the environment names none."""
+    block = operator.api.get("/block_types/slug/custom-webhook/block_documents/name/retail-sales-alerts").json()
+    operator.api.delete(f"/block_documents/{block['id']}").raise_for_status()
+    others = {name: value for name, value in operator.environment.items() if name not in VARIABLES}
+    yield replace(operator, environment=others)
+    operator.apply()
+
+
+def test_a_notification_block_that_was_deleted_is_found_before_a_deployment_is_touched(without_block: Operator) -> None:
+    path = f"/deployments/{without_block.deployment(DAILY)['id']}"
+    without_block.api.patch(path, json={"description": "changed by hand"}).raise_for_status()
+    with pytest.raises(DeployError) as caught:
+        without_block.apply()
+    assert str(caught.value) == (
+        "the notification block of our automations was deleted: set ALERT_SLACK_WEBHOOK_URL or ALERT_WEBHOOK_URL, "
+        "or ALERT_NOTIFICATION_BLOCK to another block or to none"
+    )
+    assert without_block.deployment(DAILY)["description"] == "changed by hand"
 
 
 def test_a_server_that_does_not_answer_is_named_in_one_line(operator: Operator) -> None:
