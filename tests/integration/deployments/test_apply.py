@@ -1,7 +1,11 @@
 """Applying again: nothing twice, what is gone is removed, what an operator has set stays."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,13 +17,22 @@ from tests.integration.conftest import session_of
 from tests.integration.deployments.conftest import Operator
 from tests.integration.processes import run_python
 
-DAILY = "daily-sales/production"
+DAILY, RECONCILE, WATCHDOG = "daily-sales/production", "reconcile/production", "watchdog/production"
 FOREIGN = "somebody else's"
 GONE = "retail-sales: gone from the code"
 AUTOMATION = {
     "trigger": {"posture": "Reactive", "expect": ["nothing"], "within": 0},
     "actions": [{"type": "do-nothing"}],
 }
+
+PREFECT = Path(sys.executable).with_name("prefect")
+HALF = f"""#!{sys.executable}
+import os, signal, subprocess, sys, time
+names = [word for flow in ("daily-sales", "reconcile") for word in ("--name", f"{{flow}}/production")]
+subprocess.run([{str(PREFECT)!r}, "--no-prompt", "deploy", *names], check=True)
+"""
+"""`prefect deploy --all` that comes to its second deployment."""
+WITH_ANOTHER_PREFECT = "import sys; sys.executable = {!r}; from deployments.apply import main; sys.exit(main())"
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +76,79 @@ def test_queues_have_their_limits(operator: Operator, again: list[str]) -> None:
 
 def test_a_paused_schedule_stays_paused(operator: Operator, again: list[str]) -> None:
     assert [schedule["active"] for schedule in operator.deployment(DAILY)["schedules"]] == [False]
+
+
+def due_yesterday(operator: Operator, deployment: str) -> list[dict[str, Any]]:
+    """The scheduled runs that were due yesterday and wait."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    due = {"after_": str(today - timedelta(days=1)), "before_": str(today)}
+    waiting = {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": due}
+    of_deployment = {"id": {"any_": [operator.deployment(deployment)["id"]]}}
+    return operator.filter("flow_runs", flow_runs=waiting, deployments=of_deployment)
+
+
+@pytest.fixture
+def behind_a_load(operator: Operator) -> Iterator[None]:
+    """Yesterday's reconcile waits for its slot, and passes of the watchdog do; the schedule of the daily run is paused,
+    and something differs."""
+    operator.clear_the_way()
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    period = {"start_time": str(today - timedelta(days=1)), "end_time": str(today), "min_runs": 1, "max_runs": 1}
+    for name in (RECONCILE, WATCHDOG):
+        set_active(operator, name, active=True)
+        operator.post(f"/deployments/{operator.deployment(name)['id']}/schedule", period)
+    path = f"/deployments/{operator.deployment(DAILY)['id']}"
+    operator.api.patch(path, json={"description": "changed by hand"}).raise_for_status()
+    yield
+    for name in (DAILY, RECONCILE, WATCHDOG):
+        set_active(operator, name, active=False)
+    operator.clear_the_way()
+
+
+def set_active(operator: Operator, name: str, active: bool) -> None:
+    deployment = operator.deployment(name)
+    [schedule] = deployment["schedules"]
+    path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
+    operator.api.patch(path, json={"active": active}).raise_for_status()
+
+
+@pytest.mark.usefixtures("behind_a_load")
+def test_a_run_that_waits_is_queued_again_with_its_scheduled_start(operator: Operator) -> None:
+    [before] = due_yesterday(operator, RECONCILE)
+    told = operator.apply()
+    [after] = due_yesterday(operator, RECONCILE)
+    start = "expected_start_time"
+    assert (after[start], after["parameters"]) == (before[start], before["parameters"])
+    [line] = [line for line in told if line.startswith("flow run ")]
+    assert line == f"flow run {before['name']} of {before[start][:16].replace('T', ' ')} UTC: queued again"
+    assert due_yesterday(operator, WATCHDOG) == []
+
+
+@pytest.mark.usefixtures("behind_a_load")
+@pytest.mark.parametrize(
+    ("ending", "says"),
+    [
+        pytest.param(
+            "sys.exit('the disk is full')",
+            "deploy: `prefect deploy --all` failed: the disk is full; run it by itself to see more",
+            id="fails",
+        ),
+        pytest.param("os.kill(os.getppid(), signal.SIGINT); time.sleep(30)", "KeyboardInterrupt", id="ctrl-c"),
+    ],
+)
+def test_a_deploy_that_ends_half_way_loses_neither_a_pause_nor_a_run_that_waits(
+    operator: Operator, tmp_path: Path, ending: str, says: str
+) -> None:
+    prefect = tmp_path / "prefect"
+    prefect.write_text(HALF + ending)
+    prefect.chmod(0o755)
+    start = due_yesterday(operator, RECONCILE)[0]["expected_start_time"]
+    code = WITH_ANOTHER_PREFECT.format(str(tmp_path / "python"))
+    ended = run_python("-c", code, environment=operator.environment)
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, says)
+    assert operator.deployment(DAILY)["description"] != "changed by hand"
+    assert [schedule["active"] for schedule in operator.deployment(DAILY)["schedules"]] == [False]
+    assert [run["expected_start_time"] for run in due_yesterday(operator, RECONCILE)] == [start]
 
 
 @pytest.fixture
