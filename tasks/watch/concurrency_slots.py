@@ -5,8 +5,8 @@ from uuid import UUID
 
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas import SetStateStatus
 from prefect.client.schemas.filters import TaskRunFilter
-from prefect.client.schemas.objects import ConcurrencyLimit
 from prefect.states import Crashed
 from prefect.utilities.asyncutils import sync_compatible
 
@@ -20,23 +20,32 @@ LIMITS_READ_MAX = 200
 
 @sync_compatible
 async def free_slots() -> str:
-    """Sets tasks of ended runs that hold a slot to Crashed, which frees it; returns how many by limit, in words."""
+    """Frees the slots of tasks that have ended, whose run has ended, or that were deleted; returns how many by limit,
+    in words."""
     freed = Counter[str]()
     async with get_client() as client:
         for limit in await client.read_concurrency_limits(limit=LIMITS_READ_MAX, offset=0):
             if limit.tag in names.LIMITED:
-                freed[limit.tag] = sum([await _free(client, limit, slot) for slot in limit.active_slots])
+                freed[limit.tag] = sum([await _free(client, limit.tag, slot) for slot in limit.active_slots])
     return ", ".join(f"{slots} of {tag} freed" for tag, slots in freed.items() if slots)
 
 
-async def _free(client: PrefectClient, limit: ConcurrencyLimit, slot: UUID) -> bool:
-    """Frees the slot of one task, unless its run goes on."""
-    runs = await client.read_flow_runs(task_run_filter=TaskRunFilter.parse_obj({"id": {"any_": [slot]}}))
-    if not runs:  # somebody has deleted it
-        others = [other for other in limit.active_slots if other != slot]
-        await client.reset_concurrency_limit_by_tag(limit.tag, slot_override=others)
-        return True
-    if not all(run.state and run.state.is_final() for run in runs):
+async def _free(client: PrefectClient, tag: str, slot: UUID) -> bool:
+    """Frees the slot of one task, unless it goes on; returns whether it was freed."""
+    found = await client.read_task_runs(task_run_filter=TaskRunFilter.parse_obj({"id": {"any_": [slot]}}))
+    if not found or (found[0].state and found[0].state.is_final()):
+        return await _take_out(client, tag, slot)
+    run = await client.read_flow_run(found[0].flow_run_id)
+    if not (run.state and run.state.is_final()):
         return False
-    await client.set_task_run_state(slot, Crashed(message="set by the watchdog: its run has ended"))
+    answer = await client.set_task_run_state(slot, Crashed(message="set by the watchdog: its run has ended"))
+    return bool(answer.status is SetStateStatus.ACCEPT)
+
+
+async def _take_out(client: PrefectClient, tag: str, slot: UUID) -> bool:
+    """Takes the slot of a task that changes its state no more out of those held now; returns whether it was there."""
+    held = (await client.read_concurrency_limit_by_tag(tag)).active_slots
+    if slot not in held:
+        return False
+    await client.reset_concurrency_limit_by_tag(tag, slot_override=[other for other in held if other != slot])
     return True

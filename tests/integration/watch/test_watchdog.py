@@ -3,22 +3,24 @@
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.message import Message
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect import get_client, task
+from prefect.client.schemas import SetStateStatus
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Late, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
 
-from blocks.names import LOAD, POOL
+from blocks.names import LOAD, POOL, WAREHOUSE
 from blocks.outside import read_outside
 from expectations.regions import REGIONS
 from flows import watchdog as module
@@ -31,10 +33,12 @@ from tasks.prefect_server import kin
 from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.session import Row
 from tasks.warehouse.states import Status
+from tasks.watch.concurrency_slots import free_slots
 from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World
 from tests.integration.processes import run_python
+from tests.integration.server import PatientClient, concurrency_limit
 from tests.integration.watch.conftest import body_of, forget_mails_and_alerts, mails, subjects
 
 DAILY, BACKFILL = "daily-sales/production", "backfill/production"
@@ -214,6 +218,56 @@ def test_a_second_pass_mails_and_changes_nothing(scene: Scene) -> None:
     assert scene.second.message.endswith("its lease has expired but its process still runs, left alone")
     assert ";" not in scene.second.message
     assert len(scene.mailed_in_all) == len(scene.mailed)
+
+
+@task(tags=[WAREHOUSE])
+def loads_the_warehouse() -> None: ...
+
+
+@sync_compatible
+async def take_slot(flow_run_id: str) -> str:
+    """A task that goes on in the run, and holds a slot of the limit on the warehouse."""
+    async with get_client() as client:
+        run = await client.create_task_run(loads_the_warehouse, flow_run_id, dynamic_key=str(uuid4()))
+        assert (await client.set_task_run_state(run.id, Running())).status is SetStateStatus.ACCEPT
+    return str(run.id)
+
+
+@sync_compatible
+async def end_task(task_run_id: str) -> None:
+    async with get_client() as client:
+        await client.set_task_run_state(task_run_id, Completed(), force=True)
+
+
+@sync_compatible
+async def hold(*task_run_ids: str) -> None:
+    """These and no others hold a slot of the limit on the warehouse, in this order."""
+    async with get_client() as client:
+        await client.reset_concurrency_limit_by_tag(WAREHOUSE, slot_override=task_run_ids)
+
+
+@pytest.fixture
+def holders(deployed: World) -> Iterator[Callable[[], list[str]]]:
+    """A limit on the warehouse; called, it returns the task runs that hold its slots."""
+    with (
+        PatientClient(base_url=deployed.environment["PREFECT_API_URL"]) as api,
+        concurrency_limit(api, WAREHOUSE, 5) as holders,
+    ):
+        yield holders
+
+
+def test_each_slot_that_nobody_gives_back_is_freed_and_no_other_is_touched(holders: Callable[[], list[str]]) -> None:
+    ended, goes_on = (add_run(DAILY, None, NOBODY, Running()) for _ in range(2))
+    of_ended, finished, alive = take_slot(ended), take_slot(goes_on), take_slot(goes_on)
+    end_task(finished)
+    complete(ended)
+    try:
+        hold(of_ended, str(uuid4()), finished, alive)
+        assert free_slots() == f"3 of {WAREHOUSE} freed"
+        assert holders() == [alive]
+        assert free_slots() == ""
+    finally:
+        complete(goes_on)
 
 
 NOBODYS_DAY, RUNNING_DAY, WAITING_DAY = (date(2021, 5, day) for day in (1, 2, 3))
