@@ -171,10 +171,10 @@ def _death_in(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
     expired = [member for member in members if member.id in leases and leases[member.id].is_expired]
     if _is_alive(family, leases, now, grace):
         ended = [member for member in expired if not member.is_active]
-        return _ended(ended, leases)
+        return _ended(root, ended, leases)
     active = tuple(member.id for member in members if member.is_active)
     if not active:
-        return _ended(expired, leases)
+        return _ended(root, expired, leases)
     lease = max((leases[member.id] for member in expired), key=lambda lease: lease.until, default=None)
     cause = (
         _cause(lease)
@@ -191,9 +191,21 @@ def _death_in(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
     return Death(cause, active, tuple(member.id for member in expired), alert)
 
 
-def _is_alive(family: Family, leases: Mapping[str, Lease], now: datetime, grace: timedelta) -> bool:
+def goes_on(family: Family, leases: Mapping[str, Lease]) -> bool:
+    """Whether a family goes on whose root has ended in Prefect: a publish outlives its flow, and the dashboard can end
+    a run whose process works on. Where the process cannot be seen, the leases decide."""
+    if family.root.process is Process.ELSEWHERE:
+        return _holds_lease(family, leases)
+    return family.root.process is Process.RUNS
+
+
+def _holds_lease(family: Family, leases: Mapping[str, Lease]) -> bool:
     """One process runs the whole family, so one live lease proves that all are alive."""
-    if any(member.id in leases and leases[member.id].is_live for member in family.members):
+    return any(member.id in leases and leases[member.id].is_live for member in family.members)
+
+
+def _is_alive(family: Family, leases: Mapping[str, Lease], now: datetime, grace: timedelta) -> bool:
+    if _holds_lease(family, leases):
         return True
     if not family.root.is_active:
         return False
@@ -202,13 +214,15 @@ def _is_alive(family: Family, leases: Mapping[str, Lease], now: datetime, grace:
     return max(member.since for member in family.members) + grace > now
 
 
-def _ended(members: Sequence[WatchedRun], leases: Mapping[str, Lease]) -> Death | None:
-    """The death of runs that ended in Prefect and not in the ledger; one that crashed may not have been mailed."""
+def _ended(root: WatchedRun, members: Sequence[WatchedRun], leases: Mapping[str, Lease]) -> Death | None:
+    """The death of runs that ended in Prefect and not in the ledger; one that crashed may not have been mailed. Where
+    the root crashed, the mail about it lists its children."""
     if not members:
         return None
     cause = f"{_cause(leases[members[0].id])}; its Prefect run is {members[0].state}"
     crashed = next((member for member in members if member.state == "Crashed"), None)
-    alert = AlertRequest("lease-expired", flow_run_id=crashed.id, message=cause) if crashed else None
+    about = root if crashed and root.state == "Crashed" else crashed
+    alert = AlertRequest("lease-expired", flow_run_id=about.id, message=cause) if about else None
     return Death(cause, record=tuple(member.id for member in members), alert=alert)
 
 

@@ -79,7 +79,7 @@ def watch(session: Session, settings: WatchSettings, actions: PassActions) -> Re
             report.carry_out(what, partial(_look, session, pending, look, actions))
     if actions.asks_prefect:
         report.carry_out("cancelled runs", partial(explain_cancelled, session))
-        report.carry_out("concurrency limits", free_slots)
+        report.carry_out("concurrency limits", partial(free_slots, leases))
     ((now,),) = session.query("SELECT CURRENT_TIMESTAMP()")
     dates = due_dates(now, settings)
     absent = unpublished = read_unpublished(session, dates)

@@ -79,7 +79,7 @@ async def read_families(flow_run_ids: Iterable[str]) -> list[Family]:
             root = await _read_root(client, flow_run_id)
             if root is not None:
                 roots[root.id] = root
-        return [await _read_family(client, root) for root in roots.values()]
+        return [await read_family(client, root) for root in roots.values()]
 
 
 async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:
@@ -90,7 +90,8 @@ async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:
     return await find_root(client, run)
 
 
-async def _read_family(client: PrefectClient, root: FlowRun) -> Family:
+async def read_family(client: PrefectClient, root: FlowRun) -> Family:
+    """Returns a root with its children."""
     children = await read_children(client, root)
     return Family(_watched(root), tuple(_watched(child) for child in children))
 

@@ -17,7 +17,7 @@ from prefect.client.schemas import SetStateStatus
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Late, Pending, Running, State
+from prefect.states import Completed, Crashed, Late, Pending, Running, State
 from prefect.utilities.asyncutils import sync_compatible
 
 from blocks.names import LOAD, POOL, WAREHOUSE
@@ -34,7 +34,7 @@ from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.session import Row
 from tasks.warehouse.states import Status
 from tasks.watch.concurrency_slots import free_slots
-from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates
+from tasks.watch.late_and_dead import DATES_WATCHED, WatchSettings, due_dates, read_leases
 from tasks.watch.runs import forget_missed_passes, read_families
 from tests.integration.conftest import World
 from tests.integration.processes import run_python
@@ -263,11 +263,62 @@ def test_each_slot_that_nobody_gives_back_is_freed_and_no_other_is_touched(holde
     complete(ended)
     try:
         hold(of_ended, str(uuid4()), finished, alive)
-        assert free_slots() == f"3 of {WAREHOUSE} freed"
+        assert free_slots({}) == f"3 of {WAREHOUSE} freed"
         assert holders() == [alive]
-        assert free_slots() == ""
+        assert free_slots({}) == ""
     finally:
         complete(goes_on)
+
+
+KILLED_DAY = date(2021, 6, 1)
+
+
+@sync_compatible
+async def set_state(flow_run_id: str, state: State[Any]) -> None:
+    async with get_client() as client:
+        await client.set_flow_run_state(flow_run_id, state, force=True)
+
+
+def test_a_backfill_killed_after_a_commit_leaves_no_slot_behind(
+    deployed: World, holders: Callable[[], list[str]]
+) -> None:
+    """Its worker sets it alone to Crashed, and the ledger has an end of each region: no lease of it ever expires."""
+    backfill = add_run(BACKFILL, None, NOBODY, Running())
+    child = add_child(backfill, KILLED_DAY)
+    task_run_id = take_slot(child)
+    with deployed.session() as session:
+        attempt = start_attempt(session, Batch(KILLED_DAY, tuple(REGIONS)), child, LIVE)
+        record(session, attempt, [Entry(region, Status.PUBLISHED) for region in REGIONS])
+    forget_mails_and_alerts()
+    try:
+        with deployed.variable("first_date", NO_DATES):
+            assert watchdog(return_state=True).message == "nothing is late or dead"
+            assert holders() == [task_run_id], "the backfill goes on"
+            set_state(backfill, Crashed())
+            assert watchdog(return_state=True).message == f"concurrency limits: 1 of {WAREHOUSE} freed"
+        assert (holders(), state_of(child), subjects()) == ([], "Crashed", [])
+    finally:
+        deployed.forget(KILLED_DAY)
+        complete(child)
+        complete(backfill)
+
+
+def test_a_child_whose_process_cannot_be_seen_keeps_its_slot_as_long_as_its_lease(
+    deployed: World, holders: Callable[[], list[str]]
+) -> None:
+    backfill = add_run(BACKFILL, None, None, Running())
+    child = add_child(backfill, KILLED_DAY)
+    task_run_id = take_slot(child)
+    begin(deployed, KILLED_DAY, child, LIVE)
+    complete(backfill)
+    try:
+        with deployed.session() as session:
+            assert free_slots(read_leases(session)) == ""
+        assert (holders(), state_of(child)) == ([task_run_id], "Running")
+        assert free_slots({}) == f"1 of {WAREHOUSE} freed"
+        assert (holders(), state_of(child)) == ([], "Crashed")
+    finally:
+        deployed.forget(KILLED_DAY)
 
 
 NOBODYS_DAY, RUNNING_DAY, WAITING_DAY = (date(2021, 5, day) for day in (1, 2, 3))

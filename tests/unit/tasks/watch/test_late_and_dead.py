@@ -12,6 +12,7 @@ from tasks.watch.late_and_dead import (
     WatchSettings,
     due_dates,
     find_deaths,
+    goes_on,
     past_lease,
     sla_alerts,
 )
@@ -75,6 +76,33 @@ def test_a_child_lives_as_long_as_its_parents_process() -> None:
         family = Family(run_of(process).root, (child,))
         deaths = find_deaths(lease_of(False, "child"), [family], NOW, 15)
         assert [death.crash for death in deaths] == crashed
+
+
+@pytest.mark.parametrize(
+    ("process", "leases", "does_go_on"),
+    [
+        pytest.param(Process.RUNS, {}, True, id="a-publish-outlives-its-flow"),
+        pytest.param(Process.ENDED, lease_of(True, "child"), False, id="killed-a-moment-ago"),
+        pytest.param(Process.ELSEWHERE, lease_of(True, "child"), True, id="elsewhere-and-lease-lives"),
+        pytest.param(Process.ELSEWHERE, lease_of(False, "child"), False, id="elsewhere-and-lease-over"),
+        pytest.param(Process.ELSEWHERE, {}, False, id="elsewhere-and-in-the-ledger-all-has-ended"),
+    ],
+)
+def test_a_child_whose_root_has_ended_goes_on_with_the_process(
+    process: Process, leases: dict[str, Lease], does_go_on: bool
+) -> None:
+    child = WatchedRun("child", "daily", "Running", True, LONG_AGO)
+    assert goes_on(Family(run_of(process, state="Crashed").root, (child,)), leases) is does_go_on
+
+
+@pytest.mark.parametrize(("state_of_root", "about"), [("Crashed", "run"), ("Cancelled", "child")])
+def test_a_crash_of_a_root_is_one_mail_however_many_children_it_had(state_of_root: str, about: str) -> None:
+    child = WatchedRun("child", "daily", "Crashed", False, LONG_AGO)
+    family = Family(run_of(Process.ENDED, state=state_of_root).root, (child,))
+    (death,) = deaths_of(family, lease_of(False, "child"))
+    assert death.record == ("child",)
+    assert death.alert is not None
+    assert death.alert.flow_run_id == about
 
 
 def test_without_prefect_the_lease_decides() -> None:
