@@ -20,8 +20,8 @@ class Loss(Enum):
 class Proxy:
     """Passes bytes between clients and 127.0.0.1:`target` until it is cut; then new connections are refused."""
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int, query: bytes = QUERY) -> None:
+        self._target, self._query = target, query
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = [self._listener]
@@ -65,7 +65,7 @@ class Proxy:
 
     def take_loss(self, request: bytes) -> Loss | None:
         """The loss that was asked for, once, when these bytes begin a query."""
-        if QUERY not in request:
+        if self._query not in request:
             return None
         loss, self._next_loss = self._next_loss, None
         self.losses += [loss] if loss else []
@@ -122,9 +122,9 @@ def _close(connection: socket.socket) -> None:
 
 
 @contextmanager
-def proxy_to(port: int) -> Iterator[Proxy]:
-    """A proxy before the server on 127.0.0.1:`port`, cut at the end."""
-    proxy = Proxy(port)
+def proxy_to(port: int, query: bytes = QUERY) -> Iterator[Proxy]:
+    """A proxy before the server on 127.0.0.1:`port`, cut at the end; `query` is what a request has that can be lost."""
+    proxy = Proxy(port, query)
     try:
         yield proxy
     finally:

@@ -1,4 +1,5 @@
-"""A Prefect server that accepts connections and never answers, or answers 503: each wait for it is logged."""
+"""A Prefect server that accepts connections and never answers, or answers 503: each wait for it is logged. One answer
+that is lost: no task waits for itself."""
 
 import asyncio
 import logging
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from prefect import flow, get_client
+from prefect import flow, get_client, task
 from prefect.blocks.system import Secret
 from prefect.settings import (
     PREFECT_API_REQUEST_TIMEOUT,
@@ -20,17 +21,22 @@ from prefect.settings import (
     PREFECT_CLIENT_RETRY_JITTER_FACTOR,
     temporary_settings,
 )
+from prefect.states import Running
+from prefect.utilities.engine import propose_state
 from prefect.variables import Variable
 
-from blocks import waits
+from blocks import names, waits
 from blocks.variables import read_variables
 from expectations.regions import REGIONS
+from tests.integration.conftest import World
 from tests.integration.log_lines import Lines
 from tests.integration.processes import run_python
-from tests.integration.proxy import proxy_to
+from tests.integration.proxy import Loss, Proxy, proxy_to
+from tests.integration.server import PatientClient, concurrency_limit
 
 NOWHERE = 9
 FIRST_S = 0.2
+BEGUN_S_MAX = 30
 SOON = {"PREFECT_API_REQUEST_TIMEOUT": "2", "PREFECT_CLIENT_MAX_RETRIES": "0"}
 """Limits of Prefect's client that let a test end."""
 SETTINGS: Mapping[str, str] = {
@@ -127,6 +133,36 @@ def test_the_pauses_between_tries_are_logged_too(unavailable: str, logged: list[
     waited = [line for line in logged if " still waiting for " in line]
     assert len(waited) > 1, "6 s, the first line after 0.2 s and one each time that has doubled"
     assert " (2 tries of 60 s) after " in waited[0]
+
+
+@task(tags=[names.WAREHOUSE])
+def loads_the_warehouse() -> None: ...
+
+
+async def run_with_a_lost_answer(network: Proxy) -> tuple[str, str]:
+    """Sets a task to Running, as Prefect's engine does, and loses the first answer; returns the flow run and the task
+    run."""
+    async with get_client() as client:
+        run = await client.create_flow_run(empty_flow, state=Running())
+        task_run = await client.create_task_run(loads_the_warehouse, run.id, dynamic_key="0")
+        network.lose_next(Loss.ANSWER)
+        begun = await asyncio.wait_for(propose_state(client, Running(), task_run_id=task_run.id), BEGUN_S_MAX)
+        assert begun.is_running()
+    return str(run.id), str(task_run.id)
+
+
+def test_a_task_does_not_wait_for_the_slot_that_it_holds_itself(world: World, logged: list[str]) -> None:
+    api_url = world.environment["PREFECT_API_URL"]
+    with (
+        PatientClient(base_url=api_url) as api,
+        concurrency_limit(api, names.WAREHOUSE, 1) as holders,
+        proxy_to(urlsplit(api_url).port or 0, b'"RUNNING"') as network,
+    ):
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{network.port}/api"}):
+            flow_run_id, task_run_id = asyncio.run(run_with_a_lost_answer(network))
+        assert (network.losses, holders()) == ([Loss.ANSWER], [task_run_id])
+        api.delete(f"/flow_runs/{flow_run_id}")
+    assert any("the task holds a slot already" in line for line in logged)
 
 
 PROGRAMS = {
