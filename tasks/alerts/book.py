@@ -76,7 +76,11 @@ class AlertEntry:
 
 
 class AlertBook(Protocol):
-    """Where entries are kept. `claim` and `remove` are atomic: of several callers one succeeds."""
+    """Where entries are kept. `claim` is atomic: of several callers one writes its entry.
+
+    Both `claim` and `remove` may return False after the caller's own success: a client whose answer was lost sends the
+    request again. `take` therefore goes by the entry that holds the slot.
+    """
 
     def claim(self, entry: AlertEntry) -> bool:
         """Writes the entry; False when its slot is taken."""
@@ -105,15 +109,21 @@ def take(book: AlertBook, entry: AlertEntry, now: datetime, is_over: Callable[[A
     Failed and dead senders leave their slot free. `is_over` returns whether the failure of a sent alert was mended
     since, so that this one is new.
     """
-    if not book.claim(entry):
-        held = book.find(entry.slot)
-        # Our own claim, if the server's answer was lost and the client sent the request again.
-        mine = held is not None and held.holder == entry.holder
-        if held and not mine and not (is_free(held, now) or (held.stage is Stage.SENT and is_over(held))):
+    if mine := _claim(book, entry):
+        return mine
+    if held := book.find(entry.slot):
+        if not (is_free(held, now) or (held.stage is Stage.SENT and is_over(held))):
             return None
-        if not mine and ((held and not book.remove(held)) or not book.claim(entry)):
-            return None
-    return book.find(entry.slot)
+        # Another sender may remove it first: the claim decides.
+        book.remove(held)
+    return _claim(book, entry)
+
+
+def _claim(book: AlertBook, entry: AlertEntry) -> AlertEntry | None:
+    """Claims the slot of `entry`; returns the entry as the book keeps it, None when another one holds the slot."""
+    book.claim(entry)
+    held = book.find(entry.slot)
+    return held if held and held.holder == entry.holder else None
 
 
 def renew(book: AlertBook, slot: str, now: datetime) -> None:

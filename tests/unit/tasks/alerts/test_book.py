@@ -92,12 +92,35 @@ def test_a_sender_that_died_is_replaced(book: FileBook) -> None:
     assert find_unsent(book, later) == []
 
 
+class LosingAnswers(FileBook):
+    """Does what it is asked to, and returns what the repeated request of a client gets whose first answer was lost."""
+
+    def claim(self, entry: AlertEntry) -> bool:
+        super().claim(entry)
+        return super().claim(entry)
+
+    def remove(self, entry: AlertEntry) -> bool:
+        super().remove(entry)
+        return super().remove(entry)
+
+
 def test_a_claim_whose_answer_was_lost_still_holds(book: FileBook) -> None:
     entry = new_entry(SLOT, REQUEST, NOW)
-    assert book.claim(entry)
-    mine = take(book, entry, NOW, never)
+    mine = take(LosingAnswers(book.directory), entry, NOW, never)
     assert mine is not None
     assert mine.holder == entry.holder
+    assert taken(book) is None
+
+
+def test_a_mail_that_could_not_be_sent_is_taken_over_although_answers_are_lost(book: FileBook) -> None:
+    before = taken(book)
+    assert before is not None
+    release(book, before, NOW)
+    mine = taken(LosingAnswers(book.directory))
+    assert mine is not None
+    assert mine.holder != before.holder
+    assert book.entries() == [mine]
+    assert taken(book) is None
 
 
 def test_a_failure_after_the_first_was_mended_is_mailed_again(book: FileBook) -> None:
