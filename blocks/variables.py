@@ -321,10 +321,15 @@ def read_settings() -> Settings:
     return Settings(thresholds=thresholds, **own)
 
 
-def read_variables() -> dict[str, str | None]:
-    """Reads the texts of this pipeline's variables in one request; None for a variable that does not exist."""
+def read_variables(answer_s_max: float | None = None) -> dict[str, str | None]:
+    """Reads the texts of this pipeline's variables in one request; None for a variable that does not exist.
+
+    `answer_s_max` limits each try of the request, in seconds; None: Prefect's own limit. Raises what Prefect's client
+    raises.
+    """
     name_on_server = {definition.name: names.variable(definition.name) for definition in DEFINITIONS}
-    with get_client(sync_client=True) as client:
+    limits = None if answer_s_max is None else {"timeout": answer_s_max}
+    with get_client(httpx_settings=limits, sync_client=True) as client:
         # The client's own method reads all variables up to the server's limit, which those of alerts could fill.
         which = {"variables": {"name": {"any_": list(name_on_server.values())}}, "limit": len(name_on_server)}
         answer = client._client.post("/variables/filter", json=which).json()

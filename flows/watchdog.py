@@ -1,16 +1,19 @@
 """Looks every five minutes for late dates and dead runs, by the ledger rather than by Prefect.
 
 As a program (`python -m flows.watchdog`) it needs no Prefect server: warehouse, mail server and addresses come from the
-environment variables that registration reads, it mails by itself, and reports a server that does not answer.
+environment variables that registration reads, it mails by itself, and reports a server that does not answer, or only
+with errors.
 """
 
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+import httpx
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
@@ -44,7 +47,7 @@ from tasks.watch.late_and_dead import WatchSettings
 from tasks.watch.lost_alerts import mail_lost
 from tasks.watch.one_pass import PassActions, Report, describe_unsent, watch
 from tasks.watch.outage import OUTAGE_SLOT, sync_books
-from tasks.watch.runs import forget_missed_passes, server_answers
+from tasks.watch.runs import find_variables, forget_missed_passes
 from tasks.watch.second_looks import take
 
 TAG = "retail-sales watchdog"
@@ -105,24 +108,18 @@ def final_state(report: Report) -> State:
 
 def watch_outside(outside: Outside) -> Report:
     """One pass with the environment's connections, and with the Prefect server where it answers."""
-    files = FileBook(outside.directory)
-    url = PREFECT_API_URL.value()
-    answers = bool(url) and answers_within_tries()
-    note = (f"The Prefect server at {hide_values(url)} does not answer.",) if url and not answers else ()
-    book: AlertBook = files
-    if answers:
-        if outage := files.find(OUTAGE_SLOT):
-            files.remove(outage)
-        book = VariableBook()
-        sync_books(files, book)
+    files, report = FileBook(outside.directory), Report()
+    url, answers = PREFECT_API_URL.value(), meet_server(files) is not None
+    down = f"The Prefect server at {hide_values(url)} does not answer, or only with errors."
+    note = (down,) if url and not answers else ()
+    book: AlertBook = VariableBook() if answers else files
     sender = smtp_sender(outside, book, answers, note)
-    report = Report()
     if note:
         request = AlertRequest("server-down", message=f"{note[0]} No run starts, and no automation reports it.")
         report.carry_out("Prefect server", lambda: sender.send(request, OUTAGE_SLOT))
     report.carry_out("warehouse", lambda: _watch_ledger(outside, sender, answers, report))
     if answers:
-        mail_lost(sender, waiting_too=True, report=report)
+        report.carry_out("alerts that are lost", lambda: _mail_lost(sender, report))
     report.carry_out("mails not sent before", lambda: "; ".join(sender.send_unsent()))
     report.looked_at.append(describe_unsent(len(find_unsent(book, utc_now()))))
     forget_old(files, utc_now())
@@ -150,14 +147,24 @@ def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: 
     return ""
 
 
-def answers_within_tries() -> bool:
-    """Whether the server answers within SERVER_TRIES."""
+def _mail_lost(sender: Sender, report: Report) -> str:
+    mail_lost(sender, waiting_too=True, report=report)
+    return ""
+
+
+def meet_server(files: FileBook) -> dict[str, str | None] | None:
+    """Returns the texts of the server's variables, with both books synced; None when no server is set, or it cannot do
+    that within SERVER_TRIES: it does not answer, or its database does not."""
+    if not PREFECT_API_URL.value():
+        return None
     for waits in reversed(range(SERVER_TRIES)):
-        if server_answers():
-            return True
+        with suppress(httpx.HTTPError):
+            if (on_server := find_variables()) is not None:
+                sync_books(files, VariableBook())
+                return on_server
         if waits:
             time.sleep(SERVER_WAIT_S)
-    return False
+    return None
 
 
 def utc_now() -> datetime:

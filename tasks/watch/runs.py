@@ -20,6 +20,7 @@ from prefect.utilities.asyncutils import sync_compatible
 from blocks import names
 from blocks.names import POOL
 from blocks.server_waits import log_waits
+from blocks.variables import read_variables
 from tasks.alerts.request import DAILY_FLOW
 from tasks.alerts.run_now import read_active_loads
 from tasks.prefect_server.kin import find_root, read_children
@@ -30,6 +31,8 @@ log_waits()
 
 DAILY = names.deployment(DAILY_FLOW)
 ANSWER_S_MAX = 10
+NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError)
+"""What Prefect's client raises when no server answers, or only with errors."""
 RUNS_READ_MAX = 200
 ACTIVE = (StateType.PENDING, StateType.RUNNING)
 """The states of a queue's runs that count against its limit."""
@@ -48,15 +51,26 @@ class RunEnd:
 
 @sync_compatible
 async def server_answers() -> bool:
-    """Whether the server of PREFECT_API_URL answers; False when none is set."""
+    """Whether the server of PREFECT_API_URL answers, with or without its database; False when none is set."""
     if not PREFECT_API_URL.value():
         return False
     try:
         async with get_client(httpx_settings={"timeout": ANSWER_S_MAX}) as client:
             await client.hello()
-    except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, ValueError):
+    except NO_ANSWER:
         return False
     return True
+
+
+def find_variables() -> dict[str, str | None] | None:
+    """Returns the texts of this pipeline's variables on the server of PREFECT_API_URL; None when it does not answer or
+    has lost its database, and when none is set."""
+    if not PREFECT_API_URL.value():
+        return None
+    try:
+        return read_variables(ANSWER_S_MAX)
+    except NO_ANSWER:
+        return None
 
 
 @sync_compatible

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.message import Message
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -454,26 +457,57 @@ def test_the_program_shows_the_same_grid(newest: date) -> None:
     assert len(shown) == 3
 
 
+class WithoutDatabase(BaseHTTPRequestHandler):
+    """A Prefect server whose database is down: it says hello, and fails whatever reads or writes."""
+
+    def do_GET(self) -> None:
+        self.answer(HTTPStatus.OK if self.path.endswith("/hello") else HTTPStatus.NOT_FOUND)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def answer(self, status: HTTPStatus) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(b'{"exception_message": ""}')
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent."""
+
+
+@pytest.fixture(params=["no-server", "server-without-its-database"])
+def url_of_outage(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a Prefect server that is down."""
+    if request.param == "no-server":
+        yield "http://127.0.0.1:9/api"
+        return
+    with ThreadingHTTPServer(("127.0.0.1", 0), WithoutDatabase) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+
+
 def test_without_a_server_it_mails_by_itself_and_says_so_once(
-    deployed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url_of_outage: str
 ) -> None:
     monkeypatch.setattr(module, "SERVER_WAIT_S", 0)
     day = date(2021, 4, 1)
     begin(deployed, day, "00000000-0000-0000-0000-000000000001", OVER)
     outside = read_outside(os.environ | {"WATCHDOG_DIR": str(tmp_path / "told"), "FIRST_DATE": NO_DATES})
     forget_mails_and_alerts()
-    with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+    with temporary_settings(updates={PREFECT_API_URL: url_of_outage}):
         for _ in range(2):
             assert watch_outside(outside).problems == []
     mailed = subjects()
     assert "[retail-sales] Prefect server down" in mailed
     assert f"[retail-sales] {day}: run died" in mailed
-    assert all("http://127.0.0.1:9/api does not answer" in body_of(mail) for mail in mails())
+    assert all(f"{url_of_outage} does not answer" in body_of(mail) for mail in mails())
     assert any(f"\n{day} is not in production now.\n" in body_of(mail) for mail in mails())
     assert deployed.ledger(batch_of(day)) == all_regions("FAILED")
     watch_outside(outside)
     assert subjects() == mailed, "the server's return makes nothing news"
-    with temporary_settings(updates={PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+    with temporary_settings(updates={PREFECT_API_URL: url_of_outage}):
         watch_outside(outside)
     assert len(subjects()) == len(mailed) + 1, "another outage is mailed anew"
 
