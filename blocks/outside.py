@@ -1,6 +1,7 @@
-"""Settings of programs without a Prefect server, from the environment variables that registration reads."""
+"""Settings of programs that need no Prefect server, from the environment variables that registration reads."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from blocks.environment import Environment, required
 from blocks.register import warehouse_blocks
 from blocks.smtp import SmtpSettings, read_smtp_settings
 from blocks.snowflake import SnowflakeHostConnector
-from blocks.variables import DEFINITIONS, parse_variables
+from blocks.variables import DEFINITIONS, BadVariableError, parse_variable, parse_variables
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,17 @@ class Outside:
     smtp: SmtpSettings
     variables: dict[str, Any]
     directory: Path
+
+    def ruled_by(self, on_server: Mapping[str, str | None]) -> tuple["Outside", list[str]]:
+        """Returns the same with the variables of a Prefect server, by their texts, and a line for each of these that is
+        unusable. Those that the server lacks, or that are unusable there, stay."""
+        variables, unusable = dict(self.variables), []
+        for name, text in on_server.items():
+            try:
+                variables[name] = self.variables[name] if text is None else parse_variable(name, text)
+            except BadVariableError as error:
+                unusable.append(f"{error}; until then the environment's counts")
+        return replace(self, variables=variables), unusable
 
 
 def read_outside(environment: Environment) -> Outside:

@@ -288,6 +288,12 @@ def parse_variables(texts: Mapping[str, str | None]) -> dict[str, Any]:
     return {definition.name: _parsed(definition, texts.get(definition.name)) for definition in DEFINITIONS}
 
 
+def parse_variable(name: str, text: str | None) -> Any:
+    """Returns the typed value of one variable. Raises BadVariableError when it is missing or unusable."""
+    (definition,) = (definition for definition in DEFINITIONS if definition.name == name)
+    return _parsed(definition, text)
+
+
 def _parsed(definition: VariableDefinition, text: str | None) -> Any:
     name = definition.name
     if text is None:
@@ -308,9 +314,8 @@ def _default_set_by(definition: VariableDefinition) -> str:
 
 def read_variable(name: str) -> Any:
     """Reads one variable's typed value, whatever the others hold. Raises BadVariableError."""
-    (definition,) = (definition for definition in DEFINITIONS if definition.name == name)
     found = Variable.get(names.variable(name))
-    return _parsed(definition, found and found.value)
+    return parse_variable(name, found and found.value)
 
 
 def read_settings() -> Settings:

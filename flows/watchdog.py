@@ -1,8 +1,8 @@
 """Looks every five minutes for late dates and dead runs, by the ledger rather than by Prefect.
 
-As a program (`python -m flows.watchdog`) it needs no Prefect server: warehouse, mail server and addresses come from the
+As a program (`python -m flows.watchdog`) it needs no Prefect server: warehouse and mail server come from the
 environment variables that registration reads, it mails by itself, and reports a server that does not answer, or only
-with errors.
+with errors. While the server answers, its Prefect variables count, in an outage those of the environment.
 """
 
 import os
@@ -53,6 +53,9 @@ from tasks.watch.second_looks import take
 TAG = "retail-sales watchdog"
 SERVER_TRIES, SERVER_WAIT_S = 3, 5
 """A server that restarts is no outage."""
+SETTINGS = tuple(WatchSettings.__dataclass_fields__)
+VARIABLES = (*SETTINGS, "alert_sender", "alert_email_list")
+"""The variables that the program uses."""
 
 
 @flow(name="watchdog", flow_run_name=by_minute("watchdog"), **ONCE)
@@ -62,8 +65,8 @@ def watchdog() -> State:
 
     Ends as Failed when it could not do all of that; the next pass tries again.
     """
-    fields = {name: read_variable(name) for name in WatchSettings.__dataclass_fields__}
-    settings, logger = WatchSettings(**fields), get_run_logger()
+    settings = WatchSettings(**{name: read_variable(name) for name in SETTINGS})
+    logger = get_run_logger()
     if missed := forget_missed_passes(str(flow_run.id)):
         logger.warning("step=watch %d passes were missed: no worker served queue ops", missed)
     report = Report()
@@ -107,9 +110,13 @@ def final_state(report: Report) -> State:
 
 
 def watch_outside(outside: Outside) -> Report:
-    """One pass with the environment's connections, and with the Prefect server where it answers."""
+    """One pass with the environment's connections, and with the Prefect server and its variables where it answers."""
     files, report = FileBook(outside.directory), Report()
-    url, answers = PREFECT_API_URL.value(), meet_server(files) is not None
+    url, on_server = PREFECT_API_URL.value(), meet_server(files)
+    answers = on_server is not None
+    if on_server is not None:
+        outside, unusable = outside.ruled_by({name: on_server[name] for name in VARIABLES})
+        report.problems += unusable
     down = f"The Prefect server at {hide_values(url)} does not answer, or only with errors."
     note = (down,) if url and not answers else ()
     book: AlertBook = VariableBook() if answers else files
@@ -140,7 +147,7 @@ def smtp_sender(outside: Outside, book: AlertBook, asks_prefect: bool, notes: tu
 
 
 def _watch_ledger(outside: Outside, sender: Sender, asks_prefect: bool, report: Report) -> str:
-    settings = WatchSettings(**{name: outside.variables[name] for name in WatchSettings.__dataclass_fields__})
+    settings = WatchSettings(**{name: outside.variables[name] for name in SETTINGS})
     with open_session(outside.connector, settings.snowflake_watch_warehouse, TAG, to_stderr) as session:
         ledger = LedgerReader(partial(read_known_date, session), partial(read_production, session))
         report.add(watch(session, settings, PassActions(replace(sender, ledger=ledger), asks_prefect)))

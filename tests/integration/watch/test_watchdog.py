@@ -505,17 +505,36 @@ def test_without_a_server_it_mails_by_itself_and_says_so_once(
     assert all(f"{url_of_outage} does not answer" in body_of(mail) for mail in mails())
     assert any(f"\n{day} is not in production now.\n" in body_of(mail) for mail in mails())
     assert deployed.ledger(batch_of(day)) == all_regions("FAILED")
-    watch_outside(outside)
+    with deployed.variable("first_date", NO_DATES):
+        watch_outside(outside)
     assert subjects() == mailed, "the server's return makes nothing news"
     with temporary_settings(updates={PREFECT_API_URL: url_of_outage}):
         watch_outside(outside)
     assert len(subjects()) == len(mailed) + 1, "another outage is mailed anew"
 
 
+def test_while_the_server_answers_its_variables_rule(deployed: World, tmp_path: Path) -> None:
+    (late,) = late_days(1)
+    deployed.forget(late)
+    forget_mails_and_alerts()
+    own = {"WATCHDOG_DIR": str(tmp_path / "told"), "ALERT_EMAIL_LIST": "old@example.com", "FIRST_DATE": NO_DATES}
+    with (
+        deployed.variable("alert_email_list", "new@example.com"),
+        deployed.variable("lease_minutes", "many"),
+        deployed.variable("first_date", str(late)),
+    ):
+        report = watch_outside(read_outside(os.environ | own))
+    assert [problem.partition(":")[0] for problem in report.problems] == ["variable lease_minutes is 'many'"]
+    assert [(str(mail["To"]), str(mail["Subject"])) for mail in mails()] == [
+        ("new@example.com", f"[retail-sales] {late}: not published in time")
+    ]
+
+
 def test_the_program_says_what_it_looked_at_when_all_is_well(deployed: World, tmp_path: Path) -> None:
     deployed.tidy()
-    own = {"WATCHDOG_DIR": str(tmp_path / "told"), "FIRST_DATE": NO_DATES}
-    ran = run_python("-m", "flows.watchdog", environment=os.environ | own)
+    own = {"WATCHDOG_DIR": str(tmp_path / "told")}
+    with deployed.variable("first_date", NO_DATES):
+        ran = run_python("-m", "flows.watchdog", environment=os.environ | own)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines()[-1] == "looked at: no date is due; no run is alive; all mails are sent"
 
