@@ -26,7 +26,7 @@ from tasks.alerts.request import AlertKind, AlertRequest, RunFacts
 from tasks.alerts.run_facts import read_run
 from tasks.alerts.run_now import describe_activity
 from tasks.alerts.sender import LedgerReader, Sender
-from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message
+from tasks.alerts.smtp import SMTP_TIMEOUT_S, build_message, hand_over
 from tasks.alerts.variable_book import VariableBook
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, one_line
@@ -99,8 +99,12 @@ def place_of_page(run: RunFacts, day: date) -> str:
     return place_of(path_of_run(day, run.id), bucket_name, base_url)
 
 
-def deliver(mail: Mail) -> None:
-    """Sends the mail over the mail server of block `email-server-credentials/sales-alerts`."""
+def deliver(mail: Mail) -> str:
+    """Sends the mail over the mail server of block `email-server-credentials/sales-alerts`.
+
+    Returns which recipients that server refused, in words, and logs them. Raises NeedsPersonError without the block,
+    else what `hand_over` raises.
+    """
     try:
         server = EmailServerCredentials.load(names.ALERT_MAIL)
     except ValueError as error:
@@ -108,13 +112,18 @@ def deliver(mail: Mail) -> None:
             f"block email-server-credentials/{names.ALERT_MAIL} is missing: set SMTP_HOST and run "
             f"`{names.HERE}python -m blocks.register`"
         ) from error
-    message = build_message(mail, read_variable("alert_sender"), list(read_variable("alert_email_list")))
-    send_over.with_options(retries=len(SEND_RETRY_DELAYS_S), retry_delay_seconds=SEND_RETRY_DELAYS_S)(server, message)
+    recipients = list(read_variable("alert_email_list"))
+    message = build_message(mail, read_variable("alert_sender"), recipients)
+    send = send_over.with_options(retries=len(SEND_RETRY_DELAYS_S), retry_delay_seconds=SEND_RETRY_DELAYS_S)
+    if refused := send(server, message, recipients):
+        get_run_logger().warning("step=send-alert %s", refused)
+    return refused
 
 
 @task(name="send-mail", **ONCE)
-def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
-    """Sends a message over the block's server. The block's own task sends neither Date nor Message-ID."""
+def send_over(server: EmailServerCredentials, message: EmailMessage, recipients: list[str]) -> str:
+    """Sends a message over the block's server; returns and raises as `hand_over`. The block's own task sends neither
+    Date nor Message-ID."""
     place = f"mail server {server.smtp_server}"
     say = get_run_logger().info
     with (
@@ -122,7 +131,7 @@ def send_over(server: EmailServerCredentials, message: EmailMessage) -> None:
         logged_if_slow(say, "send-alert", place, SMTP_TIMEOUT_S),
         server.get_server() as connection,
     ):
-        connection.send_message(message)
+        return hand_over(connection, message, recipients)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from flows.support.command_line import to_stderr
 from flows.support.run_names import by_minute
 from tasks.alerts.book import AlertBook, find_unsent, forget_old
 from tasks.alerts.file_book import FileBook
+from tasks.alerts.mail import Mail
 from tasks.alerts.published import read_known_date, read_production
 from tasks.alerts.request import AlertRequest
 from tasks.alerts.run_facts import read_run
@@ -134,13 +135,15 @@ def watch_outside(outside: Outside) -> Report:
 
 
 def smtp_sender(outside: Outside, book: AlertBook, asks_prefect: bool, notes: tuple[str, ...]) -> Sender:
-    """Sends by plain SMTP, with what the Prefect server knows where it answers."""
-    deliver = partial(
-        send_mail,
-        outside.smtp,
-        sender=outside.variables["alert_sender"],
-        recipients=outside.variables["alert_email_list"],
-    )
+    """Sends by plain SMTP, with what the Prefect server knows where it answers. Prints on stderr which recipients were
+    refused."""
+
+    def deliver(mail: Mail) -> str:
+        alert_sender, recipients = outside.variables["alert_sender"], outside.variables["alert_email_list"]
+        if refused := send_mail(outside.smtp, mail, alert_sender, recipients):
+            to_stderr(f"watchdog: {refused}")
+        return refused
+
     if asks_prefect:
         return Sender(book, deliver, read_run, describe_activity, notes=notes)
     return Sender(book, deliver, notes=notes)

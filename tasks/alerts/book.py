@@ -16,14 +16,14 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from tasks.alerts.request import AlertRequest
-from tasks.lines import public_line
+from tasks.lines import public_line, shortened
 
 CLAIM_AGE_MAX = timedelta(minutes=20)
 """An older claim belongs to a sender that died: sending takes a few minutes at most, retries included."""
 
 ENTRY_AGE_MAX = timedelta(days=60)
 
-MESSAGE_LENGTH_MAX = 1000
+MESSAGE_LENGTH_MAX, REFUSED_LENGTH_MAX = 1000, 300
 """An entry has to fit into a Prefect variable of 5,000 characters."""
 
 NAME_LENGTH_MAX = 200
@@ -39,7 +39,8 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class AlertEntry:
-    """An alert in the book. `at` is aware UTC; `holder` identifies the sender; `key` is the book's own id."""
+    """An alert in the book. `at` is aware UTC; `holder` identifies the sender; `key` is the book's own id; `refused`
+    names the recipients that did not get a mail that was sent."""
 
     slot: str
     request: AlertRequest
@@ -47,9 +48,10 @@ class AlertEntry:
     holder: str
     stage: Stage = Stage.SENDING
     key: str = ""
+    refused: str = ""
 
     def to_text(self) -> str:
-        """JSON text; the message of the request is shortened."""
+        """JSON text; the message of the request and `refused` are shortened."""
         message = self.request.message
         short = replace(self.request, message=message and public_line(message, MESSAGE_LENGTH_MAX))
         return json.dumps(
@@ -59,6 +61,7 @@ class AlertEntry:
                 "at": self.at.isoformat(),
                 "holder": self.holder,
                 "request": short.to_json(),
+                "refused": shortened(self.refused, REFUSED_LENGTH_MAX),
             }
         )
 
@@ -72,6 +75,7 @@ class AlertEntry:
             holder=fields["holder"],
             stage=Stage(fields["stage"]),
             key=key,
+            refused=fields.get("refused", ""),
         )
 
 

@@ -1,7 +1,7 @@
 """Sends each alert once, whatever noticed it. The caller passes how a mail is sent and what can be asked."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from tasks.alerts.book import AlertBook, AlertEntry, confirm, find_unsent, is_free, new_entry, release, renew, take
@@ -39,13 +39,13 @@ class LedgerReader:
 class Sender:
     """Sends each alert once; `book` records which were sent.
 
-    `deliver` sends a mail or raises. `read_run` and `describe_activity` ask the Prefect server; their defaults know
-    nothing. `ledger` is None where no warehouse is asked. `notes` stand in every mail. `page_of` returns where the page
-    of a run and its date is, and may raise.
+    `deliver` sends a mail or raises; it returns which recipients were refused, in words, else an empty text. `read_run`
+    and `describe_activity` ask the Prefect server; their defaults know nothing. `ledger` is None where no warehouse is
+    asked. `notes` stand in every mail. `page_of` returns where the page of a run and its date is, and may raise.
     """
 
     book: AlertBook
-    deliver: Callable[[Mail], None]
+    deliver: Callable[[Mail], str]
     read_run: Callable[[str], RunFacts | None] = lambda _flow_run_id: None
     describe_activity: Callable[[AlertKind, date | None], str] = lambda _kind, _day: ""
     ledger: LedgerReader | None = None
@@ -59,7 +59,8 @@ class Sender:
             request: What was noticed.
             slot: That of an entry whose mail could not be sent. None: the request's own.
 
-        Raises what `deliver` raises: the next sender may send the mail then.
+        A mail of which only some recipients were refused counts as sent; the line says which they are. Raises what
+        `deliver` raises: the next sender may send the mail then.
         """
         run = self.read_run(request.flow_run_id) if request.flow_run_id else None
         request = with_kind_of_run(request, run)
@@ -83,12 +84,12 @@ class Sender:
             notes = [*self.notes, doubt, activity, self._describe_production(request, subject, run)]
             advice = find_advice(request.kind, find_error(request, run), read_runbook())
             page = self._find_page(request, subject, run)
-            self.deliver(compose_mail(request, subject, run, advice, notes, page))
+            refused = self.deliver(compose_mail(request, subject, run, advice, notes, page))
         except BaseException:
             release(self.book, entry, _utc_now())
             raise
-        confirm(self.book, entry, _utc_now())
-        return f"mailed: {slot}"
+        confirm(self.book, replace(entry, refused=refused), _utc_now())
+        return f"mailed: {slot}; {refused}" if refused else f"mailed: {slot}"
 
     def send_unsent(self) -> Iterator[str]:
         """Sends what could not be sent before; yields a line for each."""

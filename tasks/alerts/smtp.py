@@ -26,12 +26,29 @@ def build_message(mail: Mail, sender: str, recipients: Sequence[str]) -> EmailMe
     return message
 
 
-def send_mail(settings: SmtpSettings, mail: Mail, sender: str, recipients: Sequence[str]) -> None:
-    """Sends the mail; raises OSError or smtplib.SMTPException when the server refuses it."""
+def send_mail(settings: SmtpSettings, mail: Mail, sender: str, recipients: Sequence[str]) -> str:
+    """Sends the mail; returns as `hand_over`. Raises OSError or smtplib.SMTPException when the server does not answer,
+    or refuses the login, the mail or every recipient."""
     with _connect(settings) as server:
         if settings.user:
             server.login(settings.user, settings.password)
-        server.send_message(build_message(mail, sender, recipients))
+        return hand_over(server, build_message(mail, sender, recipients), recipients)
+
+
+def hand_over(server: smtplib.SMTP, message: EmailMessage, recipients: Sequence[str]) -> str:
+    """Sends the message over an open connection; returns which recipients the server refused, by their number in the
+    list, as addresses are personal. Empty when it took all.
+
+    Raises OSError or smtplib.SMTPException when the server refuses the message or every recipient.
+    """
+    addresses = [parseaddr(recipient)[1] for recipient in recipients]
+    refused = server.send_message(message, to_addrs=addresses)
+    numbered = [(number, refused[address]) for number, address in enumerate(addresses, 1) if address in refused]
+    if not numbered:
+        return ""
+    count = f"{len(numbered)} of {len(recipients)} recipients (variable alert_email_list)"
+    which = ", ".join(f"recipient {number} with {code}" for number, (code, _) in numbered)
+    return f"the mail server refused {count}: {which}"
 
 
 def _connect(settings: SmtpSettings) -> smtplib.SMTP:

@@ -2,9 +2,11 @@
 
 import mailbox
 import os
+import re
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -18,7 +20,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.utilities.asyncutils import sync_compatible
 
 from deployments.apply import apply
+from flows import alert_drill as module
+from flows.alert_drill import alert_drill, read_flow_run
 from local.environment import state_dir
+from tasks.alerts.book import confirm, new_entry, take
+from tasks.alerts.request import AlertRequest
+from tasks.alerts.variable_book import VariableBook
 from tests.integration.conftest import World
 from tests.integration.processes import start_python
 from tests.integration.server import events_enabled
@@ -126,3 +133,25 @@ def test_a_path_that_is_broken_fails_the_drill(world: World, served: tuple[UUID,
     assert run.state is not None
     assert run.state.is_failed()
     assert f"no mail within {NO_MAIL_S} s after drill-failure failed" in str(run.state.message)
+
+
+def test_a_mail_that_some_recipients_do_not_get_fails_the_drill(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = "the mail server refused 1 of 2 recipients (variable alert_email_list): recipient 2 with 550"
+
+    def fail_and_mail() -> FlowRun:
+        """The run that fails, its automation and send-alert in one."""
+        run = read_flow_run(alert_drill(fail=True, return_state=True).state_details.flow_run_id)
+        now = datetime.now(UTC)
+        entry = new_entry(f"{run.id} drill", AlertRequest("drill", str(run.id)), now)
+        mine = take(VariableBook(), entry, now, lambda _: False)
+        assert mine is not None
+        confirm(VariableBook(), replace(mine, refused=refused), now)
+        return run
+
+    monkeypatch.setattr(module, "start_failure", fail_and_mail)
+    state = alert_drill(return_state=True)
+    assert state.is_failed()
+    assert re.fullmatch(
+        rf"a mail was sent \d+ s after the failure, but {re.escape(refused)}\. See docs/runbook\.md#drill",
+        str(state.message),
+    )

@@ -1,6 +1,8 @@
 """A failure becomes one mail, in a real mail server, with what a person needs to mend it."""
 
+import logging
 import mailbox
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiosmtpd.controller import Controller
 from prefect import flow, get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
@@ -37,6 +40,7 @@ from tasks.batch import Batch
 from tasks.warehouse.ledger import Entry, record, start_attempt
 from tasks.warehouse.states import Status
 from tests.integration.conftest import World
+from tests.integration.log_lines import Lines
 from tests.integration.processes import start_python
 
 LOGS_S_MAX = 120
@@ -176,7 +180,13 @@ def test_a_failure_after_the_date_was_published_is_mailed_again(world: World, da
 @contextmanager
 def mail_server_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(module, "SEND_RETRY_DELAYS_S", [0])
-    EmailServerCredentials(smtp_server="127.0.0.1", smtp_port=1, smtp_type="INSECURE", password="unused").save(
+    with mail_server_at(1, world):
+        yield
+
+
+@contextmanager
+def mail_server_at(port: int, world: World) -> Iterator[None]:
+    EmailServerCredentials(smtp_server="127.0.0.1", smtp_port=port, smtp_type="INSECURE", password="unused").save(
         names.ALERT_MAIL, overwrite=True
     )
     try:
@@ -201,6 +211,49 @@ def test_a_mail_that_could_not_be_sent_goes_with_the_next(
         f"[retail-sales] {day}: failed: while the mail server was down",
     ]
     assert {entry.stage for entry in VariableBook().entries()} == {Stage.SENT}
+
+
+class RefusesGone:
+    """A mail server that knows no address which begins with `gone`."""
+
+    async def handle_RCPT(  # noqa: N802 (aiosmtpd's name)
+        self, server: Any, session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        if address.startswith("gone"):
+            return f"550 5.1.1 <{address}> is unknown"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """The warnings that flows log."""
+    handler, logger = Lines(), logging.getLogger("prefect.flow_runs")
+    handler.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    yield handler.lines
+    logger.removeHandler(handler)
+
+
+def test_recipients_that_are_refused_are_in_the_state_and_in_a_warning(
+    world: World, day: date, warnings: list[str]
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = Controller(RefusesGone(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        with mail_server_at(port, world), world.variable("alert_email_list", "a@example.com, gone@example.com"):
+            state = told("failed", date=str(day))
+    finally:
+        server.stop()
+    refused = "the mail server refused 1 of 2 recipients (variable alert_email_list): recipient 2 with 550"
+    assert state.is_completed()
+    assert state.message == f"mailed: {day:%Y%m%d} all failed; {refused}"
+    assert warnings == [f"step=send-alert {refused}"]
+    (entry,) = VariableBook().entries()
+    assert (entry.stage, entry.refused) == (Stage.SENT, refused)
 
 
 def test_no_reminder_for_a_date_that_was_published_meanwhile(world: World, day: date) -> None:

@@ -1,8 +1,10 @@
 """An alert is mailed once, whatever noticed it; one that could not be mailed is not lost."""
 
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -150,12 +152,19 @@ def test_entries_are_forgotten_after_sixty_days(book: FileBook) -> None:
 
 def test_an_entry_fits_into_a_variable_and_comes_back_as_it_was() -> None:
     request = AlertRequest("anomaly", "r" * 36, "2024-01-15", "EUROPE", 'ä"\n' * 10_000)
-    entry = new_entry(SLOT, request, NOW)
+    entry = replace(new_entry(SLOT, request, NOW), refused="recipient 1 with 550, " * 1_000)
     text = entry.to_text()
     assert len(text) <= 5_000
     again = AlertEntry.from_text(text, "key")
     assert (again.slot, again.at, again.holder, again.stage) == (SLOT, NOW, entry.holder, Stage.SENDING)
+    assert again.refused.startswith("recipient 1 with 550")
     assert AlertEntry.from_text(again.to_text(), "key") == again
+
+
+def test_an_entry_of_an_older_version_is_read() -> None:
+    fields = json.loads(new_entry(SLOT, REQUEST, NOW).to_text())
+    del fields["refused"]
+    assert AlertEntry.from_text(json.dumps(fields), "key").refused == ""
 
 
 @pytest.mark.parametrize(

@@ -23,15 +23,17 @@ LACKING = AlertRequest("anomaly", None, DAY, "EUROPE", "lacking-column: column t
 
 @dataclass
 class MailServer:
-    """Keeps mails, and refuses them while it `is_down`."""
+    """Keeps mails, and refuses them while it `is_down`, or some of their recipients."""
 
     mails: list[Mail] = field(default_factory=list)
     is_down: bool = False
+    refused: str = ""
 
-    def take(self, mail: Mail) -> None:
+    def take(self, mail: Mail) -> str:
         if self.is_down:
             raise OSError("connection refused")
         self.mails.append(mail)
+        return self.refused
 
 
 @pytest.fixture
@@ -86,6 +88,14 @@ def test_a_mail_that_could_not_be_sent_goes_with_the_next(sender: Sender, server
     assert list(sender.send_unsent()) == ["mailed: 20240115 all failed"]
     assert list(sender.send_unsent()) == []
     assert len(server.mails) == 1
+
+
+def test_a_mail_that_some_recipients_did_not_get_counts_as_sent_and_says_so(sender: Sender, server: MailServer) -> None:
+    server.refused = "the mail server refused 1 of 2 recipients (variable alert_email_list): recipient 2 with 550"
+    assert sender.send(FAILED) == f"mailed: 20240115 all failed; {server.refused}"
+    (entry,) = sender.book.entries()
+    assert (entry.stage, entry.refused) == (Stage.SENT, server.refused)
+    assert sender.send(FAILED).startswith("no mail: ")
 
 
 def test_unsent_mails_are_sent_in_bounded_numbers(sender: Sender, server: MailServer) -> None:
