@@ -111,7 +111,7 @@ async def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[
         except TimeoutError:
             raise DeployError(
                 f"`prefect deploy --all` had not ended after {DEPLOY_S_MAX:g} s and was stopped: "
-                "run `make deploy` again, or it by itself to see more"
+                f"run `{names.HERE}make deploy` again, or it by itself to see more"
             ) from None
         finally:
             with suppress(ProcessLookupError):
@@ -142,7 +142,7 @@ async def _put_back(
         ]
         raise DeployError(
             f"the Prefect server cannot be asked ({type(error).__name__}) to put back what deploying may have lost: "
-            f"look at `make runs`, and put back by hand {', '.join(lost)}"
+            f"look at `{names.HERE}make runs`, and put back by hand {', '.join(lost)}"
         ) from error
 
 
