@@ -32,7 +32,13 @@ names = [word for flow in ("daily-sales", "reconcile") for word in ("--name", f"
 subprocess.run([{str(PREFECT)!r}, "--no-prompt", "deploy", *names], check=True)
 """
 """`prefect deploy --all` that comes to its second deployment."""
-WITH_ANOTHER_PREFECT = "import sys; sys.executable = {!r}; from deployments.apply import main; sys.exit(main())"
+WITH_ANOTHER_PREFECT = """
+import signal, sys
+from deployments.apply import main
+sys.executable = {!r}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background ignore it
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
