@@ -121,7 +121,7 @@ def backfill(
         show_table([], plan)
         return refused_state(plan, max_dates, usual_seconds(daily_sales.name))
 
-    lost = unloaded(days_before, known, wanted_regions)
+    lost = unloaded(days_before, known, wanted_regions, mode)
     before = [outcome for outcome in before if outcome.date in lost and not outcome.is_left_to_the_rest]
     number_subflows_anew()
     with signals_in_order():
@@ -241,8 +241,8 @@ class LeftAtOnce(ThreadPoolExecutor):
     """Threads that are abandoned on a signal or a cancellation: their commits are refused from then on."""
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        is_error = kind is None or (issubclass(kind, Exception) and not issubclass(kind, StoppedError))
-        self.shutdown(wait=is_error, cancel_futures=kind is not None)
+        stops = kind is not None and (issubclass(kind, StoppedError) or not issubclass(kind, Exception))
+        self.shutdown(wait=not stops, cancel_futures=kind is not None)
 
 
 class InTurn(Executor):

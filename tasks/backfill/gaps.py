@@ -86,10 +86,11 @@ def _plan(
     return BackfillPlan(days, tuple(gaps), tuple(under_way))
 
 
-def unloaded(days: Iterable[date], known: Iterable[LedgerState], regions: Sequence[str]) -> set[date]:
-    """Returns those of the dates of which a region is still not loaded."""
+def unloaded(days: Iterable[date], known: Iterable[LedgerState], regions: Sequence[str], mode: Mode) -> set[date]:
+    """Returns those of the dates of which a region is still to be loaded. In `mode` "all" these are all dates: where a
+    new load has failed, the ledger may show an earlier one."""
     states = _by_date_and_region(known)
-    return {day for day in days if any(is_wanted(states.get((day, region)), "missing") for region in regions)}
+    return {day for day in days if any(is_wanted(states.get((day, region)), mode) for region in regions)}
 
 
 def _by_date_and_region(known: Iterable[LedgerState]) -> dict[tuple[date, str], LedgerState]:

@@ -154,7 +154,12 @@ def test_what_another_run_had_begun_is_planned_again_by_what_has_become_of_it() 
     ],
 )
 def test_a_date_is_unloaded_while_one_of_its_regions_is(known: list[LedgerState], is_unloaded: bool) -> None:
-    assert unloaded([DAY], known, ALL) == ({DAY} if is_unloaded else set())
+    assert unloaded([DAY], known, ALL, "missing") == ({DAY} if is_unloaded else set())
+
+
+def test_a_date_whose_new_load_failed_over_an_earlier_one_is_not_taken_for_mended() -> None:
+    known = [state(region, "FAILED", "PUBLISHED") for region in ALL]
+    assert unloaded([DAY], known, ALL, "all") == {DAY}
 
 
 def test_without_first_date_the_oldest_date_of_the_ledger_counts() -> None:
