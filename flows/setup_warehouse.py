@@ -16,14 +16,9 @@ from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError, one_line
 from tasks.retries import ONCE, RETRIES
 from tasks.setup_warehouse.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
-from tasks.setup_warehouse.roles import (
-    ANALYST_COMMENT,
-    ANALYST_ROLE,
-    EARLIER_ANALYST_ROLE,
-    check_role,
-    refuse_adoption,
-)
-from tasks.setup_warehouse.upgrade import forget_lost_past, upgrade_rejected, upgrade_undo
+from tasks.setup_warehouse.rights import GRANTS, comments_of_roles, take_back_rights
+from tasks.setup_warehouse.roles import ANALYST_COMMENT, ANALYST_ROLE, LOAD_COMMENT, check_role, refuse_adoption
+from tasks.setup_warehouse.upgrade import forget_lost_past, is_set_up, upgrade_rejected, upgrade_undo
 from tasks.setup_warehouse.views import find_view_fault, refuse_names_of_others
 from tasks.stopwatch import Say, say_nothing
 from tasks.warehouse.lock import SET_UP, lock_held, require_known_tables
@@ -32,7 +27,6 @@ from tasks.warehouse.statements import render, text_literal
 
 TABLES, LEASES, ROWS = "02_tables", "03_leases", "04_rows"
 """ROWS changes rows and runs under the lock; the others are DDL, which would end the transaction."""
-REVOKE_ANALYSTS = "09_revoke_analysts"
 SCRIPTS = (
     "01_account",
     TABLES,
@@ -41,10 +35,8 @@ SCRIPTS = (
     "05_rejected_rows",
     "06_analysts",
     "07_stage",
-    "08_revoke_load",
-    REVOKE_ANALYSTS,
-    "10_grants",
-    "11_version",
+    GRANTS,
+    "09_version",
 )
 
 
@@ -55,12 +47,6 @@ def administrators_block() -> str:
     except ValueError:
         return names.WAREHOUSE
     return names.WAREHOUSE_ADMIN
-
-
-def comments_of_roles(session: Session, name: str) -> list[str]:
-    """The comment of the role of this name; none without such a role."""
-    # In LIKE, _ stands for any character. The name is the second column, the comment the last.
-    return [str(row[-1]) for row in session.query(f"SHOW ROLES LIKE {text_literal(name)}") if row[1] == name]
 
 
 def refuse_living_runs(session: Session) -> None:
@@ -91,11 +77,13 @@ def set_up(
     NeedsPersonError for a view of another tool by the name of one for analysts, and while a run is alive.
     """
     refuse_adoption(values["analyst_role"], comments_of_roles(session, values["analyst_role"]), adopt_analyst_role)
+    was_set_up = False
     for script in scripts:
         is_adopted = script == TABLES and needs_adoption(session)
         if script == TABLES:
             refuse_names_of_others(session)
             refuse_living_runs(session)
+            was_set_up = is_set_up(session)
             forget_lost_past(session)
         if is_adopted:
             refuse_unfit(session, adopt_fact_table)
@@ -109,10 +97,9 @@ def set_up(
             adopt_rows(session, say)
         if script == TABLES:
             require_values(session)
+        if script == GRANTS and was_set_up:
+            take_back_rights(session, values)
         say(f"step=setup script={script}")
-    is_other = values["analyst_role"] != EARLIER_ANALYST_ROLE
-    if is_other and ANALYST_COMMENT in comments_of_roles(session, EARLIER_ANALYST_ROLE):
-        session.run_script(render(f"setup/{REVOKE_ANALYSTS}", **{**values, "analyst_role": EARLIER_ANALYST_ROLE}))
 
 
 def find_setup_fault(say: Say = say_nothing) -> str:
@@ -172,6 +159,7 @@ def setup_warehouse(
         "watch_warehouse": settings.snowflake_watch_warehouse,
         "database": connector.database,
         "role": check_role(load_role or connector.credentials.role, "the loads"),
+        "load_comment": text_literal(LOAD_COMMENT),
         "analyst_role": check_role(analyst_role, "the analysts"),
         "analyst_comment": text_literal(ANALYST_COMMENT),
         "stage_url": text_literal(f"s3://{settings.s3_staging_bucket}/"),

@@ -1,5 +1,5 @@
 """Statements about sessions and their account: SHOW LOCKS, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION,
-CURRENT_TRANSACTION, SHOW ROLES, and the parameters of the account."""
+CURRENT_TRANSACTION, SHOW ROLES, SHOW GRANTS, SHOW WAREHOUSES, and the parameters of the account."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,8 +34,29 @@ _CREATE_ROLE = re.compile(
 _DROP_ROLE = re.compile(LEADING_COMMENTS + r"DROP\s+ROLE\s+(?:IF\s+EXISTS\s+)?(\w+)", re.IGNORECASE | re.DOTALL)
 _SHOW_ROLES = re.compile(LEADING_COMMENTS + r"SHOW\s+ROLES\s+LIKE\s+'(\w+)'\s*$", re.IGNORECASE | re.DOTALL)
 
+_GRANT = re.compile(
+    LEADING_COMMENTS + r"(GRANT|REVOKE)\s+([A-Z, ]+?)\s+ON\s+(?:FUTURE\s+(\w+)S\s+IN\s+SCHEMA|(\w+))\s+([\w.]+)"
+    r"\s+(?:TO|FROM)\s+ROLE\s+(\w+)\s*;?\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_SHOW_GRANTS = re.compile(
+    LEADING_COMMENTS + r"SHOW\s+(?:GRANTS\s+TO\s+ROLE|(FUTURE)\s+GRANTS\s+IN\s+SCHEMA)\s+([\w.]+)\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_GRANT_ROLE = re.compile(
+    LEADING_COMMENTS + r"GRANT\s+ROLE\s+(\w+)\s+TO\s+(USER|ROLE)\s+(\w+)\s*;?\s*$", re.IGNORECASE | re.DOTALL
+)
+_SHOW_HOLDERS = re.compile(LEADING_COMMENTS + r"SHOW\s+GRANTS\s+OF\s+ROLE\s+(\w+)\s*$", re.IGNORECASE | re.DOTALL)
+_SHOW_WAREHOUSES = re.compile(LEADING_COMMENTS + r"SHOW\s+WAREHOUSES\s+LIKE\s+'(\w+)'\s*$", re.IGNORECASE | re.DOTALL)
+
 ROLES: dict[str, str] = {}
-"""Comments by role, lost when the stand-in ends. Roles have no rights here."""
+"""Comments by role, lost when the stand-in ends."""
+GRANTS: dict[tuple[str, str, str, str], None] = {}
+"""Privilege, kind and name of the object, and role of each grant. For objects to come, the kind is like `FUTURE TABLE`,
+and the name that of the schema. Lost when the stand-in ends. Only SHOW GRANTS asks them: a role may do everything."""
+HOLDERS: dict[tuple[str, str, str], None] = {}
+"""Role, and kind and name of who was granted it; lost when the stand-in ends."""
 
 
 class OpenTransaction(Protocol):
@@ -59,11 +80,26 @@ def read_consistency_in(command: str) -> str | None:
 
 
 def keep_roles(command: str) -> None:
-    """Records the role that a statement creates, unless it exists, or drops."""
+    """Records the role that a statement creates, unless it exists, or drops, and the rights that it grants or revokes,
+    each by its name and not as ALL."""
     if made := _CREATE_ROLE.match(command):
         ROLES.setdefault(made[1].upper(), made[2] or "")
     if dropped := _DROP_ROLE.match(command):
         ROLES.pop(dropped[1].upper(), None)
+        for grant in [grant for grant in GRANTS if grant[-1] == dropped[1].upper()]:
+            del GRANTS[grant]
+        for holder in [holder for holder in HOLDERS if holder[0] == dropped[1].upper()]:
+            del HOLDERS[holder]
+    if taken := _GRANT_ROLE.match(command):
+        HOLDERS[taken[1].upper(), taken[2].upper(), taken[3].upper()] = None
+    if said := _GRANT.match(command):
+        verb, privileges, future_kind, kind, name, role = (part and part.upper() for part in said.groups())
+        for privilege in privileges.split(","):
+            grant = (privilege.strip(), kind or f"FUTURE {future_kind}", name, role)
+            if verb == "GRANT":
+                GRANTS[grant] = None
+            else:
+                GRANTS.pop(grant, None)
 
 
 def result_query(command: str, sessions: Iterable[OpenTransaction], own: OpenTransaction) -> str | None:
@@ -77,6 +113,14 @@ def result_query(command: str, sessions: Iterable[OpenTransaction], own: OpenTra
         like = re.compile(roles[1].replace("_", "."), re.IGNORECASE)
         found = [("2024-01-01", name, "", comment) for name, comment in ROLES.items() if like.fullmatch(name)]
         return _select(("created_on", "name", "owner", "comment"), found)
+    if grants := _SHOW_GRANTS.match(command):
+        return _future_grants(grants[2].upper()) if grants[1] else _grants(grants[2].upper())
+    if holders := _SHOW_HOLDERS.match(command):
+        columns = ("created_on", "role", "granted_to", "grantee_name")
+        return _select(columns, [("2024-01-01", *holder) for holder in HOLDERS if holder[0] == holders[1].upper()])
+    if warehouses := _SHOW_WAREHOUSES.match(command):
+        of_warehouses = ("name", "state", "type", "size", "auto_suspend", "auto_resume")
+        return _select(of_warehouses, [(warehouses[1].upper(), "STARTED", "STANDARD", "Medium", 60, "true")])
     if _SET_CONSISTENCY.match(command):
         return "SELECT 'Statement executed successfully.' AS status"
     open_ones = [session for session in sessions if session.in_transaction]
@@ -92,6 +136,35 @@ def _parameter(name: str, read_consistency: str) -> str:
     columns = ("key", "value", "default", "level")
     known = {"READ_CONSISTENCY_MODE": (read_consistency, "SESSION"), "DEFAULT_DDL_COLLATION": ("", "")}
     return _select(columns, [(name, *known[name], "ACCOUNT")] if name in known else [])
+
+
+def _grants(role: str) -> str:
+    columns = (
+        "created_on",
+        "privilege",
+        "granted_on",
+        "name",
+        "granted_to",
+        "grantee_name",
+        "grant_option",
+        "granted_by",
+    )
+    rows = [
+        ("2024-01-01", privilege, kind, name, "ROLE", role, "false", "ACCOUNTADMIN")
+        for privilege, kind, name, to in GRANTS
+        if to == role and not kind.startswith("FUTURE")
+    ]
+    return _select(columns, rows)
+
+
+def _future_grants(schema: str) -> str:
+    columns = ("created_on", "privilege", "grant_on", "name", "grant_to", "grantee_name", "grant_option")
+    rows = [
+        ("2024-01-01", privilege, kind.split()[1], f"{schema}.<{kind.split()[1]}>", "ROLE", role, "false")
+        for privilege, kind, name, role in GRANTS
+        if name == schema and kind.startswith("FUTURE")
+    ]
+    return _select(columns, rows)
 
 
 def _abort(transaction_id: int, sessions: Sequence[OpenTransaction]) -> str:

@@ -22,6 +22,6 @@ CREATE SCHEMA IF NOT EXISTS ${database}.ANALYTICS;
 
 CREATE SCHEMA IF NOT EXISTS ${database}.STAGING;
 
-CREATE ROLE IF NOT EXISTS ${role} COMMENT = 'Runs the retail sales ETL';
+CREATE ROLE IF NOT EXISTS ${role} COMMENT = ${load_comment};
 
 CREATE ROLE IF NOT EXISTS ${analyst_role} COMMENT = ${analyst_comment};

@@ -9,6 +9,11 @@ REJECTED, REJECTED_UNDO = "SALES_REJECTED", "SALES_REJECTED_UNDO"
 """Tables of version 2. SALES_REJECTED is a view now."""
 
 
+def is_set_up(session: Session) -> bool:
+    """Whether a set-up, of any version and ended anywhere, has come as far as the lock's table."""
+    return ("ETL_LOCK",) in session.query(render("setup/tables_of_past"))
+
+
 def forget_lost_past(session: Session) -> None:
     """Begins the past anew where somebody has dropped the undo log. Can be killed and repeated."""
     left = {name for (name,) in session.query(render("setup/tables_of_past"))}

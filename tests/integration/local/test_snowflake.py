@@ -711,6 +711,20 @@ def test_a_role_is_known_by_its_comment_until_it_is_dropped(session: SnowflakeCo
     assert run(session, f"SHOW ROLES LIKE '{table}'") == []
 
 
+def test_the_rights_of_a_role_are_listed_until_they_are_revoked(session: SnowflakeConnection, table: str) -> None:
+    run(session, f"CREATE ROLE {table}_READER")
+    run(session, f"GRANT SELECT, INSERT ON TABLE RETAIL.ANALYTICS.{table} TO ROLE {table}_READER")
+    run(session, f"GRANT SELECT ON FUTURE TABLES IN SCHEMA RETAIL.{table} TO ROLE {table}_READER")
+    run(session, f"REVOKE INSERT ON TABLE RETAIL.ANALYTICS.{table} FROM ROLE {table}_READER")
+    (right,) = run(session, f"SHOW GRANTS TO ROLE {table}_READER")
+    assert right[1:6] == ("SELECT", "TABLE", f"RETAIL.ANALYTICS.{table}", "ROLE", f"{table}_READER")
+    (to_come,) = run(session, f"SHOW FUTURE GRANTS IN SCHEMA RETAIL.{table}")
+    assert to_come[1:6] == ("SELECT", "TABLE", f"RETAIL.{table}.<TABLE>", "ROLE", f"{table}_READER")
+    run(session, f"DROP ROLE {table}_READER")
+    assert run(session, f"SHOW GRANTS TO ROLE {table}_READER") == []
+    assert run(session, f"SHOW FUTURE GRANTS IN SCHEMA RETAIL.{table}") == []
+
+
 def test_a_stage_is_pointed_at_another_place(stand_in: StandIn, session: SnowflakeConnection, table: str) -> None:
     stand_in.put(f"{table}/there/1.csv", "3,30\n")
     run(session, f"CREATE STAGE {table}_STAGE URL = 's3://{STAGING_BUCKET}/{table}/here/'")

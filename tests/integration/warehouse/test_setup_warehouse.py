@@ -239,6 +239,38 @@ def test_what_version_2_has_loaded_is_what_it_was_and_can_be_rolled_back(loaded:
     assert list(loaded.shop.sales()) == ["good"]
 
 
+def rights(world: World, role: str) -> set[tuple[str, ...]]:
+    """Privilege, kind and name of the object of each right of a role."""
+    return {tuple(map(str, row[1:4])) for row in world.sql(f"SHOW GRANTS TO ROLE {role}")}
+
+
+def test_what_version_2_granted_too_much_is_taken_back(loaded: Loaded) -> None:
+    world, load = loaded.world, loaded.world.environment["SNOWFLAKE_ROLE"]
+    assert world.set_up().is_completed()
+    schema = f"{world.environment['SNOWFLAKE_DATABASE']}.ANALYTICS"
+    before = rights(world, load)
+    assert ("SELECT", "TABLE", f"{schema}.SALES_FACT") in before
+    world.sql("CREATE ROLE ANALYST COMMENT = 'Reads the published sales'")
+    for right in (
+        f"MODIFY ON SCHEMA {schema} TO ROLE {load}",
+        f"INSERT ON TABLE {schema}.ETL_LOCK TO ROLE {load}",
+        f"SELECT ON TABLE {schema}.SALES_FACT TO ROLE ANALYST",
+        f"SELECT ON TABLE {schema}.ETL_LOCK TO ROLE ANALYST",
+        f"SELECT ON TABLE {schema}.COSTS TO ROLE ANALYST",
+        f"SELECT ON FUTURE TABLES IN SCHEMA {schema} TO ROLE ANALYST",
+    ):
+        world.sql(f"GRANT {right}")
+    try:
+        loaded.become_version_2()
+        assert world.set_up().is_completed()
+        assert rights(world, load) == before
+        kept = {("SELECT", "TABLE", f"{schema}.{name}") for name in ("SALES_FACT", "COSTS")}
+        assert rights(world, "ANALYST") == kept
+        assert world.sql(f"SHOW FUTURE GRANTS IN SCHEMA {schema}") == []
+    finally:
+        world.sql("DROP ROLE ANALYST")
+
+
 def test_of_tables_of_an_earlier_version_it_is_said_what_to_do(quiet: World) -> None:
     for statement in ("DROP VIEW ETL_LEASES", f"UPDATE ETL_LOCK SET TABLES_VERSION = {TABLES_VERSION - 1}"):
         quiet.sql(statement)

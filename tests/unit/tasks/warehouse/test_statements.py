@@ -82,6 +82,7 @@ VALUES = {
     "watch_warehouse": "ETL_WATCH_WH",
     "database": "RETAIL",
     "role": "ETL_ROLE",
+    "load_comment": "'Runs the retail sales ETL'",
     "analyst_role": "SALES_ANALYST",
     "analyst_comment": "'Reads the published sales'",
     "stage_url": "'s3://bucket/'",
