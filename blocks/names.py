@@ -90,6 +90,8 @@ EVENT, REGION_RESOURCE = f"{of(PROJECT)}.anomaly", f"{of(PROJECT)}.region"
 WAREHOUSE = of("sales-warehouse")
 WAREHOUSE_CREDENTIALS = of("sales-warehouse")
 WAREHOUSE_ADMIN = of("sales-warehouse-admin")
+STORAGE_INTEGRATION = of("retail-sales-s3").replace("-", "_").upper()
+"""Of Snowflake, where its name is one of the whole account."""
 STAGING_BUCKET = of("sales-staging")
 STAGING_CREDENTIALS = of("sales-staging")
 LIMITED = (*map(database, REGIONS), WAREHOUSE)

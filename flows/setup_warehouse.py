@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 from prefect import flow, get_run_logger, task
 from prefect.states import Completed, State
@@ -14,6 +14,7 @@ from blocks.variables import read_settings
 from flows.support.command_line import run
 from flows.support.run_names import by_minute
 from tasks.errors import NeedsPersonError, one_line
+from tasks.lines import adding
 from tasks.retries import ONCE, RETRIES
 from tasks.setup_warehouse.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
 from tasks.setup_warehouse.rights import GRANTS, comments_of_roles, take_back_rights
@@ -25,8 +26,10 @@ from tasks.warehouse.lock import SET_UP, lock_held, require_known_tables
 from tasks.warehouse.session import Session, open_session
 from tasks.warehouse.statements import render, text_literal
 
-TABLES, LEASES, ROWS = "02_tables", "03_leases", "04_rows"
+TABLES, LEASES, ROWS, STAGE = "02_tables", "03_leases", "04_rows", "08_stage"
 """ROWS changes rows and runs under the lock; the others are DDL, which would end the transaction."""
+STORAGE_INTEGRATION = "07_storage_integration"
+"""Runs before STAGE where an AWS role is given."""
 SCRIPTS = (
     "01_account",
     TABLES,
@@ -34,9 +37,9 @@ SCRIPTS = (
     ROWS,
     "05_rejected_rows",
     "06_analysts",
-    "07_stage",
+    STAGE,
     GRANTS,
-    "09_version",
+    "10_version",
 )
 
 
@@ -61,6 +64,19 @@ def refuse_living_runs(session: Session) -> None:
     living = sorted({str(flow_run_id) for flow_run_id, _, _, _, is_live, is_open in leases if is_live and is_open})
     if living:
         raise NeedsPersonError(f"runs go on: {', '.join(living)}: set up again when they have ended")
+
+
+@contextmanager
+def location_explained() -> Iterator[None]:
+    """Adds what to do where the storage integration of the stage does not know the bucket yet."""
+    try:
+        yield
+    except NeedsPersonError as error:
+        if "not allowed by integration" not in str(error):
+            raise
+        raise NeedsPersonError(
+            adding(str(error), "set up again with --storage-aws-role-arn, which allows it")
+        ) from error
 
 
 def set_up(
@@ -88,7 +104,10 @@ def set_up(
         if is_adopted:
             refuse_unfit(session, adopt_fact_table)
             add_columns(session)
-        with lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running:
+        with (
+            lock_held(session, 0, say, of_tables="") if script == ROWS else nullcontext(session) as running,
+            location_explained() if script == STAGE else nullcontext(),
+        ):
             running.run_script(render(f"setup/{script}", **values))
         if script == ROWS:
             upgrade_undo(session, say)
@@ -147,8 +166,8 @@ def setup_warehouse(
         adopt_fact_table: Take over the rows of an `ANALYTICS.SALES_FACT` that another tool has loaded, under one run
             that cannot be rolled back. Refused where its columns or rows are not as this pipeline writes them. Needed
             once.
-        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Empty: the stage keeps its storage
-            integration.
+        storage_aws_role_arn: AWS role by which Snowflake reads the staging bucket. Needed the first time, and again for
+            another bucket or role. Empty: the stage keeps its storage integration.
         only_if_needed: Do nothing where tables and views exist and are of this version, whether or not a run is alive.
     """
     if only_if_needed and not find_setup_fault():
@@ -163,10 +182,13 @@ def setup_warehouse(
         "analyst_role": check_role(analyst_role, "the analysts"),
         "analyst_comment": text_literal(ANALYST_COMMENT),
         "stage_url": text_literal(f"s3://{settings.s3_staging_bucket}/"),
-        "stage_integration": "STORAGE_INTEGRATION = RETAIL_SALES_S3" if storage_aws_role_arn else "",
+        "integration": names.STORAGE_INTEGRATION,
+        "stage_integration": f"STORAGE_INTEGRATION = {names.STORAGE_INTEGRATION}" if storage_aws_role_arn else "",
         "aws_role_arn": text_literal(storage_aws_role_arn or ""),
     }
-    scripts = [*(["00_storage_integration"] if storage_aws_role_arn else []), *SCRIPTS]
+    scripts = list(SCRIPTS)
+    if storage_aws_role_arn:
+        scripts.insert(scripts.index(STAGE), STORAGE_INTEGRATION)
     adopted = {"adopt_analyst_role": adopt_analyst_role, "adopt_fact_table": adopt_fact_table}
     run_setup_scripts(scripts, values, administrators_block(), settings.snowflake_warehouse, adopted)
     return Completed(message="the warehouse is set up")

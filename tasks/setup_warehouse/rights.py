@@ -14,7 +14,7 @@ from tasks.setup_warehouse.roles import (
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render, text_literal
 
-GRANTS = "08_grants"
+GRANTS = "09_grants"
 NARROW_SINCE = 3
 """The first version of the tables that came with rights table by table."""
 
@@ -26,7 +26,7 @@ def comments_of_roles(session: Session, name: str) -> list[str]:
 
 
 def take_back_rights(session: Session, values: Mapping[str, str]) -> None:
-    """Revokes what versions before 3 granted beyond `sql/setup/08_grants.sql`, on objects that this file names. Does
+    """Revokes what versions before 3 granted beyond `sql/setup/09_grants.sql`, on objects that this file names. Does
     nothing to tables of a later version. Runs after the grants; can be killed and repeated.
 
     Raises TransientError or NeedsPersonError naming the warehouse.

@@ -84,7 +84,7 @@ def open_to_the_load(session: Session, settings: Mapping[str, str], database: st
         "stage_url": f"'s3://{settings['BUCKET']}/'",
         "stage_integration": f"STORAGE_INTEGRATION = {settings['INTEGRATION']}",
     }
-    session.run_script(render("setup/07_stage", **values))
+    session.run_script(render("setup/08_stage", **values))
 
 
 def drop(environment: Mapping[str, str], database: str) -> None:

@@ -32,6 +32,16 @@ def test_productions_names_are_plain_and_the_others_carry_the_environment() -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("environment", "name"), [("production", "RETAIL_SALES_S3"), ("staging", "RETAIL_SALES_S3_STAGING")]
+)
+def test_the_storage_integration_is_one_of_its_environment(environment: str, name: str) -> None:
+    program = "from blocks import names; print(names.STORAGE_INTEGRATION)"
+    environ = os.environ | {"RETAIL_SALES_ENVIRONMENT": environment}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, cwd=CHECKOUT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, name)
+
+
 def test_a_program_refuses_a_bad_name_in_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "blocks.variables", "--help"],

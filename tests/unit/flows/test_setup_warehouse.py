@@ -1,4 +1,7 @@
-"""Set-up and rights: it grants before it revokes, and revokes only what an earlier version of this project granted."""
+"""Set-up and rights: it grants before it revokes, and revokes only what an earlier version of this project granted.
+
+Set-up and the bucket: a storage integration that exists gets another role and bucket, before the stage does.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -6,7 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from flows.setup_warehouse import GRANTS, ROWS, SCRIPTS, set_up
+from flows.setup_warehouse import GRANTS, ROWS, SCRIPTS, STAGE, STORAGE_INTEGRATION, set_up
+from tasks.errors import NeedsPersonError
+from tasks.lines import quoting
 from tasks.setup_warehouse.roles import ANALYST_COMMENT, ANALYST_ROLE, EARLIER_ANALYST_ROLE, LOAD_COMMENT
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
@@ -143,3 +148,24 @@ def test_wherever_set_up_ends_everybody_can_go_on(version: int, analysts: str) -
     account.set_up(analyst_role=analysts)
     for last in range(len(account.sent) + 1):
         assert rights_after(account.sent[:last], before) >= given(analysts) | OF_OTHERS
+
+
+def test_the_integration_gets_role_and_bucket_whether_or_not_it_exists() -> None:
+    create, alter = statements_of(render(f"setup/{STORAGE_INTEGRATION}", **VALUES))
+    assert "CREATE STORAGE INTEGRATION IF NOT EXISTS RETAIL_SALES_S3" in create
+    assert alter.split() == [
+        *("ALTER", "STORAGE", "INTEGRATION", "RETAIL_SALES_S3", "SET"),
+        *("STORAGE_AWS_ROLE_ARN", "=", VALUES["aws_role_arn"]),
+        *("STORAGE_ALLOWED_LOCATIONS", "=", f"({VALUES['stage_url']})"),
+    ]
+
+
+def test_a_bucket_that_the_integration_does_not_allow_says_what_to_do() -> None:
+    class Refusing(Account):
+        def run_script(self, script: str) -> None:
+            said = "Location 's3://bucket/' is not allowed by integration 'RETAIL_SALES_S3'."
+            raise NeedsPersonError(quoting("warehouse nh1 failed at `ALTER STAGE`", said))
+
+    told = "^warehouse nh1 failed at `ALTER STAGE`; set up again with --storage-aws-role-arn, .* The driver says: Locat"
+    with pytest.raises(NeedsPersonError, match=told):
+        set_up(cast(Session, Refusing(5)), [STAGE], VALUES, print)

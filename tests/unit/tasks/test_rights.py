@@ -62,7 +62,7 @@ def target_of(statement: Expr) -> Expr | None:
 
 def granted(role: str) -> Rights:
     found: Rights = {}
-    for verbs, table, to in GRANT.findall(render("setup/08_grants", **VALUES)):
+    for verbs, table, to in GRANT.findall(render("setup/09_grants", **VALUES)):
         if to == role:
             found.setdefault(table, set()).update(verbs.split(", "))
     return found
@@ -74,7 +74,7 @@ def test_the_load_has_what_its_statements_use_and_nothing_else() -> None:
 
 def test_analysts_may_read_the_sales_and_their_status_and_nothing_else() -> None:
     assert granted(VALUES["analyst_role"]) == {name: {"SELECT"} for name in ("SALES_FACT", "SALES", "DATA_STATUS")}
-    grants = render("setup/08_grants", **VALUES)
+    grants = render("setup/09_grants", **VALUES)
     assert "FUTURE" not in grants
     assert " ALL " not in grants
 

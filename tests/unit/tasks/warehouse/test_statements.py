@@ -86,6 +86,7 @@ VALUES = {
     "analyst_role": "SALES_ANALYST",
     "analyst_comment": "'Reads the published sales'",
     "stage_url": "'s3://bucket/'",
+    "integration": "RETAIL_SALES_S3",
     "stage_integration": "STORAGE_INTEGRATION = RETAIL_SALES_S3",
     "aws_role_arn": "'arn:aws:iam::1:role/x'",
 }
