@@ -17,7 +17,7 @@ from tasks.errors import NeedsPersonError, one_line
 from tasks.lines import adding
 from tasks.retries import ONCE, RETRIES
 from tasks.setup_warehouse.adoption import add_columns, adopt_rows, needs_adoption, refuse_unfit, require_values
-from tasks.setup_warehouse.rights import GRANTS, comments_of_roles, take_back_rights
+from tasks.setup_warehouse.rights import GRANTS, comments_of_roles, left_to_do, take_back_rights
 from tasks.setup_warehouse.roles import ANALYST_COMMENT, ANALYST_ROLE, LOAD_COMMENT, check_role, refuse_adoption
 from tasks.setup_warehouse.upgrade import forget_lost_past, is_set_up, upgrade_rejected, upgrade_undo
 from tasks.setup_warehouse.views import find_view_fault, refuse_names_of_others
@@ -138,13 +138,20 @@ def find_setup_fault(say: Say = say_nothing) -> str:
 
 @task(name="run-setup-scripts", **RETRIES)
 def run_setup_scripts(
-    scripts: list[str], values: dict[str, str], admin_block: str, warehouse: str, adopted: dict[str, bool]
-) -> None:
-    """Sets up as the administrator. `adopted` are the parameters `adopt_...` of `set_up`."""
+    scripts: list[str],
+    values: dict[str, str],
+    admin_block: str,
+    load_user: str,
+    warehouse: str,
+    adopted: dict[str, bool],
+) -> list[str]:
+    """Sets up as the administrator; returns what an administrator who does not load still has to do. `adopted` are the
+    parameters `adopt_...` of `set_up`."""
     connector = SnowflakeHostConnector.load(admin_block)
     logger = get_run_logger()
     with open_session(connector, warehouse, "retail-sales setup", logger.warning) as session:
         set_up(session, scripts, values, logger.info, **adopted)
+        return left_to_do(session, values, load_user) if connector.credentials.user != load_user else []
 
 
 @flow(name="setup-warehouse", flow_run_name=by_minute("setup-warehouse"), **ONCE)
@@ -190,8 +197,9 @@ def setup_warehouse(
     if storage_aws_role_arn:
         scripts.insert(scripts.index(STAGE), STORAGE_INTEGRATION)
     adopted = {"adopt_analyst_role": adopt_analyst_role, "adopt_fact_table": adopt_fact_table}
-    run_setup_scripts(scripts, values, administrators_block(), settings.snowflake_warehouse, adopted)
-    return Completed(message="the warehouse is set up")
+    user, warehouse = connector.credentials.user, settings.snowflake_warehouse
+    left = run_setup_scripts(scripts, values, administrators_block(), user, warehouse, adopted)
+    return Completed(message="the warehouse is set up" + (f". Still to do: {'; '.join(left)}" if left else ""))
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:

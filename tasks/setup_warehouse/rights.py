@@ -1,7 +1,10 @@
-"""Rights of roles: takes those of an earlier version back from the roles that set-up created."""
+"""Rights of roles: takes those of an earlier version back from the roles that set-up created; names what is left to the
+administrator."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
+from tasks.errors import NeedsPersonError
 from tasks.setup_warehouse.roles import (
     ANALYST_COMMENT,
     ANALYSTS_BEFORE_3,
@@ -11,7 +14,7 @@ from tasks.setup_warehouse.roles import (
     rights_in,
     surplus,
 )
-from tasks.warehouse.session import Session
+from tasks.warehouse.session import Row, Session
 from tasks.warehouse.statements import render, text_literal
 
 GRANTS = "09_grants"
@@ -52,3 +55,24 @@ def _take_back_future(session: Session, schema: str) -> None:
         for _, privilege, kind, _, _, role, *_ in session.query(f"SHOW FUTURE GRANTS IN SCHEMA {schema}"):
             if role == EARLIER_ANALYST_ROLE and privilege in ANALYSTS_BEFORE_3.get(kind, ()):
                 session.query(f"REVOKE SELECT ON FUTURE {kind}S IN SCHEMA {schema} FROM ROLE {role}")
+
+
+def left_to_do(session: Session, values: Mapping[str, str], user: str) -> list[str]:
+    """What the administrator still has to do, after `sql/setup/`, for the user of the loads, as far as it can be seen.
+
+    Raises TransientError or NeedsPersonError naming the warehouse.
+    """
+    left, role, holders = list[str](), values["role"], list[Row]()
+    with suppress(NeedsPersonError):  # a role of others may be hidden from this administrator
+        holders = session.query(f"SHOW GRANTS OF ROLE {role}")
+    if not any((kind, name) == ("USER", user.upper()) for _, _, kind, name, *_ in holders):
+        left.append(f"GRANT ROLE {role} TO USER {user} (unless another role of that user has it)")
+    if values["stage_integration"]:
+        shown = f"DESC INTEGRATION {values['integration']}"
+        left.append(f"let the AWS role trust what {shown} returns (STORAGE_AWS_IAM_USER_ARN, STORAGE_AWS_EXTERNAL_ID)")
+    elif any(
+        not stage["storage_integration"] and stage["has_credentials"] != "Y"
+        for stage in session.query_named("SHOW STAGES LIKE 'SALES_STAGE' IN SCHEMA STAGING")
+    ):
+        left.append("for a private bucket, set up once more with --storage-aws-role-arn")
+    return left

@@ -29,6 +29,8 @@ RESEND_DELAYS_S = (1, 2, 4, 8, 16, 16, 16, 16)
 """Seconds between tries of a request that got no answer. Snowflake knows requests by their ids: none runs twice."""
 LOST_CODES = frozenset({*range(250_000, 252_000), 390_111, 390_112, 390_114})
 """The connector's own errors of network and session, and the warehouse's error that it has ended the session."""
+NO_ROLE = "specified in the connect string"
+"""In Snowflake's words, error 390189, of a role that does not exist or that the user does not have."""
 
 PARAMETERS: Mapping[str, str | int | bool] = {
     # TIMESTAMP_TZ values loaded from Parquet carry offset 0.
@@ -93,6 +95,13 @@ class Session:
         with self._errors_named(statement), self._connection.cursor() as cursor:
             cursor.execute(statement, tuple(values) or None)
             return [tuple(row) for row in cursor.fetchall()]
+
+    def query_named(self, statement: str) -> list[dict[str, Any]]:
+        """Runs one statement and returns its rows by the names of their columns: SHOW has others in each edition."""
+        with self._errors_named(statement), self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            columns = [column.name for column in cursor.description]
+            return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
     def run_script(self, script: str) -> None:
         """Runs the statements of a script one after the other."""
@@ -184,13 +193,14 @@ def _connect(connector: SnowflakeHostConnector, where: str, say: Say, **settings
         raise NeedsPersonError(f"warehouse {where}: {error}") from None
     except SnowflakeError as error:
         kind = TransientError if may_pass(error) else NeedsPersonError
-        ours = (
-            f"warehouse {where} cannot be reached or refuses user {connector.credentials.user}: check blocks "
-            "snowflake-host-connector and snowflake-credentials, and the network"
-        )
-        raise kind(
-            quoting(ours, error)
-        ) from None  # the connector's chain of causes is hundreds of lines that add nothing
+        user, role = connector.credentials.user, connector.credentials.role
+        mend = "check blocks snowflake-host-connector and snowflake-credentials, and the network"
+        if NO_ROLE in str(error):
+            set_up = f"{names.HERE}python -m flows.setup_warehouse"
+            mend = f"an administrator has to GRANT ROLE {role} TO USER {user}; `{set_up}` creates the role of the loads"
+        # The connector's chain of causes is hundreds of lines that add nothing.
+        ours = f"warehouse {where} cannot be reached or refuses user {user}: {mend}"
+        raise kind(quoting(ours, error)) from None
 
 
 @contextmanager

@@ -353,7 +353,9 @@ def test_set_up_waits_for_no_run_and_disturbs_none(quiet: World, day: date) -> N
     assert quiet.set_up().is_completed()
 
 
-def test_set_up_is_done_by_who_is_registered_for_it(quiet: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set_up_is_done_by_who_is_registered_for_it_and_says_what_is_left(
+    quiet: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     admin = {"SNOWFLAKE_ADMIN_USER": "boss", "SNOWFLAKE_ADMIN_PASSWORD": "any", "SNOWFLAKE_ADMIN_ROLE": "ACCOUNTADMIN"}
     credentials, connector = warehouse_blocks({**quiet.environment, **admin}, "SNOWFLAKE_ADMIN_")
     credentials.save(names.WAREHOUSE_ADMIN, overwrite=True)
@@ -366,8 +368,17 @@ def test_set_up_is_done_by_who_is_registered_for_it(quiet: World, monkeypatch: p
         return connect(block, **settings)
 
     monkeypatch.setattr(SnowflakeHostConnector, "connect", note_user)
+    role, user = (quiet.environment[f"SNOWFLAKE_{name}"] for name in ("ROLE", "USER"))
+    private = "for a private bucket, set up once more with --storage-aws-role-arn"
     try:
-        assert quiet.set_up().is_completed()
+        to_grant = f"GRANT ROLE {role} TO USER {user} (unless another role of that user has it)"
+        assert quiet.set_up().message == f"the warehouse is set up. Still to do: {to_grant}; {private}"
+        quiet.sql(f"GRANT ROLE {role} TO USER {user}")
+        assert quiet.set_up().message == f"the warehouse is set up. Still to do: {private}"
+        quiet.sql(f"DROP ROLE {role}")
+        trusting = str(quiet.set_up(storage_aws_role_arn="arn:aws:iam::1:role/snowflake").message)
+        assert "let the AWS role trust what DESC INTEGRATION RETAIL_SALES_S3 returns" in trusting
+        assert private not in trusting
     finally:
         SnowflakeHostConnector.delete(names.WAREHOUSE_ADMIN)
         SnowflakeCredentials.delete(names.WAREHOUSE_ADMIN)

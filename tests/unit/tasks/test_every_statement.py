@@ -44,7 +44,14 @@ RENDERED_ELSEWHERE = {
     "[text for text, _ in split_statements(StringIO(script), remove_comments=True) if text]",
 }
 """The places that send a statement which another function has made, or one of several."""
-SENDERS = {"query": 0, "query_together": 0, "run_script": 0, "run_together": 0, "_query_with_advice": 1}
+SENDERS = {
+    "query": 0,
+    "query_named": 0,
+    "query_together": 0,
+    "run_script": 0,
+    "run_together": 0,
+    "_query_with_advice": 1,
+}
 """The functions that send a statement, with the position of the statement among their arguments."""
 
 

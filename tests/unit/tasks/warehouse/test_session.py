@@ -176,7 +176,7 @@ def test_a_session_that_cannot_be_closed_hides_no_error() -> None:
 
 
 def connector(connect: Any) -> SnowflakeHostConnector:
-    credentials = SimpleNamespace(account="account", user="loader")
+    credentials = SimpleNamespace(account="account", user="loader", role="ETL_ROLE")
     return cast(SnowflakeHostConnector, SimpleNamespace(connect=connect, host=None, credentials=credentials))
 
 
@@ -233,3 +233,16 @@ def test_a_login_that_fails_names_account_user_and_blocks(error: Exception, kind
     with refused as caught, open_session(connector(refuse), "ETL_WH", "a tag"):
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_login_that_is_refused_for_its_role_says_who_grants_it() -> None:
+    def refuse(**_: Any) -> None:
+        said = "Role 'ETL_ROLE' specified in the connect string does not exist or not authorized. Contact your local"
+        raise snowflake_errors.DatabaseError(msg=f"Failed to connect to DB: account:443. {said}", errno=390189)
+
+    refused = pytest.raises(
+        NeedsPersonError, match="user loader: an administrator has to GRANT ROLE ETL_ROLE TO USER loader; "
+    )
+    with refused as caught, open_session(connector(refuse), "ETL_WH", "a tag"):
+        pass
+    assert "Role 'ETL_ROLE' specified" in str(caught.value)
