@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from prefect import flow, get_run_logger, tags
 from prefect.states import Completed, Failed, State
 
+from blocks.server import NoPrefectServerError, speaking_to_prefect
 from blocks.waits import logged_if_slow
 from flows.support.command_line import to_stderr
 from flows.support.run_names import by_minute
@@ -20,7 +21,7 @@ from tasks.pages.artifacts import data, write_artifacts
 from tasks.retention.periods import TAG
 from tasks.retries import ONCE
 from tasks.setup_checks.bucket import bucket_checks
-from tasks.setup_checks.check import TIME_LIMIT_S, Check, Finding, Outcome, run_checks
+from tasks.setup_checks.check import TIME_LIMIT_S, Check, Finding, Outcome, limit_s, run_checks
 from tasks.setup_checks.engine import engine_checks
 from tasks.setup_checks.mail_server import mail_checks
 from tasks.setup_checks.prefect_server import SERVER, prefect_checks
@@ -86,7 +87,7 @@ def check(here: bool, wait_s: float) -> list[Finding]:
     """Returns a worker's findings, or those of this process with the reason why no worker ran."""
     if here:
         return check_here()
-    answer = check_through_worker(to_stderr, wait_s)
+    answer = check_through_worker(to_stderr, limit_s(all_checks()), wait_s)
     return [answer.worker, *(answer.findings if answer.worker.ok else check_here())]
 
 
@@ -103,7 +104,8 @@ def check_here() -> list[Finding]:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the findings; returns 1 when something is wrong. Without a server nothing is run, and one line says so."""
+    """Prints the findings; returns 1 when something is wrong. Without a server, or when it goes away, one line says
+    so."""
     parser = ArgumentParser("python -m flows.check_setup", description="Tries everything that a run needs.")
     parser.add_argument("--here", action="store_true", help="in this process, through no worker")
     parser.add_argument("--wait", type=float, default=START_S_MAX, metavar="SECONDS", help="for a worker to start it")
@@ -112,7 +114,12 @@ def main(arguments: list[str]) -> int:
     if not server.ok:
         print(server)
         return 1
-    findings = check(given.here, given.wait)
+    try:
+        with speaking_to_prefect():
+            findings = check(given.here, given.wait)
+    except NoPrefectServerError as error:
+        print(f"check-setup: {error}", file=sys.stderr)
+        return 1
     for finding in findings:
         print(finding)
     state = final_state(findings, NOT_READY)

@@ -82,13 +82,28 @@ def run_checks(checks: Sequence[Check], say: Say = say_nothing) -> list[Finding]
     """Returns the findings in the order of `checks`; independent checks run side by side. Slow ones are logged by
     `say`."""
     findings: dict[str, Finding] = {}
-    while waiting := [check for check in checks if check.name not in findings]:
-        ready = [check for check in waiting if all(name in findings for name in check.needs)]
-        if not ready:
-            raise ValueError(f"check {waiting[0].name} needs {waiting[0].needs}, which is no other check")
+    for ready in _in_turn(checks):
         findings |= {check.name: finding for check in ready if (finding := _not_tried(check, findings))}
         findings |= {f.name: f for f in _look_at([check for check in ready if check.name not in findings], say)}
     return [findings[check.name] for check in checks]
+
+
+def limit_s(checks: Sequence[Check]) -> float:
+    """The seconds after which `run_checks` has ended, whatever answers."""
+    return sum(max(check.time_limit_s for check in ready) for ready in _in_turn(checks))
+
+
+def _in_turn(checks: Sequence[Check]) -> list[list[Check]]:
+    """The checks that run side by side, one list after the other: each needs only those of earlier lists."""
+    turns, waiting = list[list[Check]](), list(checks)
+    while waiting:
+        done = {check.name for ready in turns for check in ready}
+        ready = [check for check in waiting if done.issuperset(check.needs)]
+        if not ready:
+            raise ValueError(f"check {waiting[0].name} needs {waiting[0].needs}, which is no other check")
+        turns.append(ready)
+        waiting = [check for check in waiting if check not in ready]
+    return turns
 
 
 def _not_tried(check: Check, findings: Mapping[str, Finding]) -> Finding | None:

@@ -26,8 +26,8 @@ WORKER = "worker"
 NOT_READY = "NotReady"
 """The state of a failed check-setup whose findings are read at once: nobody is mailed."""
 START_S_MAX = 60
-END_S_MAX = 300
-"""Longer than the longest chain of checks takes, each at its limit."""
+REPORT_S_MAX = 60
+"""What a run may take beside its checks, to write its findings and to end."""
 POLL_S, SAY_S = 0.5, 5
 WAITING = (StateType.SCHEDULED, StateType.PENDING)
 
@@ -41,9 +41,9 @@ class Answer:
 
 
 @sync_compatible
-async def check_through_worker(say: Say, start_s_max: float = START_S_MAX) -> Answer:
-    """Runs the deployment of check-setup without mail. A run that no worker has started within `start_s_max` seconds
-    is cancelled. Logs every few seconds what it waits for."""
+async def check_through_worker(say: Say, checks_s_max: float, start_s_max: float = START_S_MAX) -> Answer:
+    """Runs the deployment of check-setup without mail, whose checks take at most `checks_s_max` seconds. A run that no
+    worker has started within `start_s_max` seconds is cancelled. Logs every few seconds what it waits for."""
     async with get_client() as client:
         try:
             deployment = await client.read_deployment_by_name(DEPLOYMENT)
@@ -61,7 +61,7 @@ async def check_through_worker(say: Say, start_s_max: float = START_S_MAX) -> An
                 f"{message}: `{names.HERE}make worker` on the machine that does the work, then look at its output"
             )
         ended = f"for the end of {run.name}"
-        run = await _wait(client, run, _is_final, END_S_MAX, lambda: say(f"waiting {ended}"))
+        run = await _wait(client, run, _is_final, checks_s_max + REPORT_S_MAX, lambda: say(f"waiting {ended}"))
         findings = await _read_findings(client, run)
     if not findings:
         return _bad(f"{run.name} is {run.state_name} and has found nothing: {_last_words(run)}")

@@ -8,7 +8,7 @@ import pytest
 from blocks import waits
 from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
-from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, run_checks
+from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, limit_s, run_checks
 from tasks.setup_checks.sources import describe_overlap
 from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account, describe_regions
 from tasks.warehouse.statements import render
@@ -46,6 +46,15 @@ def test_a_check_that_takes_long_is_logged_by_its_name_with_the_limit(monkeypatc
     assert run_checks([Check("slow", lambda: str(logged.wait(30)), time_limit_s=30)], say)[0].message == "True"
     assert lines[0].startswith("step=check-setup still waiting for slow")
     assert lines[0].endswith("(limit 30 s)")
+
+
+def test_all_checks_have_ended_after_their_limits_one_after_the_other() -> None:
+    def check(name: str, limit: float, *needs: str) -> Check:
+        return Check(name, lambda: "", needs=needs, time_limit_s=limit)
+
+    side_by_side = [check("b", 5, "a"), check("a", 3), check("c", 4), check("d", 1, "b", "c")]
+    assert limit_s(side_by_side) == 4 + 5 + 1
+    assert limit_s([]) == 0
 
 
 @pytest.mark.parametrize("seconds", [61, -61])
