@@ -31,6 +31,7 @@ WAREHOUSE_VARIABLES = ("variable snowflake_warehouse", "variable snowflake_watch
 CONNECTION = "warehouse connection"
 COLLISIONS = "sale ids across regions, as loaded"
 TAG = "retail-sales check-setup"
+RUNNING_STATES = ("STARTED", "RESIZING")
 
 SETUP = f"run `{names.HERE}python -m flows.setup_warehouse` with a role that may create it"
 MEND_CONNECTION = (
@@ -145,7 +146,21 @@ def _connect() -> str:
         for name in used:
             mend = f"create warehouse {name}, or GRANT USAGE on it to the role"
             _query_with_advice(session, f"USE WAREHOUSE {name}", mend)
+            for row in session.query_named(f"SHOW WAREHOUSES LIKE '{name}'"):
+                if row["name"] == name.upper():  # in LIKE, _ stands for any character
+                    require_resuming(row)
     return f"uses {' and '.join(used)}"
+
+
+def require_resuming(row: Mapping[str, object]) -> None:
+    """Raises SetupFaultError for a warehouse, by its row of SHOW WAREHOUSES, that is suspended, or will be, and does
+    not start by itself when a load comes."""
+    runs_on = str(row["state"]) in RUNNING_STATES and str(row["auto_suspend"] or 0) == "0"
+    if str(row["auto_resume"]).lower() == "false" and not runs_on:
+        raise SetupFaultError(
+            f"warehouse {row['name']} is {row['state']} and does not resume by itself when a load comes: "
+            f"ALTER WAREHOUSE {row['name']} SET AUTO_RESUME = TRUE"
+        )
 
 
 def _count_collisions() -> str:

@@ -10,7 +10,13 @@ from expectations.regions import REGIONS
 from expectations.tables import CLEAN_COLUMNS
 from tasks.setup_checks.check import Check, Outcome, SetupFaultError, compare_clocks, limit_s, run_checks
 from tasks.setup_checks.sources import describe_overlap
-from tasks.setup_checks.warehouse import compare_columns, declared_tables, describe_account, describe_regions
+from tasks.setup_checks.warehouse import (
+    compare_columns,
+    declared_tables,
+    describe_account,
+    describe_regions,
+    require_resuming,
+)
 from tasks.warehouse.statements import render
 
 NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)
@@ -116,3 +122,26 @@ def test_the_views_for_analysts_know_every_region() -> None:
         describe_regions(REGIONS.keys() - {"US_WEST"}, None)
     with pytest.raises(SetupFaultError, match=set_up_again):
         describe_regions(set(), "US_WEST")
+
+
+WAREHOUSE = {"name": "ETL_WH", "state": "SUSPENDED", "auto_suspend": 60, "auto_resume": "true"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({}, id="resumes"),
+        pytest.param({"auto_resume": "false", "state": "STARTED", "auto_suspend": None}, id="always-on"),
+        pytest.param({"auto_resume": "false", "state": "RESIZING", "auto_suspend": 0}, id="always-on-and-resized"),
+    ],
+)
+def test_a_warehouse_that_a_load_can_use_is_ok(changed: dict[str, object]) -> None:
+    require_resuming(WAREHOUSE | changed)
+
+
+@pytest.mark.parametrize(
+    "changed", [pytest.param({}, id="suspended"), pytest.param({"state": "STARTED"}, id="suspended-after-a-minute")]
+)
+def test_a_warehouse_that_would_not_start_for_a_load_is_bad(changed: dict[str, object]) -> None:
+    with pytest.raises(SetupFaultError, match="ALTER WAREHOUSE ETL_WH SET AUTO_RESUME = TRUE"):
+        require_resuming(WAREHOUSE | {"auto_resume": "false"} | changed)
