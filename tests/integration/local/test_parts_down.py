@@ -14,9 +14,8 @@ import pytest
 
 from expectations.regions import REGIONS
 from local import generator
-from local.environment import read_stack_env
 from tests.integration.commands import Ended, here
-from tests.integration.local.test_stack import call
+from tests.integration.local.test_stack import addresses, call
 from tests.integration.processes import run_python, start_python
 from tests.runbook import read_commands
 
@@ -75,7 +74,7 @@ def own(directory: Path) -> Iterator[dict[str, str]]:
     """A stack beside the tests' own, with a day that is loaded; its addresses, and where it stands."""
     directory = directory / "parts"
     assert call("local", "up", directory=directory).returncode == 0
-    environment = here(**_addresses(directory), RETAIL_SALES_LOCAL_DIR=str(directory), MIN_RECORD_COUNT="40", **SHELL)
+    environment = here(**addresses(directory), RETAIL_SALES_LOCAL_DIR=str(directory), MIN_RECORD_COUNT="40", **SHELL)
     environment |= {"WATCHDOG_DIR": str(directory / "watchdog")}
     for region in REGIONS:
         generated = generator.generate(region, date.fromisoformat(DAY), 50, seed=1, dirt=generator.CLEAN)
@@ -87,12 +86,6 @@ def own(directory: Path) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         call("local", "clean", directory=directory)
-
-
-def _addresses(directory: Path) -> dict[str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
-        return read_stack_env()
 
 
 def kill(directory: Path, part: str) -> None:

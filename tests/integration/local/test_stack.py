@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from local.environment import CHECKOUT
+from local.environment import CHECKOUT, read_stack_env
 from tests.integration.commands import Ended
 from tests.integration.conftest import World
 from tests.integration.processes import run_python
@@ -34,6 +34,13 @@ def call(module: str, *arguments: str, directory: Path | str, **environment: str
     inherited = {name: value for name, value in os.environ.items() if not name.endswith("_PORT")}
     own = {"RETAIL_SALES_LOCAL_DIR": str(directory), "RETAIL_SALES_SAMPLE_DATA": "none"}
     return run_python("-m", module, *arguments, environment=inherited | own | environment)
+
+
+def addresses(directory: Path) -> dict[str, str]:
+    """The variables of the stack of a directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RETAIL_SALES_LOCAL_DIR", str(directory))
+        return read_stack_env()
 
 
 @pytest.fixture
@@ -103,6 +110,22 @@ def test_up_again_starts_nothing_and_a_half_started_stack_is_completed(other: Pa
     assert again.returncode == 0, again.stderr
     changed = {path.name for path in (other / "run").iterdir() if path.read_text() != pids.get(path.name)}
     assert changed == {smtp.name}
+
+
+def test_a_source_that_is_up_without_its_table_gets_it(other: Path) -> None:
+    """As a first start leaves it that was killed while it loaded the sample."""
+    run_file, filled = other / "run" / "pg_europe.pid", other / "postgres" / "EUROPE.filled"
+    url = addresses(other)["PG_EUROPE_OWNER_URL"]
+    before = run_file.read_text()
+    filled.unlink()
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP TABLE sales_transactions")
+    again = call("local", "up", directory=other)
+    assert again.returncode == 0, again.stderr
+    assert (filled.read_text(), run_file.read_text()) == ("table", before)
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM sales_transactions")
+        assert cursor.fetchone() == (0,)
 
 
 def test_a_taken_port_is_one_clear_line(other: Path) -> None:
