@@ -47,7 +47,7 @@ STOP_S_MAX = 30
 ANSWER_S_MAX = 5
 POLL_S = 0.1
 CLOCK_STEP_S = 60
-"""The clock may be set while a process runs, which moves its start time; no process id is reused that soon."""
+"""How far setting the clock may move a start time that is known by the clock alone; no process id is reused that soon."""
 PORTS = range(20_000, 30_000)
 """Below the ports of outgoing connections, one of which could take ours while a part is starting."""
 SECRETS = ("PG_OWNER_PASSWORD", "PG_READER_PASSWORD", "PII_TOKEN_KEY", "SNOWFLAKE_PASSWORD")
@@ -94,19 +94,36 @@ class Part:
 
 @dataclass(frozen=True)
 class Running:
-    """A started process. Its start time distinguishes it from a later process with the same id."""
+    """A started process. Its start distinguishes it from a later process with the same id."""
 
     pid: int
     started: float
+    """By the clock, in seconds since 1970."""
     ports: dict[str, int]
+    started_after_boot: str = ""
+    """The boot and the clock ticks since then, which setting the clock does not change; empty where only the clock is
+    known: outside Linux, and in files of earlier versions."""
 
     def is_alive(self) -> bool:
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < CLOCK_STEP_S
+            if self.started_after_boot:
+                same = _started_after_boot(self.pid) == self.started_after_boot
+            else:
+                same = abs(process.create_time() - self.started) < CLOCK_STEP_S
             return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
+
+
+def _started_after_boot(pid: int) -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    # Field 22 is the start; field 2, the name in brackets, may contain anything.
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
 
 
 # The parts
@@ -416,7 +433,8 @@ def _spawn(part: Part, plan: Plan) -> Running:
             user=postgres.system_user() if part.as_postgres else None,
             start_new_session=True,
         )
-    running = Running(process.pid, psutil.Process(process.pid).create_time(), part.ports(plan))
+    started = psutil.Process(process.pid).create_time()
+    running = Running(process.pid, started, part.ports(plan), _started_after_boot(process.pid))
     write_private(part.run_file, json.dumps(asdict(running)))
     return running
 
