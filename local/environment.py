@@ -1,6 +1,7 @@
 """Where the local stack keeps its state, and how the rest of the project reads it. Imports nothing heavy."""
 
 import os
+import pwd
 import shlex
 from pathlib import Path
 
@@ -20,8 +21,22 @@ def state_dir() -> Path:
     return Path(os.environ.get("RETAIL_SALES_LOCAL_DIR") or CHECKOUT / ".local").resolve()
 
 
+def refuse_other_owner() -> None:
+    """Raises StackError if the directory belongs to another user: one's files would be closed to the other."""
+    directory = state_dir()
+    if not directory.exists() or (owner := directory.stat().st_uid) == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"  # as sudo takes a number
+    remove = shlex.join(["sudo", "-u", name, "env", f"RETAIL_SALES_LOCAL_DIR={directory}", "make", "clean"])
+    raise StackError(f"{directory} belongs to user {name}: use it as {name}, or remove it: {remove}")
+
+
 def read_stack_env() -> dict[str, str]:
     """Returns the variables with which programs reach the running stack."""
+    refuse_other_owner()
     file = state_dir() / "stack.env"
     try:
         lines = file.read_text().splitlines()

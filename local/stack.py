@@ -35,6 +35,7 @@ from local.environment import (
     REGION_CODES,
     STAGING_BUCKET,
     StackError,
+    refuse_other_owner,
     state_dir,
     write_private,
     write_stack_env,
@@ -292,6 +293,7 @@ def clean(say: Say = print_line) -> None:
 
 def status(say: Say = print_line) -> bool:
     """Prints the state of each part; returns whether all are up."""
+    refuse_other_owner()
     remembered = _read_json(state_dir() / "ports.json")
     all_up = True
     for part in PARTS:
@@ -530,7 +532,8 @@ def _keep_secrets() -> dict[str, str]:
 
 @contextmanager
 def _locked(say: Say) -> Iterator[None]:
-    """One supervisor at a time."""
+    """One supervisor at a time, as the owner of the directory."""
+    refuse_other_owner()
     state_dir().mkdir(parents=True, exist_ok=True, mode=0o711)
     with (state_dir() / "lock").open("w") as lock:
         try:
