@@ -1,8 +1,11 @@
 """Where the local stack keeps its state, and how the rest of the project reads it. Imports nothing heavy."""
 
+import errno
 import os
 import pwd
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -10,6 +13,17 @@ HOST = "127.0.0.1"
 """The only address on which the stack listens."""
 REGION_CODES = ("US_EAST", "US_WEST", "EUROPE", "ASIA_PACIFIC")
 STAGING_BUCKET = "retail-sales-staging"
+
+
+_ROOM, _RIGHTS = "make room on its disk", "let its owner write in all of it"
+UNUSABLE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: "make its disk writable",
+}
+"""Errors of reading and writing in the directory, and what to do."""
 
 
 class StackError(Exception):
@@ -34,6 +48,21 @@ def refuse_other_owner() -> None:
     raise StackError(f"{directory} belongs to user {name}: use it as {name}, or remove it: {remove}")
 
 
+@contextmanager
+def in_usable_directory() -> Iterator[None]:
+    """Raises StackError where the body cannot read or write in the directory."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNUSABLE:
+            raise
+        raise StackError(
+            f"{state_dir()} cannot be used ({error.strerror}): {UNUSABLE[error.errno]}, "
+            "or choose another directory with RETAIL_SALES_LOCAL_DIR"
+        ) from error
+
+
+@in_usable_directory()
 def read_stack_env() -> dict[str, str]:
     """Returns the variables with which programs reach the running stack."""
     refuse_other_owner()

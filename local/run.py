@@ -97,9 +97,18 @@ def run(date: str, regions: list[str] | None = None, engine: str = "pandas") -> 
         "seconds_total": round(time.monotonic() - started, 1),
         **(report.to_json() if report else {}),
     }
-    (state_dir() / LAST_RUN).write_text(json.dumps(outcome, indent=2) + "\n")
+    keep(outcome)
     show(outcome, environment)
     return 0 if state.is_completed() else 1
+
+
+def keep(outcome: dict[str, Any]) -> None:
+    """Writes last-run.json; a failure is one line on stderr, as the run has ended."""
+    file = state_dir() / LAST_RUN
+    try:
+        file.write_text(json.dumps(outcome, indent=2) + "\n")
+    except OSError as error:
+        print(f"{file} was not written: {error.strerror}", file=sys.stderr)
 
 
 def show(outcome: dict[str, Any], environment: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ from werkzeug.serving import make_server
 from local.environment import HOST, STAGING_BUCKET, state_dir, write_private
 
 SAVE_EVERY_S = 10
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,10 @@ class Disk:
             current = {_identity(bucket, key): (bucket, key) for bucket, key in _objects()}
             if current.keys() == self._saved.keys():
                 return
-            self._saved = {
-                identity: self._saved.get(identity) or self._store(*found) for identity, found in current.items()
-            }
-            write_private(self._index, json.dumps([asdict(stored) for stored in self._saved.values()]))
-            needed = {stored.content for stored in self._saved.values()}
+            saved = {identity: self._saved.get(identity) or self._store(*found) for identity, found in current.items()}
+            write_private(self._index, json.dumps([asdict(stored) for stored in saved.values()]))
+            self._saved = saved
+            needed = {stored.content for stored in saved.values()}
             for file in self._contents.iterdir():
                 if file.name not in needed:
                     file.unlink()
@@ -115,7 +115,10 @@ def main() -> None:
 def _save_regularly(disk: Disk) -> None:
     while True:
         threading.Event().wait(SAVE_EVERY_S)
-        disk.save()
+        try:
+            disk.save()
+        except Exception as error:
+            LOG.error("not saved, next attempt in %s s: %s: %s", SAVE_EVERY_S, type(error).__name__, error)
 
 
 def _backend() -> Any:

@@ -35,6 +35,7 @@ from local.environment import (
     REGION_CODES,
     STAGING_BUCKET,
     StackError,
+    in_usable_directory,
     refuse_other_owner,
     state_dir,
     write_private,
@@ -48,7 +49,7 @@ STOP_S_MAX = 30
 ANSWER_S_MAX = 5
 POLL_S = 0.1
 CLOCK_STEP_S = 60
-"""How far setting the clock may move a start time that is known by the clock alone; no process id is reused that soon."""
+"""How far setting the clock may move a start that only the clock tells; no process id is reused that soon."""
 PORTS = range(20_000, 30_000)
 """Below the ports of outgoing connections, one of which could take ours while a part is starting."""
 SECRETS = ("PG_OWNER_PASSWORD", "PG_READER_PASSWORD", "PII_TOKEN_KEY", "SNOWFLAKE_PASSWORD")
@@ -279,6 +280,7 @@ def down(say: Say = print_line) -> None:
         _stop([part for part in PARTS if _find(part)], say)
 
 
+@in_usable_directory()
 def clean(say: Say = print_line) -> None:
     """Stops everything and removes the state directory."""
     down(say)
@@ -291,6 +293,7 @@ def clean(say: Say = print_line) -> None:
     say(f"removed {directory}")
 
 
+@in_usable_directory()
 def status(say: Say = print_line) -> bool:
     """Prints the state of each part; returns whether all are up."""
     refuse_other_owner()
@@ -533,15 +536,16 @@ def _keep_secrets() -> dict[str, str]:
 @contextmanager
 def _locked(say: Say) -> Iterator[None]:
     """One supervisor at a time, as the owner of the directory."""
-    refuse_other_owner()
-    state_dir().mkdir(parents=True, exist_ok=True, mode=0o711)
-    with (state_dir() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another start or stop of this stack is under way: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    with in_usable_directory():
+        refuse_other_owner()
+        state_dir().mkdir(parents=True, exist_ok=True, mode=0o711)
+        with (state_dir() / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another start or stop of this stack is under way: waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""The directory of the stack: whose it is. No stack."""
+"""The directory of the stack: whose it is, and that it can be written. No stack."""
 
+import errno
 import os
 import shlex
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local import __main__ as command_line
-from local import mails, register, run, sql
+from local import mails, register, run, sql, stack
 
 OTHER = 54_321
 """Of no account on this machine."""
@@ -61,3 +62,30 @@ def test_a_user_without_a_name_is_named_by_number(
     monkeypatch.setattr("sys.argv", ["program", "up"])
     assert command_line.main() == 1
     assert capsys.readouterr().err.startswith(f"{tmp_path} belongs to user #{OTHER}: use it as #{OTHER}, or remove")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        pytest.param(errno.ENOSPC, "(No space left on device): make room on its disk", id="full"),
+        pytest.param(errno.EACCES, "(Permission denied): let its owner write in all of it", id="closed"),
+    ],
+)
+def test_a_directory_that_cannot_be_written_is_one_line_with_what_to_do(
+    number: int,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def write(_file: Path, _text: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(stack, "write_private", write)
+    monkeypatch.setenv("RETAIL_SALES_LOCAL_DIR", str(tmp_path))
+    for main, argument in ((command_line.main, "up"), (run.main, "2017-12-23")):
+        monkeypatch.setattr("sys.argv", ["program", argument])
+        assert main() == 1
+        assert capsys.readouterr().err == (
+            f"{tmp_path} cannot be used {text}, or choose another directory with RETAIL_SALES_LOCAL_DIR\n"
+        )

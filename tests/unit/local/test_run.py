@@ -1,5 +1,6 @@
 """`make run`: its output, and its refusals. No stack."""
 
+import json
 import os
 import subprocess
 import sys
@@ -89,6 +90,18 @@ def test_a_shared_step_that_was_not_reached_has_an_empty_cell(capsys: pytest.Cap
     run.show(outcome("m", replace(REPORT, seconds={"quality-gate": 1.0, "load": 0.0})), ENVIRONMENT)
     table = capsys.readouterr().out.partition("Seconds per step")[2]
     assert next(line.split() for line in table.splitlines() if line.split()[:1] == ["all"]) == ["all", "1.0"]
+
+
+def test_a_run_whose_outcome_cannot_be_written_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RETAIL_SALES_LOCAL_DIR", str(tmp_path))
+    run.keep(outcome("m", REPORT))
+    assert json.loads((tmp_path / run.LAST_RUN).read_text())["message"] == "m"
+    (tmp_path / run.LAST_RUN).unlink()
+    (tmp_path / run.LAST_RUN).mkdir()
+    run.keep(outcome("m", REPORT))
+    assert capsys.readouterr().err == f"{tmp_path}/last-run.json was not written: Is a directory\n"
 
 
 def call(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
