@@ -1,6 +1,5 @@
 # Retail sales ETL: the commands. `make help` lists them.
 PYTHON ?= python3.11
-DATE ?= 2017-12-23
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -11,18 +10,17 @@ WITH_SERVER = STACK_DIR="$${RETAIL_SALES_LOCAL_DIR:-.local}"; case "$$STACK_DIR"
 	if [ -z "$$PREFECT_API_URL" ] && [ -f "$$STACK_ENV" ]; then set -a; . "$$STACK_ENV"; set +a; fi; \
 	export PREFECT_EXPERIMENTAL_EVENTS=true PREFECT_EXPERIMENTAL_WARN=false
 export PYTHONUNBUFFERED = 1
-# Settings reach Python unchanged, through the environment: neither make nor the shell expands a $ or a quote in them.
-override DATE := $(value DATE)
-override REGIONS := $(value REGIONS)
-override ENGINE := $(value ENGINE)
-override Q := $(value Q)
-override AS_OF := $(value AS_OF)
-override FILE := $(value FILE)
-override FORMAT := $(value FORMAT)
-override ARGS := $(value ARGS)
-export DATE REGIONS ENGINE Q AS_OF FILE FORMAT ROWS ARGS
-# The environment of a command: production, unless ENVIRONMENT or the shell names another.
-$(if $(ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $(value ENVIRONMENT)))
+# Settings come from make's command line alone: in a shell, names like DATE and ENVIRONMENT may be anybody's.
+on_command_line = $(filter command,$(origin $(1)))
+GIVEN := $(foreach name,DATE REGIONS ENGINE Q AS_OF FILE FORMAT ARGS ROWS ACTIVE EVERY,$(if $(call on_command_line,$(name)),$(name)))
+# They reach Python unchanged, through the environment: neither make nor the shell expands a $ or a quote in them.
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name)))$(eval export $(name)))
+# $(call given,NAME,text,text without it)
+given = $(if $(filter $(1),$(GIVEN)),$(2),$(3))
+# The environment of a command: production, unless ENVIRONMENT names another, or RETAIL_SALES_ENVIRONMENT in the shell.
+$(if $(call on_command_line,ENVIRONMENT),$(if $(value ENVIRONMENT),$(eval export RETAIL_SALES_ENVIRONMENT := $$(value ENVIRONMENT))))
+
+SPARK := $(call given,ENGINE,$(filter spark,$(ENGINE)))
 
 # Three stacks on two cores: while a test waits, others work. -v: which test runs.
 PYTEST = $(BIN)/python -m pytest -n 3 -v --durations=20
@@ -34,11 +32,11 @@ help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
-run: install $(if $(filter spark,$(ENGINE)),$(SPARK_INSTALLED)) ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"] [ENGINE=spark]
-	@$(BIN)/python -m local.run "$$DATE" "$$REGIONS" $${ENGINE:+--engine "$$ENGINE"}
+run: install $(if $(SPARK),$(SPARK_INSTALLED)) ## start everything and load one day: make run DATE=2017-12-23 [REGIONS="EUROPE US_WEST"] [ENGINE=spark]
+	@$(BIN)/python -m local.run $(call given,DATE,"$$DATE",2017-12-23) $(call given,REGIONS,"$$REGIONS") $(call given,ENGINE,--engine "$$ENGINE")
 
 sql: install ## query the warehouse: make sql Q="select ..." [FORMAT=csv|json], or its past: make sql AS_OF=20240115
-	@$(BIN)/python -m local.sql "$$Q" $${AS_OF:+"$$AS_OF"}
+	@FORMAT=$(call given,FORMAT,"$$FORMAT") $(BIN)/python -m local.sql $(call given,Q,"$$Q","") $(call given,AS_OF,"$$AS_OF")
 
 ##@ Local stack
 up: install ## start the local stack in the background; .local/stack.env has its addresses
@@ -73,7 +71,7 @@ shell: install ## open a shell with the project's prefect and python, and the se
 	@$(WITH_SERVER); exec $(BIN)/python -m deployments.shell
 
 prefect: install ## run one Prefect command: make prefect ARGS="deployment run 'daily-sales/production' -p date=2024-01-15 --watch"
-	@$(WITH_SERVER); exec $(BIN)/python -m deployments.prefect_command --line "$$ARGS"
+	@$(WITH_SERVER); exec $(BIN)/python -m deployments.prefect_command --line $(call given,ARGS,"$$ARGS","")
 
 runs: install ## list the runs: running, waiting and why, ended
 	@$(WITH_SERVER); $(BIN)/python -m deployments.runs
@@ -97,8 +95,8 @@ data-docs: install ## write reports/data-docs: what the quality gate expects, as
 ##@ Develop
 install: $(INSTALLED) ## create the virtual environment with all packages
 
-test: $(if $(FILE),install,test-unit) ## run the tests, or a part: make test [FILE=tests/integration/publish]
-	@$(PYTEST) $(if $(FILE),"$$FILE",-m "not more" tests/integration)
+test: $(call given,FILE,install,test-unit) ## run the tests, or a part: make test [FILE=tests/integration/publish]
+	@$(PYTEST) $(call given,FILE,"$$FILE",-m "not more" tests/integration)
 
 test-unit: install ## run the tests that need no stack
 	@$(BIN)/python -m pytest -n 2 tests/unit
@@ -109,8 +107,8 @@ test-more: install $(SPARK_INSTALLED) ## run the tests that take minutes each, o
 test-snowflake: install ## run the tests for a real account, on the one that SNOWFLAKE_TEST_* names, else on the stand-in
 	@$(BIN)/python -m pytest -v --durations=20 --account -m account tests/integration
 
-bench: install $(if $(filter spark,$(ENGINE)),$(SPARK_INSTALLED)) ## time the daily run, its floor and its peers, or an engine beside pandas: make bench [ROWS=500000] [ENGINE=spark]
-	@$(BIN)/python -m $(if $(filter spark,$(ENGINE)),benchmarks.engines,benchmarks) --rows "$${ROWS:-500000}"
+bench: install $(if $(SPARK),$(SPARK_INSTALLED)) ## time the daily run, its floor and its peers, or an engine beside pandas: make bench [ROWS=500000] [ENGINE=spark]
+	@$(BIN)/python -m $(if $(SPARK),benchmarks.engines,benchmarks) --rows $(call given,ROWS,"$$ROWS",500000)
 
 bench-guard: install ## fail if the daily run is slow compared with its floor, on 4 x 50,000 rows
 	@$(BIN)/python -m benchmarks --guard --rows 50000
@@ -122,10 +120,10 @@ bench-latency: install ## time a day of 4 x 3,000 rows with warehouse and Prefec
 	@$(BIN)/python -m benchmarks.latency
 
 bench-year: install ## backfill the real year, compare it with a plain model: takes half an hour: make bench-year [ACTIVE=2]
-	@$(BIN)/python -m benchmarks.year --max-active "$${ACTIVE:-2}"
+	@$(BIN)/python -m benchmarks.year --max-active $(call given,ACTIVE,"$$ACTIVE",2)
 
 bench-prefect: install ## fill a Prefect database with a year of watchdog passes, with retention: make bench-prefect [EVERY=240]
-	@$(BIN)/python -m benchmarks.prefect_database --every "$${EVERY:-5}"
+	@$(BIN)/python -m benchmarks.prefect_database --every $(call given,EVERY,"$$EVERY",5)
 
 lint: install ## check style, types, the Dockerfile and docker-compose.yaml
 	@$(BIN)/ruff check .
