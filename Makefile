@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SPARK_INSTALLED := $(VENV)/.installed-spark
-# The server that PREFECT_API_URL names, else the local stack's. The shell finds its file: make splits paths at blanks.
-WITH_SERVER = STACK_DIR="$${RETAIL_SALES_LOCAL_DIR:-.local}"; case "$$STACK_DIR" in /*) ;; *) STACK_DIR="$$PWD/$$STACK_DIR";; esac; \
-	STACK_ENV="$$STACK_DIR/stack.env"; \
+# The local stack's directory. The shell finds it: make splits paths at blanks.
+STACK_DIR = STACK_DIR="$${RETAIL_SALES_LOCAL_DIR:-.local}"; case "$$STACK_DIR" in /*) ;; *) STACK_DIR="$$PWD/$$STACK_DIR";; esac
+# The server that PREFECT_API_URL names, else the local stack's.
+WITH_SERVER = $(STACK_DIR); STACK_ENV="$$STACK_DIR/stack.env"; \
 	if [ -z "$$PREFECT_API_URL" ] && [ -f "$$STACK_ENV" ]; then set -a; . "$$STACK_ENV"; set +a; fi; \
 	export PREFECT_EXPERIMENTAL_EVENTS=true PREFECT_EXPERIMENTAL_WARN=false
+# Without the packages, nothing can be stopped.
+IS_DOWN = $(STACK_DIR); if ls "$$STACK_DIR"/run/*.pid >/dev/null 2>&1; then \
+	echo "the stack in $$STACK_DIR may be up, and $(VENV) has no packages to stop it: run \`make install\` first" >&2; exit 1; fi
 export PYTHONUNBUFFERED = 1
 # Settings come from make's command line alone: in a shell, names like DATE and ENVIRONMENT may be anybody's.
 on_command_line = $(filter command,$(origin $(1)))
@@ -43,10 +47,11 @@ up: install ## start the local stack in the background; .local/stack.env has its
 	@$(BIN)/python -m local up
 
 down: ## stop the local stack, keep its data
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local down; fi
+	@if [ -f $(INSTALLED) ]; then $(BIN)/python -m local down; else $(IS_DOWN); fi
 
 clean: ## stop the local stack and remove its data
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m local clean; else rm -rf .local; fi
+	@if [ -f $(INSTALLED) ]; then $(BIN)/python -m local clean; else $(IS_DOWN); \
+		if [ -f "$$STACK_DIR/ports.json" ]; then rm -rf "$$STACK_DIR"; fi; fi
 
 status: install ## show which parts of the stack are up
 	@$(BIN)/python -m local status

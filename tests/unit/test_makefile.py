@@ -149,3 +149,36 @@ def test_a_command_acts_on_the_environment_that_its_command_line_or_this_project
 def test_deploying_sets_up_the_warehouse_of_the_local_stack_alone(venv: Path, host: str, options: list[str]) -> None:
     called = arguments(venv, "deploy", PREFECT_API_URL="http://127.0.0.1:9/api", SNOWFLAKE_HOST=host)
     assert called == ["-m", "deployments.apply", *options]
+
+
+@pytest.fixture
+def stack_dir(tmp_path: Path) -> Path:
+    """The directory of a stack that is down, in a path with a blank."""
+    directory = tmp_path / "a stack"
+    (directory / "run").mkdir(parents=True)
+    (directory / "ports.json").write_text("{}")
+    return directory
+
+
+@pytest.mark.parametrize("target", ["down", "clean"])
+def test_what_may_be_up_is_left_alone_without_packages_to_stop_it(tmp_path: Path, stack_dir: Path, target: str) -> None:
+    (stack_dir / "run" / "s3.pid").write_text("{}")
+    refused = make(tmp_path / "none", target, RETAIL_SALES_LOCAL_DIR=str(stack_dir))
+    assert (refused.returncode, stack_dir.exists()) == (2, True)
+    line, *of_make = refused.stderr.splitlines()
+    assert line.startswith(f"the stack in {stack_dir} may be up, and ")
+    assert line.endswith(": run `make install` first")
+    assert [line for line in of_make if not line.startswith("make: ")] == []
+
+
+def test_what_is_down_is_removed_without_packages(tmp_path: Path, stack_dir: Path) -> None:
+    assert make(tmp_path / "none", "down", RETAIL_SALES_LOCAL_DIR=str(stack_dir)).returncode == 0
+    assert stack_dir.exists()
+    assert make(tmp_path / "none", "clean", RETAIL_SALES_LOCAL_DIR=str(stack_dir)).returncode == 0
+    assert not stack_dir.exists()
+
+
+def test_a_directory_that_is_no_stacks_is_not_removed(tmp_path: Path, stack_dir: Path) -> None:
+    (stack_dir / "ports.json").unlink()
+    assert make(tmp_path / "none", "clean", RETAIL_SALES_LOCAL_DIR=str(stack_dir)).returncode == 0
+    assert stack_dir.exists()
