@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -49,11 +50,21 @@ def run_flow(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    with peak_of(process.pid) as peak:
+    with peak_of(process.pid) as peak, ended_too(process):
         output, _ = process.communicate(timeout=RUN_S_MAX)
     if process.returncode != 0 or "Completed: " not in output:
         raise RuntimeError(f"the flow on {day} ended with {process.returncode}: {output[-2000:]}")
     return _read(work.environment["PREFECT_API_URL"], started_at, peak.pss / 1e6)
+
+
+@contextmanager
+def ended_too(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends the process where the body is interrupted: a signal may have reached this process alone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
 
 
 def _read(api: str, started_at: datetime, peak_mb: float) -> FlowRun:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -61,12 +62,16 @@ def prepared(rows: int, for_peers: bool) -> Iterator[Work]:
 
 @contextmanager
 def fresh_stack(sample_data: str) -> Iterator[dict[str, str]]:
-    """The environment of a new stack, which is stopped and removed afterwards. `sample_data`: `none`, or `year`."""
+    """The environment of a new stack, which is stopped and removed afterwards, also after Ctrl-C or SIGTERM.
+
+    `sample_data`: `none`, or `year`.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ.update(RETAIL_SALES_LOCAL_DIR=str(STATE_DIR), RETAIL_SALES_SAMPLE_DATA=sample_data)
     os.environ.pop("PREFECT_API_URL", None)
     stack.clean()
-    stack.up()
     try:
+        stack.up()
         yield {**os.environ, **read_stack_env()}
     finally:
         stack.clean()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from statistics import median
 
-from benchmarks.flow_run import runs_of_flow
+from benchmarks.flow_run import ended_too, runs_of_flow
 from benchmarks.plain_model import content_of_sources, content_of_table
 from benchmarks.work import fresh_stack, register
 from expectations.regions import REGIONS
@@ -46,13 +46,16 @@ def backfill(first: date, last: date, max_active: int, environment: Mapping[str,
     """Loads the dates; returns the seconds of the whole command. Prints its lines about dates done and time left."""
     command = [sys.executable, "-m", "flows.backfill", f"{first}", f"{last}", "--max-dates", "400"]
     start = time.monotonic()
-    with subprocess.Popen(
-        [*command, "--max-active", str(max_active)],
-        env=dict(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with (
+        subprocess.Popen(
+            [*command, "--max-active", str(max_active)],
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+        ended_too(process),
+    ):
         for line in process.stdout or ():
             if "step=backfill dates=" in line or " | ERROR " in line:
                 print(line, end="", flush=True)
