@@ -1,5 +1,7 @@
 """Counting rows, money and control totals exactly, so that two sides of a step can be compared. Pure."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.columns import SOURCE_COLUMNS, Column, Role
+from expectations.rules import CURRENCY_CODE
 
 MONEY_COLUMNS = tuple(column.name for column in SOURCE_COLUMNS if column.role is Role.MONEY)
 """The amounts whose totals are reported."""
@@ -29,6 +32,9 @@ shifted clock."""
 
 NO_CURRENCY = "(none)"
 """The name of a NULL currency in totals."""
+
+MALFORMED = "(malformed)"
+"""The name of every text in totals that is no currency: it may be personal data, and each row may have another one."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,10 @@ class Tally:
         return lines
 
 
+Group = tuple[str | None, int, Sequence[tuple[Decimal | int | None, int]]]
+"""Rows of a currency: (currency, rows, [(sum, number of values) per tallied column])."""
+
+
 def add_up(tallies: Iterable[Tally]) -> Tally:
     """The sum of tallies; an empty tally for none."""
     return sum(tallies, Tally())
@@ -118,10 +128,18 @@ def tally_of_table(table: pa.Table | pa.RecordBatch) -> Tally:
     numbers = pa.table({"currency": table["currency"], **{c.name: _as_number(table[c.name]) for c in TALLIED_COLUMNS}})
     wanted: list[tuple[str, str]] = [(name, how) for name in names for how in ("sum", "count")]
     counted = numbers.group_by("currency").aggregate([*wanted, ([], "count_all")])
+    # Grouped before it is named: a test of the text of each row would take as long as all the sums.
+    sums = counted.set_column(counted.column_names.index("currency"), "currency", _currency_names(counted["currency"]))
+    summed = sums.group_by("currency").aggregate([(n, "sum") for n in sums.column_names if n != "currency"])
     return tally_of_groups(
-        (row["currency"], row["count_all"], [(row[f"{name}_sum"], row[f"{name}_count"]) for name in names])
-        for row in counted.to_pylist()
+        (row["currency"], row["count_all_sum"], [(row[f"{n}_sum_sum"], row[f"{n}_count_sum"]) for n in names])
+        for row in summed.to_pylist()
     )
+
+
+def _currency_names(currencies: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The names of texts as `currency_name` gives them; NULL stays."""
+    return pc.if_else(pc.match_substring_regex(currencies, CURRENCY_CODE), currencies, MALFORMED)
 
 
 def _as_number(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -149,31 +167,30 @@ def tallies_of_rows(rows: Iterable[Sequence[Any]], keys: int) -> dict[tuple[str,
 
     The columns are TALLIED_COLUMNS, or the first of them.
     """
-    tallies: dict[tuple[str, ...], Tally] = {}
+    groups: dict[tuple[str, ...], list[Group]] = {}
     for row in rows:
         key, (currency, count), cells = tuple(row[:keys]), row[keys : keys + 2], row[keys + 2 :]
         pairs = [(total, int(values)) for total, values in zip(cells[::2], cells[1::2], strict=True)]
-        tallies[key] = tallies.get(key, Tally()) + tally_of_groups([(currency, int(count), pairs)])
-    return tallies
+        groups.setdefault(key, []).append((currency, int(count), pairs))
+    return {key: tally_of_groups(of_key) for key, of_key in groups.items()}
 
 
 def currency_name(currency: str | None) -> str:
-    """A currency as totals name it: the source's text, in quotes when it could be taken for NO_CURRENCY."""
+    """A currency as totals name it: three capital letters, NO_CURRENCY for NULL, MALFORMED for every other text."""
     if currency is None:
         return NO_CURRENCY
-    return f'"{currency}"' if currency.strip('"') == NO_CURRENCY else currency
+    return currency if _is_code(currency) else MALFORMED
 
 
-def tally_of_groups(groups: Iterable[tuple[str | None, int, list[tuple[Decimal | int | None, int]]]]) -> Tally:
-    """Tally of rows grouped by currency: (currency, rows, [(sum, number of values) per tallied column])."""
-    names = [column.name for column in TALLIED_COLUMNS]
-    return add_up(
-        Tally(
-            rows,
-            {
-                (currency_name(currency), name): Amount(Decimal(total or "0.00"), rows - values)
-                for name, (total, values) in zip(names, cells, strict=False)
-            },
-        )
-        for currency, rows, cells in groups
-    )
+_is_code = re.compile("[A-Z]{3}").fullmatch
+
+
+def tally_of_groups(groups: Iterable[Group]) -> Tally:
+    """Tally of rows grouped by currency."""
+    columns = [column.name for column in TALLIED_COLUMNS]
+    counted, amounts = 0, defaultdict[tuple[str, str], Amount](Amount)
+    for currency, rows, cells in groups:
+        counted, name = counted + rows, currency_name(currency)
+        for column, (total, values) in zip(columns, cells, strict=False):
+            amounts[name, column] += Amount(Decimal(total or "0.00"), rows - values)
+    return Tally(counted, dict(amounts))

@@ -4,7 +4,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (the name that PySpark's own documentation uses)
 
 from expectations import columns
-from tasks.tally import TALLIED_COLUMNS, Tally, tallies_of_rows
+from expectations.rules import CURRENCY_CODE
+from tasks.tally import MALFORMED, TALLIED_COLUMNS, Tally, tallies_of_rows
 
 _ANY_INT64 = "decimal(19,0)"
 """Sums of int64 wrap around; a sum of these has 29 digits."""
@@ -16,8 +17,14 @@ def tallies_by(rows: DataFrame, *keys: str) -> dict[tuple[str, ...], Tally]:
     cells = [
         how(numbers[c.name]).alias(f"{c.name}_{how.__name__}") for c in TALLIED_COLUMNS for how in (F.sum, F.count)
     ]
-    counted = rows.groupBy(*keys, "currency").agg(F.count(F.lit(1)).alias("rows_counted"), *cells)
+    counted = rows.groupBy(*keys, _currency_name()).agg(F.count(F.lit(1)).alias("rows_counted"), *cells)
     return tallies_of_rows(map(tuple, counted.collect()), len(keys))
+
+
+def _currency_name() -> Column:
+    """The name of a row's currency in totals, NULL for none."""
+    currency = F.col("currency")
+    return F.when(currency.rlike(CURRENCY_CODE), currency).when(currency.isNotNull(), F.lit(MALFORMED))
 
 
 def _as_number(column: columns.Column) -> Column:

@@ -11,7 +11,7 @@ from tasks.reconcile.fingerprint import MODULUS, source_fingerprint, source_md5
 from tasks.reconcile.sides import Cell, OpenRejected, SourceRow, Sums
 from tasks.rollback.held_back import held_back
 from tasks.source.bad_cells import NONE_BAD, BadCells, table_without
-from tasks.source.statements import FIRST_MOMENT, HAS_KEY, LAST_MOMENT, is_one_of, quote_postgres
+from tasks.source.statements import CURRENCY_NAME, FIRST_MOMENT, HAS_KEY, LAST_MOMENT, is_one_of, quote_postgres
 from tasks.tally import MONEY_COLUMNS
 from tasks.warehouse.statements import text_literal
 
@@ -56,7 +56,7 @@ def _versions(region: Region, table: str, which: str) -> str:
     is_bad OR coalesce(
       CASE WHEN {_VERSION} IS NULL THEN has_no_version ELSE {_VERSION} = ANY (rejected_versions) END, false
     ) AS is_accounted,
-    currency::text COLLATE "C" AS currency,
+    {CURRENCY_NAME} AS currency,
     {money}
   FROM {table}
   LEFT JOIN rejected ON rejected_id = sale_id::text COLLATE "C"

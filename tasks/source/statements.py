@@ -9,7 +9,7 @@ from psycopg2.extensions import QuotedString
 from expectations.columns import BLANKS, DIGITS, SOURCE_COLUMNS, Column, Kind
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
-from tasks.tally import TALLIED_COLUMNS
+from tasks.tally import MALFORMED, TALLIED_COLUMNS
 
 HAS_KEY = "btrim(sale_id::text, E'{}') <> ''".format("".join(rf"\x{ord(blank):02x}" for blank in BLANKS))
 """The SQL condition that the row's `sale_id` is neither NULL nor blank."""
@@ -34,6 +34,13 @@ WIDTH_ROWS_MAX = 10_000
 """Rows over which the width is averaged."""
 FIRST_MOMENT, LAST_MOMENT = "timestamptz '0001-01-01 00:00:00+00'", "timestamptz '9999-12-31 23:59:59.999999+00'"
 """Bounds of the times that the fact table can hold."""
+
+_CURRENCY = 'currency::text COLLATE "C"'
+CURRENCY_NAME = (
+    f"CASE WHEN {_CURRENCY} ~ '^[A-Z]{{3}}$' THEN {_CURRENCY} WHEN currency IS NOT NULL THEN '{MALFORMED}' END"
+)
+"""The SQL of a row's currency as totals name it, NULL for none; a text that is no currency may be another in each
+row."""
 
 _INTEGER_DIGITS = 10
 """Digits of the largest `integer`."""
@@ -263,15 +270,21 @@ def tally_statement(table: str, wanted: Window | Keys, declared: Declared, bad: 
 
     Returns currency, rows and, for each tallied column, its sum and the number of cells that have a value.
     """
-    totals = [_total(column, declared[column.name], bad) for column in TALLIED_COLUMNS]
-    currency = (
-        f"CASE WHEN {bad['currency']} THEN NULL ELSE currency::text END" if "currency" in bad else "currency::text"
+    totals = [figure for column in TALLIED_COLUMNS for figure in _total(column, declared[column.name], bad)]
+    currency = 'currency::text COLLATE "C"'
+    if "currency" in bad:
+        currency = f"CASE WHEN {bad['currency']} THEN NULL ELSE {currency} END"
+    columns = ",\n  ".join(
+        f"{figure} AS figure_{number}" if number else f"{figure} AS currency"
+        for number, figure in enumerate([currency, "count(*)", *totals])
     )
-    columns = ",\n  ".join([f'{currency} COLLATE "C"', "count(*)", *totals])
-    return f"SELECT\n  {columns}\nFROM {table}\nWHERE {is_wanted(wanted)}\nGROUP BY 1"
+    sums = ", ".join(f"sum(figure_{number})" for number in range(1, len(totals) + 2))
+    # Grouped before it is named: a test of the text of each row would take longer.
+    counted = f"SELECT\n  {columns}\nFROM {table}\nWHERE {is_wanted(wanted)}\nGROUP BY 1"
+    return f"SELECT {CURRENCY_NAME}, {sums}\nFROM (\n{counted}\n) AS counted\nGROUP BY 1"
 
 
-def _total(column: Column, declared: str, bad: Mapping[str, str]) -> str:
+def _total(column: Column, declared: str, bad: Mapping[str, str]) -> tuple[str, str]:
     """The total of a column's cells, as `tasks/tally.py` defines it, and their number."""
     name, condition = quote_postgres(column.name), _unreadable(column, declared, bad)
     readable = f" FILTER (WHERE NOT {condition})" if condition else ""
@@ -283,4 +296,4 @@ def _total(column: Column, declared: str, bad: Mapping[str, str]) -> str:
             total = f"sum((extract(epoch FROM {name}) * 1000000)::bigint)"
         case _:
             total = f"sum({name})"
-    return f"{total}{readable}, count({name}){readable}"
+    return f"{total}{readable}", f"count({name}){readable}"

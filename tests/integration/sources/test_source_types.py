@@ -25,10 +25,12 @@ from local.environment import state_dir
 from tasks.batch import Window
 from tasks.errors import RegionUnfitError
 from tasks.extract import Extracted, read_region
-from tasks.source.statements import HAS_KEY
+from tasks.source.statements import CURRENCY_NAME, HAS_KEY
 from tasks.source.table import DECLARED_COLUMNS
+from tasks.tally import MALFORMED, NO_CURRENCY, currency_name
 from tests.integration.conftest import World, free_port, good_sale, wait_for
 from tests.integration.publish.harness import KEY
+from tests.unit.expectations.test_rules import BAD_CODES, GOOD_CODES
 from tests.unit.sales import Outcome, read_table, transformed
 
 DAY = date(2024, 1, 1)
@@ -272,6 +274,18 @@ def test_sql_and_rules_agree_on_which_keys_are_blank(table: Table) -> None:
     by_sql = {key for (key,) in table.ask(f"SELECT sale_id FROM sales_transactions WHERE {HAS_KEY}")}
     assert by_sql == by_rules
     assert len(by_sql) == len(texts) - 2 - 2 * len(BLANKS)
+
+
+def test_sql_and_totals_agree_on_what_a_currency_is(table: Table, tmp_path: Path) -> None:
+    texts = [*GOOD_CODES, *BAD_CODES, "", None, "a@b.com"]
+    for number, text in enumerate(texts):
+        table.insert(sale_id=str(number), currency=text)
+    named = table.ask(f"SELECT currency, {CURRENCY_NAME} FROM sales_transactions")
+    assert len(named) == len(texts)
+    assert all((name or NO_CURRENCY) == currency_name(text) for text, name in named)
+    extracted = table.read(tmp_path)
+    assert {currency for currency, _ in extracted.source.amounts} == {*GOOD_CODES, NO_CURRENCY, MALFORMED}
+    assert extracted.source == extracted.read
 
 
 DOMAINS = {

@@ -19,9 +19,10 @@ from tasks.report import (
     rejected_table,
     summarize,
 )
+from tasks.tally import MALFORMED, tally_of_table
 from tasks.transform import BrokenRule
 from tests.unit import findings as made
-from tests.unit.sales import SNAPSHOT
+from tests.unit.sales import SNAPSHOT, extracted_table, sale
 
 WAYS_TO_END = [
     made.completed,
@@ -105,6 +106,16 @@ def test_money_is_text_per_currency() -> None:
     }
     assert "| 2,200.00 |" in markdown_report(summarize(made.completed()))
     assert not any(isinstance(value, float | Decimal) for value in document["regions"][0]["money"]["EUR"].values())
+
+
+def test_a_currency_that_holds_something_else_is_on_no_page() -> None:
+    rows = extracted_table(sale(currency="a@b.com"), sale(currency="Ann Lee"), sale())
+    of_region = replace(made.extracted("EUROPE", 3), source=tally_of_table(rows))
+    report = summarize(made.findings([of_region]))
+    assert [row["currency"] for row in money_table(report)] == [MALFORMED, "EUR"]
+    shown = json.dumps([of_region.source.to_json(), report.to_json()]) + markdown_report(report)
+    assert "a@b.com" not in shown
+    assert "Ann Lee" not in shown
 
 
 def test_the_page_names_rule_count_and_ten_keys() -> None:

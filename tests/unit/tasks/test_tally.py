@@ -13,15 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.tally import (
+    MALFORMED,
     NO_CURRENCY,
     TALLIED_COLUMNS,
     Amount,
     Tally,
     add_up,
+    currency_name,
     tallies_of_rows,
     tally_of_groups,
     tally_of_table,
 )
+from tests.unit.expectations.test_rules import BAD_CODES, BLANKS, GOOD_CODES
 from tests.unit.sales import extracted_table, sale, sales
 
 TOTAL = ("EUR", "total_amount")
@@ -40,7 +43,7 @@ tallies = st.builds(
     st.integers(min_value=0, max_value=100),
     st.dictionaries(
         st.tuples(
-            st.sampled_from(["EUR", "USD", "", NO_CURRENCY]),
+            st.sampled_from(["EUR", "USD", MALFORMED, NO_CURRENCY]),
             st.sampled_from([column.name for column in TALLIED_COLUMNS]),
         ),
         amounts,
@@ -59,20 +62,43 @@ def test_sums_larger_than_the_columns_own_type_do_not_overflow() -> None:
     assert tally.amounts[TOTAL].total == 50 * LARGEST
 
 
-def test_null_and_empty_currency_and_each_currency_are_counted_apart() -> None:
-    currencies = [None, "", "EUR", "EUR", "eur"]
+def test_null_and_each_currency_are_counted_apart_and_every_other_text_as_one() -> None:
+    currencies = [None, "", "EUR", "EUR", "eur", "a@b.com"]
     tally = tally_of_table(extracted_table(*(sale(currency=currency, total_amount="2.20") for currency in currencies)))
     totals = {currency: a.total for (currency, column), a in tally.amounts.items() if column == "total_amount"}
-    assert totals == {NO_CURRENCY: Decimal("2.20"), "": Decimal("2.20"), "EUR": Decimal("4.40"), "eur": Decimal("2.20")}
+    assert totals == {NO_CURRENCY: Decimal("2.20"), MALFORMED: Decimal("6.60"), "EUR": Decimal("4.40")}
 
 
-def test_no_text_is_taken_for_a_null_currency() -> None:
-    texts = [NO_CURRENCY, f'"{NO_CURRENCY}"', f'""{NO_CURRENCY}""', f'"{NO_CURRENCY}', '"', "", "none", '"EUR"']
-    tally = tally_of_table(extracted_table(*(sale(currency=currency) for currency in [None, *texts])))
-    names = {currency for currency, _ in tally.amounts}
-    assert len(names) == 1 + len(texts)
-    assert {NO_CURRENCY, '"(none)"', "", "none", '"EUR"'} <= names
+@pytest.mark.parametrize("text", [*BAD_CODES, *BLANKS, NO_CURRENCY, MALFORMED, "ABCD", '"EUR"', "a@b.com"], ids=ascii)
+def test_a_text_that_is_no_currency_is_in_no_total(text: str) -> None:
+    assert currency_name(text) == MALFORMED
+    tally = tally_of_table(extracted_table(sale(currency=text)))
+    assert {currency for currency, _ in tally.amounts} == {MALFORMED}
     assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
+
+
+def test_a_table_of_other_texts_is_counted_as_one() -> None:
+    tally = tally_of_table(extracted_table(*(sale(currency=f"customer-{number}") for number in range(20_000))))
+    assert {currency for currency, _ in tally.amounts} == {MALFORMED}
+    assert tally.amounts[MALFORMED, "total_amount"] == Amount(Decimal(40_000))
+
+
+@pytest.mark.parametrize("code", GOOD_CODES)
+def test_three_capital_letters_are_a_currency(code: str) -> None:
+    assert currency_name(code) == code
+    assert {currency for currency, _ in tally_of_table(extracted_table(sale(currency=code))).amounts} == {code}
+
+
+def test_a_column_of_other_texts_is_counted_in_linear_time() -> None:
+    """If each group copied the totals of those before it, this would take minutes."""
+    of_one = [(1, 1)] * len(TALLIED_COLUMNS)
+    texts = [f"customer-{number}" for number in range(20_000)]
+    tally = tally_of_groups([("EUR", 1, of_one), *((text, 1, of_one) for text in texts)])
+    assert tally.rows == 20_001
+    assert {currency for currency, _ in tally.amounts} == {"EUR", MALFORMED}
+    assert tally.amounts[MALFORMED, "total_amount"] == Amount(Decimal(20_000))
+    of_rows = tallies_of_rows(([text, 1, *[1, 1] * len(TALLIED_COLUMNS)] for text in texts), keys=0)
+    assert of_rows[()].amounts[MALFORMED, "total_amount"] == Amount(Decimal(20_000))
 
 
 def test_a_null_amount_is_counted_as_absent_and_not_as_zero() -> None:
