@@ -286,7 +286,9 @@ def read_rejected_keys(path: Path) -> pa.Table:
     """The keys and rules of the rejected rows in a file."""
     names = ["sale_key", "rules"]
     schema = pa.schema([REJECTED_SCHEMA.field(name) for name in names])
-    return pa.Table.from_batches((batch.select(names) for batch in read_batches(path)), schema)
+    # Copied: a column of a batch is a slice of one buffer with all of its columns, which it would keep in memory.
+    copied = ([pa.concat_arrays([batch[name]]) for name in names] for batch in read_batches(path))
+    return pa.Table.from_batches((pa.record_batch(columns, schema=schema) for columns in copied), schema)
 
 
 SIDE_BY_SIDE_ROWS = 50_000

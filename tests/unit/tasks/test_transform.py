@@ -16,7 +16,14 @@ from expectations.rules import Origin
 from expectations.tables import CLEAN_SCHEMA, REJECTED_SCHEMA
 from tasks.errors import NeedsPersonError
 from tasks.tally import Tally, tally_of_table
-from tasks.transform import VERSION_COLUMNS, BrokenRule, Separated, require_newest, transform_region
+from tasks.transform import (
+    VERSION_COLUMNS,
+    BrokenRule,
+    Separated,
+    read_rejected_keys,
+    require_newest,
+    transform_region,
+)
 from tests.unit.sales import (
     ORIGIN,
     SOLD_AT,
@@ -358,3 +365,13 @@ def test_of_each_sale_the_newest_version_is_kept_or_the_region_stops(kept: list[
         return
     with pytest.raises(NeedsPersonError, match=f"^EUROPE: {message}"):
         require_newest(valid, left, "EUROPE")
+
+
+def test_keys_of_rejected_rows_keep_no_other_cells_in_memory(tmp_path: Path) -> None:
+    """Most rows of all regions may be rejected, and the worker has to live to say so."""
+    wide = [sale(sale_id=str(number), quantity=0, product_category="x" * 1000) for number in range(1000)]
+    path = transform_region(extract_of(extracted_table(*wide), tmp_path), tmp_path).rejected_file
+    before = pa.total_allocated_bytes()
+    keys = read_rejected_keys(path)
+    assert keys.num_rows == 1000
+    assert pa.total_allocated_bytes() - before < 2 * keys.nbytes
