@@ -22,7 +22,7 @@ from tasks.batch import YESTERDAY
 from tasks.begin import begin
 from tasks.extract import extract_regions
 from tasks.files.scratch import scratch_directory
-from tasks.plan import check_regions, needs_floor, plan
+from tasks.plan import check_regions, closed_regions, needs_floor, plan
 from tasks.prefect_server.stopping import finished_first, signals_in_order
 from tasks.publish import publish
 from tasks.quality import Verdict
@@ -66,8 +66,8 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, eng
 
             present, left_out = list(found.plan.present), list(found.plan.left_out)
             found.transformed = on_engine.transform(present)
-            with_floor = needs_floor(batch, tuple(REGIONS), settings)
-            found.verdict = on_engine.check_quality(present, found.transformed, settings.thresholds, with_floor)
+            with_floor, closed = needs_floor(batch, tuple(REGIONS), settings), closed_regions(batch, settings)
+            found.verdict = on_engine.check_quality(present, found.transformed, settings.thresholds, with_floor, closed)
 
             kinds: tuple[FileKind, ...] = ("clean", "rejected") if found.verdict.passed else ("rejected",)
             found.manifest = on_engine.stage(present, found.transformed, kinds)
@@ -76,7 +76,7 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, eng
 
             with finished_first(attempt.run_number):
                 found.publication = publish(
-                    found.manifest, present, found.transformed, left_out, settings.thresholds, warehouse
+                    found.manifest, present, found.transformed, left_out, settings.thresholds, warehouse, closed=closed
                 )
                 if found.publication.refused:
                     return final_state(report(found))

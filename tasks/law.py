@@ -8,7 +8,7 @@ the law, too, rows outside the batch stay, replaced versions are kept, and the l
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ from expectations.thresholds import Thresholds
 from tasks.batch import Attempt
 from tasks.errors import PublishRefusedError
 from tasks.extract import Extracted
-from tasks.quality import BATCH, QualityCheck, rejected_share
+from tasks.quality import QualityCheck, rejected_shares
 from tasks.stage import Manifest
 from tasks.tally import Tally, add_up, tallies_of_rows
 from tasks.transform import RULE_SEPARATOR, Transformed
@@ -293,12 +293,12 @@ def judge_rejected(
     transformed: Sequence[Transformed],
     extracts: Sequence[Extracted],
     thresholds: Thresholds,
+    closed: Collection[str] = (),
 ) -> QualityCheck | None:
-    """The first failed check of the share of rejected rows, cross-region keys included."""
-    read = {extracted.region: extracted.read.rows for extracted in extracts}
+    """The first failed check of the share of rejected rows, cross-region keys included; not of `closed` regions."""
     rejected = {
-        p.region: p.of(Fate.CROSS_REGION).rows + t.rejected.rows for p, t in zip(regions, transformed, strict=True)
+        p.region: p.of(Fate.CROSS_REGION).rows + t.rejected.rows
+        for p, t in zip(regions, transformed, strict=True)
+        if p.region not in closed
     }
-    shares = [rejected_share(region, rows, read[region], thresholds) for region, rows in rejected.items()]
-    shares.append(rejected_share(BATCH, sum(rejected.values()), sum(read[region] for region in rejected), thresholds))
-    return next((check for check in shares if not check.passed), None)
+    return next((check for check in rejected_shares(rejected, extracts, thresholds) if not check.passed), None)

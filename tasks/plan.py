@@ -56,7 +56,7 @@ def _left_out(batch: Batch, region: str, outcome: Extracted | BaseException, set
     if isinstance(outcome, BaseException):
         return Entry(region, Status.MISSING, cause=cause_of(region, outcome))
     rows, floor = outcome.read.rows, settings.thresholds.min_region_record_count
-    closed = is_closed(batch, region, settings)
+    closed = region in closed_regions(batch, settings)
     if closed and rows == 0 and not outcome.behind:
         return Entry(region, Status.EMPTY, counts={"EXTRACTED": 0}, cause="closed day", snapshot_at=outcome.snapshot_at)
     if rows < floor and outcome.behind:
@@ -77,14 +77,14 @@ def unread_regions(outcomes: Mapping[str, object]) -> dict[str, str]:
     return {region: cause_of(region, error) for region, error in failed.items()}
 
 
-def is_closed(batch: Batch, region: str, settings: Settings) -> bool:
-    """Whether the variable `closed_days` names the batch's date for the region."""
-    return batch.date in settings.closed_days.get(region, frozenset())
+def closed_regions(batch: Batch, settings: Settings) -> frozenset[str]:
+    """The regions of the batch for which the variable `closed_days` names its date."""
+    return frozenset(r for r in batch.regions if batch.date in settings.closed_days.get(r, frozenset()))
 
 
 def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) -> bool:
     """Whether `min_record_count` applies: not when some regions alone are loaded, nor when all of them are closed."""
-    return len(batch.regions) == len(all_regions) and not all(is_closed(batch, r, settings) for r in batch.regions)
+    return len(batch.regions) == len(all_regions) and closed_regions(batch, settings) != set(batch.regions)
 
 
 def check_regions(planned: Plan, settings: Settings) -> QualityCheck | None:

@@ -1,6 +1,6 @@
 """Publish: puts a staged batch into the fact table in ONE transaction or not at all, and finds out which."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -72,7 +72,8 @@ class Publication:
 @dataclass(frozen=True)
 class Staged:
     """Everything that a publish needs of a batch. `left_out` are the entries of regions without rows, `gone` the
-    `sale_id`s, per region, of rejected rows that a replay has looked for in vain."""
+    `sale_id`s, per region, of rejected rows that a replay has looked for in vain. Regions that are `closed` have no
+    limit of rejected rows."""
 
     manifest: Manifest
     extracts: Sequence[Extracted]
@@ -80,6 +81,7 @@ class Staged:
     left_out: Sequence[Entry]
     thresholds: Thresholds
     gone: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    closed: Collection[str] = ()
 
     @property
     def attempt(self) -> Attempt:
@@ -244,7 +246,7 @@ def _publish_locked(session: Session, staged: Staged, seconds_load: float) -> Pu
         found = ask_tables(session, staged.manifest, codes)
         check_law(before, found, alive, staged.extracts)
         regions = found.published
-    if refused := judge_rejected(regions, alive, staged.extracts, staged.thresholds):
+    if refused := judge_rejected(regions, alive, staged.extracts, staged.thresholds, staged.closed):
         raise _TooManyRejectedError(refused)
     seconds = {"load": seconds_load, "publish": watch.seconds()}
     entries = _entries(regions, alive, staged.extracts, seconds)
@@ -344,12 +346,13 @@ def publish(
     thresholds: Thresholds,
     warehouse: str,
     gone: Mapping[str, Sequence[str]] | None = None,
+    closed: Collection[str] = (),
 ) -> Publication:
     """Loads and publishes the batch. Prefect does not retry it: after a lost answer the ledger is asked."""
     logger = get_run_logger()
     tag = f"publish {manifest.attempt.batch_id} run {manifest.attempt.run_number}"
     open_again = partial(task_session, warehouse, tag)
-    staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {})
+    staged = Staged(manifest, extracts, transformed, left_out, thresholds, gone or {}, closed)
     may_commit = partial(refuse_stopped, manifest.attempt.flow_run_id, manifest.attempt.run_number, logger.warning)
     with opened(open_again, logger.info) as session:
         publication = publish_manifest(session, staged, open_again, logger.info, may_commit)

@@ -1,6 +1,6 @@
 """Quality gate: runs the suites over the rows as read and the clean rows, and returns one verdict. Fails closed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
@@ -200,6 +200,16 @@ def rejected_share(scope: str, rejected: int, extracted: int, thresholds: Thresh
     return QualityCheck("rejected-share", scope, "rejected_share", "", share <= limit, message, used=used)
 
 
+def rejected_shares(
+    rejected: Mapping[str, int], extracts: Sequence[Extracted], thresholds: Thresholds
+) -> list[QualityCheck]:
+    """The share of rejected rows of each region in `rejected`, and of all of them together."""
+    read = {extract.region: extract.read.rows for extract in extracts}
+    shares = [rejected_share(region, rows, read[region], thresholds) for region, rows in rejected.items()]
+    of_all = rejected_share(BATCH, sum(rejected.values()), sum(read[region] for region in rejected), thresholds)
+    return [*shares, of_all]
+
+
 class Frames(Protocol):
     """The frames of a batch that the suites judge; together those of a region have all its rows."""
 
@@ -231,28 +241,31 @@ def judge(
     regions: Sequence[Transformed],
     thresholds: Thresholds,
     with_floor: bool,
+    closed: Collection[str] = (),
     frames: Frames | None = None,
 ) -> Verdict:
     """Runs both suites for each region, and judges the batch by their counts.
 
-    `with_floor`: the batch needs `min_record_count` rows. `frames` are those of an engine; else the files are read.
+    `with_floor`: the batch needs `min_record_count` rows. The rows of regions that are `closed` are judged one by one,
+    without percentages: a single one may be all that came. `frames` are those of an engine; else the files are read.
 
     Without any region, all of them are closed or missing, which the plan has judged already.
     """
-    if not extracts:
-        return Verdict((QualityCheck("plan", BATCH, "closed_day", "", True, "closed day, no rows to judge"),), 0.0)
     watch, context, frames = Stopwatch(), _context(), frames or LocalFrames()
+    of_open = [region for region in regions if region.region not in closed]
     checks: list[QualityCheck] = []
-    for extract in extracts:
+    for extract in (extract for extract in extracts if extract.region not in closed):
         suite = suites.input_suite(extract.read.rows, thresholds)
         checks += run_suite(suite, frames.as_read(extract), extract.region, context)
     checks += null_shares_of_batch(checks, thresholds)
-    checks += _clean_rows(extracts, regions, context, frames)
-    if with_floor:
+    with_rows = [region for region in regions if region.clean.rows or region.region not in closed]
+    checks += _clean_rows(extracts, with_rows, context, frames)
+    if with_floor and extracts:
         checks += _floor(sum(region.clean.rows for region in regions), thresholds, context)
-    read = {e.region: e.read.rows for e in extracts}
-    checks += [rejected_share(r.region, r.rejected.rows, read[r.region], thresholds) for r in regions]
-    checks.append(rejected_share(BATCH, sum(r.rejected.rows for r in regions), sum(read.values()), thresholds))
+    if of_open:
+        checks += rejected_shares({region.region: region.rejected.rows for region in of_open}, extracts, thresholds)
+    if not checks:
+        checks.append(QualityCheck("plan", BATCH, "closed_day", "", True, "closed day, no clean rows to judge"))
     return Verdict(tuple(checks), watch.seconds())
 
 
@@ -307,10 +320,14 @@ def too_few_rows(rows: int, min_record_count: int) -> QualityCheck:
 
 @task(name="quality-gate", **ONCE)
 def check_quality(
-    extracts: Sequence[Extracted], regions: Sequence[Transformed], thresholds: Thresholds, with_floor: bool
+    extracts: Sequence[Extracted],
+    regions: Sequence[Transformed],
+    thresholds: Thresholds,
+    with_floor: bool,
+    closed: Collection[str],
 ) -> Verdict:
     """Judges the batch; a verdict that fails is returned, not raised."""
-    return logged(judge(extracts, regions, thresholds, with_floor))
+    return logged(judge(extracts, regions, thresholds, with_floor, closed))
 
 
 @task(name="quality-gate", **ONCE)

@@ -22,7 +22,12 @@ class Steps(Protocol):
     def transform(self, extracts: list[Extracted]) -> list[Transformed]: ...
 
     def check_quality(
-        self, extracts: list[Extracted], regions: list[Transformed], thresholds: Thresholds, with_floor: bool
+        self,
+        extracts: list[Extracted],
+        regions: list[Transformed],
+        thresholds: Thresholds,
+        with_floor: bool,
+        closed: frozenset[str],
     ) -> Verdict: ...
 
     def stage(self, extracts: list[Extracted], regions: list[Transformed], kinds: tuple[FileKind, ...]) -> Manifest: ...
@@ -40,9 +45,14 @@ class OnPandas:
         return transform(extracts, self.scratch)
 
     def check_quality(
-        self, extracts: list[Extracted], regions: list[Transformed], thresholds: Thresholds, with_floor: bool
+        self,
+        extracts: list[Extracted],
+        regions: list[Transformed],
+        thresholds: Thresholds,
+        with_floor: bool,
+        closed: frozenset[str],
     ) -> Verdict:
-        return check_quality(extracts, regions, thresholds, with_floor)
+        return check_quality(extracts, regions, thresholds, with_floor, closed)
 
     def stage(self, extracts: list[Extracted], regions: list[Transformed], kinds: tuple[FileKind, ...]) -> Manifest:
         return stage(self.attempt, extracts, regions, kinds, self.scratch, self.bucket)
@@ -63,12 +73,17 @@ class OnEngine:
         return on_engine.transform(self.attempt, extracts, self.scratch, self.bucket, self.address)
 
     def check_quality(
-        self, extracts: list[Extracted], regions: list[Transformed], thresholds: Thresholds, with_floor: bool
+        self,
+        extracts: list[Extracted],
+        regions: list[Transformed],
+        thresholds: Thresholds,
+        with_floor: bool,
+        closed: frozenset[str],
     ) -> Verdict:
         from tasks.engine import quality as on_engine
 
         return on_engine.check_quality(
-            self.attempt, extracts, regions, thresholds, with_floor, self.bucket, self.address
+            self.attempt, extracts, regions, thresholds, with_floor, closed, self.bucket, self.address
         )
 
     def stage(self, extracts: list[Extracted], regions: list[Transformed], kinds: tuple[FileKind, ...]) -> Manifest:

@@ -1,6 +1,6 @@
 """The quality gate on an engine: the same suites, judged by Great Expectations on the engine's frames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import narwhals as nw
@@ -61,13 +61,14 @@ def check_quality(
     regions: Sequence[Transformed],
     thresholds: Thresholds,
     with_floor: bool,
+    closed: Collection[str],
     bucket_name: str,
     address: Address,
 ) -> Verdict:
     """Judges the batch on the engine; a verdict that fails is returned, not raised."""
     with engine_step(address.authorized(), get_run_logger().info, "quality-gate") as spark:
         frames = EngineFrames(spark, Place(load_bucket(bucket_name), attempt.staging_prefix))
-        verdict = judge(extracts, regions, thresholds, with_floor, frames)
+        verdict = judge(extracts, regions, thresholds, with_floor, closed, frames)
         if not verdict.passed:
             # An engine that is lost is an error, not a verdict: Great Expectations counts its errors as failed checks.
             spark.range(1).count()

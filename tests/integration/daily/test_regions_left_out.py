@@ -228,3 +228,15 @@ def test_a_closed_day_is_empty_and_rows_that_came_all_the_same_are_published(wor
         some = world.run(day)
     assert some.state.name == "Completed", some.state.message
     assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(REGIONS, "EMPTY") | {"EUROPE": "PUBLISHED"}
+
+
+def test_a_bad_row_on_a_closed_day_is_rejected_and_the_other_regions_are_empty(world: World, day: date) -> None:
+    closed = "{" + ", ".join(f'"{region}": ["{day}"]' for region in REGIONS) + "}"
+    world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": f"return-{day}", "quantity": 0})
+    with world.variable("closed_days", closed):
+        run = world.run(day)
+    assert run.state.name == "Completed", run.state.message
+    assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(OTHERS, "EMPTY") | {"EUROPE": "PUBLISHED"}
+    found = run.region("EUROPE")
+    assert (found.extracted, found.clean, found.rejected) == (1, 0, 1)
+    assert found.rejected_by_rule["quantity_not_positive"] == 1

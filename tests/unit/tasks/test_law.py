@@ -5,14 +5,16 @@ tests/integration/publish/test_law.py tests the statements themselves, and the b
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 import pytest
 
+from expectations.thresholds import Thresholds
 from tasks import law
 from tasks.batch import Attempt
 from tasks.errors import PublishRefusedError
-from tasks.law import Standing, ask_tables, check_law, check_ledger, count_rules
+from tasks.law import Published, Standing, ask_tables, check_law, check_ledger, count_rules, judge_rejected
 from tasks.stage import Manifest
 from tasks.tally import Tally
 from tasks.transform import BrokenRule, Transformed
@@ -298,3 +300,16 @@ def test_a_side_that_differs_is_named_with_both_figures(statement: str, answer: 
 def test_a_row_counts_for_each_rule_that_it_broke() -> None:
     counts = count_rules([("late bad", 2), ("bad", 3), ("late", 0)])
     assert dict(counts) == {"late": 2, "bad": 5}
+
+
+def test_rejected_rows_of_a_closed_region_reach_no_limit() -> None:
+    """All 14 rows of the east and 2 of Europe's 14 are rejected."""
+    regions = [Published(region, {}) for region in ("US_EAST", "EUROPE")]
+    of_regions = [transformed("US_EAST", 0, rejected=14), transformed("EUROPE", 12, rejected=2)]
+    extracts = [extracted(of.region, 14) for of in of_regions]
+    limit = Thresholds(max_rejected_percentage=Decimal(15))
+    refused = judge_rejected(regions, of_regions, extracts, limit)
+    assert refused is not None
+    assert refused.scope == "US_EAST"
+    assert judge_rejected(regions, of_regions, extracts, limit, closed={"US_EAST"}) is None
+    assert judge_rejected(regions, of_regions, extracts, limit, closed={"US_EAST", "EUROPE"}) is None

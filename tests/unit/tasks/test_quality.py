@@ -214,6 +214,31 @@ def test_a_region_of_bad_rows_only_fails_and_shows_no_value(tmp_path: Path) -> N
     assert "Marker" not in repr(verdict)
 
 
+def test_a_bad_row_of_a_closed_region_is_judged_by_itself(tmp_path: Path) -> None:
+    """Beside it, an open region with a row too many without a quantity keeps its limits, also in the batch."""
+    extract, of_region = region(tmp_path, sale(quantity=0, store_id=None))
+    verdict = judge([extract], [of_region], Thresholds(), with_floor=False, closed={"EUROPE"})
+    assert (verdict.passed, [check.message for check in verdict.checks]) == (
+        True,
+        ["closed day, no clean rows to judge"],
+    )
+    assert not judge([extract], [of_region], Thresholds(), with_floor=True, closed={"EUROPE"}).passed
+    assert not judge([extract], [of_region], Thresholds(), with_floor=False, closed={"US_WEST"}).passed
+
+
+@pytest.mark.usefixtures("_short_suites")
+def test_the_limits_of_an_open_region_count_no_row_of_a_closed_one(tmp_path: Path) -> None:
+    west = region(tmp_path, *sales(19, region="us-west"), sale(region="us-west", quantity=0), code="US_WEST")
+    europe = region(tmp_path, sale(sale_id="1"), sale(sale_id="2", quantity=0, store_id=None))
+    extracts, regions = [west[0], europe[0]], [west[1], europe[1]]
+    verdict = judge(extracts, regions, Thresholds(), with_floor=False, closed={"EUROPE"})
+    assert verdict.passed, verdict.message
+    assert {check.suite for check in verdict.checks if check.scope == "EUROPE"} == {"clean-rows", "clean-keys"}
+    (of_batch,) = [c for c in verdict.checks if (c.suite, c.scope) == ("rejected-share", BATCH)]
+    assert of_batch.message == "batch: rejected 1 of 20 rows (5.00 %) is within threshold 5.0 %"
+    assert failed_messages(judge(extracts, regions, Thresholds(), with_floor=False)) != []
+
+
 def test_without_any_region_the_plan_has_judged_already() -> None:
     verdict = judge([], [], Thresholds(), with_floor=False)
     assert verdict.passed
