@@ -169,7 +169,7 @@ class Finder:
         probe = f"count(octet_length(convert_to({self._sql[column]}::text, 'UTF8')))"
         try:
             with undone_on_error(self._cursor):
-                self._ask(probe, f"{self._row_id} >= %s AND {self._row_id} < %s", since, until)
+                self._ask(probe, self._between(since, until))
         except psycopg2.Error as error:
             if not may_be_of_a_cell(error):
                 raise
@@ -179,19 +179,25 @@ class Finder:
     def _ends_of(self, since: str, until: str) -> tuple[str, str, str]:
         """The first and the last row of a part, and the row to split it at, which is never the first."""
         ends = f"min({self._row_id}), max({self._row_id}), percentile_disc(0.5) WITHIN GROUP (ORDER BY {self._row_id})"
-        where = f"{self._row_id} >= %s AND {self._row_id} < %s"
-        ((first, last, middle),) = self._ask(ends, where, since, until)
+        where = self._between(since, until)
+        ((first, last, middle),) = self._ask(ends, where)
         if middle == first != last:
-            ((middle,),) = self._ask(f"min({self._row_id})", f"{where} AND {self._row_id} > %s", since, until, first)
+            ((middle,),) = self._ask(f"min({self._row_id})", f"{where} AND {self._row_id} > '{first}'")
         return first, last, middle
+
+    def _between(self, since: str, until: str) -> str:
+        return f"{self._row_id} >= '{since}' AND {self._row_id} < '{until}'"
+
+    def _is(self, row: str) -> str:
+        return f"{self._row_id} = '{row}'"
 
     def _rows(self) -> int:
         ((rows,),) = self._ask(f"count(DISTINCT {self._row_id})", "true")
         return int(rows)
 
-    def _ask(self, what: str, where: str, *values: object) -> list[tuple[Any, ...]]:
-        statement = f"SELECT {what} FROM {self._table.sql} WHERE {self._where.replace('%', '%%')} AND {where}"
-        self._cursor.execute(statement, values)
+    def _ask(self, what: str, where: str) -> list[tuple[Any, ...]]:
+        # Without values for psycopg2, which would take a % in the name of a column for a place of one.
+        self._cursor.execute(f"SELECT {what} FROM {self._table.sql} WHERE {self._where} AND {where}")
         rows: list[tuple[Any, ...]] = self._cursor.fetchall()
         return rows
 
@@ -211,7 +217,7 @@ class Finder:
     def _text_of_bytes(self, column: str, row: str) -> str:
         """A cell that is not UTF-8, as hex digits; only the token of a personal one."""
         own = f"convert_to({self._sql[column]}::text, getdatabaseencoding())"
-        ((cell,),) = self._ask(own, f"{self._row_id} = %s", row)[:1]
+        ((cell,),) = self._ask(own, self._is(row))[:1]
         content = bytes(cell)
         if column in self._personal:
             return _with_length(token_of_bytes(content, self._token_key), len(content))
@@ -228,7 +234,7 @@ class Finder:
             for column, name in self._sql.items()
         ]
         texts: dict[str, dict[str, str]] = {}
-        large = self._ask(", ".join([self._row_id, *sizes]), f"{' + '.join(sizes)} > %s", row_bytes_max)
+        large = self._ask(", ".join([self._row_id, *sizes]), f"{' + '.join(sizes)} > {row_bytes_max}")
         for row, *lengths in large:
             left = sum(lengths)
             for column, length in sorted(zip(self._sql, lengths, strict=True), key=lambda cell: -cell[1]):
@@ -242,15 +248,15 @@ class Finder:
 
     def _text_of_large(self, column: str, row: str) -> str:
         if column not in self._personal:
-            ((text,),) = self._ask(f"left({self._sql[column]}::text, {TEXT_KEPT})", f"{self._row_id} = %s", row)[:1]
+            ((text,),) = self._ask(f"left({self._sql[column]}::text, {TEXT_KEPT})", self._is(row))[:1]
             return f"{text}... {self._length_and_md5(column, row)}"
-        ((text,),) = self._ask(f"{self._sql[column]}::text", f"{self._row_id} = %s", row)[:1]
+        ((text,),) = self._ask(f"{self._sql[column]}::text", self._is(row))[:1]
         return _with_length(token_of(text, self._token_key), len(text.encode()))
 
     def _length_and_md5(self, column: str, row: str) -> str:
         """Length and MD5 of a cell that is kept in part."""
         name = self._sql[column]
-        ((length, md5),) = self._ask(f"octet_length({name}::text), md5({name}::text)", f"{self._row_id} = %s", row)[:1]
+        ((length, md5),) = self._ask(f"octet_length({name}::text), md5({name}::text)", self._is(row))[:1]
         return f"({length} bytes, MD5 {md5})"
 
 

@@ -107,6 +107,15 @@ def test_an_extra_column_that_is_too_large_rejects_its_row(cluster: Cluster, tmp
     assert row["extra_attributes"].startswith("n" * 1000 + "... (")
 
 
+def test_a_percent_sign_in_the_name_of_an_extra_column_is_part_of_the_name(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.execute(f'ALTER TABLE {TABLE} ADD "vat_%" text; ALTER TABLE {TABLE} ADD "%s" text')
+    put(cluster, '"vat_%"', f"repeat('7', {LARGE})")
+    found = read_day(cluster, tmp_path, **{"vat_%": "plain", "%s": "personal"})
+    assert found.clean == GOOD
+    (row,) = found.rejected
+    assert row["rules"] == "unreadable_extra_attributes"
+
+
 @pytest.fixture(scope="module")
 def western(directory: Path) -> Iterator[Cluster]:
     with running_cluster(directory, encoding="WIN1252") as cluster:
