@@ -118,18 +118,23 @@ def _look_at_table(region: Region) -> str:
         cursor, table = snapshot.cursor, snapshot.table
         new = check_declared(table.declared, table.name)
         columns = [column.name for column in SOURCE_COLUMNS]
-        cursor.execute(
-            "SELECT name FROM unnest(%s) AS name WHERE NOT has_column_privilege(%s::regclass, name, 'SELECT')",
-            (columns, table.sql),
-        )
-        if refused := [name for (name,) in cursor.fetchall()]:
-            raise SetupFaultError(
-                f"no right to read {', '.join(refused)}: GRANT SELECT ON {table.relations[0].name} TO the block's user"
-            )
+        if refused := _refused_columns(snapshot, columns):
+            raise SetupFaultError(refused)
         cursor.execute(f"SELECT {', '.join(map(quote_postgres, columns))} FROM {table.sql} LIMIT 1")
     more = f"; beyond the contract: {', '.join(column.name for column in new)}" if new else ""
     part = "" if table.why_not_whole(region) is None else "; nothing is marked as deleted, as it may show a part"
     return f"{len(columns)} columns of {table.name}, {table.kind}, can be read{more}{part}"
+
+
+def _refused_columns(snapshot: Snapshot, columns: Iterable[str]) -> str:
+    """Says which of the table's columns the block's user may not read; empty when none."""
+    snapshot.cursor.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT has_column_privilege(%s::regclass, name, 'SELECT')",
+        (list(columns), snapshot.table.sql),
+    )
+    refused = ", ".join(name for (name,) in snapshot.cursor.fetchall())
+    grant = f"GRANT SELECT ON {snapshot.table.relations[0].name} TO the block's user"
+    return f"no right to read {refused}: {grant}" if refused else ""
 
 
 def _look_for_rows_without_date(region: Region) -> str:
@@ -174,10 +179,15 @@ def _compare_clock(region: Region) -> str:
 
 
 def _look_at_extra_columns() -> str:
-    columns, lacking = read_variable("extra_columns"), dict[str, Sequence[str]]()
+    """Returns `describe_extra_columns`. Raises SetupFaultError, too, for columns that the block's user may not read."""
+    columns, lacking, refused = read_variable("extra_columns"), dict[str, Sequence[str]](), list[str]()
     for region in REGIONS.values():
         with _unless_unreachable(), open_table(region) as snapshot:
             lacking[region.code] = lacking_columns(snapshot.table.declared, columns)
+            if of_region := _refused_columns(snapshot, (name for name in columns if name in snapshot.table.declared)):
+                refused.append(f"{region.code}: {of_region}")
+    if refused:
+        raise SetupFaultError("; ".join(refused))
     return describe_extra_columns(columns, lacking)
 
 
@@ -225,7 +235,7 @@ def describe_connections(wanted: int, found: Mapping[str, int], logged: Sequence
             "before the database, more connections, or lower the variable extract_slices"
         )
     alone = [code for code, readers in found.items() if readers < wanted]
-    one = f"; 1 for {', '.join(alone)}, a view" if alone else ""
+    one = f"; 1 for {', '.join(alone)}, a view or without the right to read ctid" if alone else ""
     return f"{wanted} for each region{one}"
 
 

@@ -17,6 +17,7 @@ from tasks.batch import Keys, Window
 from tasks.errors import SalesEtlError, one_line
 from tasks.source.snapshot import Snapshot
 from tasks.source.statements import bounds_statement
+from tasks.source.table import VIEW
 from tasks.source.waits import shut_down
 from tasks.stopwatch import Say
 
@@ -81,7 +82,9 @@ def open_slices(
     if exported is None or readers_wanted < 2:
         yield {WHOLE: snapshot.cursor}
     elif not snapshot.table.has_ctid:
-        say(f"{snapshot.step} is read by one connection: {snapshot.table.name} is {snapshot.table.kind}")
+        table = snapshot.table
+        why = "" if table.relations[0].kind == VIEW else " of which its reader may not read ctid, a row's place"
+        say(f"{snapshot.step} is read by one connection: {table.name} is {table.kind}{why}")
         yield {WHOLE: snapshot.cursor}
     else:
         with open_readers(snapshot, exported, readers_wanted, say) as readers:

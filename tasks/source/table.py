@@ -71,6 +71,16 @@ ORDER BY relation <> to_regclass(%s)::oid, 1
 last column is true when a relation was rewritten (TRUNCATE, ALTER, REFRESH) after the snapshot: pg_class is read in the
 snapshot, pg_relation_filenode() reads the present state."""
 
+HAS_CTID = """
+SELECT count(*) = 2
+FROM pg_attribute
+WHERE attrelid = to_regclass(%s)
+  AND attname IN ('ctid', 'tableoid')
+  AND has_column_privilege(attrelid, attnum, 'SELECT')
+"""
+"""Whether the place of each row can be read: the rows of a view have none, and rights on single columns leave it
+out."""
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -90,18 +100,14 @@ class Relation:
 @dataclass(frozen=True)
 class SourceTable:
     """A source table as one snapshot shows it. `sql` is its quoted name; `relations` begin with the table itself;
-    `required` are the columns that are NOT NULL."""
+    `required` are the columns that are NOT NULL; `has_ctid` when the place of each of its rows can be read."""
 
     name: str
     sql: str
     declared: Declared
     required: frozenset[str]
     relations: tuple[Relation, ...]
-
-    @property
-    def has_ctid(self) -> bool:
-        """Whether each of its rows has a `ctid`, its place in the table."""
-        return self.relations[0].kind != VIEW
+    has_ctid: bool
 
     @property
     def kind(self) -> str:
@@ -140,7 +146,10 @@ def describe(cursor: Any, region: Region) -> SourceTable:
     cursor.execute(DECLARED_COLUMNS, (sql,))
     columns = cursor.fetchall()
     declared = {column: kind for column, kind, _ in columns}
-    return SourceTable(name, sql, declared, frozenset(column for column, _, required in columns if required), relations)
+    required = frozenset(column for column, _, required in columns if required)
+    cursor.execute(HAS_CTID, (sql,))
+    ((has_ctid,),) = cursor.fetchall()
+    return SourceTable(name, sql, declared, required, relations, has_ctid)
 
 
 def missing(name: str) -> RegionUnfitError:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from expectations.columns import SOURCE_COLUMNS
+from local.postgres import READER
 from tasks.errors import NeedsPersonError, PublishRefusedError
 from tasks.publish import Staged
 from tasks.rollback.roll_back import roll_back
@@ -340,3 +342,20 @@ def test_check_setup_names_what_the_sources_lack(world: World) -> None:
     assert nowhere.outcome is Outcome.BAD
     assert "no source has loyalty_teir: correct the name with" in nowhere.message
     assert "lacking in US_EAST, ASIA_PACIFIC: loyalty_tier" in nowhere.message
+
+
+def test_check_setup_names_a_column_that_the_user_of_the_block_may_not_read(world: World) -> None:
+    columns = ", ".join(column.name for column in SOURCE_COLUMNS)
+    world.change("EUROPE", f"REVOKE SELECT ON sales_transactions FROM {READER}")
+    world.change("EUROPE", f"GRANT SELECT ({columns}) ON sales_transactions TO {READER}")
+    try:
+        found = found_by_check_setup(TIER, world)
+        world.change("EUROPE", f"GRANT SELECT (loyalty_tier) ON sales_transactions TO {READER}")
+        granted = found_by_check_setup(TIER, world)
+    finally:
+        world.change("EUROPE", f"GRANT SELECT ON sales_transactions TO {READER}")
+    assert (found.outcome, found.message) == (
+        Outcome.BAD,
+        "EUROPE: no right to read loyalty_tier: GRANT SELECT ON sales_transactions TO the block's user",
+    )
+    assert granted.outcome is Outcome.OK

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import psycopg2
 
+from expectations.columns import SOURCE_COLUMNS
 from local import postgres
 from local.environment import HOST
 from local.postgres import DATABASE, OWNER, READER
@@ -175,6 +176,12 @@ class Cluster(Server):
         # From PostgreSQL 15 on, only its owner may create tables in it.
         self.execute(f"ALTER SCHEMA public OWNER TO {OWNER}")
         create_table(self.url(OWNER))
+
+
+def grant_columns(cluster: Cluster) -> None:
+    """Takes the reader's right to the whole table, and grants it the contract's columns one by one."""
+    columns = ", ".join(column.name for column in SOURCE_COLUMNS)
+    cluster.execute(f"REVOKE SELECT ON {TABLE} FROM {READER}; GRANT SELECT ({columns}) ON {TABLE} TO {READER}")
 
 
 class Standby(Cluster):

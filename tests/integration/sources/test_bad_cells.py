@@ -21,7 +21,7 @@ from tasks.source import bad_cells
 from tasks.source.tokens import token_of, token_of_bytes
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import KEY, source_engine
-from tests.integration.sources.clusters import TABLE, Cluster, running_cluster
+from tests.integration.sources.clusters import TABLE, Cluster, grant_columns, running_cluster
 from tests.integration.sources.reading import read
 from tests.unit.sales import Outcome, read_table, transformed
 
@@ -156,6 +156,18 @@ def test_personal_bytes_are_kept_as_token_and_length(without_utf8: Cluster, tmp_
     (row,) = read_day(without_utf8, tmp_path).rejected
     token = token_of_bytes(b"Ann\x81", KEY)
     assert row["customer_email_token"] == f"{token} (4 bytes)"
+
+
+@pytest.mark.parametrize("column", ["product_category", "sale_id"])
+def test_bytes_of_a_table_whose_columns_are_granted_one_by_one_reject_only_their_row(
+    without_utf8: Cluster, tmp_path: Path, column: str
+) -> None:
+    put(without_utf8, column, "'a' || chr(129)")
+    grant_columns(without_utf8)
+    found = read_day(without_utf8, tmp_path)
+    assert found.clean == GOOD
+    (row,) = found.rejected
+    assert row[column] == r"\x6181"
 
 
 def view(cluster: Cluster, **expressions: str) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.columns import SOURCE_COLUMNS
 from local.postgres import OWNER, READER
-from tests.integration.sources.clusters import Cluster
+from tests.integration.sources.clusters import Cluster, grant_columns
 from tests.integration.sources.interleaving import read_during
 
 SALES = [{"sale_id": key, "store_id": key} for key in ("1", "2", "3")]
@@ -39,9 +38,7 @@ def test_the_new_state_is_read(sales: Cluster, tmp_path: Path) -> None:
 
 @CHANGES
 def test_a_table_whose_columns_are_granted_one_by_one(sales: Cluster, tmp_path: Path, change: str) -> None:
-    sales.execute(f"REVOKE SELECT ON sales_transactions FROM {READER}")
-    columns = ", ".join(column.name for column in SOURCE_COLUMNS)
-    sales.execute(f"GRANT SELECT ({columns}) ON sales_transactions TO {READER}")
+    grant_columns(sales)
     assert read_during(sales, change.format("sales_transactions"), tmp_path) == ["1", "2", "3"]
 
 

@@ -25,7 +25,7 @@ from tasks.source import slices as module
 from tasks.source import snapshot
 from tasks.stopwatch import Say, say_nothing
 from tests.integration.conftest import wait_for
-from tests.integration.sources.clusters import REGION, TABLE, Cluster, running_cluster, running_standby
+from tests.integration.sources.clusters import REGION, TABLE, Cluster, grant_columns, running_cluster, running_standby
 from tests.integration.sources.reading import DAY
 from tests.integration.sources.reading import read as read_into
 from tests.integration.sources.test_bad_cells import LARGE
@@ -210,6 +210,22 @@ def test_a_view_is_read_by_one_connection_and_that_is_logged(sales: Cluster, tmp
     extracted = read(sales, tmp_path, slices_max=slices, say=logged.append)
     assert sorted_keys(extracted) == sorted_keys(whole)
     assert logged == [f"step=source region={REGION} is read by one connection: {TABLE} is a view"]
+
+
+def test_a_table_whose_columns_are_granted_one_by_one_is_read_by_one_connection(
+    sales: Cluster, tmp_path: Path, slices: int
+) -> None:
+    whole = read(sales, tmp_path)
+    grant_columns(sales)
+    logged: list[str] = []
+    extracted = read(sales, tmp_path, slices_max=slices, say=logged.append)
+    assert keys_of(extracted) == keys_of(whole)
+    assert logged == [
+        f"step=source region={REGION} is read by one connection: {TABLE} is a table of which its reader may not read "
+        "ctid, a row's place"
+    ]
+    sales.execute(f"GRANT SELECT (ctid, tableoid) ON {TABLE} TO {READER}")
+    assert len(read(sales, tmp_path, slices_max=slices).paths) == slices
 
 
 def test_a_standby_is_read_in_slices(sales: Cluster, directory: Path, tmp_path: Path, slices: int) -> None:
