@@ -58,7 +58,7 @@ EXAMPLES = (
 FROM ANALYTICS.DATA_STATUS
 WHERE UTC_DATE BETWEEN '2017-12-16' AND '2017-12-25' AND NOT IS_COMPLETE
 ORDER BY UTC_DATE, REGION""",
-        "Days that nobody has loaded are listed too. Those before the first date in the ledger are not.",
+        "Days that nobody has loaded are listed too; before the first day ever loaded, only those tried.",
     ),
     Example(
         "Revenue of a day per region and currency, and can it be trusted?",
@@ -165,7 +165,7 @@ def analysts_page() -> str:
                 *_columns(SALES),
                 *_columns(DATA_STATUS),
                 "`LAST_CHANGED_AT` is read from the sales and from the undo log: a change that left no sale of the day is known for as",
-                "long as the undo log is kept (`undo_retention_days`). Sales of an adopted table before the ledger's first date have no",
+                "long as the undo log is kept (`undo_retention_days`). Sales of an adopted table before the first day loaded have no",
                 "row here.\n",
                 "## dbt and semantic views\n",
                 "- [`docs/analysts/sources.yml`](analysts/sources.yml) declares both views as a dbt source (dbt 1.10 or later), with columns",

@@ -87,7 +87,7 @@ DATA_STATUS = View(
         ViewColumn(
             UTC_DATE,
             "DATE",
-            "UTC day: from the first one in the ledger to yesterday, or the last one loaded.",
+            "UTC day: from the first one ever loaded to yesterday, or the last one in the ledger; before, those tried.",
             role=Role.TIME,
         ),
         ViewColumn("REGION", "VARCHAR", "Code of the region.", role=Role.REGION),

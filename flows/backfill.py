@@ -47,9 +47,10 @@ from tasks.backfill.gaps import (
     plan_backfill,
     range_since,
     rest_of,
+    tried_before,
     unloaded,
 )
-from tasks.backfill.known import read_ledger
+from tasks.backfill.known import read_first_date, read_ledger
 from tasks.batch import choose_regions
 from tasks.errors import one_line
 from tasks.pages.artifacts import write_table
@@ -81,7 +82,7 @@ def backfill(
 
     Args:
         start_date: First business date (UTC day), as 2024-01-10 or 20240110. Empty, like end_date: the variable
-            first_date, or without one the oldest date in the ledger.
+            first_date, or without one the first date that was ever loaded, and what was only tried before it.
         end_date: Last business date, included. Empty, like start_date: the day before the scheduled start.
         regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
         mode: missing: what was never loaded, was left out or failed. failed: only what was tried before. all: every
@@ -102,15 +103,17 @@ def backfill(
         return senseless
     logger, settings = get_run_logger(), read_settings()
     asked, yesterday = choose_range(start_date, end_date)
-    first = asked.first if asked else settings.first_date
     with ended_with_its_engine():
         last, warehouse = asked.last if asked else yesterday, settings.snowflake_watch_warehouse
+        first = asked.first if asked else settings.first_date
         before = carried_over(not_loaded_before)
         days_before = [outcome.date for outcome in before]
         known = read_ledger(first and min([first, *days_before]), max([last, *days_before]), warehouse)
-    days = asked or range_since(first, known, yesterday)
+        days = asked or range_since(first or read_first_date(warehouse), yesterday)
     wanted_regions = choose_regions(regions, tuple(REGIONS))
     also = [outcome.date for outcome in before if outcome.is_left_to_the_rest]
+    if first is None:
+        also += tried_before(days.first, known)
     plan = plan_backfill(days, known, wanted_regions, tuple(REGIONS), mode, order, also)
     logger.info("step=plan days=%s mode=%s dates=%d under_way=%d", days, mode, len(plan.gaps), len(plan.under_way))
     if dry_run:

@@ -42,7 +42,7 @@ CREATE OR REPLACE SEMANTIC VIEW ANALYTICS.SALES_SEMANTICS
         SALES.ETL_BATCH_ID AS ETL_BATCH_ID COMMENT = 'Batch that wrote this version of the sale.',
         SALES.ETL_INSERTED_AT AS ETL_INSERTED_AT COMMENT = 'When the sale was first published (UTC).',
         SALES.ETL_UPDATED_AT AS ETL_UPDATED_AT COMMENT = 'When this version was published (UTC).',
-        DATA_STATUS.UTC_DATE AS UTC_DATE COMMENT = 'UTC day: from the first one in the ledger to yesterday, or the last one loaded.',
+        DATA_STATUS.UTC_DATE AS UTC_DATE COMMENT = 'UTC day: from the first one ever loaded to yesterday, or the last one in the ledger; before, those tried.',
         DATA_STATUS.REGION AS REGION COMMENT = 'Code of the region.',
         DATA_STATUS.IS_COMPLETE AS IS_COMPLETE COMMENT = 'All that the source held of the day is published, or the day is closed.',
         DATA_STATUS.STATE AS STATE COMMENT = 'What the ledger says of the day: published, empty, rolled back, running, missing, left out, died, failed, not over.',

@@ -34,17 +34,19 @@ WITH STATES AS (
     WHERE BATCH_ID < 'A'
 ),
 DAYS AS (
-    -- GENERATOR takes a constant: the days of a century, of which those of the ledger are kept.
-    SELECT DATEADD('day', COUNTED.N, KNOWN.FIRST_DATE)::DATE AS UTC_DATE
+    -- GENERATOR takes a constant: the days of a century back from the last one, of which those of the ledger are kept.
+    SELECT DATEADD('day', -COUNTED.N, KNOWN.LAST_DATE)::DATE AS UTC_DATE
     FROM (
         SELECT ROW_NUMBER() OVER (ORDER BY SEQ4()) - 1 AS N
         FROM TABLE(GENERATOR(ROWCOUNT => 36525))
     ) AS COUNTED
     INNER JOIN (
         SELECT
-            MIN(UTC_DATE) AS FIRST_DATE,
-            GREATEST(MAX(UTC_DATE), DATEADD('day', -1, SYSDATE()::DATE)::DATE) AS LAST_DATE
-        FROM STATES
+            TRY_TO_DATE(FIRST_BATCH_ID, 'YYYYMMDD') AS FIRST_DATE,
+            GREATEST(TRY_TO_DATE(LAST_BATCH_ID, 'YYYYMMDD'), DATEADD('day', -1, SYSDATE()::DATE)::DATE) AS LAST_DATE
+        FROM (
+            ${ledger_dates}
+        ) AS LEDGER
     ) AS KNOWN ON COUNTED.N <= DATEDIFF('day', KNOWN.FIRST_DATE, KNOWN.LAST_DATE)
 ),
 EXPECTED AS (
@@ -90,7 +92,9 @@ FOLLOWED AS (
         RERUN,
         ${local_date} AS LOCAL_DATE,
         IS_COMPLETE
-        AND COALESCE(LAG(IS_COMPLETE) OVER (PARTITION BY REGION ORDER BY UTC_DATE), FALSE) AS IS_LOCAL_DATE_COMPLETE
+        AND COALESCE(LAG(IS_COMPLETE) OVER (PARTITION BY REGION ORDER BY UTC_DATE), FALSE)
+        AND LAG(UTC_DATE) OVER (PARTITION BY REGION ORDER BY UTC_DATE) = DATEADD('day', -1, UTC_DATE)::DATE
+            AS IS_LOCAL_DATE_COMPLETE
     FROM JUDGED
 ),
 CHANGES AS (

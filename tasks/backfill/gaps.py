@@ -31,17 +31,19 @@ class BackfillPlan:
     under_way: tuple[Gap, ...]
 
 
-def range_since(first_date: date | None, known: Iterable[LedgerState], yesterday: date) -> DateRange:
-    """Returns the range from `first_date`, or else from the oldest date in the ledger, to yesterday.
-
-    Raises NeedsPersonError when there is neither.
-    """
-    first = first_date or min((state.date for state in known), default=None)
+def range_since(first: date | None, yesterday: date) -> DateRange:
+    """Returns the range from `first` to yesterday. `first` is the variable `first_date`, or else the first date that
+    was ever loaded. Raises NeedsPersonError when there is neither."""
     if first is None:
         raise NeedsPersonError(
             "variable first_date is empty and the ledger knows no date: set first_date, or give start_date and end_date"
         )
     return DateRange(first, yesterday)
+
+
+def tried_before(first: date, known: Iterable[LedgerState]) -> list[date]:
+    """Returns the dates before `first` that were tried and are still to be loaded; those between them are no gaps."""
+    return sorted({state.date for state in known if state.date < first and is_wanted(state, "failed")})
 
 
 def plan_backfill(

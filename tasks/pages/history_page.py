@@ -71,9 +71,9 @@ class Due:
 
 @dataclass(frozen=True)
 class History:
-    """What the page is made of. `whole` is the range of the ledger, `pages` are the paths of the runs' pages that
-    exist, `usual` the least and the most share of the median that counts as usual, and `first_date` the first date that
-    the warehouse has to hold, None for any."""
+    """What the page is made of. `whole` is the range from the first date that was loaded to the last of the ledger,
+    `pages` are the paths of the runs' pages that exist, `usual` the least and the most share of the median that counts
+    as usual, and `first_date` the first date that the warehouse has to hold, None for any."""
 
     whole: DateRange | None
     regions: tuple[str, ...]
@@ -145,11 +145,11 @@ class Newest:
 
 
 def shown_dates(whole: DateRange | None, last_due: date) -> DateRange | None:
-    """The newest DATES_SHOWN dates of the ledger, and those that were due since then, unless these are as many."""
+    """The DATES_SHOWN dates up to the newest of the ledger, or the last that was due, unless that is as much later."""
     if whole is None:
         return None
     last = max(whole.last, last_due) if last_due - whole.last < timedelta(days=DATES_SHOWN) else whole.last
-    return DateRange(max(whole.first, last - timedelta(days=DATES_SHOWN - 1)), last)
+    return DateRange(last - timedelta(days=DATES_SHOWN - 1), last)
 
 
 def trend_dates(whole: DateRange) -> DateRange:
@@ -174,10 +174,11 @@ def render_history_page(history: History) -> str:
 
 
 def to_cells(history: History) -> dict[date, dict[str, GridCell]]:
-    """The cells of each date of the grid, oldest first."""
-    shown = shown_dates(history.whole, history.due.last_date(history.built_at))
-    if shown is None:
+    """The cells of each date of the grid, oldest first; before the first date that was loaded, of those tried."""
+    whole, shown = history.whole, shown_dates(history.whole, history.due.last_date(history.built_at))
+    if whole is None or shown is None:
         return {}
+    tried = {state.date for state in history.states}
     states = {(state.date, state.region): state for state in history.states}
     ends: dict[tuple[date, str], list[EndedRun]] = {}
     for end in history.ends:
@@ -189,6 +190,7 @@ def to_cells(history: History) -> dict[date, dict[str, GridCell]]:
             for region in history.regions
         }
         for day in shown
+        if day >= whole.first or day in tried
     }
 
 

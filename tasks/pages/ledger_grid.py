@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tasks.batch import DateRange
-from tasks.lines import markdown_table
+from tasks.lines import counted, markdown_table
 from tasks.warehouse.states import LedgerState, Status
 
 DATES_SHOWN = 35
@@ -31,7 +31,8 @@ LEGEND = {
 
 @dataclass(frozen=True)
 class Grid:
-    """`cells` maps each date on the grid, newest first, to a word per region. `whole` is the range of the ledger."""
+    """`cells` maps each date on the grid, newest first, to a word per region. `whole` is the range from the first date
+    that was loaded to the last of the ledger."""
 
     regions: tuple[str, ...]
     cells: dict[date, tuple[str, ...]]
@@ -51,8 +52,8 @@ class Grid:
         if self.whole is None:
             return "The ledger knows no date yet"
         known = (self.whole.last - self.whole.first).days + 1
-        if known == len(self.cells):
-            return f"{known} {'date' if known == 1 else 'dates'}, {self.whole}"
+        if known <= len(self.cells):
+            return f"{counted(len(self.cells), 'date')}, {min(self.cells)} to {self.whole.last}"
         return f"The newest {len(self.cells)} of {known:,} dates, {self.whole}"
 
     def markdown(self) -> str:
@@ -62,16 +63,18 @@ class Grid:
 
 
 def shown_range(whole: DateRange | None) -> DateRange | None:
-    """The newest DATES_SHOWN dates of the range."""
-    return whole and DateRange(max(whole.first, whole.last - timedelta(days=DATES_SHOWN - 1)), whole.last)
+    """The DATES_SHOWN dates up to the newest of the range."""
+    return whole and DateRange(whole.last - timedelta(days=DATES_SHOWN - 1), whole.last)
 
 
 def to_grid(whole: DateRange | None, known: Iterable[LedgerState], regions: Sequence[str]) -> Grid:
-    """Returns the grid of the dates of `shown_range`. `regions` come first, then others that are in the ledger."""
+    """Returns the grid of the dates of `shown_range`; before the first that was loaded, of those that were tried.
+    `regions` come first, then others that are in the ledger."""
     shown = shown_range(whole)
     states = {(state.date, state.region): state for state in known if shown and state.date in shown}
     columns = (*regions, *sorted({region for _, region in states} - {*regions}))
-    days = reversed(list(shown)) if shown else ()
+    tried = {day for day, _ in states}
+    days = [day for day in reversed(list(shown)) if day >= whole.first or day in tried] if whole and shown else ()
     return Grid(columns, {day: tuple(cell(states.get((day, region))) for region in columns) for day in days}, whole)
 
 

@@ -272,6 +272,7 @@ _VERSION_TYPES = {
 _COLUMN_LISTS["version_values"] = ", ".join(f"{name}::{kind} AS {name}" for name, kind in _VERSION_TYPES.items())
 _COLUMN_LISTS |= {
     "ledger_states": render_part("ledger/states").rstrip(),
+    "ledger_dates": render_part("ledger/first_and_last_date").rstrip(),
     "views_of_analysts": text_literals(view.name for view in VIEWS),
     "sales_columns": _view_columns(SALES),
     "sales_comment": text_literal(SALES.description),

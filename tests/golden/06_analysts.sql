@@ -51,7 +51,7 @@ WHERE NOT COALESCE(IS_DELETED, FALSE);
 -- of the grid in tasks/pages/ledger_grid.py. A region that is not configured has the dates of the ledger alone: it is
 -- not expected on others.
 CREATE OR REPLACE VIEW ANALYTICS.DATA_STATUS (
-    UTC_DATE COMMENT 'UTC day: from the first one in the ledger to yesterday, or the last one loaded.',
+    UTC_DATE COMMENT 'UTC day: from the first one ever loaded to yesterday, or the last one in the ledger; before, those tried.',
     REGION COMMENT 'Code of the region.',
     IS_COMPLETE COMMENT 'All that the source held of the day is published, or the day is closed.',
     STATE COMMENT 'What the ledger says of the day: published, empty, rolled back, running, missing, left out, died, failed, not over.',
@@ -86,17 +86,23 @@ LEFT JOIN ANALYTICS.ETL_LEASES AS LEASE ON LEASE.RUN_NUMBER = LATEST.RUN_NUMBER
     WHERE BATCH_ID < 'A'
 ),
 DAYS AS (
-    -- GENERATOR takes a constant: the days of a century, of which those of the ledger are kept.
-    SELECT DATEADD('day', COUNTED.N, KNOWN.FIRST_DATE)::DATE AS UTC_DATE
+    -- GENERATOR takes a constant: the days of a century back from the last one, of which those of the ledger are kept.
+    SELECT DATEADD('day', -COUNTED.N, KNOWN.LAST_DATE)::DATE AS UTC_DATE
     FROM (
         SELECT ROW_NUMBER() OVER (ORDER BY SEQ4()) - 1 AS N
         FROM TABLE(GENERATOR(ROWCOUNT => 36525))
     ) AS COUNTED
     INNER JOIN (
         SELECT
-            MIN(UTC_DATE) AS FIRST_DATE,
-            GREATEST(MAX(UTC_DATE), DATEADD('day', -1, SYSDATE()::DATE)::DATE) AS LAST_DATE
-        FROM STATES
+            TRY_TO_DATE(FIRST_BATCH_ID, 'YYYYMMDD') AS FIRST_DATE,
+            GREATEST(TRY_TO_DATE(LAST_BATCH_ID, 'YYYYMMDD'), DATEADD('day', -1, SYSDATE()::DATE)::DATE) AS LAST_DATE
+        FROM (
+            SELECT
+    COALESCE(MIN(CASE WHEN STATUS IN ('PUBLISHED', 'EMPTY') THEN BATCH_ID END), MIN(BATCH_ID)) AS FIRST_BATCH_ID,
+    MAX(BATCH_ID) AS LAST_BATCH_ID
+FROM ANALYTICS.ETL_BATCHES
+WHERE BATCH_ID < 'A'
+        ) AS LEDGER
     ) AS KNOWN ON COUNTED.N <= DATEDIFF('day', KNOWN.FIRST_DATE, KNOWN.LAST_DATE)
 ),
 EXPECTED AS (
@@ -147,7 +153,9 @@ FOLLOWED AS (
         WHEN 'ASIA_PACIFIC' THEN DATEADD('day', -1, CONVERT_TIMEZONE('UTC', 'Asia/Singapore', DATEADD('day', 1, UTC_DATE)::TIMESTAMP_NTZ)::DATE)::DATE
     END AS LOCAL_DATE,
         IS_COMPLETE
-        AND COALESCE(LAG(IS_COMPLETE) OVER (PARTITION BY REGION ORDER BY UTC_DATE), FALSE) AS IS_LOCAL_DATE_COMPLETE
+        AND COALESCE(LAG(IS_COMPLETE) OVER (PARTITION BY REGION ORDER BY UTC_DATE), FALSE)
+        AND LAG(UTC_DATE) OVER (PARTITION BY REGION ORDER BY UTC_DATE) = DATEADD('day', -1, UTC_DATE)::DATE
+            AS IS_LOCAL_DATE_COMPLETE
     FROM JUDGED
 ),
 CHANGES AS (

@@ -1,5 +1,6 @@
 """Backfill finds and loads what the ledger lacks, and nothing else."""
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -112,6 +113,17 @@ def test_a_slip_in_a_date_does_not_load_for_days(world: World) -> None:
     assert "or give max_dates=32" in str(state.message)
     assert world.sql("SELECT COUNT(*) FROM ETL_BATCHES WHERE BATCH_ID BETWEEN '20130301' AND '20130401'") == [(0,)]
     assert "dry run: would load 32 dates" in str(backfill(**period, dry_run=True, return_state=True).message)
+
+
+def test_a_typo_in_a_year_is_one_date_of_a_backfill_without_dates(world: World, day: date) -> None:
+    typo = date(1917, 12, 23)
+    enter(world, day, "PUBLISHED")
+    enter(world, typo, "FAILED")
+    try:
+        message = str(backfill(dry_run=True, return_state=True).message)
+    finally:
+        world.forget(typo)
+    assert re.search(rf"would load [\d,]+ dates: {typo} \(all\), 20", message), message
 
 
 def enter(

@@ -19,6 +19,7 @@ from flows.rollback import rollback
 from tasks.backfill.gaps import is_wanted
 from tasks.batch import Attempt, Batch, DateRange
 from tasks.errors import NeedsPersonError
+from tasks.pages.figures import read_ledger_range
 from tasks.pages.ledger_grid import FAILED_MARK, IN_PRODUCTION, LEGEND, MISSING, RUNNING_MARK, cell
 from tasks.rollback.roll_back import roll_back
 from tasks.warehouse.ledger import Entry, known_states, record, start_attempt
@@ -163,10 +164,11 @@ def every_state(world: World, day: date) -> Iterator[None]:
 @pytest.mark.usefixtures("every_state")
 def test_the_view_says_of_every_day_what_grid_and_backfill_say(world: World, day: date) -> None:
     with world.session() as session:
-        known = known_states(session, None, utc_today())
+        known, whole = known_states(session, None, utc_today()), read_ledger_range(session)
     shown = status_rows(world)
-    whole = DateRange(min(state.date for state in known), max(utc_today(), *(state.date for state in known)))
+    assert whole is not None
     states = {(state.date, state.region): state for state in known}
+    assert whole.last >= utc_today()
     # A region that is not configured is not expected on days that the ledger lacks.
     expected = {(each, region): cell(states.get((each, region))) for each in whole for region in REGIONS}
     expected |= {key: cell(state) for key, state in states.items()}
@@ -213,8 +215,31 @@ def test_the_view_reaches_from_the_first_day_of_the_ledger_to_yesterday(world: W
     days = {key[0] for key in status_rows(world)}
     yesterday = utc_today() - timedelta(days=1)
     assert {day, yesterday} <= days
-    assert len(days) == (max(days) - min(days)).days + 1
+    with world.session() as session:
+        whole = read_ledger_range(session)
+    assert whole is not None
+    assert {*DateRange(whole.first, max(whole.last, yesterday))} <= days
     assert status_rows(world)[(yesterday, "US_WEST")]["STATE"] in (MISSING, *IN_PRODUCTION.values())
+
+
+@pytest.mark.account
+@pytest.mark.parametrize("statuses", [("FAILED",), ("MISSING",), ("DIED",)], ids=" ".join)
+def test_a_typo_in_a_year_adds_a_row_and_hides_none(world: World, day: date, statuses: tuple[str, ...]) -> None:
+    """More than a century back, which is as far as the view counts."""
+    enter(world, day, "PUBLISHED")
+    before, typo, yesterday = status_rows(world), date(1917, 12, 23), utc_today() - timedelta(days=1)
+    with world.session() as session:
+        whole = read_ledger_range(session)
+    enter(world, typo, *statuses)
+    try:
+        after = status_rows(world)
+        with world.session() as session:
+            assert read_ledger_range(session) == whole
+    finally:
+        world.forget(typo)
+    assert after.keys() - before.keys() == {(typo, "EUROPE")}
+    assert before.keys() <= after.keys()
+    assert (yesterday, "EUROPE") in after
 
 
 # Figures of a day

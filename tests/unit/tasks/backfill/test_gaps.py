@@ -14,6 +14,7 @@ from tasks.backfill.gaps import (
     plan_backfill,
     range_since,
     rest_of,
+    tried_before,
     unloaded,
 )
 from tasks.batch import DAYS_MAX, DateRange, check_range
@@ -162,19 +163,24 @@ def test_a_date_whose_new_load_failed_over_an_earlier_one_is_not_taken_for_mende
     assert unloaded([DAY], known, ALL, "all") == {DAY}
 
 
-def test_without_first_date_the_oldest_date_of_the_ledger_counts() -> None:
-    known = [state("EUROPE", "FAILED"), LedgerState(date(2024, 1, 8), "EUROPE", Status.EMPTY, Status.EMPTY, False)]
-    assert range_since(None, known, YESTERDAY) == DateRange(date(2024, 1, 8), YESTERDAY)
-    assert range_since(date(2024, 1, 2), known, YESTERDAY) == DateRange(date(2024, 1, 2), YESTERDAY)
-
-
 def test_with_neither_first_date_nor_ledger_a_person_is_asked() -> None:
     with pytest.raises(NeedsPersonError, match="set first_date, or give start_date and end_date"):
-        range_since(None, [], YESTERDAY)
+        range_since(None, YESTERDAY)
 
 
 def test_a_first_date_in_the_future_leaves_nothing_to_do() -> None:
-    assert list(range_since(date(2024, 2, 1), [], YESTERDAY)) == []
+    assert list(range_since(date(2024, 2, 1), YESTERDAY)) == []
+
+
+def test_of_the_dates_before_the_first_one_only_those_that_were_tried_in_vain_are_taken() -> None:
+    def on(day: date, status: Status, in_production: Status | None = None) -> LedgerState:
+        return LedgerState(day, "EUROPE", status, in_production, under_way=False)
+
+    typo, rolled_back = date(1917, 12, 23), date(2024, 1, 7)
+    known = [on(rolled_back, Status.ROLLED_BACK, Status.ROLLED_BACK), on(typo, Status.FAILED), on(DAY, Status.FAILED)]
+    assert tried_before(DAY, known) == [typo]
+    planned = plan_backfill(DateRange(DAY, DAY), known, ALL, ALL, "missing", "oldest", tried_before(DAY, known))
+    assert [gap.date for gap in planned.gaps] == [typo, DAY]
 
 
 @pytest.mark.parametrize(

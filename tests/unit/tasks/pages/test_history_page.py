@@ -178,6 +178,12 @@ def test_the_grid_has_a_year_and_every_day_of_it() -> None:
     assert sum(one is not None for month in months for _, cells in month.rows for one in cells) == DATES_SHOWN
 
 
+def test_of_the_dates_before_the_first_one_that_was_loaded_those_that_were_tried_are_shown() -> None:
+    days = [DAY - timedelta(days=DATES_SHOWN), DAY - timedelta(days=9), DAY]
+    found = history([shown(day, status=Status.FAILED) for day in days], first=DAY - timedelta(days=1))
+    assert list(to_cells(found)) == [DAY - timedelta(days=9), DAY - timedelta(days=1), DAY]
+
+
 def test_the_legend_counts_the_kinds_of_cells() -> None:
     states = [shown(DAY - timedelta(days=n)) for n in (0, 2)]
     grid = to_cells(history(states, first=DAY - timedelta(days=3)))

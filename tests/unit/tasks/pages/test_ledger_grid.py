@@ -63,6 +63,13 @@ def test_the_newest_dates_are_shown() -> None:
     assert grid.headline() == f"The newest {DATES_SHOWN} of 2,003 dates, {whole}"
 
 
+def test_of_the_dates_before_the_first_one_that_was_loaded_those_that_were_tried_are_shown() -> None:
+    tried = [state("FAILED", day=day) for day in (FIRST - timedelta(days=3), FIRST - timedelta(days=DATES_SHOWN))]
+    grid = to_grid(DateRange(FIRST, LAST), [*tried, state("PUBLISHED", "PUBLISHED")], REGIONS)
+    assert [str(day) for day in grid.cells] == ["2024-01-12", "2024-01-11", "2024-01-10", "2024-01-07"]
+    assert grid.headline() == "4 dates, 2024-01-07 to 2024-01-12"
+
+
 def test_the_legend_explains_what_occurs() -> None:
     grid = Grid(
         REGIONS, {FIRST: ("published >", "left out"), LAST: ("published", "published !")}, DateRange(FIRST, LAST)
