@@ -9,7 +9,9 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,8 @@ from expectations.thresholds import Thresholds
 DIRECTORY = Path("reports", "data-docs")
 SITE = "retail sales"
 VENDORED = Path(__file__).with_name("vendored")
+LEFT_AFTER_S = 3600
+"""Seconds after which nobody writes a new site any more."""
 STATIC = "static"
 """The folder of the vendored files in the site."""
 
@@ -81,15 +85,24 @@ def build_data_docs(directory: Path, judged: Judged | None = None) -> None:
     Raises OSError when it cannot be written, ValueError when a page would load a file from another host.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
-    above = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    new = above / directory.name
-    shutil.copytree(VENDORED, new / STATIC, ignore=shutil.ignore_patterns("README.md"))
-    for page in render_pages(judged):
-        (new / page.path).parent.mkdir(exist_ok=True)
-        (new / page.path).write_text(page.html, encoding="utf-8")
-    shutil.rmtree(directory, ignore_errors=True)
-    new.rename(directory)
-    above.rmdir()
+    prefix = f".{directory.name}-"
+    _remove_left(directory.parent, prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=directory.parent, ignore_cleanup_errors=True) as above:
+        new = Path(above, directory.name)
+        shutil.copytree(VENDORED, new / STATIC, ignore=shutil.ignore_patterns("README.md"))
+        for page in render_pages(judged):
+            (new / page.path).parent.mkdir(exist_ok=True)
+            (new / page.path).write_text(page.html, encoding="utf-8")
+        shutil.rmtree(directory, ignore_errors=True)
+        new.rename(directory)
+
+
+def _remove_left(parent: Path, prefix: str) -> None:
+    """Removes what processes have left that ended while they wrote."""
+    for left in parent.glob(f"{prefix}*"):
+        with suppress(FileNotFoundError):  # another process removes it, too
+            if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def render_pages(judged: Judged | None = None) -> Iterator[Page]:

@@ -1,9 +1,12 @@
 """Data Docs show what is expected and how a batch was judged, hold no value, and load nothing from another host."""
 
 import logging
+import os
 import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -139,3 +142,26 @@ def test_a_check_that_counted_nothing_shows_its_message(tmp_path: Path, caplog: 
 def test_a_page_that_would_load_another_file_is_refused(tag: str) -> None:
     with pytest.raises(ValueError, match=r"index\.html of Data Docs would load .*//example\.com.* from another host"):
         to_page(Path("index.html"), f"<html><head>{tag}</head></html>")
+
+
+def test_what_could_not_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Judged | None) -> NoReturn:
+        raise OSError("no space left on device")
+
+    directory = tmp_path / "data-docs"
+    build_data_docs(directory)
+    monkeypatch.setattr(data_docs, "render_pages", fail)
+    with pytest.raises(OSError, match="no space left"):
+        build_data_docs(directory)
+    assert [path.name for path in tmp_path.iterdir()] == ["data-docs"]
+    assert (directory / "index.html").is_file()
+
+
+def test_what_a_process_has_left_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    left, written = tmp_path / ".data-docs-left", tmp_path / ".data-docs-written"
+    for folder in (left, written):
+        (folder / "data-docs").mkdir(parents=True)
+    long_ago = time.time() - 2 * data_docs.LEFT_AFTER_S
+    os.utime(left, (long_ago, long_ago))
+    build_data_docs(tmp_path / "data-docs")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".data-docs-written", "data-docs"]
