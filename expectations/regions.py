@@ -15,8 +15,8 @@ class Region:
 
     `spellings` are the ways its source writes its own region, without regard to case and surrounding blanks.
     `block` names the SqlAlchemyConnector block that reaches the database, `schema` and `table` the table or view to
-    read; without a schema the reader's search path decides. `source_is_whole`: a view has all sales. `time_zone` (IANA)
-    is the clock of its stores, for analysts; the pipeline works in UTC.
+    read; without a schema the reader's search path decides. `source_is_whole`: a view has all sales, by the time a day
+    is loaded. `time_zone` (IANA) is the clock of its stores, for analysts; the pipeline works in UTC.
     """
 
     code: str

@@ -121,6 +121,8 @@ def _look_at_table(region: Region) -> str:
         if refused := _refused_columns(snapshot, columns):
             raise SetupFaultError(refused)
         cursor.execute(f"SELECT {', '.join(map(quote_postgres, columns))} FROM {table.sql} LIMIT 1")
+        if behind := table.why_behind(region):
+            raise SetupFaultError(f"its days stay gaps: {behind}")
     more = f"; beyond the contract: {', '.join(column.name for column in new)}" if new else ""
     part = "" if table.why_not_whole(region) is None else "; nothing is marked as deleted, as it may show a part"
     return f"{len(columns)} columns of {table.name}, {table.kind}, can be read{more}{part}"

@@ -100,7 +100,8 @@ class Snapshot:
     """One snapshot of a source.
 
     `at` is the moment (aware, UTC) up to which it shows all commits: that of the snapshot on a primary, that of the
-    last replay on a standby. `behind` says why a standby lacks some of what is needed. `step` begins its log lines.
+    last replay on a standby, before the end of what is needed where nobody knows. `behind` says why a standby, or a
+    materialized view, may lack some of what is needed. `step` begins its log lines.
     `join` opens a cursor of one more connection that shows it, given the text by which it was exported and a number.
     """
 
@@ -194,9 +195,12 @@ def open_snapshot(
             _lock(cursor, region)
             at = _first_select(cursor, shown)
             table = describe(cursor, region)
+            until, behind = shown.until or at, shown.behind
+            if needed and until >= needed and (behind := table.why_behind(region)):
+                until = needed - datetime.resolution
             try:
                 join = partial(_join, engine, region, shown, limits, say)
-                yield Snapshot(cursor, shown.until or at, table, shown.behind, f"step={step}", join)
+                yield Snapshot(cursor, until, table, behind, f"step={step}", join)
                 refuse_rewritten(cursor, table)
             except psycopg2.errors.InsufficientPrivilege:
                 if hidden := hidden_by_row_security(table):

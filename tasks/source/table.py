@@ -123,6 +123,17 @@ class SourceTable:
             "expectations/regions.toml says that it shows all"
         )
 
+    def why_behind(self, region: Region) -> str | None:
+        """Why sales of a day that is over may not be in the table yet; None when it has what is committed."""
+        stored = [relation.name for relation in self.relations if relation.kind == MATERIALIZED]
+        if not stored or region.source_is_whole:
+            return None
+        beneath = "" if self.relations[0].kind == MATERIALIZED else f", beneath {self.name},"
+        return (
+            f"{', '.join(stored)}{beneath} is a materialized view, whose last refresh nobody knows: source_is_whole = "
+            "true in expectations/regions.toml says that it is refreshed between the end of a day and its load"
+        )
+
 
 def name_of(region: Region) -> str:
     """The source table's name for people: `sales_transactions`, with the schema that the region names."""

@@ -13,10 +13,14 @@ from expectations.regions import REGIONS, Region
 from flows.reconcile import reconcile
 from tasks.batch import Keys, Window
 from tasks.errors import RegionUnfitError
-from tasks.extract import read_region
+from tasks.extract import Extracted, read_region
 from tasks.reconcile.compare import RegionCompared, compare_region
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy
+from tasks.setup_checks.check import Finding, Outcome, run_checks
+from tasks.setup_checks.sources import source_checks
+from tasks.warehouse.ledger import known_states
+from tasks.warehouse.states import Status
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import KEY, load, source_engine
 from tests.unit.sales import read_table
@@ -35,6 +39,7 @@ class Form:
     is_whole: bool = True
 
 
+CHECKS = (f"source {CODE} connection", f"source {CODE} table")
 LIKE = "(LIKE public.sales_transactions)"
 FORMS = {
     "table": Form("a table", (f"CREATE TABLE {{table}} {LIKE}",)),
@@ -62,9 +67,24 @@ FORMS = {
         ),
         is_whole=False,
     ),
+    "view-of-materialized-view": Form(
+        "a view",
+        (
+            f"CREATE TABLE {{schema}}.stored {LIKE}",
+            "CREATE MATERIALIZED VIEW {schema}.refreshed AS SELECT * FROM {schema}.stored",
+            "CREATE VIEW {table} AS SELECT * FROM {schema}.refreshed",
+        ),
+        is_whole=False,
+    ),
 }
-FILLED = {"inheritance": ("table", "child"), "view": ("stored",), "materialized-view": ("stored",)}
+FILLED = {
+    "inheritance": ("table", "child"),
+    "view": ("stored",),
+    "materialized-view": ("stored",),
+    "view-of-materialized-view": ("stored",),
+}
 """The tables that rows are inserted into, where it is not the table itself."""
+REFRESHED = {"materialized-view": "{table}", "view-of-materialized-view": "{schema}.refreshed"}
 
 
 @dataclass(frozen=True)
@@ -87,12 +107,19 @@ class Source:
         self.execute(f"INSERT INTO {where} ({', '.join(row)}) VALUES ({places})", *row.values())
 
     def read(self, wanted: Window | Keys, directory: Path) -> list[str]:
+        return sorted(read_table(*self.extract(wanted, directory).paths)["sale_id"].to_pylist())
+
+    def extract(self, wanted: Window | Keys, directory: Path) -> Extracted:
         engine = source_engine(self.world, CODE)
         try:
-            extracted = read_region(engine, CODE, wanted, directory, KEY, {}, lambda line: None)
+            return read_region(engine, CODE, wanted, directory, KEY, {}, lambda line: None)
         finally:
             engine.dispose()
-        return sorted(read_table(*extracted.paths)["sale_id"].to_pylist())
+
+    def check(self) -> Finding:
+        """What check-setup finds out about the table."""
+        *_, finding = run_checks([check for check in source_checks() if check.name in CHECKS])
+        return finding
 
     def compare(self) -> RegionCompared:
         engine = source_engine(self.world, CODE)
@@ -117,8 +144,8 @@ def put(world: World, day: date, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pu
         places = FILLED.get(form, ("table",))
         for number in (1, 2):
             source.insert(places[number % len(places)], sale_id=f"{form}-{number}", store_id=str(number))
-        if form == "materialized-view":
-            source.execute("REFRESH MATERIALIZED VIEW {table}")
+        if form in REFRESHED:
+            source.execute(f"REFRESH MATERIALIZED VIEW {REFRESHED[form]}")
         source.execute("GRANT USAGE ON SCHEMA {schema} TO sales_reader")
         source.execute("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO sales_reader")
         return source
@@ -154,6 +181,39 @@ def test_what_may_show_a_part_is_compared_and_never_called_whole(
     assert f"{SCHEMA}.{TABLE} is {FORMS[form].kind}, which may show a part" in compared.why_not_whole
     monkeypatch.setitem(REGIONS, CODE, replace(region(), source_is_whole=True))
     assert source.compare().why_not_whole is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_date_is_whole_where_the_source_shows_what_is_committed_or_its_refresh_is_vouched_for(
+    put: Put, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = put(form)
+    window, last_refresh = Window.of_day(source.day), "is a materialized view, whose last refresh nobody knows"
+    extracted = source.extract(window, tmp_path)
+    if form not in REFRESHED:
+        assert (extracted.behind, extracted.snapshot_at >= window.end) == (None, True)
+        return
+    assert extracted.behind is not None
+    assert last_refresh in extracted.behind
+    assert source.compare().behind == extracted.behind
+    assert source.extract(Keys((f"{form}-1",)), tmp_path).behind is None
+    found = source.check()
+    assert (found.outcome, last_refresh in found.message) == (Outcome.BAD, True)
+    assert in_production(source, tmp_path) == {None}
+
+    monkeypatch.setitem(REGIONS, CODE, replace(region(), source_is_whole=True))
+    vouched = source.extract(window, tmp_path)
+    assert (vouched.behind, vouched.snapshot_at >= window.end) == (None, True)
+    assert source.check().outcome is Outcome.OK
+    assert in_production(source, tmp_path) == {Status.PUBLISHED}
+    source.world.forget(source.day)
+
+
+def in_production(source: Source, scratch: Path) -> set[Status | None]:
+    """What the ledger says of the region's day once that is loaded."""
+    load(source.world, source.day, scratch, CODE)
+    with source.world.session() as session:
+        return {state.in_production for state in known_states(session, source.day, source.day)}
 
 
 @pytest.mark.parametrize("is_whole", [False, True], ids=["view", "whole-view"])
