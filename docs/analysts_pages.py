@@ -58,7 +58,7 @@ EXAMPLES = (
 FROM ANALYTICS.DATA_STATUS
 WHERE UTC_DATE BETWEEN '2017-12-16' AND '2017-12-25' AND NOT IS_COMPLETE
 ORDER BY UTC_DATE, REGION""",
-        "Days that nobody has loaded are listed too; before the first day ever loaded, only those tried.",
+        "Days that nobody has loaded are listed too; before the first day ever loaded, and before a region opened, only those tried.",
     ),
     Example(
         "Revenue of a day per region and currency, and can it be trusted?",

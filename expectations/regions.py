@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,7 +17,8 @@ class Region:
     `spellings` are the ways its source writes its own region, without regard to case and surrounding blanks.
     `block` names the SqlAlchemyConnector block that reaches the database, `schema` and `table` the table or view to
     read; without a schema the reader's search path decides. `source_is_whole`: a view has all sales, by the time a day
-    is loaded. `time_zone` (IANA) is the clock of its stores, for analysts; the pipeline works in UTC.
+    is loaded. `time_zone` (IANA) is the clock of its stores, for analysts; the pipeline works in UTC. `first_date` is
+    the first UTC day on which its sales are expected, None for any.
     """
 
     code: str
@@ -28,6 +30,7 @@ class Region:
     schema: str | None = None
     table: str = "sales_transactions"
     source_is_whole: bool = False
+    first_date: date | None = None
 
     @property
     def all_spellings(self) -> frozenset[str]:
@@ -50,13 +53,14 @@ def _normalized(spelling: str) -> str:
 def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
     """Returns the regions of `path` by code, in the file's order.
 
-    Raises ValueError for a repeated code or spelling, and for a time zone that is none.
+    Raises ValueError for a repeated code or spelling, and for a time zone or a first date that is none.
     """
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["region"]
     regions = [Region(**{**entry, "spellings": frozenset(entry["spellings"])}) for entry in entries]
     _refuse_repeats(path, "code", (region.code for region in regions))
     _refuse_repeats(path, "spelling", (spelling for region in regions for spelling in region.all_spellings))
     for region in regions:
+        _refuse_other_than_date(path, region)
         # A machine without a database of zones cannot judge.
         if not _is_time_zone(region.time_zone) and _is_time_zone("Etc/UTC"):
             raise ValueError(
@@ -64,6 +68,15 @@ def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
                 "'Europe/Berlin'"
             )
     return {region.code: region for region in regions}
+
+
+def _refuse_other_than_date(path: Path, region: Region) -> None:
+    day: object = region.first_date
+    if day is not None and (not isinstance(day, date) or isinstance(day, datetime)):
+        raise ValueError(
+            f"{path.name}: first_date {str(day)!r} of {region.code} is no date: write it without quotes, like "
+            "2024-01-15"
+        )
 
 
 def _is_time_zone(name: str) -> bool:
@@ -88,6 +101,12 @@ REGIONS = read_regions()
 def code_of_spelling(spelling: str) -> str | None:
     """Returns the region code of a spelling, or None for an unknown one: ' us east' -> 'US_EAST'."""
     return _CODE_OF_SPELLING.get(_normalized(spelling))
+
+
+def expected_on(day: date, codes: Iterable[str]) -> tuple[str, ...]:
+    """Those of the region codes of which sales are expected on the UTC day: configured, and not before `first_date`."""
+    known = (REGIONS[code] for code in codes if code in REGIONS)
+    return tuple(region.code for region in known if region.first_date is None or region.first_date <= day)
 
 
 _CODE_OF_SPELLING = {spelling: region.code for region in REGIONS.values() for spelling in region.all_spellings}

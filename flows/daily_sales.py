@@ -8,13 +8,13 @@ from prefect.runtime import flow_run
 from prefect.states import State
 
 from blocks.variables import read_settings
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, expected_on
 from flows.support.command_line import run
 from flows.support.engines import steps_on
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.pages import WITH_PAGE, kept_for_page
 from flows.support.parameters import BusinessDate, Engine, RegionCodes, choose_batch
-from flows.support.refusals import refused_dates
+from flows.support.refusals import refused_batch
 from flows.support.run_hooks import name_of_run
 from flows.support.states import final_state
 from tasks.anomalies import announce_anomalies
@@ -39,14 +39,15 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, eng
 
     Args:
         date: Business date (UTC day), as 2024-01-15 or 20240115. yesterday: the day before the scheduled start.
-        regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all.
+        regions: Region codes to load: US_EAST, US_WEST, EUROPE, ASIA_PACIFIC. Empty: all that have opened by the date.
         engine: What transforms and judges the rows: pandas in the worker, or spark, at the variable `spark_remote`.
 
     Ends as Completed, PartiallyLoaded (a region was left out), Overtaken (a newer run published the batch),
-    QualityFailed (the gate refused the batch, nothing was loaded), Refused (the date is in the future) or Failed.
+    QualityFailed (the gate refused the batch, nothing was loaded), Refused (the date is in the future, or no region has
+    opened by it) or Failed.
     """
-    if in_future := refused_dates(date):
-        return in_future
+    if senseless := refused_batch(date, regions):
+        return senseless
     batch, settings = choose_batch(date, regions), read_settings()
     warehouse, watch_warehouse = settings.snowflake_warehouse, settings.snowflake_watch_warehouse
     bucket, lease_minutes = settings.s3_staging_bucket, settings.lease_minutes
@@ -60,13 +61,14 @@ def daily_sales(date: BusinessDate = YESTERDAY, regions: RegionCodes = None, eng
         ):
             extracted = extract_regions(batch, settings, scratch)
             found = kept_for_page(Findings(batch, attempt, plan(batch, extracted, settings)), settings)
-            if too_few := check_regions(found.plan, settings):
+            if too_few := check_regions(found.plan, expected_on(batch.date, REGIONS), settings):
                 found.verdict = Verdict((too_few,), 0.0)
                 return final_state(report(found))
 
             present, left_out = list(found.plan.present), list(found.plan.left_out)
             found.transformed = on_engine.transform(present)
-            with_floor, closed = needs_floor(batch, tuple(REGIONS), settings), closed_regions(batch, settings)
+            with_floor = needs_floor(batch, expected_on(batch.date, REGIONS), settings)
+            closed = closed_regions(batch, settings)
             found.verdict = on_engine.check_quality(present, found.transformed, settings.thresholds, with_floor, closed)
 
             kinds: tuple[FileKind, ...] = ("clean", "rejected") if found.verdict.passed else ("rejected",)

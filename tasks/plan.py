@@ -8,7 +8,6 @@ import sqlalchemy.exc
 
 from blocks import names
 from blocks.variables import Settings
-from expectations.regions import REGIONS
 from tasks.batch import Batch
 from tasks.errors import NeedsPersonError, SalesEtlError, one_line
 from tasks.extract import Extracted
@@ -82,13 +81,13 @@ def closed_regions(batch: Batch, settings: Settings) -> frozenset[str]:
     return frozenset(r for r in batch.regions if batch.date in settings.closed_days.get(r, frozenset()))
 
 
-def needs_floor(batch: Batch, all_regions: Sequence[str], settings: Settings) -> bool:
-    """Whether `min_record_count` applies: not when some regions alone are loaded, nor when all of them are closed."""
-    return len(batch.regions) == len(all_regions) and closed_regions(batch, settings) != set(batch.regions)
+def needs_floor(batch: Batch, expected: Sequence[str], settings: Settings) -> bool:
+    """Whether `min_record_count` applies: not when some of the expected regions are loaded, nor when all are closed."""
+    return len(batch.regions) == len(expected) and closed_regions(batch, settings) != set(batch.regions)
 
 
-def check_regions(planned: Plan, settings: Settings) -> QualityCheck | None:
-    """The failed check of a day on which all regions were read, with fewer rows than a batch needs.
+def check_regions(planned: Plan, expected: Sequence[str], settings: Settings) -> QualityCheck | None:
+    """The failed check of a day on which all `expected` regions were read, with fewer rows than a batch needs.
 
     Raises NeedsPersonError when a required region is missing, or no region is left for another reason.
     """
@@ -99,7 +98,7 @@ def check_regions(planned: Plan, settings: Settings) -> QualityCheck | None:
         return None
     answered = {extracted.region for extracted in planned.answered}
     rows, floor = sum(e.read.rows for e in planned.answered), settings.thresholds.min_record_count
-    if answered == REGIONS.keys() and rows < floor:
+    if answered == {*expected} and rows < floor:
         return too_few_rows(rows, floor)
     raise NeedsPersonError(f"no region left: {planned.missing_message}")
 

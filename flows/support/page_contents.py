@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.states import State
 
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, expected_on
 from expectations.rules import CROSS_REGION_RULE
 from flows.support.states import QUALITY_FAILED
 from flows.support.verdict import to_outcome
@@ -63,7 +63,7 @@ def build_run_page(
 def _facts(found: Findings) -> dict[str, str]:
     regions = found.batch.regions
     return {
-        "Regions": "all regions" if len(regions) == len(REGIONS) else ", ".join(regions),
+        "Regions": "all regions" if regions == expected_on(found.batch.date, REGIONS) else ", ".join(regions),
         "Run number": str(found.attempt.run_number),
         "Staged below": found.attempt.staging_prefix,
     }

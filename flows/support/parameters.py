@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from prefect.runtime import flow_run
 from pydantic import BeforeValidator, WithJsonSchema
 
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, expected_on
 from tasks.batch import (
     YESTERDAY,
     Batch,
@@ -155,8 +155,15 @@ MaxDates = Annotated[
 
 
 def choose_batch(date: str | int | None, regions: list[str] | None) -> Batch:
-    """The batch of validated parameters; without a date, the day before the run's *scheduled* start (UTC)."""
-    return Batch(date_asked(date, flow_run.scheduled_start_time), choose_regions(regions, tuple(REGIONS)))
+    """The batch of validated parameters; without a date, the day before the run's *scheduled* start (UTC), and without
+    regions, those of which sales are expected on the date. Raises ValueError when there are none."""
+    day = date_asked(date, flow_run.scheduled_start_time)
+    chosen = expected_on(day, REGIONS) if regions is None else choose_regions(regions, tuple(REGIONS))
+    if not chosen:
+        raise ValueError(
+            f"no region has opened by {day}: see first_date in expectations/regions.toml, or name the regions to read"
+        )
+    return Batch(day, chosen)
 
 
 def choose_range(start_date: str | int | None, end_date: str | int | None) -> tuple[DateRange | None, date]:

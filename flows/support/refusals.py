@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from prefect.states import Failed, State
 
-from flows.support.parameters import WITHOUT_DATE, choose_range
+from flows.support.parameters import WITHOUT_DATE, choose_batch, choose_range
 from tasks.batch import YESTERDAY, parse_business_date, refuse_future
 
 REFUSED = "Refused"
@@ -26,6 +26,17 @@ def refused_dates(*asked: str | int | None) -> State | None:
         for value in asked:
             if value is not None and value != YESTERDAY and not re.fullmatch(WITHOUT_DATE, str(value)):
                 refuse_future(parse_business_date(value), datetime.now(UTC))
+    except ValueError as error:
+        return refused(str(error))
+    return None
+
+
+def refused_batch(date: str | int | None, regions: list[str] | None) -> State | None:
+    """The state Refused for a date in the future, or on which no region has opened; else None."""
+    if in_future := refused_dates(date):
+        return in_future
+    try:
+        choose_batch(date, regions)
     except ValueError as error:
         return refused(str(error))
     return None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from prefect.states import State
 
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, expected_on
 from flows.support.states import OVERTAKEN, PARTIALLY_LOADED, QUALITY_FAILED
 from tasks.lines import DRIVER_SAYS, public_line
 from tasks.pages.run_page import Outcome, Tone
@@ -40,7 +40,7 @@ def _judge(state: State, found: Findings | None) -> tuple[Tone, str, str]:
         return (
             Tone.WARN,
             "Published, then failed",
-            f"{_in_production(_published(found))} {AGREED} The run failed afterwards.",
+            f"{_in_production(found)} {AGREED} The run failed afterwards.",
         )
     return (
         Tone.BAD,
@@ -53,7 +53,7 @@ def _judge(state: State, found: Findings | None) -> tuple[Tone, str, str]:
 def _judge_published(state: State, found: Findings) -> tuple[Tone, str, str]:
     published, partly = _published(found), _read_too_early(found)
     clauses = [
-        _in_production(published),
+        _in_production(found),
         _list("Missing", [entry.region for entry in found.plan.missing]),
         _list("Closed", [entry.region for entry in found.plan.left_out if entry.status is Status.EMPTY]),
         _list("Left to a newer run", found.publication.overtaken if found.publication else ()),
@@ -86,8 +86,9 @@ def _read_too_early(found: Findings) -> list[str]:
     ]
 
 
-def _in_production(names: Sequence[str]) -> str:
-    if len(names) == len(REGIONS):
+def _in_production(found: Findings) -> str:
+    names = _published(found)
+    if len(names) == len(expected_on(found.batch.date, REGIONS)):
         return "All regions are in production."
     return _list("In production", names)
 

@@ -1,5 +1,5 @@
 -- Guarantees: analysts read sales and how complete they are, from views whose columns have comments. Set-up again after
--- a region was added or has another time zone.
+-- a region was added or has another time zone or first date.
 CREATE OR REPLACE VIEW ANALYTICS.SALES (
     ${sales_columns}
 )
@@ -52,7 +52,8 @@ DAYS AS (
 EXPECTED AS (
     SELECT DAYS.UTC_DATE, CONFIGURED.REGION
     FROM DAYS
-    CROSS JOIN (${configured_regions}) AS CONFIGURED
+    INNER JOIN (${configured_regions}) AS CONFIGURED
+        ON DAYS.UTC_DATE >= COALESCE(CONFIGURED.FIRST_DATE, DAYS.UTC_DATE)
     UNION
     SELECT UTC_DATE, REGION
     FROM STATES

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, expected_on
 from tasks.batch import Batch, parse_business_date
 from tasks.warehouse.ledger import known_states
 from tasks.warehouse.session import Session
@@ -42,15 +42,16 @@ def _aware(moment: Any) -> datetime:
 
 def read_unpublished(session: Session, dates: Sequence[date]) -> dict[date, list[str]]:
     """Returns the regions of each of `dates` that are not in production; complete dates are left out."""
-    if not dates:
-        return {}
-    expected = " UNION ALL ".join(
+    expected = [
         f"SELECT {text_literal(Batch(day, ()).batch_id)} AS BATCH_ID, {text_literal(region)} AS REGION"
         for day in dates
-        for region in REGIONS
-    )
+        for region in expected_on(day, REGIONS)
+    ]
+    if not expected:
+        return {}
     found: dict[date, list[str]] = {}
-    for batch_id, region in session.query(render("ledger/unpublished_regions", expected=expected)):
+    statement = render("ledger/unpublished_regions", expected=" UNION ALL ".join(expected))
+    for batch_id, region in session.query(statement):
         found.setdefault(parse_business_date(batch_id), []).append(region)
     return found
 
@@ -73,10 +74,12 @@ def read_production(session: Session, dates: Sequence[date], regions: Sequence[s
 
 
 def describe_production(dates: Sequence[date], regions: Sequence[str], states: Iterable[LedgerState]) -> str:
-    """Returns these lines by the states in the ledger."""
+    """Returns these lines by the states in the ledger. Of regions that are not expected on a date, it says nothing
+    unless they are all that was asked for."""
     shown = {(state.date, state.region) for state in states if state.in_production in SHOWN}
-    missing = {day: [code for code in regions if (day, code) not in shown] for day in dates}
-    return "\n".join(_describe_date(day, codes, regions) for day, codes in missing.items())
+    asked = {day: expected_on(day, regions) or regions for day in dates}
+    missing = {day: [code for code in codes if (day, code) not in shown] for day, codes in asked.items()}
+    return "\n".join(_describe_date(day, codes, asked[day]) for day, codes in missing.items())
 
 
 def _describe_date(day: date, missing: Sequence[str], regions: Sequence[str]) -> str:

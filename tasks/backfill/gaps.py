@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from expectations.regions import expected_on
 from tasks.batch import DateRange
 from tasks.errors import NeedsPersonError
 from tasks.warehouse.states import LedgerState, Status
@@ -15,7 +16,7 @@ Order = Literal["oldest", "newest"]
 
 @dataclass(frozen=True)
 class Gap:
-    """A date and those of its regions that have to be loaded; `whole` when these are all regions."""
+    """A date and those of its regions that have to be loaded; `whole` when these are all that are expected."""
 
     date: date
     regions: tuple[str, ...]
@@ -78,13 +79,13 @@ def _plan(
     states = _by_date_and_region(known)
     gaps, under_way = [], []
     for day, regions in asked.items():
-        wanted = [region for region in regions if is_wanted(states.get((day, region)), mode)]
+        wanted, everything = _wanted(states, day, regions, mode), expected_on(day, all_regions)
         busy = tuple(region for region in wanted if _is_under_way(states, day, region))
         free = tuple(region for region in wanted if region not in busy)
         if busy:
-            under_way.append(Gap(day, busy, whole=len(busy) == len(all_regions)))
+            under_way.append(Gap(day, busy, whole=busy == everything))
         if free:
-            gaps.append(Gap(day, free, whole=len(free) == len(all_regions)))
+            gaps.append(Gap(day, free, whole=free == everything))
     return BackfillPlan(days, tuple(gaps), tuple(under_way))
 
 
@@ -92,7 +93,14 @@ def unloaded(days: Iterable[date], known: Iterable[LedgerState], regions: Sequen
     """Returns those of the dates of which a region is still to be loaded. In `mode` "all" these are all dates: where a
     new load has failed, the ledger may show an earlier one."""
     states = _by_date_and_region(known)
-    return {day for day in days if any(is_wanted(states.get((day, region)), mode) for region in regions)}
+    return {day for day in days if _wanted(states, day, regions, mode)}
+
+
+def _wanted(states: Mapping[tuple[date, str], LedgerState], day: date, regions: Sequence[str], mode: Mode) -> list[str]:
+    """The regions to load, of those that are expected on the day or were tried."""
+    expected = expected_on(day, regions)
+    found = {region: states.get((day, region)) for region in regions}
+    return [code for code, state in found.items() if (state or code in expected) and is_wanted(state, mode)]
 
 
 def _by_date_and_region(known: Iterable[LedgerState]) -> dict[tuple[date, str], LedgerState]:

@@ -10,6 +10,7 @@ from statistics import median
 
 from markupsafe import Markup
 
+from expectations.regions import expected_on
 from tasks.batch import DateRange
 from tasks.lines import counted, public_line
 from tasks.pages.charts import Point, trend
@@ -174,7 +175,8 @@ def render_history_page(history: History) -> str:
 
 
 def to_cells(history: History) -> dict[date, dict[str, GridCell]]:
-    """The cells of each date of the grid, oldest first; before the first date that was loaded, of those tried."""
+    """The cells of each date of the grid, oldest first; before the first date that was loaded, of those tried.
+    A region that is not expected on a date, and was not tried, has none."""
     whole, shown = history.whole, shown_dates(history.whole, history.due.last_date(history.built_at))
     if whole is None or shown is None:
         return {}
@@ -188,6 +190,7 @@ def to_cells(history: History) -> dict[date, dict[str, GridCell]]:
         day: {
             region: _cell(day, region, states.get((day, region)), ends.get((day, region), ()), history, began)
             for region in history.regions
+            if (day, region) in states or region in expected_on(day, history.regions)
         }
         for day in shown
         if day >= whole.first or day in tried
@@ -232,7 +235,7 @@ def to_months(grid: Mapping[date, Mapping[str, GridCell]], regions: Sequence[str
     for (year, month), of_month in groupby(grid, key=lambda day: (day.year, day.month)):
         found = {day.day: grid[day] for day in of_month}
         days = tuple(range(1, _days_of(year, month) + 1))
-        rows = tuple((region, tuple(found[d][region] if d in found else None for d in days)) for region in regions)
+        rows = tuple((region, tuple(found.get(d, {}).get(region) for d in days)) for region in regions)
         months.append(Month(f"{date(year, month, 1):%B %Y}", days, rows))
     return months[::-1]
 

@@ -1,9 +1,10 @@
 """The ledger as a grid: the newest dates x regions, including dates without entries. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from expectations.regions import expected_on
 from tasks.batch import DateRange
 from tasks.lines import counted, markdown_table
 from tasks.warehouse.states import LedgerState, Status
@@ -75,7 +76,13 @@ def to_grid(whole: DateRange | None, known: Iterable[LedgerState], regions: Sequ
     columns = (*regions, *sorted({region for _, region in states} - {*regions}))
     tried = {day for day, _ in states}
     days = [day for day in reversed(list(shown)) if day >= whole.first or day in tried] if whole and shown else ()
-    return Grid(columns, {day: tuple(cell(states.get((day, region))) for region in columns) for day in days}, whole)
+    return Grid(columns, {day: tuple(_word(states, day, region) for region in columns) for day in days}, whole)
+
+
+def _word(states: Mapping[tuple[date, str], LedgerState], day: date, region: str) -> str:
+    """The word of a date and region; none where the region is not expected and was not tried."""
+    state = states.get((day, region))
+    return cell(state) if state or expected_on(day, [region]) else ""
 
 
 def cell(state: LedgerState | None) -> str:

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from prefect import get_run_logger, task
 
-from expectations.regions import REGIONS
-from tasks.batch import ADOPTION, Attempt
+from expectations.regions import REGIONS, expected_on
+from tasks.batch import ADOPTION, Attempt, parse_business_date
 from tasks.errors import (
     NeedsPersonError,
     OutcomeUnknownError,
@@ -365,10 +365,12 @@ def _earlier_rollback(session: Session, batch_id: str) -> str | None:
 
 
 def _regions_to_record(session: Session, batch_id: str) -> tuple[str, ...]:
-    """The regions to record as ROLLED_BACK: for a date all, because a backfill loads those without an entry; for named
-    keys, those that the ledger knows."""
+    """The regions to record as ROLLED_BACK: for a date all that are expected, because a backfill loads those without an
+    entry; for named keys, those that the ledger knows."""
     known = _known_regions(session, batch_id)
-    return tuple(dict.fromkeys([*REGIONS, *known])) if batch_id.isdigit() else known
+    if not batch_id.isdigit():
+        return known
+    return tuple(dict.fromkeys([*expected_on(parse_business_date(batch_id), REGIONS), *known]))
 
 
 def _known_regions(session: Session, batch_id: str) -> tuple[str, ...]:

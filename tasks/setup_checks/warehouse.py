@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from uuid import uuid4
 
@@ -15,9 +15,10 @@ from blocks import names
 from blocks.snowflake import SnowflakeHostConnector
 from blocks.variables import read_variable
 from expectations.analysts import VIEWS as FOR_ANALYSTS
-from expectations.regions import REGIONS
+from expectations.regions import REGIONS, expected_on
 from expectations.rules import CROSS_REGION_RULE
 from expectations.tables import TABLES_VERSION
+from tasks.batch import day_before
 from tasks.errors import SalesEtlError
 from tasks.lines import adding, counted
 from tasks.setup_checks.bucket import BUCKET_VARIABLE, probe_file
@@ -180,22 +181,28 @@ def _count_collisions() -> str:
 
 
 def _look_for_regions() -> str:
-    """A region that was added since set-up is not in the views."""
+    """A region that was added since set-up is not in the views, nor is a first date that was."""
     known = text_literals(REGIONS)
     with _session() as session:
         expected = session.query(
             "SELECT REGION FROM ANALYTICS.DATA_STATUS WHERE UTC_DATE = DATEADD('day', -1, SYSDATE()::DATE)"
         )
+        missing = session.query(
+            "SELECT REGION, MIN(UTC_DATE) FROM ANALYTICS.DATA_STATUS WHERE STATE = 'missing' GROUP BY REGION"
+        )
         ((without_zone,),) = session.query(
             f"SELECT MIN(REGION) FROM ANALYTICS.SALES WHERE SALE_DATE_LOCAL IS NULL AND REGION IN ({known})"
         )
-    return describe_regions({str(region) for (region,) in expected}, without_zone)
+    return describe_regions({str(region) for (region,) in expected}, without_zone, dict(missing))
 
 
-def describe_regions(expected: Set[str], without_zone: str | None) -> str:
-    """Returns which regions DATA_STATUS expects; none before the first load. Raises SetupFaultError for one that the
-    views do not know."""
-    lacking = sorted(REGIONS.keys() - expected) if expected else []
+def describe_regions(expected: Set[str], without_zone: str | None, missing: Mapping[str, date]) -> str:
+    """Returns which regions DATA_STATUS expects; none before the first load. `missing` has the first date that it calls
+    missing, by region. Raises SetupFaultError for a region, or a first date, that the views do not know."""
+    wanted = expected_on(day_before(datetime.now(UTC)), REGIONS)
+    lacking = sorted({*wanted} - expected) if expected else []
+    if early := [code for code, day in missing.items() if code in REGIONS and not expected_on(day, [code])]:
+        raise SetupFaultError(f"the view DATA_STATUS does not know the first_date of region {early[0]}: {SETUP}")
     if unknown := [*lacking, *([without_zone] if without_zone else [])]:
         raise SetupFaultError(f"the views SALES and DATA_STATUS do not know region {unknown[0]}: {SETUP}")
     return ", ".join(sorted(expected)) or "no date yet"

@@ -168,6 +168,14 @@ def _view_columns(view: View) -> str:
     return ",\n    ".join(f"{column.name} COMMENT {text_literal(column.description)}" for column in view.columns)
 
 
+def configured_regions(regions: Iterable[Region]) -> str:
+    """A row per region with its first date, NULL where all dates are expected."""
+    days = {region.code: region.first_date and text_literal(region.first_date.isoformat()) for region in regions}
+    return " UNION ALL ".join(
+        f"SELECT {text_literal(code)} AS REGION, {day or 'NULL'}::DATE AS FIRST_DATE" for code, day in days.items()
+    )
+
+
 def _by_zone(pattern: str, regions: Iterable[Region]) -> str:
     """A value that depends on the region's time zone: `pattern` with the zone's literal in place of `{zone}`."""
     cases = "\n        ".join(
@@ -279,7 +287,7 @@ _COLUMN_LISTS |= {
     "sale_date_local": _by_zone("CONVERT_TIMEZONE({zone}, SALE_DATE)::TIMESTAMP_NTZ(6)", REGIONS.values()),
     "data_status_columns": _view_columns(DATA_STATUS),
     "data_status_comment": text_literal(DATA_STATUS.description),
-    "configured_regions": " UNION ALL ".join(f"SELECT {text_literal(region)} AS REGION" for region in REGIONS),
+    "configured_regions": configured_regions(REGIONS.values()),
     # The day before the one that has begun there when the UTC day ends.
     "local_date": _by_zone(
         "DATEADD('day', -1, CONVERT_TIMEZONE('UTC', {zone}, DATEADD('day', 1, UTC_DATE)::TIMESTAMP_NTZ)::DATE)::DATE",

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from tasks.errors import NeedsPersonError
 from tasks.pages.figures import read_ledger_range
 from tasks.pages.ledger_grid import FAILED_MARK, IN_PRODUCTION, LEGEND, MISSING, RUNNING_MARK, cell
 from tasks.rollback.roll_back import roll_back
+from tasks.warehouse import statements
 from tasks.warehouse.ledger import Entry, known_states, record, start_attempt
+from tasks.warehouse.statements import configured_regions
 from tasks.warehouse.states import Status
 from tests.integration.conftest import World, good_sale
 from tests.integration.publish.harness import load
@@ -240,6 +243,33 @@ def test_a_typo_in_a_year_adds_a_row_and_hides_none(world: World, day: date, sta
     assert after.keys() - before.keys() == {(typo, "EUROPE")}
     assert before.keys() <= after.keys()
     assert (yesterday, "EUROPE") in after
+
+
+@pytest.mark.account
+def test_the_time_before_a_region_opened_is_not_missing_but_what_was_loaded_of_it_is_listed(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tidy()
+    world.forget(*(day + timedelta(days=number) for number in range(-1, 7)))
+    enter(world, day, "PUBLISHED", regions=("EUROPE", "US_WEST"))
+    opened = replace(REGIONS["EUROPE"], first_date=day + timedelta(days=3))
+    configured = configured_regions([*(REGIONS[code] for code in REGIONS if code != "EUROPE"), opened])
+    monkeypatch.setitem(statements._COLUMN_LISTS, "configured_regions", configured)  # as a new process would read it
+    try:
+        assert world.set_up().is_completed()
+        shown = status_rows(world)
+    finally:
+        monkeypatch.undo()
+        assert world.set_up().is_completed()
+
+    def states(region: str, first: int, last: int) -> list[str | None]:
+        days = DateRange(day + timedelta(days=first), day + timedelta(days=last))
+        return [shown[(each, region)]["STATE"] if (each, region) in shown else None for each in days]
+
+    assert states("US_WEST", 0, 4) == ["published", *[MISSING] * 4]
+    assert states("EUROPE", 0, 4) == ["published", None, None, MISSING, MISSING]
+    assert all((opened.first_date, region) in shown for region in REGIONS)
+    assert (day + timedelta(days=1), "EUROPE") in status_rows(world)
 
 
 # Figures of a day

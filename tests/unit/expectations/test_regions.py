@@ -1,11 +1,13 @@
 """Regions are data: a fifth one is an entry, and a repeated entry is refused by name."""
 
 import re
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from expectations.regions import REGIONS, code_of_spelling, read_regions
+from expectations.regions import REGIONS, code_of_spelling, expected_on, read_regions
 
 ENTRY = """
 [[region]]
@@ -78,4 +80,26 @@ def test_a_time_zone_that_is_none_is_refused_by_name(zone: str, tmp_path: Path) 
     file = tmp_path / "regions.toml"
     file.write_text(entry("A", "a1").replace("Etc/UTC", zone), encoding="utf-8")
     with pytest.raises(ValueError, match=f"regions.toml: time_zone '{re.escape(zone)}' of A is no IANA time zone"):
+        read_regions(file)
+
+
+def test_sales_of_a_region_are_expected_from_its_first_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], first_date=date(2024, 1, 15)))
+    others = ("US_EAST", "US_WEST", "ASIA_PACIFIC")
+    assert expected_on(date(2024, 1, 14), REGIONS) == others
+    assert expected_on(date(2024, 1, 15), REGIONS) == tuple(REGIONS)
+    assert expected_on(date(2024, 1, 14), ["EUROPE", "US_EAST", "NO_LONGER_CONFIGURED"]) == ("US_EAST",)
+
+
+def test_a_first_date_is_read_as_a_date(tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(entry("A", "a1") + "first_date = 2024-01-15\n" + entry("B", "b1"), encoding="utf-8")
+    assert [region.first_date for region in read_regions(file).values()] == [date(2024, 1, 15), None]
+
+
+@pytest.mark.parametrize("written", ['"2024-01-15"', "2024-01-15T00:00:00Z", "2024"])
+def test_a_first_date_that_is_none_is_refused_by_name(written: str, tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(entry("A", "a1") + f"first_date = {written}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="regions.toml: first_date '2024.*' of A is no date: write it without quotes"):
         read_regions(file)

@@ -134,17 +134,17 @@ def test_an_error_that_does_not_concern_one_region_fails_the_run(error: BaseExce
 def test_a_required_region_that_is_missing_fails_the_run() -> None:
     required = replace(OPEN, regions_required=("EUROPE",))
     with pytest.raises(NeedsPersonError, match="a required region is missing: EUROPE left out: connection refused"):
-        check_regions(planned(required, US_EAST=5, EUROPE=DOWN), required)
+        check_regions(planned(required, US_EAST=5, EUROPE=DOWN), ALL, required)
 
 
 def test_a_required_region_may_be_closed() -> None:
     settings = replace(closed("EUROPE"), regions_required=("EUROPE",))
-    assert check_regions(planned(settings, US_EAST=5, EUROPE=0), settings) is None
+    assert check_regions(planned(settings, US_EAST=5, EUROPE=0), ALL, settings) is None
 
 
 def test_a_run_without_any_region_fails_with_every_cause() -> None:
     with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: .*; EUROPE left out: "):
-        check_regions(planned(US_EAST=DOWN, EUROPE=DOWN), OPEN)
+        check_regions(planned(US_EAST=DOWN, EUROPE=DOWN), ALL, OPEN)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_run_without_any_region_fails_with_every_cause() -> None:
     ],
 )
 def test_a_day_with_too_few_rows_fails_the_gate_in_its_words(rows: dict[str, int], record_count: int) -> None:
-    check = check_regions(planned(OPEN, **(dict.fromkeys(ALL, 0) | rows)), OPEN)
+    check = check_regions(planned(OPEN, **(dict.fromkeys(ALL, 0) | rows)), ALL, OPEN)
     assert check is not None
     assert (check.passed, check.message) == (False, f"record count {record_count} is below threshold 100")
 
@@ -177,7 +177,7 @@ def test_without_a_region_left_every_region_is_named(
 ) -> None:
     planned_regions = planned(settings, **outcomes)
     with pytest.raises(NeedsPersonError) as caught:
-        check_regions(planned_regions, settings)
+        check_regions(planned_regions, ALL, settings)
     assert str(caught.value) == f"no region left: {planned_regions.missing_message}"
     assert all(f"{region} left out: " in str(caught.value) for region in outcomes)
 
@@ -190,7 +190,7 @@ def test_without_a_region_left_every_region_is_named(
     ],
 )
 def test_what_can_be_loaded_goes_on(planned_regions: Plan) -> None:
-    assert check_regions(planned_regions, OPEN) is None
+    assert check_regions(planned_regions, ALL, OPEN) is None
 
 
 def test_a_closed_region_does_not_excuse_the_missing_ones() -> None:
@@ -198,12 +198,12 @@ def test_a_closed_region_does_not_excuse_the_missing_ones() -> None:
     settings = closed("EUROPE")
     planned_regions = planned(settings, US_EAST=DOWN, US_WEST=DOWN, EUROPE=0, ASIA_PACIFIC=DOWN)
     with pytest.raises(NeedsPersonError, match="no region left: US_EAST left out: "):
-        check_regions(planned_regions, settings)
+        check_regions(planned_regions, ALL, settings)
 
 
 def test_a_closed_region_does_not_excuse_too_few_rows() -> None:
     settings = closed("EUROPE")
-    check = check_regions(planned(settings, US_EAST=1, US_WEST=0, EUROPE=0, ASIA_PACIFIC=0), settings)
+    check = check_regions(planned(settings, US_EAST=1, US_WEST=0, EUROPE=0, ASIA_PACIFIC=0), ALL, settings)
     assert check is not None
     assert check.message == "record count 1 is below threshold 100"
 

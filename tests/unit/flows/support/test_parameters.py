@@ -1,5 +1,6 @@
 """The parameters as Prefect itself validates them before a run begins, and the batch that they mean."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from flows.backfill import backfill
 from flows.daily_sales import daily_sales
 from flows.support import parameters, run_hooks
 from flows.support.parameters import ACTIVE_MAX, choose_batch, choose_range
-from flows.support.refusals import refused_dates, refused_range
+from flows.support.refusals import refused_batch, refused_dates, refused_range
 from tasks.batch import DateRange
 
 ALL = tuple(REGIONS)
@@ -171,6 +172,26 @@ def test_without_a_date_the_batch_is_the_day_before_the_scheduled_start() -> Non
 def test_with_a_date_the_schedule_does_not_matter() -> None:
     batch = choose_batch("2017-12-23", ["EUROPE"])
     assert (batch.batch_id, batch.regions) == ("20171223", ("EUROPE",))
+
+
+@pytest.mark.usefixtures("scheduled")
+def test_a_region_that_has_not_opened_by_the_date_is_read_only_where_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for code in REGIONS:
+        monkeypatch.setitem(REGIONS, code, replace(REGIONS[code], first_date=date(2024, 1, 1)))
+    monkeypatch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], first_date=date(2024, 1, 16)))
+    others = tuple(code for code in REGIONS if code != "EUROPE")
+    assert choose_batch("yesterday", None).regions == others
+    assert choose_batch("2024-01-16", None).regions == tuple(REGIONS)
+    assert choose_batch("2023-12-31", ["EUROPE"]).regions == ("EUROPE",)
+    assert refused_batch("2023-12-31", ["EUROPE"]) is None
+    refused = refused_batch("2023-12-31", None)
+    assert refused is not None
+    assert (refused.name, refused.message) == (
+        "Refused",
+        "no region has opened by 2023-12-31: see first_date in expectations/regions.toml, or name the regions to read",
+    )
 
 
 def test_a_run_is_named_by_its_date_in_either_form(monkeypatch: pytest.MonkeyPatch) -> None:

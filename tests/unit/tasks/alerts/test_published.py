@@ -1,11 +1,13 @@
 """A failure is over when every region that it is about was published after it was mailed."""
 
+import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from expectations.regions import REGIONS
-from tasks.alerts.published import describe_production, is_mended
+from tasks.alerts.published import describe_production, is_mended, read_unpublished
 from tasks.warehouse.states import LedgerState, Status
 
 DAY, ALL = date(2024, 1, 15), tuple(REGIONS)
@@ -66,3 +68,26 @@ def test_each_date_has_its_line() -> None:
         "2024-01-15 is not in production now.",
         "2024-01-16 is in production now.",
     ]
+
+
+def test_a_region_that_had_not_opened_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], first_date=DAY + timedelta(days=1)))
+    states = [LedgerState(DAY, r, Status.PUBLISHED, Status.PUBLISHED, False) for r in REGIONS if r != "EUROPE"]
+    assert describe_production([DAY], tuple(REGIONS), states) == "2024-01-15 is in production now."
+    assert describe_production([DAY], ("EUROPE",), states) == "2024-01-15 is not in production now."
+
+
+def test_a_region_that_had_not_opened_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], first_date=DAY + timedelta(days=1)))
+    asked = []
+
+    class Session:
+        def query(self, statement: str) -> list[tuple[str, str]]:
+            asked.extend(re.findall(r"SELECT '(\d+)' AS BATCH_ID, '(\w+)' AS REGION", statement))
+            return asked
+
+    late = read_unpublished(Session(), [DAY, DAY + timedelta(days=1)])  # type: ignore[arg-type]
+    assert late == {DAY: [code for code in REGIONS if code != "EUROPE"], DAY + timedelta(days=1): [*REGIONS]}
+    for code in REGIONS:
+        monkeypatch.setitem(REGIONS, code, replace(REGIONS[code], first_date=DAY + timedelta(days=1)))
+    assert read_unpublished(Session(), [DAY]) == {}  # type: ignore[arg-type]

@@ -1,10 +1,12 @@
 """Which dates and regions a backfill loads, by the ledger, and in which order."""
 
+from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
 
 import pytest
 
+from expectations.regions import REGIONS
 from tasks.backfill.gaps import (
     BackfillPlan,
     Gap,
@@ -110,6 +112,26 @@ def test_dates_come_in_the_order_asked_for(order: Order, first: date) -> None:
     dates = [gap.date for gap in plan(order=order, last=date(2024, 1, 14)).gaps]
     assert dates[0] == first
     assert sorted(dates) == list(DateRange(DAY, date(2024, 1, 14)))
+
+
+@pytest.mark.parametrize("mode", ["missing", "all"])
+def test_the_time_before_a_region_opened_is_no_gap_of_it(monkeypatch: pytest.MonkeyPatch, mode: Mode) -> None:
+    opened = date(2024, 1, 12)
+    monkeypatch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], first_date=opened))
+    gaps = plan(mode=mode, last=opened).gaps
+    assert [(gap.date.day, gap.regions, gap.whole) for gap in gaps] == [
+        (10, ("US_EAST",), True),
+        (11, ("US_EAST",), True),
+        (12, ALL, True),
+    ]
+    assert plan(mode=mode, regions=("EUROPE",)).gaps == ()
+    assert unloaded([DAY, opened], [], ["EUROPE"], mode) == {opened}
+
+
+def test_what_was_tried_before_a_region_opened_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], first_date=YESTERDAY))
+    (gap,) = plan(state("EUROPE", "FAILED"), state("US_EAST", "PUBLISHED", "PUBLISHED")).gaps
+    assert (gap.regions, gap.whole) == (("EUROPE",), False)
 
 
 @pytest.mark.parametrize("order", ["oldest", "newest"])

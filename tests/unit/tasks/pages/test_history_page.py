@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from expectations.regions import REGIONS
 from tasks.batch import DateRange
 from tasks.pages.history_page import (
     DATES_SHOWN,
@@ -245,6 +246,26 @@ def test_a_date_is_due_when_its_time_is_over() -> None:
 def test_dates_before_the_first_one_that_the_warehouse_has_to_hold_are_no_gaps() -> None:
     found = replace(history([shown()], [ended()], first=DAY - timedelta(days=9)), first_date=DAY)
     assert newest_date(to_cells(found), found).meaning == "No date lacks a region."
+
+
+def test_the_time_before_a_region_opened_has_no_cells_of_it_and_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGIONS, "US_EAST", replace(REGIONS["US_EAST"], first_date=DAY))
+    before, regions = DAY - timedelta(days=1), ("EUROPE", "US_EAST", "NO_LONGER_CONFIGURED")
+    states = [shown(before), shown(before, "NO_LONGER_CONFIGURED"), shown(), shown(region="US_EAST")]
+    found = replace(history(states, first=before), regions=regions)
+    grid = to_cells(found)
+    assert {day: [*cells] for day, cells in grid.items()} == {
+        before: ["EUROPE", "NO_LONGER_CONFIGURED"],
+        DAY: ["EUROPE", "US_EAST"],
+    }
+    assert newest_date(grid, found).meaning == "No date lacks a region."
+    (month,) = to_months(grid, regions)
+    assert [[cell is not None for cell in cells[13:15]] for _, cells in month.rows] == [
+        [True, True],
+        [False, True],
+        [True, False],
+    ]
+    assert "US_EAST" in render_history_page(found)
 
 
 def test_the_cell_of_a_date_that_was_rolled_back_leads_to_the_run_that_had_loaded_it() -> None:

@@ -1,9 +1,11 @@
 """The ledger as a grid: a word per date and region, including dates that nobody loaded."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
+from expectations import regions
 from tasks.batch import DateRange
 from tasks.pages.ledger_grid import DATES_SHOWN, LEGEND, Grid, cell, shown_range, to_grid
 from tasks.warehouse.states import LedgerState, Status
@@ -51,6 +53,13 @@ def test_every_date_has_a_row_the_newest_first() -> None:
 
 def test_a_region_that_only_the_ledger_knows_has_a_column() -> None:
     assert to_grid(DateRange(FIRST, FIRST), [state("PUBLISHED")], ("US_EAST",)).regions == ("US_EAST", "EUROPE")
+
+
+def test_the_time_before_a_region_opened_is_blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(regions.REGIONS, "US_EAST", replace(regions.REGIONS["US_EAST"], first_date=LAST))
+    grid = to_grid(DateRange(FIRST, LAST), [state("PUBLISHED", "PUBLISHED")], REGIONS)
+    assert [row["US_EAST"] for row in grid.rows()] == ["missing", "", ""]
+    assert grid.legend() == [f"missing: {LEGEND['missing']}"]
 
 
 def test_the_newest_dates_are_shown() -> None:

@@ -1,7 +1,8 @@
 """Each check is one line, whatever it meets and however long it takes."""
 
 import threading
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -115,13 +116,13 @@ def test_a_collation_that_changes_how_keys_compare_is_bad() -> None:
 
 
 def test_the_views_for_analysts_know_every_region() -> None:
-    assert describe_regions(set(), None) == "no date yet"
-    assert describe_regions({*REGIONS, "CLOSED_FOR_GOOD"}, None).count(",") == len(REGIONS)
+    assert describe_regions(set(), None, {}) == "no date yet"
+    assert describe_regions({*REGIONS, "CLOSED_FOR_GOOD"}, None, {}).count(",") == len(REGIONS)
     set_up_again = "do not know region US_WEST: run `python -m flows.setup_warehouse`"
     with pytest.raises(SetupFaultError, match=set_up_again):
-        describe_regions(REGIONS.keys() - {"US_WEST"}, None)
+        describe_regions(REGIONS.keys() - {"US_WEST"}, None, {})
     with pytest.raises(SetupFaultError, match=set_up_again):
-        describe_regions(set(), "US_WEST")
+        describe_regions(set(), "US_WEST", {})
 
 
 WAREHOUSE = {"name": "ETL_WH", "state": "SUSPENDED", "auto_suspend": 60, "auto_resume": "true"}
@@ -145,3 +146,13 @@ def test_a_warehouse_that_a_load_can_use_is_ok(changed: dict[str, object]) -> No
 def test_a_warehouse_that_would_not_start_for_a_load_is_bad(changed: dict[str, object]) -> None:
     with pytest.raises(SetupFaultError, match="ALTER WAREHOUSE ETL_WH SET AUTO_RESUME = TRUE"):
         require_resuming(WAREHOUSE | {"auto_resume": "false"} | changed)
+
+
+def test_the_views_for_analysts_know_the_first_date_of_every_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    monkeypatch.setitem(REGIONS, "US_WEST", replace(REGIONS["US_WEST"], first_date=yesterday))
+    assert "US_WEST" in describe_regions({*REGIONS}, None, {"US_WEST": yesterday, "CLOSED_FOR_GOOD": date(2024, 1, 15)})
+    with pytest.raises(SetupFaultError, match="does not know the first_date of region US_WEST: run `"):
+        describe_regions({*REGIONS}, None, {"US_WEST": yesterday - timedelta(days=1)})
+    monkeypatch.setitem(REGIONS, "US_WEST", replace(REGIONS["US_WEST"], first_date=yesterday + timedelta(days=9)))
+    assert "US_WEST" not in describe_regions(REGIONS.keys() - {"US_WEST"}, None, {})
