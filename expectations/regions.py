@@ -3,7 +3,8 @@
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -53,7 +54,8 @@ def _normalized(spelling: str) -> str:
 def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
     """Returns the regions of `path` by code, in the file's order.
 
-    Raises ValueError for a repeated code or spelling, and for a time zone or a first date that is none.
+    Raises ValueError for a repeated code or spelling, for a time zone or a first date that is none, and for a time zone
+    whose days do not fit UTC days.
     """
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["region"]
     regions = [Region(**{**entry, "spellings": frozenset(entry["spellings"])}) for entry in entries]
@@ -66,6 +68,11 @@ def read_regions(path: Path = REGIONS_FILE) -> dict[str, Region]:
             raise ValueError(
                 f"{path.name}: time_zone {region.time_zone!r} of {region.code} is no IANA time zone: take one like "
                 "'Europe/Berlin'"
+            )
+        if _is_time_zone(region.time_zone) and not _has_each_day_once(region.time_zone, datetime.now(UTC).year):
+            raise ValueError(
+                f"{path.name}: time_zone {region.time_zone!r} of {region.code} is behind UTC for a part of the year "
+                "only, so that its days do not fit UTC days one to one: take one on one side, like 'Etc/GMT+1'"
             )
     return {region.code: region for region in regions}
 
@@ -85,6 +92,13 @@ def _is_time_zone(name: str) -> bool:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
+
+
+def _has_each_day_once(name: str, year: int) -> bool:
+    """Whether, from the year before to the year after, one day by the clock of the zone ends within each UTC day."""
+    zone, first = ZoneInfo(name), datetime(year - 1, 1, 1, tzinfo=UTC)
+    days = [(first + timedelta(days=number)).astimezone(zone).date() for number in range(3 * 366)]
+    return all(later - day == timedelta(days=1) for day, later in pairwise(days))
 
 
 def _refuse_repeats(path: Path, kind: str, values: Iterable[str]) -> None:

@@ -2,8 +2,9 @@
 
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -102,4 +103,35 @@ def test_a_first_date_that_is_none_is_refused_by_name(written: str, tmp_path: Pa
     file = tmp_path / "regions.toml"
     file.write_text(entry("A", "a1") + f"first_date = {written}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="regions.toml: first_date '2024.*' of A is no date: write it without quotes"):
+        read_regions(file)
+
+
+@pytest.mark.parametrize("code", REGIONS)
+def test_the_view_for_analysts_has_each_local_date_of_a_region_once_in_three_years(code: str) -> None:
+    """By the formula of LOCAL_DATE: the day before the one that has begun there when the UTC day ends."""
+    zone, begin = ZoneInfo(REGIONS[code].time_zone), datetime(2024, 1, 1, tzinfo=UTC)
+    ends = [begin + timedelta(days=number) for number in range(1096)]
+    local = [end.astimezone(zone).date() - timedelta(days=1) for end in ends]
+    assert local == [local[0] + timedelta(days=number) for number in range(1096)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_taken"),
+    [
+        ("Europe/London", True),
+        ("America/St_Johns", True),
+        ("Pacific/Kiritimati", True),
+        ("Pacific/Apia", True),
+        ("Atlantic/Azores", False),
+    ],
+)
+def test_a_time_zone_that_is_behind_utc_for_a_part_of_the_year_is_refused(
+    zone: str, is_taken: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(entry("A", "a1").replace("Etc/UTC", zone), encoding="utf-8")
+    if is_taken:
+        assert read_regions(file)["A"].time_zone == zone
+        return
+    with pytest.raises(ValueError, match=f"regions.toml: time_zone '{zone}' of A is behind UTC for a part of the year"):
         read_regions(file)
