@@ -83,7 +83,7 @@ def closed_regions(batch: Batch, settings: Settings) -> frozenset[str]:
 
 def needs_floor(batch: Batch, expected: Sequence[str], settings: Settings) -> bool:
     """Whether `min_record_count` applies: not when some of the expected regions are loaded, nor when all are closed."""
-    return len(batch.regions) == len(expected) and closed_regions(batch, settings) != set(batch.regions)
+    return batch.regions == tuple(expected) and closed_regions(batch, settings) != set(batch.regions)
 
 
 def check_regions(planned: Plan, expected: Sequence[str], settings: Settings) -> QualityCheck | None:

@@ -88,7 +88,7 @@ def _read_too_early(found: Findings) -> list[str]:
 
 def _in_production(found: Findings) -> str:
     names = _published(found)
-    if len(names) == len(expected_on(found.batch.date, REGIONS)):
+    if {*names} == {*expected_on(found.batch.date, REGIONS)}:
         return "All regions are in production."
     return _list("In production", names)
 
