@@ -229,11 +229,12 @@ def _freshness() -> dict[str, Any]:
     """The end of the newest complete day, of the region that lags most: no column of a sale says that. A warning when the
     next day is late, an error a day later."""
     limits = {"warn_after": FRESH_HOURS, "error_after": FRESH_HOURS + 24}
-    # Regions that are no longer configured have no row of yesterday.
+    # Regions that are no longer configured have no row of yesterday. One of which no day is complete yet, as it has just
+    # opened, is complete until its first day.
     complete_until = (
-        "select min(complete_until) from (select region, dateadd('day', 1, max(case when is_complete then utc_date else "
-        "'1970-01-01'::date end))::timestamp_ntz as complete_until from ANALYTICS.DATA_STATUS group by region having "
-        "max(utc_date) >= dateadd('day', -1, sysdate()::date)) as regions"
+        "select min(complete_until) from (select region, coalesce(dateadd('day', 1, max(case when is_complete then utc_date "
+        "end))::timestamp_ntz, min(utc_date)::timestamp_ntz) as complete_until from ANALYTICS.DATA_STATUS group by region "
+        "having max(utc_date) >= dateadd('day', -1, sysdate()::date)) as regions"
     )
     return {
         "freshness": {name: {"count": hours, "period": "hour"} for name, hours in limits.items()},

@@ -399,12 +399,13 @@ def test_a_view_or_table_of_another_tool_is_not_replaced(world: World, statement
 
 
 def end_of_the_region_that_lags_most(world: World) -> datetime:
-    """The end of its newest complete day, by the view's rows."""
-    ends = dict.fromkeys(REGIONS, datetime(1970, 1, 2))
-    for (day, region), row in status_rows(world).items():
+    """The end of its newest complete day, or the beginning of its first day, by the view's rows."""
+    shown = status_rows(world)
+    ends = {region: min(day for day, of in shown if of == region) for region in REGIONS}
+    for (day, region), row in shown.items():
         if row["IS_COMPLETE"] and region in REGIONS:
-            ends[region] = max(ends[region], datetime.combine(day, time()) + timedelta(days=1))
-    return min(ends.values())
+            ends[region] = max(ends[region], day + timedelta(days=1))
+    return datetime.combine(min(ends.values()), time())
 
 
 @pytest.mark.account
@@ -420,6 +421,9 @@ def test_dbt_measures_freshness_by_the_newest_complete_day_of_the_region_that_la
     assert world.sql(query) == [(end_of_the_region_that_lags_most(world),)]
     assert world.sql(query) < [(today,)]
     world.forget(ahead)
+    # A region that has opened yesterday, alone in the view, and of which nothing is loaded yet.
+    opened = f"(SELECT * FROM ANALYTICS.DATA_STATUS WHERE UTC_DATE = '{ahead}' AND REGION = 'US_EAST') AS STATUS"
+    assert world.sql(query.replace("ANALYTICS.DATA_STATUS", opened)) == [(today - timedelta(days=1),)]
 
 
 @pytest.mark.account
