@@ -221,6 +221,10 @@ def test_when_the_floor_applies(regions: tuple[str, ...], settings: Settings, ne
     assert needs_floor(Batch(CHRISTMAS, regions), ALL, settings) is needed
 
 
+def test_a_region_that_is_named_before_it_opens_makes_no_whole_day() -> None:
+    assert not needs_floor(Batch(CHRISTMAS, ("EUROPE",)), ("US_EAST",), OPEN)
+
+
 REFUSED = 'connection to server at "db" (10.0.0.1), port 5432 failed: Connection refused\n\tIs the server running?\n'
 NEXT_STEP = f"its database cannot be read: check block {REGIONS['EUROPE'].block} and the database. The driver says: "
 
