@@ -53,6 +53,9 @@ def rollback(date: BatchName, reason: Reason, cascade: bool = False, dry_run: bo
 def in_words(rolled_back: Rollback, dry_run: bool) -> str:
     """The result in one line, for the state's message."""
     changes = rolled_back.changes
+    if rolled_back.batches:
+        batches = ", ".join(rolled_back.batches)
+        return f"rolled back {batches} as run {rolled_back.run_number}, in an earlier try, whose figures are lost"
     if changes is None:
         return f"batch {rolled_back.batch_id} was rolled back before, {rolled_back.earlier_rollback}: nothing to do"
     now = sum(of_currency.rows_now for of_currency in changes.totals)
@@ -66,7 +69,7 @@ def in_words(rolled_back: Rollback, dry_run: bool) -> str:
 
 
 def show_tables(rolled_back: Rollback, dry_run: bool) -> None:
-    """Writes the changes as artifacts; none for a batch that was rolled back before."""
+    """Writes the changes as artifacts; none for a batch that was rolled back before or in an earlier try."""
     if changes := rolled_back.changes:
         what = f"What {'a rollback would change' if dry_run else 'the rollback has changed'}"
         batches = ", ".join(changes.batches)

@@ -110,13 +110,15 @@ class Rollback:
     """The result of a rollback. `run_number` is the rollback's own number in the ledger, None in a dry run.
 
     For a batch that was rolled back before, nothing is done: `run_number` and `changes` are None, and
-    `earlier_rollback` has run, time and reason of that rollback, as words of a sentence.
+    `earlier_rollback` has run, time and reason of that rollback, as words of a sentence. When it was an earlier try of
+    the same flow run, `run_number` is of that, and `batches` are what it has rolled back.
     """
 
     batch_id: str
     run_number: int | None
     changes: Changes | None
     earlier_rollback: str | None = None
+    batches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def roll_back(
     flow_run_id: str,
     say: Say = say_nothing,
 ) -> Rollback:
-    """Rolls the batch back, and with `cascade` later batches that have changed its sales; records ROLLED_BACK.
+    """Rolls the batch back, and with `cascade` later batches that have changed its sales; records ROLLED_BACK, also for
+    a batch that was rolled back before when another run of it has begun since.
 
     Raises NeedsPersonError when the batch is not in production or is older than the undo log, when later batches have
     changed its sales and `cascade` is not set, or when this rollback's own flow run was cancelled meanwhile.
@@ -154,8 +157,8 @@ def roll_back(
     with lock_held(session, 0) as writing:
         # Taken under the lock: all runs of the batch that are under way have lower numbers, and end as Overtaken.
         run_number = next_run_number(writing)
-        if earlier := _earlier_rollback(writing, batch_id):
-            return Rollback(batch_id, None, None, earlier)
+        if earlier := _earlier_rollback(writing, batch_id, flow_run_id):
+            return earlier
         changes = find_changes(writing, batch_id, cascade, undo_days)
         undo_runs(writing, changes.runs, run_number, hold_back=True)
         for batch in changes.batches:
@@ -169,7 +172,7 @@ def roll_back(
 def preview_rollback(session: Session, batch_id: str, cascade: bool, undo_days: int) -> Rollback:
     """The dry run: returns the changes that `roll_back` would make, or raises its error; changes nothing."""
     if earlier := _earlier_rollback(session, batch_id):
-        return Rollback(batch_id, None, None, earlier)
+        return earlier
     return Rollback(batch_id, None, find_changes(session, batch_id, cascade, undo_days))
 
 
@@ -346,22 +349,29 @@ def _refuse_old(runs: Iterable[PublishedRun], undo_days: int) -> None:
             )
 
 
-def _earlier_rollback(session: Session, batch_id: str) -> str | None:
-    """Returns run, time and reason of the batch's latest rollback, as words of a sentence; None while any of its
-    regions is in production.
+def _earlier_rollback(session: Session, batch_id: str, flow_run_id: str | None = None) -> Rollback | None:
+    """Returns the batch's latest rollback where there is nothing left to do: where no run of it has begun since.
+    `flow_run_id` is the rollback's own.
 
     Raises NeedsPersonError when no region of the batch was ever published.
     """
-    latest = session.query(render("rollback/in_production"), [batch_id])
-    if not latest:
+    newest = session.query(render("rollback/newest_entries"), [batch_id])
+    if not any(was_in_production for *_, was_in_production in newest):
         raise NeedsPersonError(
             f"batch {batch_id} is not in production, there is nothing to roll back: the ledger knows "
-            f"{'no run of it' if not _known_regions(session, batch_id) else 'only runs that published nothing'}"
+            f"{'only runs that published nothing' if newest else 'no run of it'}"
         )
-    if any(status != Status.ROLLED_BACK for _, status, *_ in latest):
+    # A run that has begun since would publish, and one that has failed would be a gap, without a newer rollback.
+    if any(status != Status.ROLLED_BACK for status, *_ in newest):
         return None
-    _, _, run_number, recorded_at, cause = max(latest, key=lambda row: row[2])
-    return f"by run {run_number} at {recorded_at:%Y-%m-%d %H:%M} UTC ({cause})"
+    _, run_number, by_flow_run, recorded_at, cause, _ = max(newest, key=lambda row: row[1])
+    if by_flow_run == flow_run_id:
+        batches = session.query(
+            "SELECT DISTINCT BATCH_ID FROM ANALYTICS.ETL_BATCHES WHERE RUN_NUMBER = ? ORDER BY 1", [run_number]
+        )
+        return Rollback(batch_id, int(run_number), None, batches=tuple(batch for (batch,) in batches))
+    earlier = f"by run {run_number} at {recorded_at:%Y-%m-%d %H:%M} UTC ({cause})"
+    return Rollback(batch_id, None, None, earlier)
 
 
 def _regions_to_record(session: Session, batch_id: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ FROM_COMMIT = ("SELECT CURRENT_TRANSACTION() #2", "COMMIT")
 """The statements after the last check whether the run may commit."""
 ROLLBACK = (
     *LOCK,
-    "rollback/in_production",
+    "rollback/newest_entries",
     "rollback/runs_in_effect",
     "rollback/later_batches",
     "rollback/count_changes",

@@ -16,10 +16,19 @@ from flows.backfill import backfill
 from flows.replay_rejected import replay_rejected
 from flows.rollback import SALES_KEY, TOTALS_KEY, rollback
 from tasks import verify
+from tasks.errors import OutcomeUnknownError
 from tasks.rollback import roll_back as rollback_task
+from tasks.rollback.roll_back import Rollback
+from tasks.warehouse import session as warehouse
+from tasks.warehouse.ledger import Entry, record
+from tasks.warehouse.session import Session
 from tasks.warehouse.statements import render
+from tasks.warehouse.states import Status
 from tests.integration.conftest import World
 from tests.integration.processes import run_python, start_python
+from tests.integration.proxy import Loss, proxy_to
+from tests.integration.publish.harness import begin, publish_staged, stage_attempt
+from tests.integration.publish.statements import stepping_session
 from tests.integration.shop import Shop
 
 REASON = "the till sent test sales"
@@ -124,6 +133,41 @@ def test_a_date_that_was_rolled_back_is_loaded_only_when_it_is_named(shop: Shop,
     shop.load(tmp_path)
     assert [row[: len(CLEAN_COLUMNS)] for row in shop.fact()] == loaded
     assert world.ledger(f"{day:%Y%m%d}") == dict.fromkeys(REGIONS, "ROLLED_BACK") | {"EUROPE": "PUBLISHED"}
+
+
+def test_a_second_rollback_wins_over_a_run_that_has_begun_since_the_first(
+    shop: Shop, day: date, tmp_path: Path
+) -> None:
+    world = shop.world
+    shop.sell("1")
+    shop.load(tmp_path)
+    before = shop.amounts()
+    assert run(day).name == "Completed"
+    begun = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    again = run(day)
+    assert (
+        again.message == f"rolled back {day:%Y%m%d}: 0 sales removed, 0 restored, 0 rejected rows removed, 0 reopened"
+    )
+    publication, _ = publish_staged(world, begun)
+    assert (publication.regions, publication.overtaken) == ((), ("EUROPE",))
+    assert before != shop.amounts() == {}
+
+
+def test_a_second_rollback_keeps_out_what_a_run_since_the_first_has_left_as_a_gap(
+    shop: Shop, day: date, tmp_path: Path
+) -> None:
+    world = shop.world
+    shop.sell("1")
+    shop.load(tmp_path)
+    assert run(day).name == "Completed"
+    failed = begin(world, day, "EUROPE")
+    with world.session() as session:
+        record(session, failed, [Entry("EUROPE", Status.FAILED)])
+    period: dict[str, Any] = {"start_date": str(day), "end_date": str(day), "dry_run": True}
+    assert "would load 1 date" in str(backfill(**period, return_state=True).message)
+    assert run(day).name == "Completed"
+    assert "nothing to load" in str(backfill(**period, return_state=True).message)
+    assert "was rolled back before, by run" in str(run(day).message)
 
 
 @pytest.mark.account
@@ -357,6 +401,37 @@ def test_killed_in_the_middle_nothing_has_happened_and_the_next_one_does_it(shop
     shop.world.end_transactions()
     assert run(following).name == "Completed"
     assert touched(shop) == before
+
+
+def test_after_a_lost_answer_to_commit_the_next_try_says_what_the_first_has_rolled_back(
+    shop: Shop, day: date, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warehouse, "RESEND_DELAYS_S", (0, 0, 0))
+    world, before = shop.world, touched(shop)
+    following = two_days(shop, tmp_path)
+    shop.on(following).load(tmp_path, "EUROPE", "US_WEST")
+    batches = (f"{day:%Y%m%d}", f"{following:%Y%m%d}")
+
+    def once_more(session: Session) -> Rollback:
+        return rollback_task.roll_back(session, batches[0], REASON, True, 35, "a flow run")
+
+    with proxy_to(int(world.environment["SNOWFLAKE_PORT"])) as proxy:
+
+        def lose_commit(name: str) -> None:
+            if name == "COMMIT":
+                proxy.lose_next(Loss.ANSWER_FOR_GOOD)
+
+        with (
+            stepping_session(dict(world.environment), lose_commit, proxy.port) as session,
+            pytest.raises(OutcomeUnknownError),
+        ):
+            once_more(session)
+    with world.session() as another:
+        settled = once_more(another)
+    assert (settled.batches, settled.changes) == (batches, None)
+    assert touched(shop) == before
+    rolled_back = "SELECT DISTINCT BATCH_ID, STATUS FROM ETL_BATCHES WHERE RUN_NUMBER = ? ORDER BY 1"
+    assert world.sql(rolled_back, (settled.run_number,)) == [(batch, "ROLLED_BACK") for batch in batches]
 
 
 def test_two_at_once_and_a_daily_run_beside_them(shop: Shop, tmp_path: Path) -> None:

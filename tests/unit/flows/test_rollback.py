@@ -67,6 +67,12 @@ def test_the_totals_end_with_the_rejected_rows() -> None:
             "batch 20240115 was rolled back before, by run 42 at 2024-01-16 09:00 UTC (wrong prices): nothing to do",
             id="rolled-back-before",
         ),
+        pytest.param(
+            Rollback("20240115", 42, None, batches=("20240115", "20240116")),
+            False,
+            "rolled back 20240115, 20240116 as run 42, in an earlier try, whose figures are lost",
+            id="by-an-earlier-try",
+        ),
     ],
 )
 def test_the_message_has_the_figures(rolled_back: Rollback, dry_run: bool, message: str) -> None:
