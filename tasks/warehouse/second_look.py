@@ -8,6 +8,7 @@ from tasks.errors import NeedsPersonError
 from tasks.stopwatch import Stopwatch
 from tasks.tally import Tally, tallies_of_rows
 from tasks.warehouse.attributes import attribute_values
+from tasks.warehouse.past import publish_of_run, sales_as_of
 from tasks.warehouse.session import Row, Session
 from tasks.warehouse.statements import render, union_all
 
@@ -44,8 +45,8 @@ def look(
     rows, exact money, and a fingerprint of every column. Without `expected`, when the publish's promise is no longer
     known, the staged rows take its place.
 
-    Where they differ, the rows are looked for one by one; those that another run has changed since the COMMIT count as
-    found.
+    Where they differ, the rows are looked for one by one, in the table as it was right after the publish: others may
+    have changed or rolled back sales since. Raises NeedsPersonError when that is no longer known.
     """
     watch = Stopwatch()
     shown = session.query(shown_query(attempt, extra_columns))
@@ -79,11 +80,9 @@ def _tallies(side: Mapping[tuple[str, str], Row]) -> dict[tuple[str, ...], Tally
 
 
 def _found_one_by_one(session: Session, attempt: Attempt, extra_columns: ExtraColumns) -> dict[tuple[str, ...], Tally]:
-    names = _names(attempt, extra_columns)
-    matching = tallies_of_rows(session.query(render("verify/matching_rows", **names)), keys=1)
-    changed_since = render("verify/changed_since", **names)
-    changed = tallies_of_rows(session.query(changed_since, [attempt.run_number]), keys=1)
-    return {key: matching.get(key, Tally()) + changed.get(key, Tally()) for key in {*matching, *changed}}
+    past = sales_as_of(publish_of_run(session, attempt.run_number))
+    statement = render("verify/matching_rows", past=past, **_names(attempt, extra_columns))
+    return tallies_of_rows(session.query(statement), keys=1)
 
 
 def _names(attempt: Attempt, extra_columns: ExtraColumns) -> dict[str, str]:

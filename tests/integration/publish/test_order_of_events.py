@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import NeedsPersonError
 from tasks.publish import publish_manifest
 from tasks.rollback.roll_back import roll_back, roll_back_run
 from tasks.verify import compare
 from tasks.warehouse.ledger import known_states
 from tests.integration.conftest import World
-from tests.integration.publish.harness import begin, publish_staged, stage_attempt
+from tests.integration.publish.harness import begin, fates, publish_staged, stage_attempt
 from tests.integration.shop import Shop
 
 TIMES = {
@@ -84,3 +85,38 @@ def test_what_another_run_has_changed_since_is_told_by_the_ledger(
             "UPDATE SALES_FACT SET ETL_UPDATED_AT = '2024-01-01 00:00:00+00:00' WHERE SALE_ID = ?", (shop.key("sale"),)
         )
         assert compare(session, first.manifest, publication).comparisons[0].holds
+
+
+def test_what_was_rolled_back_since_is_no_difference(
+    world: World, day: date, shop: Shop, tmp_path: Path, times: str
+) -> None:
+    """The next day's run finds the sale just as the rolled-back one had loaded it."""
+    next_day = day + timedelta(days=1)
+    shop.change("sale", f"updated_at = '{next_day} 00:00Z'")
+    shop.load(tmp_path)
+    later = stage_attempt(world, begin(world, next_day, "EUROPE"), next_day, tmp_path)
+    with world.session() as session:
+        publication = publish_manifest(session, later, world.session, print)
+        assert fates(publication) == {"EUROPE": {"unchanged": 1}}
+        roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
+        for dated in (day, next_day):
+            date_anew(world, dated, times)
+        assert shop.sales() == {}
+        assert compare(session, later.manifest, publication).comparisons[0].holds
+
+
+def test_a_second_look_does_not_judge_by_a_past_that_is_no_longer_known(
+    world: World, day: date, shop: Shop, tmp_path: Path
+) -> None:
+    staged = stage_attempt(world, begin(world, day, "EUROPE"), day, tmp_path)
+    ((since,),) = world.sql("SELECT PAST_SINCE FROM ETL_LOCK")
+    with world.session() as session:
+        publication = publish_manifest(session, staged, world.session, print)
+        roll_back(session, f"{day:%Y%m%d}", "a trial", False, 35, "by hand")
+        world.sql("UPDATE ETL_LOCK SET PAST_SINCE = ORDINAL")
+        try:
+            with pytest.raises(NeedsPersonError, match="is not known: the undo log goes back to"):
+                compare(session, staged.manifest, publication)
+        finally:
+            world.sql("UPDATE ETL_LOCK SET PAST_SINCE = ?", (since,))
+    assert shop.sales() == {}
