@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,7 +15,7 @@ from prefect import Task, flow, get_run_logger
 from prefect.client.schemas import FlowRun
 from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
-from prefect.states import Crashed, State
+from prefect.states import Completed, Crashed, State
 
 from blocks.variables import read_settings
 from expectations.regions import REGIONS
@@ -22,6 +23,7 @@ from flows.daily_sales import daily_sales
 from flows.support.command_line import run
 from flows.support.lost_engine import ended_with_its_engine
 from flows.support.outcomes import (
+    SETTLED,
     DateOutcome,
     carried_over,
     ended_state,
@@ -43,6 +45,7 @@ from tasks.backfill.gaps import (
     Gap,
     Mode,
     Order,
+    is_wanted,
     plan_again,
     plan_backfill,
     range_since,
@@ -58,7 +61,10 @@ from tasks.prefect_server.stopping import CANCELLED_IN_PREFECT, StoppedError, is
 from tasks.progress.work import Work, progressing
 from tasks.retries import ONCE
 from tasks.stopwatch import Stopwatch
+from tasks.warehouse.states import Status
 
+Load = Callable[[Gap], DateOutcome]
+"""Loads one date."""
 SIDE_BY_SIDE = 0.75
 """What a date takes beside others, of its time alone, as measured on two cores (docs/performance.md)."""
 SUBFLOWS_MAX = 10_000
@@ -127,11 +133,12 @@ def backfill(
     lost = unloaded(days_before, known, wanted_regions, mode)
     before = [outcome for outcome in before if outcome.date in lost and not outcome.is_left_to_the_rest]
     number_subflows_anew()
+    load = partial(load_date, engine=engine, mode=mode, warehouse=warehouse)
     with signals_in_order():
         usual_s = usual_backfill_seconds(len(plan.gaps), max_active)
-        loaded, waiting = load_dates(plan.gaps, max_active, engine, usual_s)
+        loaded, waiting = load_dates(plan.gaps, max_active, load, usual_s)
         if plan.under_way and not waiting:
-            more, plan = load_left(plan, mode, max_active, engine, warehouse)
+            more, plan = load_left(plan, mode, max_active, load, warehouse)
             loaded += more
     outcomes = [*before, *loaded]
     show_table(outcomes, plan)
@@ -149,7 +156,7 @@ def backfill(
 
 
 def load_left(
-    plan: BackfillPlan, mode: Mode, max_active: int, engine: str, warehouse: str
+    plan: BackfillPlan, mode: Mode, max_active: int, load: Load, warehouse: str
 ) -> tuple[list[DateOutcome], BackfillPlan]:
     """Loads what other runs had begun and have left by now, as those that were killed do. Returns the outcomes, and the
     plan with what they still have."""
@@ -157,7 +164,7 @@ def load_left(
     with ended_with_its_engine():
         known = read_ledger(min(days), max(days), warehouse)
     left = plan_again(plan, known, tuple(REGIONS), mode)
-    loaded, _ = load_dates(left.gaps, max_active, engine, makes_room=False)
+    loaded, _ = load_dates(left.gaps, max_active, load, makes_room=False)
     return loaded, replace(plan, under_way=left.under_way)
 
 
@@ -171,7 +178,7 @@ def usual_backfill_seconds(dates: int, max_active: int) -> float | None:
 
 
 def load_dates(
-    gaps: Sequence[Gap], max_active: int, engine: str, usual_s: float | None = None, makes_room: bool = True
+    gaps: Sequence[Gap], max_active: int, load: Load, usual_s: float | None = None, makes_room: bool = True
 ) -> tuple[list[DateOutcome], FlowRun | None]:
     """Loads the dates in their order, `max_active` side by side, until a daily run waits (if it `makes_room`).
 
@@ -194,7 +201,7 @@ def load_dates(
                     future.result()  # raises what stops the others
             if makes_room and (waiting := find_waiting_daily_run()):
                 break
-            begun.append(executor.submit(copy_context().run, load_counted, gap, engine, work))
+            begun.append(executor.submit(copy_context().run, load_counted, gap, load, work))
             running.add(begun[-1])
     return [future.result() for future in begun], waiting
 
@@ -213,22 +220,25 @@ def _named(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {one_line(error)}"
 
 
-def load_counted(gap: Gap, engine: str, work: Work) -> DateOutcome:
+def load_counted(gap: Gap, load: Load, work: Work) -> DateOutcome:
     """Loads one date, and counts it as done."""
-    outcome = load_date(gap, engine)
+    outcome = load(gap)
     work.add(failed=not outcome.completed)
     return outcome
 
 
-def load_date(gap: Gap, engine: str) -> DateOutcome:
-    """Runs the daily flow for one date; a failed run is an outcome like any other, and so is one that the Prefect
-    server has not let begin or go on.
+def load_date(gap: Gap, engine: str, mode: Mode, warehouse: str) -> DateOutcome:
+    """Runs the daily flow for what is left of a date; a failed run is an outcome like any other, and so is one that the
+    Prefect server has not let begin or go on.
 
     Raises StoppedError when it failed because the backfill was cancelled.
     """
-    watch, regions = Stopwatch(), None if gap.whole else list(gap.regions)
+    watch = Stopwatch()
     try:
-        state = daily_sales(date=gap.date.isoformat(), regions=regions, engine=engine, return_state=True)
+        gap, state = (gap, None) if mode == "all" else left_of(gap, mode, warehouse)
+        if state is None:
+            regions = None if gap.whole else list(gap.regions)
+            state = daily_sales(date=gap.date.isoformat(), regions=regions, engine=engine, return_state=True)
     except httpx.HTTPError as error:
         state = Crashed(message=f"the Prefect server was lost: {_named(error)}")
     outcome, logger = outcome_of(gap, state, watch.seconds()), get_run_logger()
@@ -238,6 +248,20 @@ def load_date(gap: Gap, engine: str) -> DateOutcome:
     if not state.is_completed() and is_cancelled(str(flow_run.id), logger.warning):
         raise StoppedError(CANCELLED_IN_PREFECT)
     return outcome
+
+
+def left_of(gap: Gap, mode: Mode, warehouse: str) -> tuple[Gap, State | None]:
+    """Asks the ledger again, as somebody may have rolled the date back since the plan was made. Returns what is left to
+    load, and the date's state when that is nothing or when the ledger cannot be read."""
+    read = read_ledger(gap.date, gap.date, warehouse, return_state=True)
+    if not read.is_completed():
+        return gap, read
+    known = {state.region: state for state in read.result()}
+    regions = tuple(region for region in gap.regions if is_wanted(known.get(region), mode))
+    if regions:
+        return replace(gap, regions=regions, whole=gap.whole and regions == gap.regions), None
+    rolled_back = any(known[region].in_production is Status.ROLLED_BACK for region in gap.regions)
+    return gap, Completed(name=SETTLED, message="rolled back" if rolled_back else "loaded by another run")
 
 
 class LeftAtOnce(ThreadPoolExecutor):

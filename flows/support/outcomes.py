@@ -20,6 +20,8 @@ CAUSE_LENGTH_MAX = 160
 NOT_STARTED, UNDER_WAY = "not started", "under way"
 LEFT_TO_THE_REST = (NOT_STARTED, UNDER_WAY)
 """States of dates that the run which goes on has to try."""
+SETTLED = "settled meanwhile"
+"""The state of a date that was rolled back, or loaded by another run, between planning and loading."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,10 @@ class DateOutcome:
     completed: bool
     message: str
     seconds: float = 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state == SETTLED
 
     @property
     def fully_loaded(self) -> bool:
@@ -120,7 +126,7 @@ def yielded_state(
     range as run `queued`. `outcomes` are its own and those carried over."""
     message = f"made room for {waiting} after {_count(begun)}: {queued} goes on with {rest}"
     busy = f"; it also tries what another run has begun: {_gaps(plan.under_way)}" if plan.under_way else ""
-    return Completed(name=YIELDED, message=message + busy + _failed(outcomes) + _partly(outcomes))
+    return Completed(name=YIELDED, message=message + busy + _failed(outcomes) + _partly(outcomes) + _settled(outcomes))
 
 
 def ended_state(outcomes: Sequence[DateOutcome], plan: BackfillPlan, mode: str) -> State:
@@ -129,10 +135,11 @@ def ended_state(outcomes: Sequence[DateOutcome], plan: BackfillPlan, mode: str) 
     if not outcomes:
         message = _nothing(plan, mode) + _left_alone(plan)
         return Completed(name=PARTIALLY_LOADED if plan.under_way else None, message=message)
-    completed = sum(outcome.completed for outcome in outcomes)
-    what = _count(completed) if completed == len(outcomes) else f"{completed} of {_count(len(outcomes))}"
-    message = f"{what} loaded{_failed(outcomes)}{_partly(outcomes)}{_left_alone(plan)}"
-    if completed < len(outcomes):
+    tried = [outcome for outcome in outcomes if not outcome.is_settled]
+    completed = sum(outcome.completed for outcome in tried)
+    what = _count(completed) if completed == len(tried) else f"{completed} of {_count(len(tried))}"
+    message = f"{what} loaded{_failed(outcomes)}{_partly(outcomes)}{_settled(outcomes)}{_left_alone(plan)}"
+    if completed < len(tried):
         return Failed(message=f"{message}; artifact backfill shows all")
     fully = all(outcome.fully_loaded for outcome in outcomes) and not plan.under_way
     return Completed(message=message) if fully else Completed(name=PARTIALLY_LOADED, message=message)
@@ -146,6 +153,11 @@ def _failed(outcomes: Sequence[DateOutcome]) -> str:
 def _partly(outcomes: Sequence[DateOutcome]) -> str:
     partly = [f"{o.date} ({o.message})" for o in outcomes if o.completed and not o.fully_loaded]
     return f"; partially loaded: {_named(partly)}" if partly else ""
+
+
+def _settled(outcomes: Sequence[DateOutcome]) -> str:
+    settled = [f"{o.date} ({o.message})" for o in outcomes if o.is_settled]
+    return f"; {SETTLED}: {_named(settled)}" if settled else ""
 
 
 def _left_alone(plan: BackfillPlan) -> str:

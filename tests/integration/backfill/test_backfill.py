@@ -15,7 +15,7 @@ from prefect.states import AwaitingRetry, Cancelled
 
 from blocks import names
 from expectations.regions import REGIONS
-from flows.backfill import backfill, load_left
+from flows.backfill import backfill, load_dates, load_left
 from tasks.alerts.published import read_unpublished
 from tasks.batch import Attempt, Batch
 from tasks.publish import Publication, publish_manifest
@@ -330,3 +330,34 @@ def test_a_date_that_another_run_had_begun_is_loaded_once_that_has_ended_and_nam
     state = backfill(str(theirs), str(good), return_state=True)
     assert (state.name, state.message) == ("Completed", "1 date loaded")
     assert rows_of(world, days) == {f"{each:%Y%m%d}": 160 for each in days}
+
+
+@pytest.mark.parametrize(
+    ("mode", "message", "rows"),
+    [
+        ("missing", "1 date loaded; settled meanwhile: {} (rolled back)", [40]),
+        ("failed", "1 date loaded; settled meanwhile: {} (rolled back)", [40]),
+        ("all", "2 dates loaded", [160, 160]),
+    ],
+)
+def test_what_was_rolled_back_since_the_plan_was_made_is_loaded_only_in_mode_all(
+    world: World, day: date, monkeypatch: pytest.MonkeyPatch, mode: Any, message: str, rows: list[int]
+) -> None:
+    whole, partly = days = days_from(day, 2)
+    for each in days:
+        world.fill(each, rows=40)
+        enter(world, each, Status.FAILED)
+
+    def roll_back_and_load(*given: Any) -> Any:
+        enter(world, whole, Status.ROLLED_BACK)
+        enter(world, partly, Status.ROLLED_BACK, regions=OTHERS)
+        return load_dates(*given)
+
+    monkeypatch.setattr("flows.backfill.load_dates", roll_back_and_load)
+    state = backfill(str(whole), str(partly), mode=mode, return_state=True)
+    assert (state.name, state.message) == ("Completed", message.format(whole))
+    assert list(rows_of(world, days).values()) == rows
+    assert [(row["date"], row["regions"]) for row in table()] == [
+        (str(whole), "all"),
+        (str(partly), "all" if mode == "all" else "EUROPE"),
+    ]

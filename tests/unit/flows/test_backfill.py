@@ -32,16 +32,15 @@ def completed(gap: Gap) -> DateOutcome:
 
 
 @pytest.mark.parametrize("max_active", [1, 2, 3])
-def test_a_cancelled_backfill_begins_no_further_date(monkeypatch: pytest.MonkeyPatch, max_active: int) -> None:
+def test_a_cancelled_backfill_begins_no_further_date(max_active: int) -> None:
     begun = []
 
-    def stop(gap: Gap, engine: str) -> DateOutcome:
+    def stop(gap: Gap) -> DateOutcome:
         begun.append(gap)
         raise StoppedError("cancelled")
 
-    monkeypatch.setattr(flow, "load_date", stop)
     with pytest.raises(StoppedError):
-        load_dates(GAPS, max_active, "pandas")
+        load_dates(GAPS, max_active, stop)
     assert len(begun) <= max_active
 
 
@@ -52,16 +51,15 @@ def test_a_server_that_cannot_say_who_waits_stops_no_backfill(
         raise httpx.ConnectError("refused")
 
     monkeypatch.setattr(flow, "find_waiting", refuse)
-    monkeypatch.setattr(flow, "load_date", lambda gap, _: completed(gap))
-    outcomes, waiting = load_dates(GAPS[:3], 2, "pandas")
+    outcomes, waiting = load_dates(GAPS[:3], 2, completed)
     assert ([outcome.date for outcome in outcomes], waiting) == ([gap.date for gap in GAPS[:3]], None)
     assert "cannot see whether a daily run waits: ConnectError: refused" in caplog.text
 
 
-def test_an_error_of_one_date_waits_for_another_that_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_one_date_waits_for_another_that_is_under_way() -> None:
     under_way, ended = Event(), []
 
-    def load(gap: Gap, _: str) -> DateOutcome:
+    def load(gap: Gap) -> DateOutcome:
         if gap is GAPS[0]:
             under_way.wait(60)
             raise KeyError("a fault of the program")
@@ -70,9 +68,8 @@ def test_an_error_of_one_date_waits_for_another_that_is_under_way(monkeypatch: p
         ended.append(gap)
         return completed(gap)
 
-    monkeypatch.setattr(flow, "load_date", load)
     with pytest.raises(KeyError):
-        load_dates(GAPS[:2], 2, "pandas")
+        load_dates(GAPS[:2], 2, load)
     assert ended == [GAPS[1]]
 
 
@@ -82,7 +79,7 @@ def test_a_date_that_the_server_does_not_let_go_on_is_an_outcome(monkeypatch: py
 
     monkeypatch.setattr(flow, "daily_sales", lose)
     monkeypatch.setattr(flow, "is_cancelled", lambda *_: False)
-    outcome = load_date(GAPS[0], "pandas")
+    outcome = load_date(GAPS[0], "pandas", "all", "ETL_WATCH_WH")
     assert (outcome.state, outcome.completed) == ("Crashed", False)
     assert outcome.message == "the Prefect server was lost: ReadTimeout: no answer"
 
@@ -96,4 +93,4 @@ def test_the_estimate_does_not_promise_that_dates_side_by_side_share_nothing(mon
 
 def test_a_completed_date_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "daily_sales", lambda **_: Completed())
-    assert load_date(GAPS[0], "pandas").completed
+    assert load_date(GAPS[0], "pandas", "all", "ETL_WATCH_WH").completed

@@ -8,6 +8,7 @@ from prefect.states import Completed, Failed
 
 from flows.support.outcomes import (
     DATES_NAMED_MAX,
+    SETTLED,
     DateOutcome,
     carried_over,
     ended_state,
@@ -39,6 +40,7 @@ def planned(*gaps: Gap, under_way: tuple[Gap, ...] = ()) -> BackfillPlan:
 GOOD = outcome_of(gap(0), Completed(message="2024-01-10: 180 clean rows of 2 regions"), 7.5)
 PARTLY = outcome_of(gap(1), Completed(name="PartiallyLoaded", message="EUROPE left out: refused"), 6.0)
 BAD = outcome_of(gap(2), Failed(name="QualityFailed", message="record count 45 is below threshold 100"), 5.0)
+LEFT_OUT = outcome_of(gap(3), Completed(name=SETTLED, message="rolled back"), 0.1)
 PLAN = planned(gap(0), gap(1), gap(2))
 
 
@@ -61,6 +63,13 @@ PLAN = planned(gap(0), gap(1), gap(2))
             "2 of 3 dates loaded; failed: 2024-01-12 (QualityFailed: record count 45 is below threshold 100); "
             "partially loaded: 2024-01-11 (EUROPE left out: refused); artifact backfill shows all",
             id="one-failed",
+        ),
+        pytest.param(
+            [GOOD, LEFT_OUT],
+            StateType.COMPLETED,
+            "Completed",
+            "1 date loaded; settled meanwhile: 2024-01-13 (rolled back)",
+            id="one-rolled-back-meanwhile",
         ),
     ],
 )
