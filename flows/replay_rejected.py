@@ -40,8 +40,9 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
 
     A rejected row ends as RELEASED (loaded, or the table holds a newer version), STILL_BAD (with today's reasons), GONE
     (no longer at the source) or NO_KEY (only a rerun of its date finds it). Sales of rolled-back dates and heals are
-    held back. Ends as Completed with the counts in its message and in the artifact `replay-rejected`, or as
-    PartiallyLoaded when a region could not be read.
+    held back, and rows that a view does not show stay open, unless regions.toml calls it whole. Ends as Completed with
+    the counts in its message and in the artifact `replay-rejected`, or as PartiallyLoaded when a region could not be
+    read, or has no row at all.
     """
     settings, asked = read_settings(), regions or list(REGIONS)
     warehouse = settings.snowflake_warehouse
@@ -55,10 +56,11 @@ def replay_rejected(regions: RegionCodes = None, dry_run: bool = False) -> State
                 check_ready(batch, settings.s3_staging_bucket)
                 read = read_again(batch, settings, scratch, warehouse)
                 outcome = foreseen(waiting, read.transformed, read.gone, read.unread)
-                return end(replace(outcome, held_back=read.held_back), dry_run)
+                return end(replace(outcome, held_back=read.held_back, not_found=read.not_found), dry_run)
             loaded = load_again(batch, settings, scratch)
-        outcome = read_outcome(batch.batch_id, loaded.attempt.run_number, waiting, loaded.read.unread, warehouse)
-        return end(replace(outcome, held_back=loaded.read.held_back), dry_run)
+        read = loaded.read
+        outcome = read_outcome(batch.batch_id, loaded.attempt.run_number, waiting, read.unread, warehouse)
+        return end(replace(outcome, held_back=read.held_back, not_found=read.not_found), dry_run)
 
 
 def end(replayed: Replayed, dry_run: bool) -> State:
@@ -73,6 +75,7 @@ def in_words(replayed: Replayed, dry_run: bool) -> str:
     counts = ", ".join(f"{replayed.total(status):,} {status}" for status in STATUSES)
     begin = "would be" if dry_run else f"{replayed.batch_id}:" if replayed.batch_id else "nothing to read again:"
     unread = "".join(f"; {region} could not be read: {cause}" for region, cause in replayed.unread.items())
+    unread += "".join(f"; {region}: {words}" for region, words in replayed.not_found.items())
     held_back = sum(replayed.held_back.values())
     held = f"; {held_back:,} held back, their dates or heals were rolled back" if held_back else ""
     more = f"; {KEYS_MAX:,} keys a region were read, run it again for the rest" if replayed.is_cut else ""

@@ -70,8 +70,9 @@ class Extracted:
     `source` was counted by SQL in the same snapshot, `read` from the bytes that arrived. `snapshot_at` is the moment up
     to which the database shows all commits, by its clock (aware, UTC); `behind` says why that is not the whole window.
     `new_columns` are those that neither the contract nor the variable `extra_columns` names; of those that the variable
-    names, `extra_columns` were read, and `lacking_columns` are not in the source. Of a batch of keys, `held_back` were
-    not read because of what was `rolled_back`.
+    names, `extra_columns` were read, and `lacking_columns` are not in the source. `why_not_whole` says why the source
+    may hold sales that it does not show. Of a batch of keys, `held_back` were not read because of what was
+    `rolled_back`.
     """
 
     region: str
@@ -84,6 +85,7 @@ class Extracted:
     extra_columns: tuple[str, ...] = ()
     lacking_columns: tuple[str, ...] = ()
     behind: str | None = None
+    why_not_whole: str | None = None
     rolled_back: RolledBack = field(default_factory=RolledBack)
     held_back: frozenset[str] = frozenset()
 
@@ -109,9 +111,9 @@ def read_region(
 
     `extra_columns` maps names of columns beyond the contract to `plain` or `personal`. Many rows are read by
     `slices_max` connections of `engine` side by side.
-    Raises RegionUnfitError when table, columns or a cell of a view do not fit, or rows are hidden, ScratchFullError
-    when there is no room for them, NeedsPersonError when fewer or other rows arrived than the database counted,
-    TransientError when the table was rewritten meanwhile.
+    Raises RegionUnfitError when table, columns or a cell of a view do not fit, rows are hidden, or keys are looked for
+    in an empty table, ScratchFullError when there is no room for them, NeedsPersonError when fewer or other rows
+    arrived than the database counted, TransientError when the table was rewritten meanwhile.
     """
     watch = Stopwatch()
     needed = wanted.end if isinstance(wanted, Window) else None
@@ -147,6 +149,8 @@ def read_region(
                 raise
             say(f"step=extract region={region} cells that cannot be read: {bad.count}; their rows are rejected")
             held, source, files = read_without(bad)
+        if isinstance(wanted, Keys) and not source.rows:
+            _refuse_empty(cursor, table)
     read = add_up(files.values())
     if differences := source.differences(read):
         raise NeedsPersonError(
@@ -163,6 +167,7 @@ def read_region(
         extra_columns=tuple(extra),
         lacking_columns=lacking_columns(table.declared, extra_columns),
         behind=snapshot.behind,
+        why_not_whole=table.why_not_whole(REGIONS[region]),
         rolled_back=wanted.rolled_back if isinstance(wanted, Keys) else RolledBack(),
         held_back=held,
     )
@@ -181,6 +186,13 @@ def _without_held_back(
         return frozenset(), wanted
     held = held_back(cursor, table_without(bad, table.sql), region, wanted.sale_ids, wanted.rolled_back)
     return held, wanted.without(held)
+
+
+def _refuse_empty(cursor: Any, table: SourceTable) -> None:
+    """Raises RegionUnfitError for a table without any row: somebody may be refilling it."""
+    cursor.execute(f"SELECT EXISTS (SELECT FROM {table.sql})")
+    if cursor.fetchone() == (False,):
+        raise RegionUnfitError(f"{table.name} has no row at all: look at its database")
 
 
 def _count(cursor: Any, table: SourceTable, wanted: Window | Keys, bad: BadCells) -> Tally:

@@ -16,7 +16,7 @@ from tasks.plan import unread_regions
 from tasks.prefect_server.stopping import finished_first
 from tasks.publish import Publication, publish
 from tasks.quality import check_rows
-from tasks.rejected.replay import gone_keys
+from tasks.rejected.replay import lacking_keys
 from tasks.rollback.rolled_back import read_rolled_back
 from tasks.stage import stage
 from tasks.transform import Transformed, transform
@@ -29,12 +29,13 @@ from tasks.warehouse.states import Status
 @dataclass(frozen=True)
 class ReadAgain:
     """What the sources hold of the keys now. `gone` are keys that a region no longer holds, `unread` the reasons of
-    regions that could not be read."""
+    regions that could not be read, `not_found` how many keys a region does not show and why it may hold them."""
 
     present: tuple[Extracted, ...]
     transformed: tuple[Transformed, ...]
     gone: Mapping[str, tuple[str, ...]]
     unread: Mapping[str, str]
+    not_found: Mapping[str, str]
 
     @property
     def held_back(self) -> dict[str, int]:
@@ -58,8 +59,11 @@ def read_again(batch: NamedKeys, settings: Settings, scratch: Path, warehouse: s
     unread = unread_regions(outcomes)
     present = [outcome for outcome in outcomes.values() if isinstance(outcome, Extracted)]
     transformed = transform(present, scratch)
-    gone = {extracted.region: gone_keys(batch.keys[extracted.region], extracted) for extracted in present}
-    return ReadAgain(tuple(present), tuple(transformed), gone, unread)
+    lacking = {of.region: lacking_keys(batch.keys[of.region], of) for of in present}
+    in_part = {of.region: of.why_not_whole for of in present if of.why_not_whole and lacking[of.region]}
+    gone = {region: () if region in in_part else keys for region, keys in lacking.items()}
+    not_found = {region: f"{len(lacking[region]):,} not found stay open: {why}" for region, why in in_part.items()}
+    return ReadAgain(tuple(present), tuple(transformed), gone, unread, not_found)
 
 
 def load_again(batch: NamedKeys, settings: Settings, scratch: Path) -> LoadedAgain:

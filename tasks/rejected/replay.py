@@ -33,7 +33,8 @@ class Waiting:
 @dataclass(frozen=True)
 class Replayed:
     """How a replay ended: rows by region and status (STATUSES), and `unread` regions with the reason. `held_back` are
-    the numbers of keys per region that stay out because they were rolled back; their rows are unchanged.
+    the numbers of keys per region that stay out because they were rolled back, `not_found` says how many keys a region
+    does not show, and why it may hold them; their rows are unchanged.
 
     `batch_id` is None when nothing was loaded.
     """
@@ -43,6 +44,7 @@ class Replayed:
     unread: Mapping[str, str] = field(default_factory=dict)
     is_cut: bool = False
     held_back: Mapping[str, int] = field(default_factory=dict)
+    not_found: Mapping[str, str] = field(default_factory=dict)
 
     def total(self, status: str) -> int:
         return sum(rows for (_, of), rows in self.rows.items() if of == status)
@@ -61,7 +63,7 @@ def open_keys(session: Session, regions: Iterable[str]) -> Waiting:
     )
 
 
-def gone_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
+def lacking_keys(asked: Keys, extracted: Extracted) -> tuple[str, ...]:
     """The keys that were not found at the source, without those that stay out, which were not looked for."""
     found = {key for batch in read_batches(*extracted.paths) for key in batch["sale_id"].to_pylist()}
     found |= extracted.held_back

@@ -29,7 +29,7 @@ from tasks.errors import NeedsPersonError
 from tasks.reconcile.compare import Discrepancy, RegionCompared, compare_region
 from tasks.reconcile.days import days_of_regions
 from tasks.reconcile.deleted import mark
-from tasks.rejected.replay import gone_keys, open_keys
+from tasks.rejected.replay import lacking_keys, open_keys
 from tasks.rollback.roll_back import preview_rollback, roll_back
 from tasks.rollback.rolled_back import rolled_back
 from tasks.warehouse.ledger import known_states, start_attempt
@@ -72,7 +72,9 @@ def load_wanted(
     """Runs an attempt from its sources to the second look; keys of `read_again` that are not found are gone."""
     staged = stage_wanted(world, attempt, wanted, scratch)
     if read_again:
-        gone = {of.region: gone_keys(keys, of) for of in staged.extracts if isinstance(keys := wanted[of.region], Keys)}
+        gone = {
+            of.region: lacking_keys(keys, of) for of in staged.extracts if isinstance(keys := wanted[of.region], Keys)
+        }
         staged = replace(staged, gone=gone)
     publish_staged(world, staged)
 

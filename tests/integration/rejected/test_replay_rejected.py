@@ -156,6 +156,51 @@ def test_a_region_that_is_down_is_left_out_and_its_rows_stay_open(shop: Shop, tm
     assert shop.statuses()["mended"] == ["RELEASED"]
 
 
+def test_a_region_that_has_no_row_at_all_is_not_believed(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
+    shop.world.change("EUROPE", "ALTER TABLE sales_transactions RENAME TO sales_elsewhere")
+    shop.world.change("EUROPE", "CREATE TABLE sales_transactions (LIKE sales_elsewhere INCLUDING ALL)")
+    try:
+        shop.world.change("EUROPE", "GRANT SELECT ON sales_transactions TO PUBLIC")
+        dry, state = run(dry_run=True), run()
+    finally:
+        shop.world.change("EUROPE", "DROP TABLE IF EXISTS sales_transactions")
+        shop.world.change("EUROPE", "ALTER TABLE sales_elsewhere RENAME TO sales_transactions")
+    for ended in (dry, state):
+        assert ended.name == "PartiallyLoaded"
+        assert "EUROPE could not be read: sales_transactions has no row at all" in str(ended.message)
+    assert shop.statuses() == {
+        "broken": ["OPEN"],
+        "mended": ["OPEN"],
+        "removed": ["OPEN"],
+        "west": ["STILL_BAD"],
+        "": ["NO_KEY", "NO_KEY"],
+    }
+    run()
+    assert shop.statuses() == STATUSES_AFTER
+
+
+def test_what_a_view_does_not_show_stays_open(shop: Shop, tmp_path: Path) -> None:
+    broken_day(shop, tmp_path)
+    shown = f"SELECT * FROM sales_elsewhere WHERE sale_id <> '{shop.key('mended')}'"
+    shop.world.change("EUROPE", "ALTER TABLE sales_transactions RENAME TO sales_elsewhere")
+    try:
+        shop.world.change("EUROPE", f"CREATE VIEW sales_transactions AS {shown}")
+        shop.world.change("EUROPE", "GRANT SELECT ON sales_transactions TO PUBLIC")
+        dry, state = run(dry_run=True), run()
+    finally:
+        shop.world.change("EUROPE", "DROP VIEW IF EXISTS sales_transactions")
+        shop.world.change("EUROPE", "ALTER TABLE sales_elsewhere RENAME TO sales_transactions")
+    for ended in (dry, state):
+        assert "0 RELEASED, 2 STILL_BAD, 0 GONE, 2 NO_KEY" in str(ended.message)
+        assert "EUROPE: 2 not found stay open: sales_transactions is a view, which may show a part" in str(
+            ended.message
+        )
+    assert shop.statuses() == {**STATUSES_AFTER, "mended": ["OPEN"], "removed": ["OPEN"]}
+    run()
+    assert shop.statuses() == STATUSES_AFTER
+
+
 def test_keys_beyond_the_limit_of_one_replay_are_reported(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +212,36 @@ def test_keys_beyond_the_limit_of_one_replay_are_reported(
     assert "run it again for the rest" in str(state.message)
     shop.change("3", "quantity = 2")
     assert counts(run()) == {("EUROPE", "STILL_BAD"): 1, ("EUROPE", "RELEASED"): 1}
+
+
+@pytest.mark.parametrize("how", ["date", "heal", "reopened"])
+def test_keys_that_are_held_back_do_not_keep_others_from_being_read(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    following = shop.on(shop.day + timedelta(days=1))
+    shop.sell("held-1", "held-2", quantity=0)
+    shop.load(tmp_path)
+    rolled_back = str(shop.day)
+    if how == "date":
+        assert counts(run()) == {("EUROPE", "STILL_BAD"): 2}
+    else:
+        following.load(tmp_path)
+        for name in ("held-1", "held-2"):
+            shop.change(name, f"quantity = 2, updated_at = '{shop.noon(1)}'")
+    if how == "heal":
+        days = {"start_date": shop.day, "end_date": following.day}
+        rolled_back = reconcile(**days, regions=["EUROPE"], return_state=True).result().heal
+    if how == "reopened":
+        following.load(tmp_path)
+        rolled_back = str(following.day)
+    assert rollback(date=rolled_back, reason="a test", return_state=True).name == "Completed"
+    last = shop.on(shop.day + timedelta(days=2))
+    last.sell("mended", quantity=0)
+    last.load(tmp_path)
+    last.change("mended", "quantity = 2")
+    monkeypatch.setattr(replay, "KEYS_MAX", 2)
+    state = run()
+    assert (counts(state), state.result().held_back) == ({("EUROPE", "RELEASED"): 1}, {"EUROPE": 1})
 
 
 def test_of_two_versions_of_a_key_the_bad_one_stays_work_to_be_done(shop: Shop, tmp_path: Path) -> None:
@@ -259,6 +334,7 @@ def test_a_key_of_a_rolled_back_heal_is_free_when_its_date_has_rejected_it_again
 def test_a_replay_that_meets_the_rollback_of_a_heal_says_nothing_of_its_keys(shop: Shop, tmp_path: Path) -> None:
     following = shop.day + timedelta(days=1)
     shop.sell("corrected", quantity=0)
+    shop.sell("good")
     for day in (shop.day, following):
         shop.on(day).load(tmp_path)
     attempt = replace(begin(shop.world, shop.day, "EUROPE"), batch_id="R20160116T091500Z")
