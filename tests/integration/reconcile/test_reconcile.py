@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from prefect.artifacts import Artifact
@@ -20,6 +21,7 @@ from flows.rollback import rollback
 from flows.support import reconciled
 from flows.support.reconciled import DAYS_KEY, SALES_KEY, Reconciled
 from local import generator
+from tasks.batch import NamedKeys
 from tasks.errors import NeedsPersonError
 from tasks.reconcile import compare, discrepancies
 from tasks.reconcile.discrepancies import Discrepancy
@@ -27,9 +29,17 @@ from tasks.reconcile.fingerprint import COMPARED_COLUMNS, source_fingerprint, ta
 from tasks.reconcile.sides import OpenRejected
 from tasks.reconcile.source_side import SourceSide
 from tasks.source.snapshot import open_snapshot
+from tasks.warehouse.ledger import start_attempt
 from tests.integration.conftest import World, good_sale
 from tests.integration.processes import run_python, start_python
-from tests.integration.publish.harness import begin, publish_staged, source_engine, stage_attempt
+from tests.integration.publish.harness import (
+    begin,
+    keys_of,
+    publish_staged,
+    source_engine,
+    stage_attempt,
+    stage_wanted,
+)
 from tests.integration.shop import Shop
 
 DIRT = generator.Dirt.of(0.1)
@@ -179,6 +189,28 @@ def test_what_a_heal_had_rejected_is_held_back_with_it(shop: Shop, tmp_path: Pat
     shop.load(tmp_path)
     assert shop.sales() == {"good": ("4.50", "2"), "late": ("4.50", "2")}
     assert found(run(shop)) == {}
+
+
+def test_a_key_of_a_heal_stays_held_back_where_the_version_before_it_has_a_higher_run_number(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The heal began first and published last; the order of the publishes counts."""
+    shop.sell("sale")
+    wanted = {"EUROPE": keys_of(shop.world, "EUROPE", shop.key("sale"))}
+    with shop.world.session() as session:
+        heal = start_attempt(session, NamedKeys(f"H{shop.day:%Y%m%d}T120000Z", wanted), str(uuid4()), lease_minutes=15)
+    shop.load(tmp_path)
+    shop.change("sale", "total_amount = 4.00, discount_amount = 0")
+    publish_staged(shop.world, stage_wanted(shop.world, heal, wanted, tmp_path))
+    assert shop.sales() == {"sale": ("4.00", "H")}
+    assert rollback(date=heal.batch_id, reason="a test", return_state=True).name == "Completed"
+    assert shop.sales() == {"sale": ("3.00", "2")}
+    held = run(shop)
+    assert (found(held), held.result().compared[0].held_sales) == ({}, 1)
+    shop.load(tmp_path)
+    assert shop.sales() == {"sale": ("4.00", "2")}
+    shop.change("sale", "total_amount = 5.00")
+    assert loaded(run(shop)) == {"updated": 1}, "a run of its date has written it, and freed it"
 
 
 def test_a_deleted_sale_that_comes_back_is_no_longer_deleted(shop: Shop, tmp_path: Path) -> None:
