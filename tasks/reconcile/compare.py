@@ -200,7 +200,7 @@ def compare_region(
     region: Region = REGIONS[days.region]
     table = TableSide(session, region.code)
     rejected = table.open_rejected()
-    needed = window_of(days.due).end if days.due else None
+    needed, read = window_of(days.due).end if days.due else None, (*days.due, *days.held_back)
     with open_snapshot(engine, region, limits, needed, say) as snapshot:
         at_source = snapshot.table
         check_declared(at_source.declared, at_source.name)
@@ -214,9 +214,9 @@ def compare_region(
             with undone_on_error(snapshot.cursor):
                 compared = compare_without(NONE_BAD)
         except psycopg2.Error as error:
-            if not (may_be_of_a_cell(error) and days.due):
+            if not (may_be_of_a_cell(error) and read):
                 raise
-            bad = Finder(snapshot.cursor, at_source, window_of(days.due)).find()
+            bad = Finder(snapshot.cursor, at_source, window_of(read)).find()
             if not bad.recorded:
                 raise
             compared = compare_without(bad)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from expectations.regions import REGIONS
 from expectations.rules import Origin
 from local.postgres import READER
 from tasks.errors import RegionUnfitError
-from tasks.reconcile.compare import compare_region
+from tasks.reconcile.compare import RegionCompared, compare_region
 from tasks.reconcile.days import DaysOfRegion
 from tasks.reconcile.discrepancies import Discrepancy
 from tasks.source import bad_cells
@@ -234,10 +234,8 @@ def test_recorded_texts_are_json_in_one_line(cluster: Cluster, tmp_path: Path) -
     assert row["rules"] == "unreadable_product_category"
 
 
-def test_reconcile_leaves_alone_what_extract_rejects(world: World, day: date) -> None:
-    keys = [f"reconcile-{number}-{day}" for number in range(8)]
-    world.insert("EUROPE", *(good_sale("EUROPE", day) | {"sale_id": key, "product_category": "1.5"} for key in keys))
-    world.change("EUROPE", "UPDATE sales_transactions SET product_category = 'x' WHERE sale_id = %s", (keys[3],))
+def compared_by_view(world: World, days: DaysOfRegion) -> RegionCompared:
+    """Compares Europe, by a view that computes a number from the category of each sale."""
     columns = ", ".join(
         "product_category::numeric AS unit_price" if c.name == "unit_price" else c.name for c in SOURCE_COLUMNS
     )
@@ -247,10 +245,27 @@ def test_reconcile_leaves_alone_what_extract_rejects(world: World, day: date) ->
     try:
         with pytest.MonkeyPatch.context() as patch, world.session() as session:
             patch.setitem(REGIONS, "EUROPE", replace(REGIONS["EUROPE"], table="computed"))
-            compared = compare_region(engine, session, DaysOfRegion("EUROPE", (day,), ()))
+            return compare_region(engine, session, days)
     finally:
         engine.dispose()
         world.change("EUROPE", "DROP VIEW computed")
+
+
+def test_reconcile_leaves_alone_what_extract_rejects(world: World, day: date) -> None:
+    keys = [f"reconcile-{number}-{day}" for number in range(8)]
+    world.insert("EUROPE", *(good_sale("EUROPE", day) | {"sale_id": key, "product_category": "1.5"} for key in keys))
+    world.change("EUROPE", "UPDATE sales_transactions SET product_category = 'x' WHERE sale_id = %s", (keys[3],))
+    compared = compared_by_view(world, DaysOfRegion("EUROPE", (day,), ()))
     assert sorted(sale.key for sale in compared.of(Discrepancy.MISSING)) == [*keys[:3], *keys[4:]]
     (of_day,) = compared.days
     assert (of_day.at_source.rows, of_day.accounted.rows) == (7, 1)
+
+
+def test_a_bad_cell_of_a_day_that_was_rolled_back_stops_no_other_day(world: World, day: date) -> None:
+    due, held_back = day, day + timedelta(days=1)
+    for of, category in ((due, "1.5"), (held_back, "2.5"), (held_back, "x")):
+        sale = good_sale("EUROPE", of) | {"sale_id": f"edge-{category}-{day}", "product_category": category}
+        world.insert("EUROPE", sale)
+    compared = compared_by_view(world, DaysOfRegion("EUROPE", (due,), (held_back,)))
+    assert [sale.key for sale in compared.of(Discrepancy.MISSING)] == [f"edge-1.5-{day}"]
+    assert compared.held_back == {held_back: 1}
