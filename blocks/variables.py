@@ -55,6 +55,7 @@ _count = _whole_number(0, ", like 100")
 _region_count = _whole_number(1, ": a region without rows is missing, or closed by closed_days")
 _days_back = _whole_number(1, ", like 7")
 _days_kept = _whole_number(1, ", like 30")
+_days_at_work = _whole_number(2, ", like 14: runs, second looks and rollbacks need what is a day old")
 _minutes = _whole_number(1, ", like 120")
 _slices = _whole_number(1, ": connections of one region's reading", EXTRACT_SLICES_MAX)
 _lease = _whole_number(6, ": a lease is renewed every 5 minutes")
@@ -220,13 +221,16 @@ DEFINITIONS = (
     ),
     VariableDefinition("extract_slices", "1", "Connections that read a large region side by side, 1 to 8.", _slices),
     VariableDefinition(
-        "staging_retention_days", "14", "Days that clean-staging keeps staged files, tables and scratch.", _count
+        "staging_retention_days",
+        "14",
+        "Days that clean-staging keeps staged files, tables and scratch, 2 or more.",
+        _days_at_work,
     ),
     VariableDefinition(
         "undo_retention_days",
         "35",
-        "Days that clean-staging keeps the undo log, closed rejected rows and renewals of leases.",
-        _count,
+        "Days that clean-staging keeps the undo log, closed rejected rows and renewals of leases, 2 or more.",
+        _days_at_work,
     ),
     VariableDefinition(
         "prefect_retention_days",

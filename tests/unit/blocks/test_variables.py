@@ -106,6 +106,7 @@ def test_good_values(name: str, text: str, value: Any) -> None:
 
 
 COUNT = "a whole number, 0 or more, like 100"
+AT_WORK = "a whole number, 2 or more, like 14"
 LEASE = "a whole number, 6 or more: a lease is renewed every 5 minutes"
 SPARK = "an address of Spark Connect, like sc://spark.example.com:15002, or nothing"
 SLA = "a whole number, 1 or more, like 120"
@@ -140,6 +141,8 @@ CLASSES = 'like {"loyalty_tier": "plain", "birth_date": "personal"}'
         pytest.param("min_record_count", "１００", COUNT, id="full-width-digits"),
         pytest.param("min_record_count", "100\n", COUNT, id="count-with-line-end"),
         pytest.param("min_region_record_count", "0", "a whole number, 1 or more", id="no-rows-are-no-region"),
+        pytest.param("staging_retention_days", "1", AT_WORK, id="what-runs-may-still-need"),
+        pytest.param("undo_retention_days", "0", AT_WORK, id="no-rollback"),
         pytest.param("lease_minutes", "0", LEASE, id="no-lease"),
         pytest.param("lease_minutes", "5", LEASE, id="a-lease-that-lapses-before-its-renewal"),
         pytest.param("lease_minutes", "fifteen", LEASE, id="lease-as-word"),
