@@ -8,7 +8,7 @@ from prefect import get_run_logger, task
 from prefect_aws import S3Bucket
 
 from blocks.waits import logged_if_slow
-from tasks.errors import NeedsPersonError
+from tasks.errors import NeedsPersonError, OutcomeUnknownError, TransientError
 from tasks.files.scratch import leftovers, remove, scratch_root
 from tasks.retries import ONCE, RETRIES
 from tasks.stage import MANIFEST_NAME, load_bucket
@@ -16,7 +16,7 @@ from tasks.warehouse.lock import lock_held
 from tasks.warehouse.session import Session, task_session
 from tasks.warehouse.statements import render
 
-TAG = "retail-sales clean-staging"
+TAG = "clean-staging"
 STAGED_KEY = re.compile(r"sales/batch=[^/]+/run=(\d+)/")
 """The start of a key, as `Attempt.staging_prefix` writes it."""
 
@@ -118,10 +118,14 @@ def remove_staged(days: int, dry_run: bool, warehouse: str, bucket_name: str) ->
 
 @task(name="remove-old-rows", **RETRIES)
 def remove_old_rows(days: int, dry_run: bool, warehouse: str) -> list[Removal]:
-    """Removes undo rows, closed rejected rows and renewals that are older than `days`."""
+    """Removes undo rows, closed rejected rows and renewals that are older than `days`. After a lost answer to COMMIT,
+    the next try removes, and counts, what is left."""
     logger = get_run_logger()
     with task_session(warehouse, TAG) as session:
-        removals = old_rows(session, days, dry_run)
+        try:
+            removals = old_rows(session, days, dry_run)
+        except OutcomeUnknownError as error:
+            raise TransientError(str(error)) from error
     for removal in removals:
         logger.info("step=remove-old-rows %s=%d dry_run=%s", removal.what.replace(" ", "-"), removal.count, dry_run)
     return removals

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.artifacts import Artifact
@@ -15,6 +16,9 @@ from prefect.states import State
 from blocks.register import storage_blocks
 from flows.clean_staging import ARTIFACT_KEY, clean_staging
 from tasks.batch import Attempt
+from tasks.errors import OutcomeUnknownError
+from tasks.retention import staged as retention
+from tasks.retention.staged import Removal, old_rows
 from tasks.warehouse import lease as warehouse_lease
 from tasks.warehouse.lease import lease_kept
 from tests.integration.conftest import World, wait_for
@@ -168,7 +172,7 @@ def test_a_running_attempt_is_left_alone_and_publishes(left: Leftovers, tmp_path
     rows = stage_attempt(world, attempt, day, tmp_path)
     age(world, attempt, 20, lease=False)
     files = left.files(attempt)
-    with world.variable("staging_retention_days", "0"), world.variable("undo_retention_days", "1"):
+    with world.variable("staging_retention_days", "2"), world.variable("undo_retention_days", "2"):
         run_to_end()
     assert files
     assert left.files(attempt) == files
@@ -196,6 +200,29 @@ def test_a_lease_that_is_renewed_goes_on_and_its_renewals_go_later(
     world.sql("UPDATE ETL_RENEWALS SET LEASE_UNTIL = DATEADD('day', -36, LEASE_UNTIL)")
     assert re.search(r"\d+ renewals of leases", str(run_to_end().message))
     assert (left.files(attempt), world.sql(renewals)) == ([], [])
+
+
+def test_an_answer_to_commit_that_is_lost_is_followed_by_another_try(
+    left: Leftovers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = shop_on(left.world, date(2016, 9, 8))
+    shop.sell("1")
+    load_and_change(shop, tmp_path)
+    attempt = staged(left.world, shop.day, tmp_path, publish=True)
+    age(left.world, attempt, 36)
+    tries: list[list[Removal]] = []
+
+    def lose_the_first_answer(*given: Any) -> list[Removal]:
+        tries.append(old_rows(*given))
+        if len(tries) == 1:
+            raise OutcomeUnknownError("no answer to COMMIT")
+        return tries[-1]
+
+    monkeypatch.setattr(retention, "old_rows", lose_the_first_answer)
+    monkeypatch.setattr(retention.remove_old_rows, "retry_delay_seconds", 1)
+    run_to_end()
+    assert [removals[0].count for removals in tries] == [1, 0]
+    assert left.undo_rows(attempt) == 0
 
 
 def test_the_artifact_shows_what_was_removed(left: Leftovers, tmp_path: Path) -> None:
