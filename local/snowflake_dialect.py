@@ -245,7 +245,10 @@ def _without_keys(call: exp.Anonymous) -> exp.Case:
 
 def _sum_of_hashes(fingerprint: exp.HashAgg) -> exp.Coalesce:
     """HASH_AGG as the sum of the rows' hashes, 0 for no rows: order does not matter, a repeated row does."""
-    row_hash = exp.Anonymous(this="HASH", expressions=[fingerprint.this, *fingerprint.expressions])
+    columns = [fingerprint.this, *fingerprint.expressions]
+    if isinstance(fingerprint.this, exp.Star):
+        columns = [exp.Columns(this=exp.Star(), unpack=True)]
+    row_hash = exp.Anonymous(this="HASH", expressions=columns)
     return exp.Coalesce(this=exp.Sum(this=row_hash), expressions=[exp.Literal.number(0)])
 
 

@@ -141,6 +141,12 @@ class World:
         """All rows of a query, `in_order`."""
         return in_order(self.sql(statement, values))
 
+    def contents(self, query: str, values: tuple[Any, ...] = ()) -> tuple[int, int]:
+        """The number of a query's rows and a fingerprint of all their cells, whatever their order: for tables as a
+        whole, which hold the rows of other tests too."""
+        ((rows, fingerprint),) = self.sql(f"SELECT COUNT(*), HASH_AGG(*) FROM ({query}) AS CONTENTS", values)
+        return rows, fingerprint
+
     def end_transactions(self) -> None:
         """Aborts the transactions that lost clients have left open, as an operator would who does not want to wait.
 

@@ -79,14 +79,15 @@ class Shop:
             known.setdefault((key or "").removeprefix(self.key("")), []).append(status)
         return known
 
-    def fact(self) -> list[Any]:
-        """All of SALES_FACT, without the publish since which a version stands, which is new for a restored one."""
-        return self.world.rows("SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT")
+    def fact(self, where: str = "TRUE") -> tuple[int, int]:
+        """The contents of SALES_FACT, without the publish since which a version stands, which is new for a restored
+        one."""
+        return self.world.contents(f"SELECT * EXCLUDE (ETL_PUBLISH_NUMBER) FROM SALES_FACT WHERE {where}")
 
-    def rejected(self) -> list[Any]:
-        """All of SALES_REJECTED."""
-        return self.world.rows("SELECT * FROM SALES_REJECTED")
+    def rejected(self) -> tuple[int, int]:
+        """The contents of SALES_REJECTED."""
+        return self.world.contents("SELECT * FROM SALES_REJECTED")
 
-    def tables(self) -> tuple[list[Any], list[Any]]:
-        """Sales and rejected rows."""
+    def tables(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The contents of both."""
         return self.fact(), self.rejected()

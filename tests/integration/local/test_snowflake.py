@@ -660,8 +660,9 @@ def test_sums_of_numbers_are_exact(session: SnowflakeConnection, table: str) -> 
 def test_a_fingerprint_of_rows_knows_each_row_and_no_order(session: SnowflakeConnection) -> None:
     def fingerprint(*rows: str) -> Any:
         selected = " UNION ALL ".join(f"SELECT {row}" for row in ("1 AS ID, 'x' AS NAME WHERE FALSE", *rows))
-        ((found,),) = run(session, f"SELECT HASH_AGG(ID, NAME) FROM ({selected}) AS ROWS_OF")
-        return found
+        ((named, of_all),) = run(session, f"SELECT HASH_AGG(ID, NAME), HASH_AGG(*) FROM ({selected}) AS ROWS_OF")
+        assert named == of_all
+        return named
 
     assert fingerprint("1, 'a'", "2, 'b'") == fingerprint("2, 'b'", "1, 'a'")
     others = [("1, 'b'", "2, 'a'"), ("1, 'a'",), ("1, 'a'", "1, 'a'"), ("1, NULL",), ("1, ''",), ("NULL, 'a'",), ()]

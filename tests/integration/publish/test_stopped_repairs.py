@@ -100,10 +100,10 @@ def marks_due(world: World, day: date, scratch: Path) -> Repair:
     return do
 
 
-def tables(world: World) -> list[Any]:
-    """The tables that repairs change: sales, current rejected rows, the undo log, and the ledger."""
+def tables(world: World) -> list[tuple[int, int]]:
+    """The contents of the tables that repairs change: sales, current rejected rows, the undo log, and the ledger."""
     names = ("SALES_FACT", "SALES_REJECTED", "SALES_FACT_UNDO", "SALES_HELD_BACK", "ETL_BATCHES")
-    return [world.rows(f"SELECT * FROM {name}") for name in names]
+    return [world.contents(f"SELECT * FROM {name}") for name in names]
 
 
 def repaired(world: World, repair: Repair, before: Callable[[str], None]) -> list[str]:

@@ -26,9 +26,9 @@ from tests.integration.publish.harness import begin, keys_of, publish_staged, st
 from tests.integration.shop import Shop
 
 
-def tables(shop: Shop) -> tuple[list[Any], list[Any]]:
-    """Sales, with since when each version stands, and rejected rows."""
-    return shop.world.rows("SELECT * FROM SALES_FACT"), shop.rejected()
+def tables(shop: Shop) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The contents of sales, with since when each version stands, and of rejected rows."""
+    return shop.world.contents("SELECT * FROM SALES_FACT"), shop.rejected()
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: P
         "UPDATE SALES_REJECTIONS SET FIRST_SEEN_AT = DATEADD('day', -400, FIRST_SEEN_AT) WHERE SALE_KEY = ?",
         (shop.key("open"),),
     )
-    fact = world.rows("SELECT * FROM SALES_FACT")
+    fact = world.contents("SELECT * FROM SALES_FACT")
     files, tables = [*left.files(finished), *left.files(dead)], [*left.tables(finished), *left.tables(dead)]
     of_young = left.files(young), left.tables(young), left.undo_rows(young)
 
@@ -161,7 +161,7 @@ def test_what_is_old_goes_and_everything_else_stays(left: Leftovers, tmp_path: P
     assert (left.files(young), left.tables(young), left.undo_rows(young)) == of_young
     assert of_young[2] == 2
     assert left.rejected(OLD) == [shop.key("closed-lately"), shop.key("open")]
-    assert world.rows("SELECT * FROM SALES_FACT") == fact
+    assert world.contents("SELECT * FROM SALES_FACT") == fact
     assert run_to_end().message == "removed nothing"
 
 

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tasks.setup_warehouse.adoption import needs_adoption
 from tasks.warehouse.session import Session
 from tasks.warehouse.statements import LOAD_TYPES, render
 from tests.integration.conftest import World, good_sale, session_of
+from tests.integration.publish.harness import load
 from tests.integration.warehouse.test_setup_warehouse import EndedError, count_statements
 
 OTHER = "OTHER_TOOL"
@@ -21,13 +23,13 @@ KEYS = ("same", "changed", "gone")
 
 
 @pytest.fixture
-def theirs(world: World, day: date) -> Iterator[Session]:
+def theirs(world: World, day: date, tmp_path: Path) -> Iterator[Session]:
     """A session in another tool's database, whose fact table has three sales. The source has the same version of the
     first, a newer one of the second, no longer the third, and a new sale."""
     world.tidy()
     for key in KEYS:
         world.insert("EUROPE", good_sale("EUROPE", day) | {"sale_id": f"adopt-{key}-{day}"})
-    assert world.run(day, ["EUROPE"]).state.is_completed()
+    load(world, day, tmp_path, "EUROPE")
     definitions = render(
         "load/create_staging_tables", clean_table="W", rejected_table="X", standing_table="Y", fates_table="Z"
     )
