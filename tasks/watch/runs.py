@@ -86,14 +86,26 @@ async def read_deployed_at() -> datetime | None:
 
 @sync_compatible
 async def read_families(flow_run_ids: Iterable[str]) -> list[Family]:
-    """Returns the runs that hold a slot of queue `load` and the known ones of the given ids, each with its children."""
+    """Returns the runs that hold a slot of queue `load`, rollbacks whose process has ended on this machine, and the
+    known ones of the given ids, each with its children."""
     async with get_client() as client:
-        roots = {run.id: run for run in await read_active_loads(client)}
+        roots = {run.id: run for run in [*await read_active_loads(client), *await _read_ended_rollbacks(client)]}
         for flow_run_id in flow_run_ids:
             root = await _read_root(client, flow_run_id)
             if root is not None:
                 roots[root.id] = root
         return [await read_family(client, root) for root in roots.values()]
+
+
+async def _read_ended_rollbacks(client: PrefectClient) -> list[FlowRun]:
+    """The active rollbacks, which hold no lease and no slot of queue `load`, that have no process here any more."""
+    runs = await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter.parse_obj({"state": {"type": {"any_": ACTIVE}}}),
+        work_pool_filter=WorkPoolFilter.parse_obj({"name": {"any_": [POOL]}}),
+        flow_filter=FlowFilter.parse_obj({"name": {"any_": ["rollback"]}}),
+        limit=RUNS_READ_MAX,
+    )
+    return [run for run in runs if find_process(run.infrastructure_pid, str(run.id)) is Process.ENDED]
 
 
 async def _read_root(client: PrefectClient, flow_run_id: str) -> FlowRun | None:

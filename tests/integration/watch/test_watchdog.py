@@ -44,7 +44,7 @@ from tests.integration.processes import run_python
 from tests.integration.server import PatientClient, concurrency_limit
 from tests.integration.watch.conftest import body_of, forget_mails_and_alerts, mails, subjects
 
-DAILY, BACKFILL = "daily-sales/production", "backfill/production"
+DAILY, BACKFILL, ROLLBACK = "daily-sales/production", "backfill/production", "rollback/production"
 OVER, LIVE = -1, 15
 """Minutes of a lease that is over, and of one that is not."""
 NOBODY = 2**22 + 1
@@ -60,10 +60,10 @@ def child_of_a_backfill() -> None: ...
 
 
 @sync_compatible
-async def add_run(deployment: str, day: date | None, pid: int | None, state: State[Any]) -> str:
+async def add_run(deployment: str, day: date | None, pid: int | None, state: State[Any], **others: str) -> str:
     """A run of a deployment as a worker would have left it; `pid` on this machine."""
     async with get_client() as client:
-        parameters = {"date": str(day)} if day else {}
+        parameters = {"date": str(day), **others} if day else {}
         found = await client.read_deployment_by_name(deployment)
         run = await client.create_flow_run_from_deployment(found.id, parameters=parameters)
         if pid is not None:
@@ -188,6 +188,21 @@ def test_a_dead_run_is_crashed_so_that_its_slot_is_free(scene: Scene, what: str)
 )
 def test_a_living_run_is_left_alone(scene: Scene, what: str, state: str) -> None:
     assert scene.states[what] == state
+
+
+def test_a_rollback_is_dead_when_its_process_has_ended_on_this_machine(deployed: World) -> None:
+    """It holds no lease, and no slot of queue `load`."""
+    forget_mails_and_alerts()
+    dead, elsewhere = (add_run(ROLLBACK, DEAD, pid, Running(), reason="a test") for pid in (NOBODY, None))
+    try:
+        with deployed.variable("first_date", NO_DATES):
+            passed = watchdog(return_state=True)
+        assert (state_of(dead), state_of(elsewhere)) == ("Crashed", "Running")
+        assert "; no process of it is left" in str(passed.message)
+        assert [subject.endswith(": run died") for subject in subjects()] == [True]
+    finally:
+        for flow_run_id in (dead, elsewhere):
+            complete(flow_run_id)
 
 
 def test_the_ledger_knows_the_dead(scene: Scene) -> None:
