@@ -2,8 +2,8 @@
 
 import errno
 import os
+import pwd
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,6 @@ import pytest
 from local import __main__ as command_line
 from local import mails, register, run, sql, stack
 
-OTHER = 54_321
 """Of no account on this machine."""
 
 
@@ -53,15 +52,17 @@ def test_the_directory_of_another_user_is_refused_in_one_line_and_left_alone(
     assert [path.name for path in directory.iterdir()] == ["stack.env"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
 def test_a_user_without_a_name_is_named_by_number(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.chown(tmp_path, OTHER)
-    monkeypatch.setenv("RETAIL_SALES_LOCAL_DIR", str(tmp_path))
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    owner = directory.stat().st_uid
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr("sys.argv", ["program", "up"])
     assert command_line.main() == 1
-    assert capsys.readouterr().err.startswith(f"{tmp_path} belongs to user #{OTHER}: use it as #{OTHER}, or remove")
+    assert capsys.readouterr().err.startswith(f"{directory} belongs to user #{owner}: use it as #{owner}, or remove")
 
 
 @pytest.mark.parametrize(
